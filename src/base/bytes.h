@@ -1,0 +1,76 @@
+/*
+ * bytes.h - a growing byte string with a stated maximum, and a borrowed slice.
+ *
+ * `mr_bytes` builds text and binary messages (SQL, JSON, page headers, versioned split strings). It is
+ * always NUL-terminated behind `size`, so `data` of a text can be used as a C string. It keeps the first
+ * failure: after one, appends do nothing and mr_bytes_status tells, so that builders need one check at the end.
+ */
+#ifndef MR_BASE_BYTES_H
+#define MR_BASE_BYTES_H
+
+#include "base/alloc.h"
+
+#include <string.h>
+
+/* A borrowed byte string; the owner says for how long. */
+struct mr_slice {
+    const char *data;
+    size_t size;
+};
+
+static inline struct mr_slice mr_slice_of(const char *text)
+{
+    return (struct mr_slice){text, text ? strlen(text) : 0};
+}
+bool mr_slice_equal(struct mr_slice a, struct mr_slice b);
+
+struct mr_bytes {
+    char *data; /* NULL until the first append */
+    size_t size;
+    size_t capacity;
+    size_t maximum; /* more than this many bytes is MR_LIMIT */
+    enum mr_status status;
+};
+
+#define MR_BYTES_DEFAULT_MAXIMUM ((size_t)64 << 20)
+
+void mr_bytes_init(struct mr_bytes *bytes, size_t maximum);
+/* Frees; `bytes` is as after init with the same maximum. */
+void mr_bytes_reset(struct mr_bytes *bytes);
+/* Empties and keeps the storage. */
+void mr_bytes_clear(struct mr_bytes *bytes);
+void mr_bytes_append(struct mr_bytes *bytes, const void *data, size_t size);
+void mr_bytes_text(struct mr_bytes *bytes, const char *text);
+void mr_bytes_char(struct mr_bytes *bytes, char c);
+void mr_bytes_printf(struct mr_bytes *bytes, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Room for `size` more bytes at data+size; the caller then adds to `size`. NULL on failure. */
+char *mr_bytes_reserve(struct mr_bytes *bytes, size_t size);
+/* JSON string with quotes and escapes; bytes that are not UTF-8 become U+FFFD. */
+void mr_bytes_json_string(struct mr_bytes *bytes, const char *text, size_t size);
+/* Little-endian fixed and LEB128 integers, for versioned byte strings and file formats. */
+void mr_bytes_u8(struct mr_bytes *bytes, uint8_t value);
+void mr_bytes_u32le(struct mr_bytes *bytes, uint32_t value);
+void mr_bytes_u64le(struct mr_bytes *bytes, uint64_t value);
+void mr_bytes_varint(struct mr_bytes *bytes, uint64_t value);
+/* varint length, then the bytes. */
+void mr_bytes_lenpref(struct mr_bytes *bytes, const void *data, size_t size);
+/* MR_OK, MR_NOMEM or MR_LIMIT, as an error if `err` is given. */
+enum mr_status mr_bytes_status(const struct mr_bytes *bytes, struct mr_error *err);
+/* The storage moves to the caller (mr_free); `bytes` is empty afterwards. */
+char *mr_bytes_move(struct mr_bytes *bytes, size_t *size);
+
+/* Reads what the functions above wrote. After the first shortage `bad` is set and zeroes are returned. */
+struct mr_byte_reader {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool bad;
+};
+void mr_byte_reader_init(struct mr_byte_reader *reader, const void *data, size_t size);
+uint8_t mr_byte_reader_u8(struct mr_byte_reader *reader);
+uint32_t mr_byte_reader_u32le(struct mr_byte_reader *reader);
+uint64_t mr_byte_reader_u64le(struct mr_byte_reader *reader);
+uint64_t mr_byte_reader_varint(struct mr_byte_reader *reader);
+struct mr_slice mr_byte_reader_lenpref(struct mr_byte_reader *reader);
+
+#endif

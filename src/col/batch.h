@@ -1,0 +1,67 @@
+/*
+ * batch.h - a schema and its columns: the unit that flows.
+ *
+ * Immutable once finished and reference counted. A batch may carry a selection: the rows that count, ascending. It never
+ * crosses a queue and reaches only operators and sinks that say they take it (MR_OP_TAKES_SELECTION).
+ */
+#ifndef MR_COL_BATCH_H
+#define MR_COL_BATCH_H
+
+#include "col/column.h"
+
+/* What a row does to the state of the target (changelog streams). */
+enum mr_row_kind { MR_ROW_INSERT, MR_ROW_UPDATE_BEFORE, MR_ROW_UPDATE_AFTER, MR_ROW_DELETE };
+
+struct mr_selection {
+    atomic_int_fast32_t refs;
+    int64_t count;
+    struct mr_buffer *rows; /* int32 row numbers, ascending */
+};
+
+struct mr_batch {
+    atomic_int_fast32_t refs;
+    const struct mr_schema *schema;
+    int64_t rows; /* length of every column */
+    struct mr_column **columns;
+    struct mr_selection *selection; /* NULL = all rows */
+    struct mr_buffer *kinds;        /* uint8 enum mr_row_kind a row; NULL = all inserts */
+};
+
+/* Takes over the references in `columns` (copies the array), also when it fails. */
+enum mr_status mr_batch_new(const struct mr_schema *schema, int64_t rows,
+                            struct mr_column **columns, struct mr_batch **out,
+                            struct mr_error *err);
+struct mr_batch *mr_batch_ref(struct mr_batch *batch);
+/* NULL is allowed. */
+void mr_batch_unref(struct mr_batch *batch);
+/* A batch of the same columns with this selection (takes the reference; NULL removes it) and the same kinds. */
+enum mr_status mr_batch_select(struct mr_batch *batch, struct mr_selection *selection,
+                               struct mr_batch **out, struct mr_error *err);
+/* Same rows, selection and kinds under another schema: column i of the result is columns[i] (references taken over). */
+enum mr_status mr_batch_derive(const struct mr_batch *batch, const struct mr_schema *schema,
+                               struct mr_column **columns, struct mr_batch **out,
+                               struct mr_error *err);
+/* Applies the selection: the result has none. A new reference to the same batch when there is none. */
+enum mr_status mr_batch_compact(struct mr_memory *memory, struct mr_batch *batch,
+                                struct mr_batch **out, struct mr_error *err);
+/* Rows [from, from + count), compacted first. */
+enum mr_status mr_batch_slice(struct mr_memory *memory, struct mr_batch *batch, int64_t from,
+                              int64_t count, struct mr_batch **out, struct mr_error *err);
+/* Rows that count. */
+static inline int64_t mr_batch_active(const struct mr_batch *batch)
+{
+    return batch->selection ? batch->selection->count : batch->rows;
+}
+int64_t mr_batch_bytes(const struct mr_batch *batch);
+
+/* Takes over the buffer of int32 row numbers. */
+enum mr_status mr_selection_new(struct mr_buffer *rows, int64_t count, struct mr_selection **out,
+                                struct mr_error *err);
+struct mr_selection *mr_selection_ref(struct mr_selection *selection);
+void mr_selection_unref(struct mr_selection *selection);
+static inline const int32_t *mr_selection_rows(const struct mr_selection *selection)
+{
+    return selection ? (const int32_t *)(const void *)selection->rows->data : NULL;
+}
+
+#endif
