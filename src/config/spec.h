@@ -1,0 +1,75 @@
+/*
+ * spec.h - a pipeline file after config/ has read and checked it: every key known, every value typed.
+ *
+ * Immutable, arena-owned. plan/ reads nothing else of the file.
+ */
+#ifndef MR_CONFIG_SPEC_H
+#define MR_CONFIG_SPEC_H
+
+#include "ext/option.h"
+#include "ext/registry.h"
+
+struct mr_step_spec {
+    int index;                     /* from 0 */
+    enum mr_step_type type;
+    const struct mr_method *method;
+    const char *method_name;       /* as written (may be an alias) */
+    const char *name;              /* the user's, or NULL */
+    const char *label;             /* "step 2 (filterRows)": for messages, the report and accounts */
+    const struct mr_options *options; /* of the method's table, credentials merged in */
+    const char *register_as;       /* extract, transform; or NULL */
+    const char *const *inputs;     /* inputDataFrames, in order; NULL = the primary frame */
+    int ninputs;
+    const char *referenced;        /* referencedDataFrame of validations, or NULL */
+    struct mr_position position;   /* of the step */
+    const char *credentials_error; /* what mr_spec_need_credentials says when nothing was found; or NULL */
+};
+
+enum mr_mode { MR_MODE_BATCH, MR_MODE_STREAMING };
+
+/* A line of the plan about a sparkConf entry or another key: what it was mapped to, or why it has no effect. */
+struct mr_spec_note {
+    const char *text;
+    struct mr_position position;
+};
+
+struct mr_retry_spec {
+    int max_attempts;
+    int64_t delay_micros;
+    int64_t max_delay_micros;
+    double multiplier;
+    bool jitter;
+};
+
+struct mr_spec {
+    const char *file;      /* as given, for messages */
+    const char *directory; /* of the file; relative paths start here */
+    const char *name;
+    const char *description; /* or NULL */
+    const char *state_key;
+    const char *state_path; /* directory, absolute or relative to `directory` */
+    enum mr_mode mode;
+    int nsteps;
+    const struct mr_step_spec *steps;
+    struct mr_retry_spec retry;
+    int64_t timeout_connect_micros; /* each 0 = none */
+    int64_t timeout_statement_micros;
+    int64_t timeout_step_micros;
+    int64_t timeout_run_micros;
+    int parallelism; /* 0 = the machine's cores */
+    int64_t memory;  /* bytes, 0 = half of what the cgroup allows */
+    const char *temp_dir; /* NULL = $TMPDIR or /tmp */
+    int64_t batch_rows;   /* 0 = by bytes */
+    int64_t broadcast_threshold; /* -1 = automatic */
+    bool ansi;
+    const char *time_zone;
+    const char *metrics_path; /* or NULL */
+    const char *metrics_format;
+    bool uses_last_run_timestamp; /* ${last_run_timestamp} occurs somewhere */
+    bool rewrites;                /* false: sparkConf switched adaptive execution off */
+    const char *metadata_json;    /* or NULL */
+    int nnotes;
+    const struct mr_spec_note *notes;
+};
+
+#endif

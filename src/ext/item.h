@@ -1,0 +1,45 @@
+/*
+ * item.h - what flows: a batch or a marker, in order, from left to right.
+ */
+#ifndef MR_EXT_ITEM_H
+#define MR_EXT_ITEM_H
+
+#include "col/batch.h"
+
+enum mr_item_kind {
+    MR_ITEM_BATCH,
+    MR_ITEM_BARRIER,   /* everything before it belongs to epochs up to `epoch` */
+    MR_ITEM_WATERMARK, /* no later item has an event time before `watermark` (microseconds) */
+    MR_ITEM_IDLE,      /* this input has nothing for now and must not hold back watermarks */
+    MR_ITEM_SPLITS,    /* source only: splits were added or revoked (`splits`) */
+    MR_ITEM_END,
+};
+
+/* An independent part of a source. `token` is a versioned byte string, valid on another host. */
+struct mr_split {
+    struct mr_slice token;
+    const char *label; /* for people: "id [1, 50000)" */
+    int lane;          /* independently committed share; batch: 0 */
+    int64_t rows;      /* predicted, -1 = unknown */
+    int64_t bytes;     /* predicted bytes read, -1 = unknown */
+};
+
+struct mr_split_list {
+    struct mr_split *items; /* arena-owned, in the order of reading */
+    int count;
+};
+
+struct mr_split_change {
+    struct mr_split_list added;
+    struct mr_split_list revoked;
+};
+
+struct mr_item {
+    enum mr_item_kind kind;
+    struct mr_batch *batch; /* the receiver's reference */
+    int64_t epoch;
+    int64_t watermark;
+    const struct mr_split_change *splits; /* valid until the next call */
+};
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * op.h - contract: a transform, a validation, anything between source and sink.
+ *
+ * The plan binds an operator once; each task opens its own state and pushes batches through it. An operator emits
+ * through `struct mr_emit`, zero or more batches a call, on port 0 (result) or port 1 (side output: rejected rows).
+ */
+#ifndef MR_EXT_OP_H
+#define MR_EXT_OP_H
+
+#include "ext/item.h"
+#include "ext/runtime.h"
+#include "base/tz.h"
+
+enum mr_op_flag {
+    MR_OP_STREAMING = 1 << 0,       /* emits as it goes; else it is a breaker */
+    MR_OP_BREAKER = 1 << 1,         /* thread-local state, combined, then pulled */
+    MR_OP_ORDERED = 1 << 2,         /* needs all rows in split order in one task (limitRows) */
+    MR_OP_TAKES_SELECTION = 1 << 3, /* push accepts batches with a selection */
+    MR_OP_STATEFUL = 1 << 4,        /* has save and restore */
+    MR_OP_VALIDATION = 1 << 5,      /* counts per rule; a step of type validate */
+    MR_OP_CROSSES = 1 << 6,         /* row-wise: filters may be moved in front when their columns pass through */
+};
+
+/* An input frame at bind. */
+struct mr_op_input {
+    const char *frame; /* registered name, or NULL for the primary frame */
+    const struct mr_schema *schema;
+    int64_t rows; /* estimate, -1 = unknown */
+};
+
+struct mr_op_bind {
+    const struct mr_options *options;
+    struct mr_runtime *runtime;
+    struct mr_arena *arena;
+    const struct mr_op_input *inputs;
+    int ninputs;
+    bool ansi;              /* session, for expressions */
+    const struct mr_tz *tz;
+    int64_t now_micros;
+};
+
+struct mr_op_info {
+    const struct mr_schema *schema; /* of port 0 */
+    const struct mr_schema *side;   /* of port 1, or NULL */
+    int64_t rows;                   /* estimate, -1 = unknown */
+    const char *details;            /* one line for the plan: "active = true AND age >= 18" */
+    int partitions;                 /* repartition, coalesce: wanted number of output tasks, 0 = no wish */
+    bool coalesce_only;             /* partitions is an upper bound (coalesce) */
+    /* An operator that is one condition or one projection says so, for fusing and pushdown; else NULL. */
+    const struct mr_expr *condition;
+    const struct mr_projection *projection;
+    /*
+     * passes[i] = input column (port 0) that output column i carries unchanged, or -1; NULL = not row-wise. For
+     * pushing filters and column lists through.
+     */
+    const int *passes;
+    /* Named counts for the report (rules of validations), filled during the run; or NULL. */
+    struct mr_op_counts *counts;
+};
+
+/* Rows that broke a rule, by rule. The names are arena-owned. */
+struct mr_op_counts {
+    int count;
+    const char *const *names;
+    atomic_int_fast64_t *values;
+};
+
+struct mr_emit {
+    /* Takes over the reference to the batch, also when it fails. */
+    enum mr_status (*batch)(struct mr_emit *emit, int port, struct mr_batch *batch,
+                            struct mr_error *err);
+    /* Sends an event-time watermark downstream. */
+    enum mr_status (*watermark)(struct mr_emit *emit, int64_t watermark, struct mr_error *err);
+    bool closed; /* nobody wants more: producers may stop early */
+};
+
+struct mr_op {
+    const char *name;
+    const char *doc;
+    const struct mr_option *options;
+    unsigned flags;
+    int min_inputs;
+    int max_inputs; /* INT_MAX = any number */
+
+    /* *plan is immutable, arena-owned and shared by all tasks. */
+    enum mr_status (*bind)(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
+                           struct mr_error *err);
+    enum mr_status (*open)(void *plan, struct mr_runtime *runtime, void **task,
+                           struct mr_error *err);
+    /* Borrows the batch. `port` is the input. */
+    enum mr_status (*push)(void *task, int port, struct mr_batch *batch, struct mr_emit *emit,
+                           struct mr_error *err);
+    /* No more input on this port in this task. Optional. */
+    enum mr_status (*finish)(void *task, int port, struct mr_emit *emit, struct mr_error *err);
+    /* Breakers: takes in the state of another task of the same plan. */
+    enum mr_status (*combine)(void *into, void *from, struct mr_error *err);
+    /* Breakers: after combine, emits the rows of partition p of n. */
+    enum mr_status (*pull)(void *task, int partition, int npartitions, struct mr_emit *emit,
+                           struct mr_error *err);
+    /* Event time has reached `watermark` on this port. Optional. */
+    enum mr_status (*watermark)(void *task, int port, int64_t watermark, struct mr_emit *emit,
+                                struct mr_error *err);
+    /* Versioned byte string of the task's state at a barrier, and back. STATEFUL only. */
+    enum mr_status (*save)(void *task, struct mr_bytes *out, struct mr_error *err);
+    enum mr_status (*restore)(void *task, struct mr_slice saved, struct mr_error *err);
+    void (*close)(void *task);
+    /* Optional: frees what bind made outside of the arena. */
+    void (*unbind)(void *plan);
+};
+
+#endif

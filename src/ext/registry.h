@@ -1,0 +1,60 @@
+/*
+ * registry.h - finding implementations by name. The table itself is src/registry.c, seen only by api/.
+ *
+ * A method is data: what a user types maps to an implementation with preset options (toS3, toFile and toAvro are one sink).
+ */
+#ifndef MR_EXT_REGISTRY_H
+#define MR_EXT_REGISTRY_H
+
+#include "ext/option.h"
+
+struct mr_source;
+struct mr_sink;
+struct mr_op;
+struct mr_action;
+struct mr_store;
+struct mr_format;
+struct mr_codec;
+
+enum mr_step_type {
+    MR_STEP_EXTRACT,
+    MR_STEP_TRANSFORM,
+    MR_STEP_VALIDATE,
+    MR_STEP_LOAD,
+    MR_STEP_MAINTAIN,
+};
+
+struct mr_method {
+    const char *name;    /* "toS3" */
+    const char *aliases; /* comma-separated, or NULL */
+    enum mr_step_type type;
+    const char *doc; /* one sentence; NULL = the implementation's */
+    const struct mr_source *source; /* exactly one of these, or `unbuilt` */
+    const struct mr_op *op;
+    const struct mr_sink *sink;
+    const struct mr_action *action;
+    const char *const *presets; /* option, text, ..., NULL */
+    const char *unbuilt;        /* known to the dialect, refused in this build: why, and what to use */
+};
+
+struct mr_registry {
+    const struct mr_method *methods; /* ended by a row without name */
+    const struct mr_store *const *stores; /* these three end with NULL */
+    const struct mr_format *const *formats;
+    const struct mr_codec *const *codecs;
+};
+
+/* Name or alias, exact case; NULL when unknown. */
+const struct mr_method *mr_registry_method(const struct mr_registry *registry, const char *name);
+const struct mr_store *mr_registry_store(const struct mr_registry *registry, const char *scheme);
+const struct mr_format *mr_registry_format(const struct mr_registry *registry, const char *name);
+const struct mr_codec *mr_registry_codec(const struct mr_registry *registry, const char *name);
+/* The nearest known method name, or NULL. */
+const char *mr_registry_nearest_method(const struct mr_registry *registry, const char *name);
+/* The option table, `system` and doc of whatever implements it. */
+const struct mr_option *mr_method_options(const struct mr_method *method);
+const char *mr_method_system(const struct mr_method *method);
+const char *mr_method_doc(const struct mr_method *method);
+const char *mr_step_type_name(enum mr_step_type type); /* "extract" ... as written in "type" */
+
+#endif

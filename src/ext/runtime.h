@@ -1,0 +1,84 @@
+/*
+ * runtime.h - what the engine lends to an implementation: memory, cancel, clock, waiting, spill, counters, events.
+ *
+ * Every callback that may block or count receives a `struct mr_runtime`. It belongs to one task (or to planning) and
+ * one thread; what it points to is shared and thread-safe.
+ */
+#ifndef MR_EXT_RUNTIME_H
+#define MR_EXT_RUNTIME_H
+
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/wait.h"
+#include "ext/option.h"
+
+struct mr_registry;
+
+/* Counters of a step (one row of the report). Peaks are kept as maxima, the rest as sums. */
+enum mr_counter {
+    MR_COUNT_ROWS_READ,
+    MR_COUNT_ROWS_WRITTEN,
+    MR_COUNT_ROWS_REJECTED,
+    MR_COUNT_BATCHES,
+    MR_COUNT_BYTES_READ,    /* off the wire or the disk */
+    MR_COUNT_BYTES_WRITTEN, /* into files or onto the wire */
+    MR_COUNT_RETRIES,
+    MR_COUNT_CONNECTIONS,      /* opened */
+    MR_COUNT_CONNECTIONS_PEAK, /* open at once */
+    MR_COUNT_REQUESTS,
+    MR_COUNT_FILES,
+    MR_COUNT_FILES_SMALL, /* under 10 MB */
+    MR_COUNT_SPILL_BYTES,
+    MR_COUNT_EXCHANGE_BYTES,
+    MR_COUNT_CACHE_HITS,
+    MR_COUNTERS
+};
+
+struct mr_counters {
+    atomic_int_fast64_t value[MR_COUNTERS];
+};
+
+struct mr_runtime {
+    struct mr_waiter *waiter;
+    struct mr_memory *memory;     /* the account of this step */
+    struct mr_counters *counters; /* of this step */
+    const struct mr_registry *registry;
+    const char *temp_dir; /* for spill; private to the run, removed with it */
+    const char *run_id;
+    const char *state_uuid; /* identity of the pipeline's state */
+    const char *state_key;
+    const char *pipeline_dir; /* relative paths in options start here */
+    int64_t start_micros;     /* wall clock at the start of the run */
+    int parallelism;          /* CPU permits of the run */
+    int64_t batch_rows;       /* resources.batchRows, 0 = chosen by bytes */
+    const char *time_zone;    /* sql.timeZone */
+    bool offline;             /* planning without connections */
+    struct mr_shared *shared; /* things that several steps of a run use together */
+    void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);
+};
+
+static inline void mr_count(struct mr_runtime *runtime, enum mr_counter counter, int64_t amount)
+{
+    atomic_fetch_add_explicit(&runtime->counters->value[counter], amount, memory_order_relaxed);
+}
+void mr_count_peak(struct mr_runtime *runtime, enum mr_counter counter, int64_t value);
+const char *mr_counter_name(enum mr_counter counter);
+/* A note for the log and the report: a retry, a fallback. Never contains secrets. */
+void mr_event(struct mr_runtime *runtime, enum mr_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * Things shared by the steps of one run: the exported snapshot and the connection pool of a server, an HTTP pool.
+ * `make` runs at most once per key, under a lock of that key only; `destroy` when the run ends, in reverse order.
+ */
+struct mr_shared;
+struct mr_shared *mr_shared_new(void);
+void mr_shared_free(struct mr_shared *shared);
+enum mr_status mr_shared_get(struct mr_shared *shared, const char *key,
+                             enum mr_status (*make)(void *context, void **out,
+                                                    struct mr_error *err),
+                             void *context, void (*destroy)(void *object), void **out,
+                             struct mr_error *err);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * sink.h - contract: something that rows are written to, in two phases.
+ *
+ * writer_open .. writer_finish stages rows where no reader looks; prepare makes one token of all committables; the engine
+ * records the token durably (PREPARED); commit makes the rows visible, idempotently. commit, recover and abort work in a fresh
+ * process given only the options and the token.
+ */
+#ifndef MR_EXT_SINK_H
+#define MR_EXT_SINK_H
+
+#include "ext/item.h"
+#include "ext/runtime.h"
+
+enum mr_sink_kinds { /* which changelogs it can take */
+    MR_SINK_APPEND = 1 << 0,
+    MR_SINK_UPSERT = 1 << 1,
+    MR_SINK_RETRACT = 1 << 2,
+    MR_SINK_COMPLETE = 1 << 3,
+};
+
+struct mr_sink_bind {
+    const struct mr_options *options;
+    struct mr_runtime *runtime;
+    struct mr_arena *arena;
+    const struct mr_schema *schema; /* NULL offline when it is not known */
+    int64_t rows;                   /* estimate, -1 = unknown */
+    int64_t bytes;
+    const char *step; /* "step 4 (toS3)": part of deterministic names through `sequence` */
+    int sequence;     /* number of the sink in the pipeline, from 0 */
+};
+
+struct mr_sink_info {
+    unsigned kinds;
+    int tasks;                    /* wished number of writers, 0 = no wish, 1 = only one */
+    const char *const *match_keys; /* merge: the plan adds a scan of the target and a join; NULL-terminated or NULL */
+    const char *location;         /* for people: "file:///data/out (parquet, snappy)" */
+    const char *const *notes;     /* for the plan: predicted files, small-file warning */
+    int nnotes;
+    bool skip; /* mode ignore and the target exists: nothing to do */
+};
+
+/* Of one epoch: identity and the positions to be stored with it. */
+struct mr_epoch {
+    int lane;
+    int64_t epoch;
+    struct mr_slice positions; /* of the source; opaque */
+};
+
+struct mr_sink {
+    const char *name;
+    const char *doc;
+    const char *system; /* "postgres", "kafka", "s3" for credentials, or NULL */
+    const struct mr_option *options;
+    unsigned flags;
+
+    enum mr_status (*bind)(const struct mr_sink_bind *bind, void **state, struct mr_sink_info *info,
+                           struct mr_error *err);
+    /* `task` is a number from 0, the same in every run of the same plan: names derive from it. */
+    enum mr_status (*writer_open)(void *state, struct mr_runtime *runtime,
+                                  const struct mr_epoch *epoch, int task, void **writer,
+                                  struct mr_error *err);
+    /* Borrows the batch (no selection). */
+    enum mr_status (*write)(void *writer, struct mr_batch *batch, struct mr_error *err);
+    /* Asks the writer to give back memory (flush early); optional. Returns freed bytes through the account. */
+    enum mr_status (*relieve)(void *writer, int64_t bytes, struct mr_error *err);
+    /* Seals what was staged, durably, and describes it: a versioned byte string. */
+    enum mr_status (*writer_finish)(void *writer, struct mr_bytes *committable,
+                                    struct mr_error *err);
+    /* Always called, after finish or after a failure: without finish the staged data is discarded. */
+    void (*writer_close)(void *writer);
+    /* All committables of one epoch -> one token. Nothing is visible yet. */
+    enum mr_status (*prepare)(void *state, struct mr_runtime *runtime, const struct mr_epoch *epoch,
+                              const struct mr_slice *committables, int ncommittables,
+                              struct mr_bytes *token, struct mr_error *err);
+    enum mr_status (*commit)(const struct mr_options *options, struct mr_runtime *runtime,
+                             struct mr_slice token, struct mr_error *err);
+    /* The last epoch of this lane that the target itself knows (0 = none or cannot know), and its positions. */
+    enum mr_status (*recover)(const struct mr_options *options, struct mr_runtime *runtime,
+                              int lane, int64_t *epoch, struct mr_bytes *positions,
+                              struct mr_error *err);
+    /* Discards what a token (or, with an empty token, a dead run of this pipeline) left staged. */
+    enum mr_status (*abort)(const struct mr_options *options, struct mr_runtime *runtime,
+                            struct mr_slice token, struct mr_error *err);
+    void (*close)(void *state);
+};
+
+#endif

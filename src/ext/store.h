@@ -1,0 +1,64 @@
+/*
+ * store.h - contract: a place for whole objects (local directory, S3).
+ *
+ * Paths are relative to the opened root, with '/' between parts, never starting with one. What is staged is invisible
+ * to list and read until it is published.
+ */
+#ifndef MR_EXT_STORE_H
+#define MR_EXT_STORE_H
+
+#include "ext/runtime.h"
+
+struct mr_store_entry {
+    const char *path;
+    int64_t size;
+    int64_t modified_micros;
+};
+
+struct mr_store {
+    const char *name;   /* "local" */
+    const char *scheme; /* "file" */
+    const char *doc;
+
+    /* `url` is scheme://... or an absolute path; `options` of the step (store keys), may be NULL. */
+    enum mr_status (*open)(const char *url, const struct mr_options *options,
+                           struct mr_runtime *runtime, void **handle, struct mr_error *err);
+    /* Calls `each` for all objects below `prefix` in byte order; staged and hidden ones only if `hidden`. */
+    enum mr_status (*list)(void *handle, const char *prefix, bool hidden,
+                           enum mr_status (*each)(void *context, const struct mr_store_entry *entry,
+                                                  struct mr_error *err),
+                           void *context, struct mr_error *err);
+    /* Reads up to `size` bytes at `offset`; *got < size only at the end. Absent: MR_SOURCE, class config. */
+    enum mr_status (*read)(void *handle, const char *path, int64_t offset, void *out, size_t size,
+                           size_t *got, struct mr_error *err);
+    /* Atomically replaces or creates a small object. */
+    enum mr_status (*put)(void *handle, const char *path, struct mr_slice data,
+                          struct mr_error *err);
+    /* *created false when it exists already. Outcome not known: class unknown. */
+    enum mr_status (*put_if_absent)(void *handle, const char *path, struct mr_slice data,
+                                    bool *created, struct mr_error *err);
+    /*
+     * Stages an object under its final path: open, append, then finish makes it durable and writes a ticket
+     * (versioned byte string) with which any process can publish or discard it. `stage_close` frees; without
+     * finish it discards. `tag` (run identity) lets a later run find what a dead one left.
+     */
+    enum mr_status (*stage_open)(void *handle, const char *path, const char *tag, void **stage,
+                                 struct mr_error *err);
+    enum mr_status (*stage_append)(void *stage, const void *data, size_t size,
+                                   struct mr_error *err);
+    enum mr_status (*stage_finish)(void *stage, struct mr_bytes *ticket, struct mr_error *err);
+    void (*stage_close)(void *stage);
+    /* Idempotent: publishing what is published already is MR_OK. */
+    enum mr_status (*publish)(void *handle, struct mr_slice ticket, struct mr_error *err);
+    enum mr_status (*discard)(void *handle, struct mr_slice ticket, struct mr_error *err);
+    /* Discards everything staged under `tag` below `prefix`. */
+    enum mr_status (*discard_tag)(void *handle, const char *prefix, const char *tag,
+                                  struct mr_error *err);
+    /* Makes preceding publishes and removes durable (directory fsync). */
+    enum mr_status (*sync)(void *handle, struct mr_error *err);
+    /* Absent is MR_OK. */
+    enum mr_status (*remove)(void *handle, const char *path, struct mr_error *err);
+    void (*close)(void *handle);
+};
+
+#endif
