@@ -1,0 +1,90 @@
+/*
+ * exec.h - runs a plan: the only place with mutable run state.
+ *
+ * An engine is a pool of threads with CPU permits, one cancel flag, one error slot and the waiting function. Threads =
+ * open readers + output tasks; permits = cores. mr_exec_run stages everything and commits nothing: the caller (run/) does.
+ */
+#ifndef MR_EXEC_EXEC_H
+#define MR_EXEC_EXEC_H
+
+#include "plan/plan.h"
+
+struct mr_engine;
+
+struct mr_engine_options {
+    int permits;          /* CPU permits */
+    int64_t run_deadline; /* monotonic micros, INT64_MAX = none */
+};
+
+enum mr_status mr_engine_new(const struct mr_engine_options *options, struct mr_engine **out,
+                             struct mr_error *err);
+void mr_engine_free(struct mr_engine *engine);
+/* Any thread, also a signal handler: async-signal-safe. The run ends with MR_CANCELLED within seconds. */
+void mr_engine_cancel(struct mr_engine *engine);
+bool mr_engine_cancelled(const struct mr_engine *engine);
+/* A waiter for planning and committing on the caller's thread: cancellable, no permit. */
+struct mr_waiter *mr_engine_waiter(struct mr_engine *engine);
+
+/* What one step did; times in microseconds over all tasks. */
+struct mr_exec_step {
+    int node;
+    int64_t working; /* wall time inside its callbacks, waits taken out */
+    int64_t cpu;     /* thread CPU time inside its callbacks */
+    int64_t waiting[MR_WAIT_CAUSES];
+    int64_t rows_in;
+    int64_t rows_out;
+    int64_t batches;
+};
+
+struct mr_exec_split {
+    int segment;
+    int split;
+    int64_t rows;
+    int64_t bytes;
+    int64_t micros;
+};
+
+/* Progress, read at any time while running (atomics). */
+struct mr_exec_progress {
+    int64_t rows_read;
+    int64_t rows_written;
+    int64_t bytes_read;
+    int64_t bytes_written;
+    int64_t rows_expected; /* -1 = unknown */
+    int splits_done;
+    int splits;
+};
+
+struct mr_exec_result {
+    int nsinks;
+    /* Per sink sequence: the committables of its tasks, ordered by task. Heap, freed by mr_exec_result_reset. */
+    struct {
+        struct mr_slice *items;
+        int count;
+    } *sinks;
+    int nsteps;
+    struct mr_exec_step *steps; /* per node */
+    int nsplits;
+    struct mr_exec_split *splits;
+};
+
+struct mr_exec_request {
+    struct mr_plan *plan;
+    struct mr_epoch epoch; /* lane 0 and the number of this run's epoch */
+    /* Preview, Arrow stream, bench hashing: receives every batch that reaches `tap_node` (compacted). Calls are serialised. */
+    int tap_node; /* -1 = none */
+    enum mr_status (*tap)(void *context, struct mr_batch *batch, bool *enough,
+                          struct mr_error *err);
+    void *tap_context;
+    /* Foreign scheduler: only this output task of this segment; -1 = all. */
+    int only_segment;
+    int only_task;
+};
+
+/* Blocks until all tasks ended. On failure the error of the first task that failed, its step in err->where. */
+enum mr_status mr_exec_run(struct mr_engine *engine, const struct mr_exec_request *request,
+                           struct mr_exec_result *result, struct mr_error *err);
+void mr_exec_result_reset(struct mr_exec_result *result);
+void mr_exec_progress(struct mr_engine *engine, struct mr_exec_progress *out);
+
+#endif

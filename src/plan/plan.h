@@ -1,0 +1,123 @@
+/*
+ * plan.h - what a run will do, decided before anything is written, and printable.
+ *
+ * spec -> nodes (one per step, perhaps fused or moved by rewrites) -> segments (what one task runs). Nothing happens in a run
+ * that the plan did not show. A plan is immutable once built; everything in it lives in its arena; it owns the bound states of
+ * sources and sinks until mr_plan_free.
+ */
+#ifndef MR_PLAN_PLAN_H
+#define MR_PLAN_PLAN_H
+
+#include "config/spec.h"
+#include "ext/format.h"
+#include "ext/op.h"
+#include "ext/sink.h"
+#include "ext/source.h"
+#include "sql/expr.h"
+
+enum mr_plan_node_kind { MR_PLAN_SOURCE, MR_PLAN_OP, MR_PLAN_SINK };
+
+/* Where rows come from: an output port of an earlier node. */
+struct mr_plan_edge {
+    int node;
+    int port; /* 0 result, 1 side output */
+};
+
+struct mr_plan_node {
+    int id; /* index in plan->nodes, topological */
+    enum mr_plan_node_kind kind;
+    const struct mr_step_spec *step; /* the step that asked for it */
+    int ninputs;
+    const struct mr_plan_edge *inputs;
+    const struct mr_schema *schema; /* of port 0; of the rows written for a sink; NULL offline when unknown */
+    int64_t rows;                   /* estimate, -1 = unknown */
+    int64_t bytes;
+    struct mr_runtime *runtime; /* of the step: account and counters */
+    /* SOURCE */
+    const struct mr_source *source;
+    void *source_state;
+    struct mr_source_info source_info;
+    int npushed; /* predicates that went into the source, as text for explain */
+    const char *const *pushed;
+    struct mr_split_list splits;
+    /* OP */
+    const struct mr_op *op;
+    void *op_plan;
+    struct mr_op_info op_info;
+    /* SINK */
+    const struct mr_sink *sink;
+    void *sink_state;
+    struct mr_sink_info sink_info;
+    int sink_sequence; /* number among the sinks, from 0; side outputs have sinks too */
+};
+
+/* How the splits of a segment reach its output tasks. */
+enum mr_gather {
+    MR_GATHER_FUSED,   /* each output task reads its own contiguous run of splits */
+    MR_GATHER_ROTATE,  /* readers fill queues; the output task takes a batch of each in turn: deterministic */
+    MR_GATHER_ORDERED, /* readers fill queues; the output task drains them in split order (limitRows) */
+};
+
+/*
+ * A source, and every node reachable from it down to the sinks (a DAG run in lock-step on one thread: a node with several
+ * consumers pushes the same batch to each; no queue, so no deadlock). A union's downstream belongs to the segments of all its sources.
+ */
+struct mr_plan_segment {
+    int source; /* node */
+    int nnodes;
+    const int *nodes; /* reachable nodes, topological, without the source */
+    int first_task;   /* number of its first output task in the run: names of files derive from it */
+    int ntasks;       /* output tasks */
+    const int *task_splits; /* ntasks + 1 entries: task t reads splits [task_splits[t], task_splits[t + 1]) */
+    int readers;            /* connections open at once over all tasks */
+    enum mr_gather gather;
+    int gather_before; /* node that receives from the queues: nodes before it run in the readers; -1 = FUSED */
+};
+
+struct mr_plan_warning {
+    const char *text;
+    const char *where; /* "step 3 (toS3)" */
+};
+
+struct mr_plan {
+    struct mr_arena *arena; /* borrowed */
+    const struct mr_spec *spec;
+    struct mr_sql_session session;
+    int nnodes;
+    struct mr_plan_node *nodes;
+    int nsegments;
+    struct mr_plan_segment *segments;
+    int nsinks;
+    const int *sinks; /* nodes, by sink_sequence */
+    int ntasks;
+    int64_t predicted_memory; /* bytes */
+    int nwarnings;
+    const struct mr_plan_warning *warnings;
+    const char *fingerprint; /* hash of what decides rows and names: 16 hex digits */
+};
+
+struct mr_plan_request {
+    const struct mr_spec *spec;
+    struct mr_arena *arena;
+    struct mr_runtime *runtime; /* template: nodes get copies with their own account and counters */
+    const struct mr_tz *tz;
+    int64_t now_micros;
+    const char *last_run_timestamp; /* or NULL */
+    bool connect;                   /* false: offline check; sources whose schema needs a catalog stay unbound */
+    bool with_splits;               /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
+    bool with_sinks;                /* preview: false */
+    const char *until_step;         /* preview: the result of this step (name or 1-based number), or NULL */
+};
+
+/* Several errors may be found in one pass; `errors` as config/load.h, may be NULL for the first only. */
+struct mr_load_errors;
+enum mr_status mr_plan_build(const struct mr_plan_request *request, struct mr_plan **out,
+                             struct mr_load_errors *errors, struct mr_error *err);
+/* Closes sources and sinks. Before the arena is reset. */
+void mr_plan_free(struct mr_plan *plan);
+
+/* The tree for people, and a JSON object (stable field names, documented in docs/guide). Without secrets. */
+void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out);
+void mr_plan_explain_json(const struct mr_plan *plan, struct mr_bytes *out);
+
+#endif
