@@ -58,11 +58,16 @@ struct mr_op_info {
     struct mr_op_counts *counts;
 };
 
-/* Rows that broke a rule, by rule. The names are arena-owned. */
+/*
+ * Rows that broke a rule, by rule, over all tasks. Whether a run fails is decided from the totals when all rows were
+ * seen (the message and the report then never depend on timing), and before anything is committed.
+ */
 struct mr_op_counts {
     int count;
-    const char *const *names;
+    const char *const *names; /* arena-owned */
     atomic_int_fast64_t *values;
+    atomic_int_fast64_t rows_failed; /* rows that broke at least one rule */
+    int64_t limit;                   /* more failed rows than this fail the run; -1 = never */
 };
 
 struct mr_emit {
