@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# run-local.sh FILE [run options] - runs a pipeline from a checkout, on a machine that may have nothing yet.
+#
+# In order: installs missing Debian packages (and says so), builds when a source changed, starts the
+# sandbox PostgreSQL when the pipeline reads the tree's own credentials file, runs `millrace run`,
+# and shows a few rows of the result. A warm start costs well under 0.3 s besides the run. Options
+# go to `millrace run` as they are; the exit code is its own. Paths are relative to where you stand.
+# SAMPLE_ROWS=0 in the environment leaves the sample out.
+set -u
+ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+. "$ROOT/bin/lib/common.sh"
+. "$ROOT/bin/lib/packages.sh"
+. "$ROOT/bin/lib/build.sh"
+. "$ROOT/bin/lib/sandbox.sh"
+
+usage() {
+    echo "usage: bin/run-local.sh FILE [options of 'millrace run']" >&2
+    exit 2
+}
+
+# The credentials file that the run will use: option, environment, then the working directory.
+credentials_file() {
+    local previous=
+    for word; do
+        case $word in
+        --credentials=*) printf '%s\n' "${word#*=}" && return ;;
+        esac
+        [ "$previous" = --credentials ] && printf '%s\n' "$word" && return
+        previous=$word
+    done
+    if [ -n "${MILLRACE_CREDENTIALS-}" ]; then
+        printf '%s\n' "$MILLRACE_CREDENTIALS"
+    elif [ -e config/credentials.json ]; then
+        printf 'config/credentials.json\n'
+    else
+        printf '%s\n' "$ROOT/config/credentials.json"
+    fi
+}
+
+# Starts what the pipeline needs around it and points the engine at it.
+prepare_sandbox() {
+    local own=$ROOT/config/credentials.json file
+    file=$(credentials_file "$@")
+    if ! [ "$file" -ef "$own" ]; then
+        return 0
+    fi
+    export MILLRACE_CREDENTIALS=$own
+    if grep -qi postgres "$FILE"; then
+        require_packages run
+        sandbox_up
+        if [ -e "$SANDBOX/credentials.json" ]; then
+            MILLRACE_CREDENTIALS=$SANDBOX/credentials.json
+        fi
+    fi
+}
+
+# The engine runs beside this shell, so that a signal sent to the shell alone reaches it too. A
+# terminal's Ctrl-C is sent to both; it is not sent on, for a second one would mean "at once".
+run_engine() {
+    local status
+    trap : INT
+    "$BUILD/millrace" run "$FILE" "$@" <&0 &
+    ENGINE=$!
+    trap 'kill -TERM $ENGINE 2>/dev/null' TERM HUP
+    wait "$ENGINE"
+    status=$?
+    while kill -0 "$ENGINE" 2>/dev/null; do
+        wait "$ENGINE"
+        status=$?
+    done
+    trap - INT TERM HUP
+    return "$status"
+}
+
+sample() {
+    local rows=${SAMPLE_ROWS-5} options=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --param | --conf | --credentials) options+=("$1" "${2-}") && shift ;;
+        --param=* | --conf=* | --credentials=*) options+=("$1") ;;
+        esac
+        shift
+    done
+    if [ "$rows" -gt 0 ]; then
+        printf '\nSample of the result:\n'
+        "$BUILD/millrace" preview "$FILE" --rows "$rows" "${options[@]}"
+    fi
+}
+
+[ $# -ge 1 ] || usage
+case $1 in
+-*) usage ;;
+esac
+FILE=$1
+shift
+[ -r "$FILE" ] || { say "cannot read $FILE"; exit 2; }
+
+build_is_fresh_or_install() {
+    BUILD=$ROOT/build
+    build_is_fresh || require_packages build
+    build_if_needed
+}
+
+build_is_fresh_or_install
+prepare_sandbox "$@"
+run_engine "$@"
+status=$?
+if [ "$status" -eq 0 ]; then
+    sample "$@"
+fi
+exit "$status"

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# sandbox.sh start|stop|psql|remove - the sandbox PostgreSQL by hand; run-local.sh starts it by itself.
+set -u
+ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+. "$ROOT/bin/lib/common.sh"
+. "$ROOT/bin/lib/packages.sh"
+. "$ROOT/bin/lib/sandbox.sh"
+
+case ${1-} in
+start)
+    require_packages run
+    sandbox_up
+    say "127.0.0.1:$(<"$SANDBOX/port"), database $SANDBOX_DB, role $SANDBOX_ROLE"
+    ;;
+stop) sandbox_stop ;;
+psql)
+    shift
+    sandbox_up
+    PGBIN=$(server_binaries)
+    PGPASSWORD=$(credential "$ROOT/config/credentials.json" password) exec "$PGBIN/psql" \
+        -h 127.0.0.1 -p "$(<"$SANDBOX/port")" -U "$SANDBOX_ROLE" -d "$SANDBOX_DB" "$@"
+    ;;
+remove)
+    sandbox_stop
+    [ -s "$SANDBOX/place" ] && rm -rf "$(<"$SANDBOX/place")"
+    rm -rf "$SANDBOX"
+    ;;
+*)
+    echo "usage: bin/sandbox.sh start|stop|psql [ARGS]|remove" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,1 @@
+ANALYZE users, orders, order_items, events, large_table;
