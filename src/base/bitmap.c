@@ -1,0 +1,59 @@
+/*
+ * bitmap.c - the bit-set operations that work on whole words.
+ *
+ * Words are read with memcpy: bitmaps of imported columns need not be aligned, and the compiler makes one load
+ * of it.
+ */
+#include "base/bitmap.h"
+
+#include <string.h>
+
+void mr_bitmap_fill(uint8_t *bits, int64_t from, int64_t to, bool value)
+{
+    if (from >= to)
+        return;
+    int64_t first = from >> 3, last = to >> 3;
+    uint8_t head = (uint8_t)(0xFFu << (from & 7));
+    uint8_t tail = (uint8_t)((1u << (to & 7)) - 1);
+    if (first == last) {
+        uint8_t mask = head & tail;
+        bits[first] = (uint8_t)(value ? bits[first] | mask : bits[first] & ~mask);
+        return;
+    }
+    bits[first] = (uint8_t)(value ? bits[first] | head : bits[first] & ~head);
+    memset(bits + first + 1, value ? 0xFF : 0, (size_t)(last - first - 1));
+    if (tail)
+        bits[last] = (uint8_t)(value ? bits[last] | tail : bits[last] & ~tail);
+}
+
+int64_t mr_bitmap_count(const uint8_t *bits, int64_t count)
+{
+    if (!bits)
+        return count;
+    int64_t total = 0, i = 0;
+    for (; i + 64 <= count; i += 64) {
+        uint64_t word;
+        memcpy(&word, bits + (i >> 3), sizeof word);
+        total += __builtin_popcountll(word);
+    }
+    for (; i + 8 <= count; i += 8)
+        total += __builtin_popcount(bits[i >> 3]);
+    if (i < count)
+        total += __builtin_popcount(bits[i >> 3] & ((1u << (count - i)) - 1));
+    return total;
+}
+
+void mr_bitmap_and(uint8_t *out, const uint8_t *a, const uint8_t *b, int64_t count)
+{
+    size_t bytes = mr_bitmap_bytes(count);
+    if (!a && !b) {
+        memset(out, 0xFF, bytes);
+        return;
+    }
+    if (!a || !b) {
+        memmove(out, a ? a : b, bytes);
+        return;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        out[i] = a[i] & b[i];
+}
