@@ -113,7 +113,7 @@ struct mr_options {
 /* Never NULL for a name of the table (asserts); `set` tells whether there is a value. Names are exact. */
 const struct mr_option_value *mr_options_get(const struct mr_options *options, const char *name);
 bool mr_options_has(const struct mr_options *options, const char *name);
-/* The value, or the argument/NULL/0 when unset. */
+/* The value (of an ENUM the choice's text), or the argument/NULL/0 when unset. */
 const char *mr_options_text(const struct mr_options *options, const char *name);
 int64_t mr_options_integer(const struct mr_options *options, const char *name, int64_t fallback);
 bool mr_options_boolean(const struct mr_options *options, const char *name, bool fallback);
@@ -122,9 +122,15 @@ enum mr_status mr_options_error(const struct mr_options *options, const char *na
                                 struct mr_error *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* All values unset; NULL when out of memory. */
+struct mr_options *mr_options_new(struct mr_arena *arena, const struct mr_option *table);
+/* Values from the `fallback` of every row that is not set. An OBJECT whose fallback is "{}" gets its fields' defaults. */
+enum mr_status mr_options_fill_defaults(struct mr_arena *arena, struct mr_options *options,
+                                        struct mr_error *err);
 /*
  * Builds options from texts, with defaults and checks, for tests, presets and embedding: `pairs` is name, text,
- * ..., NULL. Only scalar, ENUM and STRINGS (comma-separated) rows.
+ * ..., NULL. Scalar and ENUM rows; STRINGS (comma-separated); PAIRS ("name=text" or "name", one pair each time the
+ * option is repeated); PREFIX rows.
  */
 enum mr_status mr_options_from_texts(struct mr_arena *arena, const struct mr_option *table,
                                      const char *const *pairs, const struct mr_options **out,

@@ -55,6 +55,19 @@ const char *mr_registry_nearest_method(const struct mr_registry *registry, const
 const struct mr_option *mr_method_options(const struct mr_method *method);
 const char *mr_method_system(const struct mr_method *method);
 const char *mr_method_doc(const struct mr_method *method);
+/* Input frames that it takes: transforms by their operator, loads and validations 1, extracts and maintenance 0. */
+int mr_method_min_inputs(const struct mr_method *method);
+int mr_method_max_inputs(const struct mr_method *method);
+/* Of formats and codecs, for the reference pages and for checks without their headers. */
+const char *mr_format_name(const struct mr_format *format);
+const char *mr_format_doc(const struct mr_format *format);
+const struct mr_option *mr_format_options(const struct mr_format *format);
+bool mr_format_can_read(const struct mr_format *format);
+bool mr_format_can_write(const struct mr_format *format);
+const char *mr_codec_name(const struct mr_codec *codec);
+const char *mr_codec_doc(const struct mr_codec *codec);
+/* min == max == 0: it has no levels. */
+void mr_codec_levels(const struct mr_codec *codec, int *minimum, int *maximum, int *normal);
 const char *mr_step_type_name(enum mr_step_type type); /* "extract" ... as written in "type" */
 
 #endif

@@ -70,12 +70,13 @@ void mr_event(struct mr_runtime *runtime, enum mr_log_level level, const char *f
 
 /*
  * Things shared by the steps of one run: the exported snapshot and the connection pool of a server, an HTTP pool.
- * `make` runs at most once per key, under a lock of that key only; `destroy` when the run ends, in reverse order.
+ * `make` runs at most once per key (again after a failure), while nobody else is in it; others wait through
+ * runtime->waiter, booked to MR_WAIT_SOURCE. `destroy` (may be NULL) is called when the run ends, in reverse order of making.
  */
 struct mr_shared;
 struct mr_shared *mr_shared_new(void);
 void mr_shared_free(struct mr_shared *shared);
-enum mr_status mr_shared_get(struct mr_shared *shared, const char *key,
+enum mr_status mr_shared_get(struct mr_runtime *runtime, const char *key,
                              enum mr_status (*make)(void *context, void **out,
                                                     struct mr_error *err),
                              void *context, void (*destroy)(void *object), void **out,
