@@ -14,6 +14,7 @@ struct mr_engine;
 struct mr_engine_options {
     int permits;          /* CPU permits */
     int64_t run_deadline; /* monotonic micros, INT64_MAX = none */
+    int64_t queue_bytes;  /* tests: bound of a split's queue, 0 = as planned */
 };
 
 enum mr_status mr_engine_new(const struct mr_engine_options *options, struct mr_engine **out,
@@ -38,7 +39,7 @@ struct mr_exec_step {
 
 struct mr_exec_split {
     int segment;
-    int split;
+    int split; /* index in the segment's list */
     int64_t rows;
     int64_t bytes;
     int64_t micros;
@@ -61,7 +62,7 @@ struct mr_exec_result {
     struct {
         struct mr_slice *items;
         int count;
-    } *sinks;
+    } * sinks;
     int nsteps;
     struct mr_exec_step *steps; /* per node */
     int nsplits;
@@ -71,7 +72,10 @@ struct mr_exec_result {
 struct mr_exec_request {
     struct mr_plan *plan;
     struct mr_epoch epoch; /* lane 0 and the number of this run's epoch */
-    /* Preview, Arrow stream, bench hashing: receives every batch that reaches `tap_node` (compacted). Calls are serialised. */
+    /*
+     * Preview, Arrow stream, bench hashing: receives every batch that leaves `tap_node` by port 0 (that reaches it, if it is a
+     * sink), compacted. Calls are serialised, may block, and run without a CPU permit. `*enough` ends all reading.
+     */
     int tap_node; /* -1 = none */
     enum mr_status (*tap)(void *context, struct mr_batch *batch, bool *enough,
                           struct mr_error *err);

@@ -7,9 +7,9 @@
 #ifndef MR_EXT_OP_H
 #define MR_EXT_OP_H
 
+#include "base/tz.h"
 #include "ext/item.h"
 #include "ext/runtime.h"
-#include "base/tz.h"
 
 enum mr_op_flag {
     MR_OP_STREAMING = 1 << 0,       /* emits as it goes; else it is a breaker */
@@ -18,7 +18,9 @@ enum mr_op_flag {
     MR_OP_TAKES_SELECTION = 1 << 3, /* push accepts batches with a selection */
     MR_OP_STATEFUL = 1 << 4,        /* has save and restore */
     MR_OP_VALIDATION = 1 << 5,      /* counts per rule; a step of type validate */
-    MR_OP_CROSSES = 1 << 6,         /* row-wise: filters may be moved in front when their columns pass through */
+    MR_OP_CROSSES =
+        1 << 6, /* row-wise: filters may be moved in front when their columns pass through */
+    MR_OP_BUILD_SIDE = 1 << 7, /* port 1 is read fully before port 0 begins: see `attach` */
 };
 
 /* An input frame at bind. */
@@ -34,7 +36,7 @@ struct mr_op_bind {
     struct mr_arena *arena;
     const struct mr_op_input *inputs;
     int ninputs;
-    bool ansi;              /* session, for expressions */
+    bool ansi; /* session, for expressions */
     const struct mr_tz *tz;
     int64_t now_micros;
 };
@@ -44,8 +46,8 @@ struct mr_op_info {
     const struct mr_schema *side;   /* of port 1, or NULL */
     int64_t rows;                   /* estimate, -1 = unknown */
     const char *details;            /* one line for the plan: "active = true AND age >= 18" */
-    int partitions;                 /* repartition, coalesce: wanted number of output tasks, 0 = no wish */
-    bool coalesce_only;             /* partitions is an upper bound (coalesce) */
+    int partitions;     /* repartition, coalesce: wanted number of output tasks, 0 = no wish */
+    bool coalesce_only; /* partitions is an upper bound (coalesce) */
     /* An operator that is one condition or one projection says so, for fusing and pushdown; else NULL. */
     const struct mr_expr *condition;
     const struct mr_projection *projection;
@@ -54,6 +56,8 @@ struct mr_op_info {
      * pushing filters and column lists through.
      */
     const int *passes;
+    /* Passes on only the first `limit` rows (limitRows); 0 = no such promise. Offered to sources per split. */
+    int64_t limit;
     /* Named counts for the report (rules of validations), filled during the run; or NULL. */
     struct mr_op_counts *counts;
 };
@@ -76,7 +80,11 @@ struct mr_emit {
                             struct mr_error *err);
     /* Sends an event-time watermark downstream. */
     enum mr_status (*watermark)(struct mr_emit *emit, int64_t watermark, struct mr_error *err);
-    bool closed; /* nobody wants more: producers may stop early */
+    /*
+     * Nobody wants more: producers may stop early. An operator that will emit nothing more, whatever comes, sets it
+     * itself (limitRows after its last row); the engine passes that on to the left.
+     */
+    bool closed;
 };
 
 struct mr_op {
@@ -97,7 +105,14 @@ struct mr_op {
                            struct mr_error *err);
     /* No more input on this port in this task. Optional. */
     enum mr_status (*finish)(void *task, int port, struct mr_emit *emit, struct mr_error *err);
-    /* Breakers: takes in the state of another task of the same plan. */
+    /*
+     * BUILD_SIDE: tasks that take in port 1 are separate from those that take in port 0. Each of the former is opened,
+     * pushed (port 1), finished; all are combined, in task order, into one state. Each of the latter is opened and
+     * attached to that state, which nobody changes any more and which outlives it, before its first push on port 0.
+     * (Hash joins build and probe like this; a validation against another frame too.)
+     */
+    enum mr_status (*attach)(void *task, const void *built, struct mr_error *err);
+    /* Breakers and build sides: takes in the state of another task of the same plan; `from` is closed afterwards. */
     enum mr_status (*combine)(void *into, void *from, struct mr_error *err);
     /* Breakers: after combine, emits the rows of partition p of n. */
     enum mr_status (*pull)(void *task, int partition, int npartitions, struct mr_emit *emit,

@@ -29,8 +29,9 @@ struct mr_plan_node {
     const struct mr_step_spec *step; /* the step that asked for it */
     int ninputs;
     const struct mr_plan_edge *inputs;
-    const struct mr_schema *schema; /* of port 0; of the rows written for a sink; NULL offline when unknown */
-    int64_t rows;                   /* estimate, -1 = unknown */
+    const struct mr_schema
+        *schema;  /* of port 0; of the rows written for a sink; NULL offline when unknown */
+    int64_t rows; /* estimate, -1 = unknown */
     int64_t bytes;
     struct mr_runtime *runtime; /* of the step: account and counters */
     /* SOURCE */
@@ -53,25 +54,44 @@ struct mr_plan_node {
 
 /* How the splits of a segment reach its output tasks. */
 enum mr_gather {
-    MR_GATHER_FUSED,   /* each output task reads its own contiguous run of splits */
-    MR_GATHER_ROTATE,  /* readers fill queues; the output task takes a batch of each in turn: deterministic */
+    MR_GATHER_FUSED, /* each output task reads its own contiguous run of splits, everything on one thread */
+    MR_GATHER_ROTATE, /* readers fill queues; the output task takes a batch of each in turn: deterministic */
     MR_GATHER_ORDERED, /* readers fill queues; the output task drains them in split order (limitRows) */
 };
 
+struct mr_plan_split {
+    int node;  /* the source */
+    int split; /* index in its splits */
+};
+
 /*
- * A source, and every node reachable from it down to the sinks (a DAG run in lock-step on one thread: a node with several
- * consumers pushes the same batch to each; no queue, so no deadlock). A union's downstream belongs to the segments of all its sources.
+ * What is run together: sources and the nodes that they reach down to sinks and build sides, a DAG run in lock-step on one
+ * thread (a node with several consumers pushes the same batch to each; no queue, so no deadlock). Sources that meet (union)
+ * share a segment, their splits one list. A source is in a second segment, and read again under the same snapshot,
+ * only where one of its consumers needs what another one builds, or where explicit numbers of output tasks differ.
  */
 struct mr_plan_segment {
-    int source; /* node */
+    int nsources;
+    const int *sources; /* nodes */
+    int nsplits;
+    const struct mr_plan_split *splits; /* of all sources, in the order of writing */
     int nnodes;
-    const int *nodes; /* reachable nodes, topological, without the source */
-    int first_task;   /* number of its first output task in the run: names of files derive from it */
-    int ntasks;       /* output tasks */
-    const int *task_splits; /* ntasks + 1 entries: task t reads splits [task_splits[t], task_splits[t + 1]) */
-    int readers;            /* connections open at once over all tasks */
+    const int *nodes; /* operators and sinks, topological */
+    const bool *
+        in_task; /* nnodes entries: runs in the output task, behind the queues; all true when FUSED */
+    int nbuilds;
+    const int
+        *builds; /* operators among `nodes` that end here: their build side (port 1) is filled */
+    int nneeds;
+    const int *
+        needs; /* operators among `nodes` whose build side other segments must have filled before */
+    int first_task; /* number of its first output task in the run: names of files derive from it */
+    int ntasks;     /* output tasks */
+    const int *
+        task_splits; /* ntasks + 1 entries: task t reads splits [task_splits[t], task_splits[t + 1]) */
+    int readers;     /* open at once over all tasks */
     enum mr_gather gather;
-    int gather_before; /* node that receives from the queues: nodes before it run in the readers; -1 = FUSED */
+    int64_t queue_bytes; /* bound of the queue of one split */
 };
 
 struct mr_plan_warning {
@@ -90,6 +110,7 @@ struct mr_plan {
     int nsinks;
     const int *sinks; /* nodes, by sink_sequence */
     int ntasks;
+    int result; /* node whose port 0 is the result: of until_step, else the primary frame at the end; -1 = none */
     int64_t predicted_memory; /* bytes */
     int nwarnings;
     const struct mr_plan_warning *warnings;
@@ -103,10 +124,12 @@ struct mr_plan_request {
     const struct mr_tz *tz;
     int64_t now_micros;
     const char *last_run_timestamp; /* or NULL */
-    bool connect;                   /* false: offline check; sources whose schema needs a catalog stay unbound */
-    bool with_splits;               /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
-    bool with_sinks;                /* preview: false */
-    const char *until_step;         /* preview: the result of this step (name or 1-based number), or NULL */
+    bool connect; /* false: offline check; sources whose schema needs a catalog stay unbound */
+    bool
+        with_splits; /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
+    bool with_sinks;        /* preview: false */
+    const char *until_step; /* preview: the result of this step (name or 1-based number), or NULL */
+    int64_t rows_wanted;    /* preview: of the result; 0 = all. One task then, splits in order */
 };
 
 /* Several errors may be found in one pass; `errors` as config/load.h, may be NULL for the first only. */
