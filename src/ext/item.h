@@ -22,6 +22,7 @@ struct mr_split {
     int lane;          /* independently committed share; batch: 0 */
     int64_t rows;      /* predicted, -1 = unknown */
     int64_t bytes;     /* predicted bytes read, -1 = unknown */
+    bool unordered;    /* its rows may come in another order when read again: no reopening in its middle */
 };
 
 struct mr_split_list {

@@ -52,6 +52,8 @@ struct mr_runtime {
     int64_t start_micros;     /* wall clock at the start of the run */
     int parallelism;          /* CPU permits of the run */
     int64_t batch_rows;       /* resources.batchRows, 0 = chosen by bytes */
+    int64_t timeout_connect_micros;   /* timeouts.connect, 0 = the implementation's default */
+    int64_t timeout_statement_micros; /* timeouts.statement, 0 = none */
     const char *time_zone;    /* sql.timeZone */
     bool offline;             /* planning without connections */
     struct mr_shared *shared; /* things that several steps of a run use together */
