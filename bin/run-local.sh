@@ -18,9 +18,10 @@ usage() {
     exit 2
 }
 
-# The credentials file that the run will use: option, environment, then the working directory.
+# The credentials file that the run will use, found as the engine finds it: option, environment,
+# config/credentials.json beside or above the pipeline; without any, the one of this checkout.
 credentials_file() {
-    local previous=
+    local previous= dir
     for word; do
         case $word in
         --credentials=*) printf '%s\n' "${word#*=}" && return ;;
@@ -30,11 +31,14 @@ credentials_file() {
     done
     if [ -n "${MILLRACE_CREDENTIALS-}" ]; then
         printf '%s\n' "$MILLRACE_CREDENTIALS"
-    elif [ -e config/credentials.json ]; then
-        printf 'config/credentials.json\n'
-    else
-        printf '%s\n' "$ROOT/config/credentials.json"
+        return
     fi
+    dir=$(dirname "$(readlink -f "$FILE")")
+    while [ ! -e "$dir/config/credentials.json" ] && [ "$dir" != / ]; do
+        dir=$(dirname "$dir")
+    done
+    [ -e "$dir/config/credentials.json" ] || dir=$ROOT
+    printf '%s\n' "$dir/config/credentials.json"
 }
 
 # Starts what the pipeline needs around it and points the engine at it.

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# test.sh [--all] [SUITE..] - everything that continuous integration runs; the last line is "N passed, N failed".
+#
+# Installs what the tests need; builds with gcc (warnings are errors), with the address and undefined
+# sanitizers, with the thread sanitizer and with clang, each in its own folder under build-test/, and
+# runs the unit tests in the first three. Then the suites in Python run against private PostgreSQL
+# servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
+# and make distcheck. Names choose suites: gcc asan tsan clang cases interop fault examples door.
+set -u
+ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+. "$ROOT/bin/lib/common.sh"
+. "$ROOT/bin/lib/packages.sh"
+. "$ROOT/bin/lib/tally.sh"
+
+ALL=
+NAMES=()
+for word; do
+    case $word in
+    --all) ALL=1 ;;
+    -*)
+        echo "usage: bin/test.sh [--all] [SUITE..]" >&2
+        exit 2
+        ;;
+    *) NAMES+=("$word") ;;
+    esac
+done
+
+OUT=$ROOT/build-test
+LOGS=$OUT/logs
+mkdir -p "$LOGS" || die "cannot write to $ROOT"
+cd "$ROOT" || exit 1
+
+wanted() {
+    [ ${#NAMES[@]} -eq 0 ] || printf '%s\n' "${NAMES[@]}" | grep -qxF -- "$1"
+}
+
+# build NAME CFLAGS OPTIONS..: compiles into build-test/NAME.
+build() {
+    suite "build-$1" build "$ROOT/bin/lib/compile.sh" "$OUT/$1" "${@:2}"
+}
+
+# unit NAME MAKE-ARGUMENTS..: the unit tests and lints there.
+unit() {
+    BUILD=$OUT/$1
+    suite "unit-$1" make make -s -C "$BUILD" -j2 check "${@:2}"
+}
+
+# python NAME PROGRAM: a suite that runs the command, as built in build-test/$FLAVOUR.
+python() {
+    MILLRACE_BIN=$OUT/$FLAVOUR/millrace suite "$1" tap sh tests/lib/python.sh "tests/$2"
+}
+
+require_packages build run test
+if [ -z "${MILLRACE_PYTHON-}" ]; then
+    suite python build "$ROOT/bin/lib/python.sh"
+    export MILLRACE_PYTHON=$ROOT/.venv/bin/python
+fi
+export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=0:detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1}
+
+# The integration suites need this build whichever of them is asked for.
+build gcc '-O2 -g' --enable-werror --enable-failpoints
+if wanted gcc; then
+    unit gcc
+fi
+FLAVOUR=gcc
+for name in cases interop fault examples door; do
+    if wanted $name && [ -e "tests/$name/run.py" ]; then
+        python $name $name/run.py
+    fi
+done
+if wanted asan; then
+    build asan '-O1 -g' --enable-werror --enable-asan --enable-failpoints
+    unit asan
+    FLAVOUR=asan python cases-asan cases/run.py
+fi
+if wanted tsan; then
+    build tsan '-O1 -g' --enable-werror --enable-tsan
+    unit tsan
+    FLAVOUR=tsan python cases-tsan cases/run.py
+fi
+if wanted clang; then
+    build clang '-O2 -g' CC=clang --enable-werror
+fi
+if [ -n "$ALL" ]; then
+    SUITE_LIMIT=7200 suite check-long tap make -s -C "$OUT/gcc" check-long
+    SUITE_LIMIT=3600 suite distcheck build make -s -C "$OUT/gcc" distcheck
+fi
+finish
