@@ -19,14 +19,6 @@ struct mr_load_request {
     const char *last_run_timestamp; /* NULL on a first run or when not looked up yet: the initial value is used */
 };
 
-#define MR_LOAD_MAX_ERRORS 32
-
-/* All problems found in one reading, in file order. Each error's `where` is "file:line:column". */
-struct mr_load_errors {
-    int count;
-    struct mr_error items[MR_LOAD_MAX_ERRORS];
-};
-
 /*
  * MR_OK and *out; or the status of the first error, all of them in `errors`. The arena is the plan's. Missing
  * credentials are no error here (offline validation must work without): mr_spec_need_credentials reports them.

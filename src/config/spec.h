@@ -9,6 +9,14 @@
 #include "ext/option.h"
 #include "ext/registry.h"
 
+#define MR_LOAD_MAX_ERRORS 32
+
+/* All problems found in one reading (load, or plan), in file order. Each error's `where` is "file:line:column". */
+struct mr_load_errors {
+    int count;
+    struct mr_error items[MR_LOAD_MAX_ERRORS];
+};
+
 struct mr_step_spec {
     int index;                     /* from 0 */
     enum mr_step_type type;
