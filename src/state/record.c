@@ -1,0 +1,84 @@
+/*
+ * record.c - an epoch record as bytes: "MRE1", fields, CRC-32 of all before it.
+ *
+ *   4D 52 45 31 | phase u8 | lane varint | epoch u64le | run id | fingerprint | watermark | positions |
+ *   token count varint { sequence varint, method, token } | crc u32le
+ *
+ * Texts and byte strings have a varint length in front; a watermark that is absent is an empty one. A binary form of our own
+ * rather than JSON, because tokens are binary and because every flipped bit must be noticed.
+ */
+#include "state/record.h"
+
+#include "base/hash.h"
+
+static const char record_magic[4] = {'M', 'R', 'E', '1'};
+
+static void put_text(struct mr_bytes *out, const char *text)
+{
+    mr_bytes_lenpref(out, text ? text : "", text ? strlen(text) : 0);
+}
+
+void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_bytes *out)
+{
+    size_t start = out->size;
+    mr_bytes_append(out, record_magic, sizeof record_magic);
+    mr_bytes_u8(out, (uint8_t)record->phase);
+    mr_bytes_varint(out, (uint64_t)record->lane);
+    mr_bytes_u64le(out, (uint64_t)record->epoch);
+    put_text(out, record->run_id);
+    put_text(out, record->fingerprint);
+    put_text(out, record->watermark);
+    mr_bytes_lenpref(out, record->positions.data, record->positions.size);
+    mr_bytes_varint(out, (uint64_t)record->ntokens);
+    for (int i = 0; i < record->ntokens; i++) {
+        mr_bytes_varint(out, (uint64_t)record->tokens[i].sequence);
+        put_text(out, record->tokens[i].method);
+        mr_bytes_lenpref(out, record->tokens[i].token.data, record->tokens[i].token.size);
+    }
+    if (mr_bytes_status(out, NULL) == MR_OK)
+        mr_bytes_u32le(out, mr_crc32(0, out->data + start, out->size - start));
+}
+
+static struct mr_slice get_slice(struct mr_byte_reader *reader, struct mr_arena *arena, bool *ok)
+{
+    struct mr_slice slice = mr_byte_reader_lenpref(reader);
+    char *copy = mr_arena_strndup(arena, slice.size ? slice.data : "", slice.size);
+    if (!copy)
+        *ok = false;
+    return (struct mr_slice){copy, slice.size};
+}
+
+bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
+                            struct mr_epoch_record *out)
+{
+    if (bytes.size < sizeof record_magic + 4 ||
+        memcmp(bytes.data, record_magic, sizeof record_magic) != 0)
+        return false;
+    struct mr_byte_reader reader;
+    size_t body = bytes.size - 4;
+    mr_byte_reader_init(&reader, bytes.data + body, 4);
+    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, body))
+        return false;
+    mr_byte_reader_init(&reader, bytes.data + sizeof record_magic, body - sizeof record_magic);
+    bool ok = true;
+    *out = (struct mr_epoch_record){0};
+    out->phase = (enum mr_epoch_phase)mr_byte_reader_u8(&reader);
+    out->lane = (int)mr_byte_reader_varint(&reader);
+    out->epoch = (int64_t)mr_byte_reader_u64le(&reader);
+    out->run_id = get_slice(&reader, arena, &ok).data;
+    out->fingerprint = get_slice(&reader, arena, &ok).data;
+    struct mr_slice watermark = get_slice(&reader, arena, &ok);
+    out->watermark = watermark.size ? watermark.data : NULL;
+    out->positions = get_slice(&reader, arena, &ok);
+    uint64_t count = mr_byte_reader_varint(&reader);
+    if (reader.bad || count > body)
+        return false;
+    out->ntokens = (int)count;
+    out->tokens = mr_arena_calloc(arena, count + 1, sizeof *out->tokens);
+    for (int i = 0; out->tokens && i < out->ntokens; i++) {
+        out->tokens[i].sequence = (int)mr_byte_reader_varint(&reader);
+        out->tokens[i].method = get_slice(&reader, arena, &ok).data;
+        out->tokens[i].token = get_slice(&reader, arena, &ok);
+    }
+    return ok && out->tokens && !reader.bad && reader.at == reader.end;
+}
