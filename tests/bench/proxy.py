@@ -1,0 +1,54 @@
+"""A TCP proxy that lets each connection carry so many bytes a second, as a distant or throttled server does."""
+
+import socket
+import threading
+import time
+
+CHUNK = 64 * 1024
+
+
+def _pump(source, target, rate):
+    allowance, last = CHUNK, time.monotonic()
+    try:
+        while data := source.recv(CHUNK):
+            target.sendall(data)
+            if rate:
+                allowance -= len(data)
+                now = time.monotonic()
+                allowance = min(allowance + (now - last) * rate, CHUNK)
+                last = now
+                if allowance < 0:
+                    time.sleep(-allowance / rate)
+    except OSError:
+        pass
+    for end in (source, target):
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+class Proxy:
+    """with Proxy(port, rate) as proxy: connect to 127.0.0.1:proxy.port"""
+
+    def __init__(self, port, rate):
+        self.target, self.rate = port, rate
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            threading.Thread(target=_pump, args=(client, server, 0), daemon=True).start()
+            threading.Thread(target=_pump, args=(server, client, self.rate), daemon=True).start()
+
+    def __exit__(self, *_):
+        self.listener.close()
