@@ -58,6 +58,7 @@ struct mr_runtime {
     bool offline;             /* planning without connections */
     struct mr_shared *shared; /* things that several steps of a run use together */
     void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);
+    void *event_context;
 };
 
 static inline void mr_count(struct mr_runtime *runtime, enum mr_counter counter, int64_t amount)

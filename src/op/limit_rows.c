@@ -25,6 +25,7 @@ static enum mr_status limit_bind(const struct mr_op_bind *bind, void **plan,
         return mr_error_nomem(err);
     self->count = mr_options_integer(bind->options, "count", 0);
     info->schema = bind->inputs[0].schema;
+    info->limit = self->count;
     int64_t rows = bind->inputs[0].rows;
     info->rows = rows >= 0 && rows < self->count ? rows : self->count;
     info->details = mr_arena_printf(bind->arena, "first %lld rows", (long long)self->count);

@@ -1,0 +1,232 @@
+/*
+ * session.c - from the text of a pipeline to a bound plan, with the resources that the file asks for.
+ *
+ * ${last_run_timestamp} makes a loop: the file names the state that holds its value. So a file that uses it is read twice, first
+ * with the initial value to learn the state's path and key.
+ */
+#include "run/session.h"
+
+#include "base/time.h"
+#include "run/machine.h"
+#include "state/state.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void session_event(struct mr_runtime *runtime, enum mr_log_level level, const char *message)
+{
+    struct mr_session *session = runtime->event_context;
+    mr_logger_write(&session->logger, level, "step", runtime->memory->name, message);
+}
+
+static void make_identity(struct mr_session *session)
+{
+    struct mr_civil now;
+    uint32_t random = 0;
+    session->start_wall = mr_clock_wall_micros();
+    session->start_monotonic = mr_clock_monotonic_micros();
+    mr_civil_from_micros(session->start_wall, &now);
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        random = (uint32_t)session->start_wall ^ (uint32_t)getpid();
+    snprintf(session->run_id, sizeof session->run_id, "%04d%02d%02dT%02d%02d%02dZ-%08x",
+             (int)now.year, now.month, now.day, now.hour, now.minute, now.second, random);
+    snprintf(session->run_date, sizeof session->run_date, "%04d-%02d-%02d", (int)now.year % 10000,
+             now.month % 100, now.day % 100);
+}
+
+/* A path of the file relative to its directory. */
+static char *relative_to(const char *directory, const char *path)
+{
+    size_t size = strlen(directory) + strlen(path) + 2;
+    char *out = mr_alloc(size);
+    if (out && (path[0] == '/' || !directory[0] || !strcmp(directory, ".")))
+        snprintf(out, size, "%s", path);
+    else if (out)
+        snprintf(out, size, "%s/%s", directory, path);
+    return out;
+}
+
+static enum mr_status read_last_run(struct mr_session *session, struct mr_error *err)
+{
+    struct mr_state *state = NULL;
+    struct mr_epoch_record record;
+    struct stat info;
+    if (stat(session->state_path, &info) != 0)
+        return MR_OK;
+    MR_TRY(mr_state_open(session->state_path, &state, err));
+    enum mr_status status = mr_state_load_epoch(state, session->spec->state_key, 0,
+                                                &session->arena, &record, err);
+    mr_state_close(state);
+    if (status == MR_OK && record.phase == MR_EPOCH_COMMITTED)
+        session->last_run_timestamp = record.watermark;
+    return status;
+}
+
+static enum mr_status load(struct mr_session *session, struct mr_load_errors *errors)
+{
+    struct mr_load_request request = session->request.load;
+    request.run_id = session->run_id;
+    request.run_date = session->run_date;
+    request.last_run_timestamp = session->last_run_timestamp;
+    return mr_config_load(&request, &session->arena, &session->spec, errors);
+}
+
+static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
+{
+    const struct mr_spec *spec = session->spec;
+    int cores = mr_machine_cores();
+    int permits = spec->parallelism > 0 ? spec->parallelism : cores;
+    session->memory.limit = spec->memory > 0 ? spec->memory : mr_machine_memory() / 2;
+    session->logger.run_id = session->run_id;
+    session->logger.pipeline = spec->name;
+    MR_TRY(mr_tz_new(spec->time_zone ? spec->time_zone : "UTC", &session->tz, err));
+    struct mr_engine_options options = {
+        .permits = permits,
+        .run_deadline = spec->timeout_run_micros > 0
+                            ? session->start_monotonic + spec->timeout_run_micros
+                            : INT64_MAX};
+    MR_TRY(mr_engine_new(&options, &session->engine, err));
+    if (atomic_load(&session->cancelled))
+        mr_engine_cancel(session->engine);
+    const char *temp = spec->temp_dir ? spec->temp_dir : getenv("TMPDIR");
+    session->temp_dir = mr_alloc(strlen(temp ? temp : "/tmp") + 64);
+    struct mr_shared *shared = mr_shared_new();
+    if (!session->temp_dir || !shared) {
+        mr_shared_free(shared);
+        return mr_error_nomem(err);
+    }
+    sprintf(session->temp_dir, "%s/millrace-%s", temp ? temp : "/tmp", session->run_id);
+    session->runtime = (struct mr_runtime){
+        .waiter = mr_engine_waiter(session->engine),
+        .memory = &session->memory,
+        .counters = &session->counters,
+        .registry = session->request.load.registry,
+        .temp_dir = session->temp_dir,
+        .run_id = session->run_id,
+        .state_uuid = "",
+        .state_key = spec->state_key,
+        .pipeline_dir = spec->directory,
+        .start_micros = session->start_wall,
+        .parallelism = permits,
+        .batch_rows = spec->batch_rows,
+        .time_zone = spec->time_zone ? spec->time_zone : "UTC",
+        .timeout_connect_micros = spec->timeout_connect_micros,
+        .timeout_statement_micros = spec->timeout_statement_micros,
+        .shared = shared,
+        .event = session_event,
+        .event_context = session,
+    };
+    return MR_OK;
+}
+
+static void add_error(struct mr_load_errors *errors, const struct mr_error *err)
+{
+    if (errors->count < MR_LOAD_MAX_ERRORS)
+        errors->items[errors->count++] = *err;
+}
+
+enum mr_status mr_session_open(const struct mr_session_request *request, struct mr_session **out,
+                               struct mr_load_errors *errors)
+{
+    struct mr_error err = {0};
+    errors->count = 0;
+    struct mr_session *session = mr_calloc(1, sizeof *session);
+    if (!session) {
+        mr_error_nomem(&err);
+        add_error(errors, &err);
+        return MR_NOMEM;
+    }
+    session->request = *request;
+    mr_arena_init(&session->arena, NULL);
+    mr_memory_init(&session->memory, NULL, "resources.memory", INT64_MAX);
+    mr_logger_init(&session->logger, request->log, request->log_context, request->log_level);
+    make_identity(session);
+    enum mr_status status = load(session, errors);
+    if (status != MR_OK)
+        goto out;
+    session->state_path = request->state_path
+                              ? mr_strdup(request->state_path)
+                              : relative_to(session->spec->directory, session->spec->state_path);
+    status = session->state_path ? MR_OK : mr_error_nomem(&err);
+    if (status == MR_OK && session->spec->uses_last_run_timestamp)
+        status = read_last_run(session, &err);
+    if (status == MR_OK && session->last_run_timestamp) {
+        status = load(session, errors);
+        if (status != MR_OK)
+            goto out;
+    }
+    if (status == MR_OK)
+        status = set_up(session, &err);
+    if (status != MR_OK)
+        add_error(errors, &err);
+out:
+    if (status == MR_OK)
+        *out = session;
+    else
+        mr_session_close(session);
+    return status;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void)info;
+    (void)type;
+    (void)where;
+    remove(path);
+    return 0;
+}
+
+void mr_session_close(struct mr_session *session)
+{
+    if (!session)
+        return;
+    mr_plan_free(session->plan);
+    mr_shared_free(session->runtime.shared);
+    if (session->engine)
+        mr_engine_free(session->engine);
+    mr_tz_free(session->tz);
+    struct stat info;
+    if (session->temp_dir && stat(session->temp_dir, &info) == 0)
+        nftw(session->temp_dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    mr_free(session->temp_dir);
+    mr_free(session->state_path);
+    pthread_mutex_destroy(&session->logger.mutex);
+    mr_arena_reset(&session->arena);
+    mr_free(session);
+}
+
+void mr_session_cancel(struct mr_session *session)
+{
+    atomic_store(&session->cancelled, true);
+    if (session->engine)
+        mr_engine_cancel(session->engine);
+}
+
+enum mr_status mr_session_plan(struct mr_session *session,
+                               const struct mr_session_plan_options *options,
+                               struct mr_load_errors *errors, struct mr_error *err)
+{
+    if (options->connect)
+        MR_TRY(mr_spec_need_credentials(session->spec, err));
+    mr_plan_free(session->plan);
+    session->plan = NULL;
+    session->runtime.offline = !options->connect;
+    struct mr_plan_request request = {
+        .spec = session->spec,
+        .arena = &session->arena,
+        .runtime = &session->runtime,
+        .tz = session->tz,
+        .now_micros = session->start_wall,
+        .last_run_timestamp = session->last_run_timestamp,
+        .connect = options->connect,
+        .with_splits = options->with_splits,
+        .with_sinks = options->with_sinks,
+        .until_step = options->until_step,
+        .rows_wanted = options->rows_wanted,
+    };
+    return mr_plan_build(&request, &session->plan, errors, err);
+}

@@ -1,0 +1,63 @@
+/*
+ * session.h - a pipeline file made ready to validate, plan, preview or run.
+ *
+ * Owns everything with the lifetime of the plan: arena, memory root, engine, shared objects. One session serves one plan at a
+ * time, on one thread; only mr_session_cancel may be called from another.
+ */
+#ifndef MR_RUN_SESSION_H
+#define MR_RUN_SESSION_H
+
+#include "config/load.h"
+#include "exec/exec.h"
+#include "plan/plan.h"
+#include "run/logger.h"
+
+struct mr_session_request {
+    struct mr_load_request load; /* run_id, run_date and last_run_timestamp are filled here */
+    const char *state_path;      /* overrides the spec's, or NULL */
+    mr_log_fn log;
+    void *log_context;
+    enum mr_log_level log_level;
+};
+
+struct mr_session {
+    struct mr_session_request request;
+    struct mr_arena arena;
+    struct mr_memory memory; /* root: resources.memory */
+    struct mr_logger logger;
+    const struct mr_spec *spec;
+    struct mr_tz *tz;
+    struct mr_engine *engine;
+    struct mr_counters counters; /* of what belongs to no step */
+    struct mr_runtime runtime;   /* template for the steps */
+    struct mr_plan *plan;        /* NULL until planned */
+    char run_id[40];
+    char run_date[11];
+    char *state_path;           /* absolute or relative to the current directory */
+    char *temp_dir;             /* made on first need, removed at close */
+    const char *last_run_timestamp;
+    int64_t start_wall;
+    int64_t start_monotonic;
+    atomic_bool cancelled; /* also before the engine exists */
+};
+
+/* Reads and checks the file. All problems in `errors`; the status of the first. */
+enum mr_status mr_session_open(const struct mr_session_request *request, struct mr_session **out,
+                               struct mr_load_errors *errors);
+void mr_session_close(struct mr_session *session);
+/* Any thread and signal handlers. */
+void mr_session_cancel(struct mr_session *session);
+
+struct mr_session_plan_options {
+    bool connect;
+    bool with_splits;
+    bool with_sinks;
+    const char *until_step;
+    int64_t rows_wanted; /* preview: 0 = all */
+};
+/* Builds session->plan, replacing an earlier one. `errors` may be NULL. */
+enum mr_status mr_session_plan(struct mr_session *session,
+                               const struct mr_session_plan_options *options,
+                               struct mr_load_errors *errors, struct mr_error *err);
+
+#endif
