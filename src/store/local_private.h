@@ -1,0 +1,69 @@
+/*
+ * local_private.h - what the files of the local store share.
+ */
+#ifndef MR_STORE_LOCAL_PRIVATE_H
+#define MR_STORE_LOCAL_PRIVATE_H
+
+#include "base/map.h"
+#include "ext/store.h"
+
+#include <sys/stat.h>
+
+struct local_stage;
+
+/* An opened root. One thread at a time. */
+struct local {
+    struct mr_runtime *runtime; /* may be NULL */
+    char *root;                 /* without a slash at the end, "/" excepted */
+    struct mr_map dirty; /* directories (full paths) whose entries changed since the last sync */
+    struct local_stage *newest; /* stages that hold a descriptor, by last use */
+    struct local_stage *oldest;
+    int descriptors;
+    unsigned temporary; /* number of the next temporary name of `put` */
+    char *read_path;    /* the object that `read_fd` is open on, or NULL */
+    int read_fd;
+};
+
+/* Full path of an object: root/path. Refuses "..", absolute and empty parts. Heap. */
+enum mr_status local_full_path(const struct local *local, const char *path, char **out,
+                               struct mr_error *err);
+/* "dir/name" -> "dir/.name.inprogress-tag". Heap. */
+enum mr_status local_staged_path(const char *full, const char *tag, char **out,
+                                 struct mr_error *err);
+/* Is `name` a staged object's, of this tag (NULL = of any)? */
+bool local_is_staged_name(const char *name, const char *tag);
+/* The error of a failed call on a path, with the hint that fits. */
+enum mr_status local_errno(struct mr_error *err, enum mr_status status, int errnum,
+                           const char *what, const char *path);
+
+/* Creates the directory of `full` and those above it as needed; marks whatever changed. */
+enum mr_status local_make_parents(struct local *local, const char *full, struct mr_error *err);
+/* Remembers that entries of the directory of `full` changed, and that those above it up to the root may be new. */
+enum mr_status local_mark_dirty(struct local *local, const char *full, struct mr_error *err);
+/* Removes the directories that became empty above `full`, up to the root, which stays. */
+void local_remove_empty_parents(struct local *local, const char *full);
+enum mr_status local_write_all(int fd, const void *data, size_t size, const char *path,
+                               struct mr_error *err);
+/* fsync; a failure is fatal: what the kernel threw away cannot be asked for again. */
+enum mr_status local_fsync(int fd, const char *path, struct mr_error *err);
+enum mr_status local_sync(void *handle, struct mr_error *err);
+
+/* Calls `each` for every file below `prefix` in byte order of paths; names starting with '.' or '_' only if `hidden`. */
+enum mr_status local_walk(struct local *local, const char *prefix, bool hidden,
+                          enum mr_status (*each)(void *context, const char *path,
+                                                 const struct stat *info, struct mr_error *err),
+                          void *context, struct mr_error *err);
+
+enum mr_status local_stage_open(void *handle, const char *path, const char *tag, void **out,
+                                struct mr_error *err);
+enum mr_status local_stage_append(void *opaque, const void *data, size_t size,
+                                  struct mr_error *err);
+enum mr_status local_stage_finish(void *opaque, struct mr_bytes *ticket, struct mr_error *err);
+void local_stage_close(void *opaque);
+
+enum mr_status local_publish(void *handle, struct mr_slice ticket, struct mr_error *err);
+enum mr_status local_discard(void *handle, struct mr_slice ticket, struct mr_error *err);
+enum mr_status local_discard_tag(void *handle, const char *prefix, const char *tag,
+                                 struct mr_error *err);
+
+#endif
