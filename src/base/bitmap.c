@@ -57,3 +57,26 @@ void mr_bitmap_and(uint8_t *out, const uint8_t *a, const uint8_t *b, int64_t cou
     for (size_t i = 0; i < bytes; i++)
         out[i] = a[i] & b[i];
 }
+
+void mr_bitmap_copy(uint8_t *out, int64_t out_from, const uint8_t *in, int64_t in_from,
+                    int64_t count)
+{
+    if (!in) {
+        mr_bitmap_fill(out, out_from, out_from + count, true);
+        return;
+    }
+    int64_t i = 0;
+    for (; i < count && ((out_from + i) & 7); i++)
+        mr_bitmap_put(out, out_from + i, mr_bitmap_get(in, in_from + i));
+    /* Whole bytes of the output, each from two of the input. */
+    int shift = (int)((in_from + i) & 7);
+    const uint8_t *from = in + ((in_from + i) >> 3);
+    uint8_t *to = out + ((out_from + i) >> 3);
+    int64_t bytes = (count - i) / 8;
+    if (shift == 0 && bytes > 0)
+        memcpy(to, from, (size_t)bytes);
+    for (int64_t b = 0; shift && b < bytes; b++)
+        to[b] = (uint8_t)(from[b] >> shift | from[b + 1] << (8 - shift));
+    for (i += bytes * 8; i < count; i++)
+        mr_bitmap_put(out, out_from + i, mr_bitmap_get(in, in_from + i));
+}

@@ -23,7 +23,7 @@ static inline void mr_bitmap_set(uint8_t *bits, int64_t i)
 }
 static inline void mr_bitmap_clear(uint8_t *bits, int64_t i)
 {
-    bits[i >> 3] &= (uint8_t)~(1u << (i & 7));
+    bits[i >> 3] &= (uint8_t) ~(1u << (i & 7));
 }
 static inline void mr_bitmap_put(uint8_t *bits, int64_t i, bool value)
 {
@@ -38,5 +38,9 @@ void mr_bitmap_fill(uint8_t *bits, int64_t from, int64_t to, bool value);
 int64_t mr_bitmap_count(const uint8_t *bits, int64_t count);
 /* out = a AND b over `count` bits; either may be NULL (all set). */
 void mr_bitmap_and(uint8_t *out, const uint8_t *a, const uint8_t *b, int64_t count);
+
+/* Bits [in_from, in_from + count) of `in` (NULL = all set) to bits [out_from, ..) of `out`; they do not overlap. */
+void mr_bitmap_copy(uint8_t *out, int64_t out_from, const uint8_t *in, int64_t in_from,
+                    int64_t count);
 
 #endif

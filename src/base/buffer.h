@@ -16,7 +16,8 @@ struct mr_buffer {
     uint8_t *data;
     size_t size;     /* bytes in use */
     size_t capacity; /* bytes allocated and charged, a multiple of 64 */
-    void (*release)(void *owner); /* foreign storage (Arrow import): called instead of mr_free(data) */
+    void (*release)(
+        void *owner); /* foreign storage (Arrow import): called instead of mr_free(data) */
     void *owner;
 };
 

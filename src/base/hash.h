@@ -11,8 +11,17 @@
 uint64_t mr_hash64(const void *data, size_t size);
 uint64_t mr_hash64_seed(const void *data, size_t size, uint64_t seed);
 /* Finaliser of a 64-bit value; order-dependent combination of two hashes. */
-uint64_t mr_hash_mix(uint64_t value);
-uint64_t mr_hash_combine(uint64_t hash, uint64_t next);
+static inline uint64_t mr_hash_mix(uint64_t value)
+{
+    /* The finaliser of MurmurHash3 with the constants of Stafford's Mix13. */
+    value = (value ^ (value >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    value = (value ^ (value >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return value ^ (value >> 31);
+}
+static inline uint64_t mr_hash_combine(uint64_t hash, uint64_t next)
+{
+    return mr_hash_mix(hash + UINT64_C(0x9E3779B97F4A7C15) + next * UINT64_C(0xD6E8FEB86659FD93));
+}
 /* CRC-32 (IEEE 802.3, as gzip and Parquet pages use). Start with 0. */
 uint32_t mr_crc32(uint32_t crc, const void *data, size_t size);
 

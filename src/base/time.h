@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define MR_MICROS_PER_SECOND INT64_C(1000000)
-#define MR_MICROS_PER_DAY INT64_C(86400000000)
+#define MR_MICROS_PER_DAY    INT64_C(86400000000)
 
 struct mr_civil {
     int64_t year; /* astronomical: 0 is 1 BC */

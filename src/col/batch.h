@@ -44,6 +44,10 @@ enum mr_status mr_batch_derive(const struct mr_batch *batch, const struct mr_sch
 /* Applies the selection: the result has none. A new reference to the same batch when there is none. */
 enum mr_status mr_batch_compact(struct mr_memory *memory, struct mr_batch *batch,
                                 struct mr_batch **out, struct mr_error *err);
+/* Row i of the result is row rows[i] of the batch's columns (its selection does not count; rows >= 0). */
+enum mr_status mr_batch_take(struct mr_memory *memory, const struct mr_batch *batch,
+                             const int32_t *rows, int64_t count, struct mr_batch **out,
+                             struct mr_error *err);
 /* Rows [from, from + count), compacted first. */
 enum mr_status mr_batch_slice(struct mr_memory *memory, struct mr_batch *batch, int64_t from,
                               int64_t count, struct mr_batch **out, struct mr_error *err);

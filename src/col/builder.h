@@ -13,10 +13,10 @@ struct mr_builder {
     struct mr_memory *memory;
     const struct mr_type *type;
     enum mr_layout layout;
-    int width;       /* bytes of a value in `values` */
-    int64_t length;  /* rows so far */
+    int width;      /* bytes of a value in `values` */
+    int64_t length; /* rows so far */
     int64_t nulls;
-    int64_t capacity; /* rows that `values` and `validity` have room for */
+    int64_t capacity;           /* rows that `values` and `validity` have room for */
     struct mr_buffer *validity; /* made at the first NULL; bits of all earlier rows set then */
     struct mr_buffer *values;
     struct mr_buffer *data; /* BYTES */
@@ -48,11 +48,14 @@ enum mr_status mr_builder_list(struct mr_builder *builder, struct mr_error *err)
 enum mr_status mr_builder_struct(struct mr_builder *builder, struct mr_error *err);
 enum mr_status mr_builder_value(struct mr_builder *builder, const struct mr_value *value,
                                 struct mr_error *err);
-/* Marks the next row NULL or valid; used by decoders that wrote the value slot themselves, then length++. */
+/*
+ * Marks the next row NULL, for decoders that write the value slot (offset) themselves and then add to `length`. Needs room
+ * reserved. Bits of rows not marked are set already: valid rows need no call.
+ */
 enum mr_status mr_builder_mark_null(struct mr_builder *builder, struct mr_error *err);
 /* Bytes charged so far, children included. */
 int64_t mr_builder_size(const struct mr_builder *builder);
-/* Moves what was built into a column; the builder is empty and can be used again. */
+/* Moves what was built into a column; the builder is empty (also when it fails) and can be used again. */
 enum mr_status mr_builder_finish(struct mr_builder *builder, struct mr_column **out,
                                  struct mr_error *err);
 

@@ -60,6 +60,10 @@ enum mr_status mr_column_flatten(struct mr_memory *memory, struct mr_column *col
 enum mr_status mr_column_retype(struct mr_column *column, const struct mr_type *type,
                                 struct mr_column **out, struct mr_error *err);
 
+/* A CONSTANT (or NULL type) column of another length over the same storage. */
+enum mr_status mr_column_resize_constant(const struct mr_column *column, int64_t length,
+                                         struct mr_column **out, struct mr_error *err);
+
 /* Bytes that its buffers hold (shared buffers counted in full). */
 int64_t mr_column_bytes(const struct mr_column *column);
 

@@ -13,6 +13,10 @@
 enum mr_status mr_column_take(struct mr_memory *memory, const struct mr_column *column,
                               const int32_t *rows, int64_t count, struct mr_column **out,
                               struct mr_error *err);
+/* Rows [from, from + count), copied; DICTIONARY and CONSTANT stay so. */
+enum mr_status mr_column_range(struct mr_memory *memory, const struct mr_column *column,
+                               int64_t from, int64_t count, struct mr_column **out,
+                               struct mr_error *err);
 /*
  * Combines the hash of each row into hashes[i] (mr_hash_combine). Equal values hash equally whatever the
  * encoding; NULL has a hash of its own; -0.0 as 0.0 and every NaN as one; decimals by value at their scale.

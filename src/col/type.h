@@ -23,10 +23,10 @@ enum mr_type_id {
     MR_TYPE_INT64,
     MR_TYPE_FLOAT32,
     MR_TYPE_FLOAT64,
-    MR_TYPE_DECIMAL,       /* precision <= 18: int64; else int128; unscaled */
-    MR_TYPE_DATE,          /* int32 days since 1970-01-01 */
-    MR_TYPE_TIME,          /* int64 microseconds since midnight */
-    MR_TYPE_TIMESTAMP,     /* int64 microseconds since the epoch, an instant (Spark TIMESTAMP, timestamptz) */
+    MR_TYPE_DECIMAL, /* precision <= 18: int64; else int128; unscaled */
+    MR_TYPE_DATE,    /* int32 days since 1970-01-01 */
+    MR_TYPE_TIME,    /* int64 microseconds since midnight */
+    MR_TYPE_TIMESTAMP, /* int64 microseconds since the epoch, an instant (Spark TIMESTAMP, timestamptz) */
     MR_TYPE_TIMESTAMP_NTZ, /* int64 microseconds, local fields without a zone */
     MR_TYPE_INTERVAL,      /* struct mr_interval */
     MR_TYPE_STRING,        /* UTF-8, int32 offsets */
@@ -93,16 +93,21 @@ const struct mr_type *mr_type_map(struct mr_arena *arena, const struct mr_type *
 /* Copies the fields and their names. */
 const struct mr_type *mr_type_struct(struct mr_arena *arena, const struct mr_field *fields,
                                      int nfields);
+/* The struct<key, value> of a map: the type of a map column's one child. */
+const struct mr_type *mr_type_map_entry(const struct mr_type *type);
+/* Type of child column i: the element, the field, or the entry of a map. */
+const struct mr_type *mr_type_child(const struct mr_type *type, int i);
 /* Deep copy into another arena. */
 const struct mr_type *mr_type_copy(struct mr_arena *arena, const struct mr_type *type);
 
+/* Names of struct fields count; nullability and origin do not. */
 bool mr_type_equal(const struct mr_type *a, const struct mr_type *b);
 enum mr_layout mr_type_layout(const struct mr_type *type);
 /* Bytes of one value in the values buffer: 0 for NONE, STRUCT; 4 (the offset) for BYTES and LIST. */
 int mr_layout_width(enum mr_layout layout);
-bool mr_type_is_numeric(const struct mr_type *type);  /* INT*, FLOAT*, DECIMAL */
+bool mr_type_is_numeric(const struct mr_type *type); /* INT*, FLOAT*, DECIMAL */
 bool mr_type_is_integer(const struct mr_type *type);
-bool mr_type_is_string(const struct mr_type *type);   /* STRING, JSON */
+bool mr_type_is_string(const struct mr_type *type); /* STRING, JSON */
 bool mr_type_is_nested(const struct mr_type *type);
 
 /* Spark's spelling: "int", "decimal(12,2)", "array<string>", "struct<a:int,b:string>", "timestamp_ntz". */
@@ -116,7 +121,7 @@ const char *mr_type_text(const struct mr_type *type, char *out, size_t capacity)
  */
 enum mr_status mr_type_parse(struct mr_arena *arena, const char *text, const struct mr_type **out,
                              struct mr_error *err);
-/* "id BIGINT, ts TIMESTAMP NOT NULL" -> schema. */
+/* "id BIGINT, ts TIMESTAMP NOT NULL", or the same as "struct<id:bigint,..>", -> schema. */
 enum mr_status mr_schema_parse(struct mr_arena *arena, const char *text,
                                const struct mr_schema **out, struct mr_error *err);
 

@@ -14,10 +14,11 @@ struct mr_value {
     const struct mr_type *type;
     bool is_null;
     union {
-        int64_t i64; /* BOOL, INT*, DATE, TIME, TIMESTAMP*, DECIMAL up to 18 digits is in i128 too */
-        mr_int128 i128; /* DECIMAL */
-        double f64;     /* FLOAT32, FLOAT64 */
-        struct mr_slice bytes;       /* STRING, BINARY, JSON; borrowed */
+        int64_t
+            i64; /* BOOL, INT*, DATE, TIME, TIMESTAMP*, DECIMAL up to 18 digits is in i128 too */
+        mr_int128 i128;        /* DECIMAL */
+        double f64;            /* FLOAT32, FLOAT64 */
+        struct mr_slice bytes; /* STRING, BINARY, JSON; borrowed */
         uint8_t uuid[16];
         struct mr_interval interval;
         struct { /* LIST, STRUCT, MAP: a row of a column, borrowed */
