@@ -49,6 +49,7 @@ struct mr_plan_node {
     const struct mr_sink *sink;
     void *sink_state;
     struct mr_sink_info sink_info;
+    const struct mr_options *sink_options; /* of the step, or made for a side output */
     int sink_sequence; /* number among the sinks, from 0; side outputs have sinks too */
 };
 
@@ -114,6 +115,7 @@ struct mr_plan {
     int64_t predicted_memory; /* bytes */
     int nwarnings;
     const struct mr_plan_warning *warnings;
+    const char *watermark;   /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */
     const char *fingerprint; /* hash of what decides rows and names: 16 hex digits */
 };
 

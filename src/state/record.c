@@ -2,7 +2,7 @@
  * record.c - an epoch record as bytes: "MRE1", fields, CRC-32 of all before it.
  *
  *   4D 52 45 31 | phase u8 | lane varint | epoch u64le | run id | fingerprint | watermark | positions |
- *   token count varint { sequence varint, method, token } | crc u32le
+ *   token count varint { step varint, method, token } | crc u32le
  *
  * Texts and byte strings have a varint length in front; a watermark that is absent is an empty one. A binary form of our own
  * rather than JSON, because tokens are binary and because every flipped bit must be noticed.
@@ -31,7 +31,7 @@ void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_byte
     mr_bytes_lenpref(out, record->positions.data, record->positions.size);
     mr_bytes_varint(out, (uint64_t)record->ntokens);
     for (int i = 0; i < record->ntokens; i++) {
-        mr_bytes_varint(out, (uint64_t)record->tokens[i].sequence);
+        mr_bytes_varint(out, (uint64_t)record->tokens[i].step);
         put_text(out, record->tokens[i].method);
         mr_bytes_lenpref(out, record->tokens[i].token.data, record->tokens[i].token.size);
     }
@@ -76,7 +76,7 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
     out->ntokens = (int)count;
     out->tokens = mr_arena_calloc(arena, count + 1, sizeof *out->tokens);
     for (int i = 0; out->tokens && i < out->ntokens; i++) {
-        out->tokens[i].sequence = (int)mr_byte_reader_varint(&reader);
+        out->tokens[i].step = (int)mr_byte_reader_varint(&reader);
         out->tokens[i].method = get_slice(&reader, arena, &ok).data;
         out->tokens[i].token = get_slice(&reader, arena, &ok);
     }

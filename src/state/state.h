@@ -31,7 +31,7 @@ void mr_lease_release(struct mr_lease *lease);
 enum mr_epoch_phase { MR_EPOCH_NONE, MR_EPOCH_PREPARED, MR_EPOCH_COMMITTED };
 
 struct mr_epoch_token {
-    int sequence;       /* of the sink in the pipeline */
+    int step;           /* index of the step that asked for the sink */
     const char *method; /* "toS3": whose commit understands the token */
     struct mr_slice token;
 };

@@ -1,0 +1,199 @@
+/*
+ * epoch.c - two-phase commit over all sinks of a run.
+ *
+ * The record in the state store is the point of no return. Tokens go into it as the sinks made them; a later process needs only
+ * the record, the pipeline file (for credentials) and the same state directory. A cancel that arrives between PREPARED and
+ * COMMITTED waits: finishing takes moments, and leaving would only make the next start do the same.
+ */
+#include "run/epoch.h"
+
+#include "base/failpoint.h"
+
+/* The runtime of a sink's step outside of exec: same counters, a waiter that does not heed cancel. */
+struct sink_runtime {
+    struct mr_runtime runtime;
+    struct mr_waiter waiter;
+};
+
+static struct mr_runtime *commit_runtime(struct sink_runtime *out, const struct mr_runtime *from)
+{
+    out->runtime = *from;
+    out->waiter = mr_waiter_plain();
+    out->runtime.waiter = &out->waiter;
+    return &out->runtime;
+}
+
+static enum mr_status prepare_sink(const struct mr_plan_node *node,
+                                   const struct mr_exec_result *result, int64_t epoch,
+                                   struct mr_bytes *token, struct mr_error *err)
+{
+    struct sink_runtime lent;
+    struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
+    struct mr_epoch identity = {.lane = 0, .epoch = epoch};
+    int sequence = node->sink_sequence;
+    return node->sink->prepare(node->sink_state, runtime, &identity, result->sinks[sequence].items,
+                               result->sinks[sequence].count, token, err);
+}
+
+static enum mr_status add_step(const struct mr_step_spec *step, enum mr_status status,
+                               struct mr_error *err)
+{
+    if (status != MR_OK && err && !err->where[0])
+        mr_error_where(err, "%s", step->label);
+    return status;
+}
+
+static enum mr_status commit_tokens(const struct mr_plan *plan,
+                                    const struct mr_epoch_record *record, struct mr_error *err)
+{
+    int next = 0;
+    for (int i = 0; i < plan->nsinks; i++) {
+        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+        struct sink_runtime lent;
+        if (node->sink_info.skip)
+            continue;
+        struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
+        MR_TRY(MR_FAILPOINT("epoch.before_commit", err));
+        MR_TRY(add_step(node->step,
+                        node->sink->commit(node->sink_options, runtime,
+                                           record->tokens[next++].token, err),
+                        err));
+        MR_TRY(MR_FAILPOINT("epoch.after_commit", err));
+    }
+    return MR_OK;
+}
+
+enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *state,
+                               const struct mr_exec_result *result, int64_t epoch,
+                               const char *watermark, struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    struct mr_bytes *tokens = mr_calloc((size_t)plan->nsinks + 1, sizeof *tokens);
+    struct mr_epoch_token *entries = mr_calloc((size_t)plan->nsinks + 1, sizeof *entries);
+    enum mr_status status = MR_OK;
+    struct mr_epoch_record record = {
+        .phase = MR_EPOCH_PREPARED,
+        .lane = 0,
+        .epoch = epoch,
+        .run_id = session->run_id,
+        .fingerprint = plan->fingerprint,
+        .watermark = watermark,
+        .tokens = entries,
+    };
+    if (!tokens || !entries) {
+        status = mr_error_nomem(err);
+        goto out;
+    }
+    for (int i = 0; i < plan->nsinks; i++) {
+        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+        mr_bytes_init(&tokens[i], (size_t)1 << 29);
+        if (node->sink_info.skip)
+            continue;
+        MR_TRY_OUT(add_step(node->step,
+                            prepare_sink(node, result, epoch, &tokens[i], err), err));
+        MR_TRY_OUT(mr_bytes_status(&tokens[i], err));
+        entries[record.ntokens++] = (struct mr_epoch_token){
+            .step = node->step->index,
+            .method = node->step->method_name,
+            .token = {tokens[i].data, tokens[i].size},
+        };
+    }
+    MR_TRY_OUT(mr_state_store_epoch(state, session->spec->state_key, &record, err));
+    MR_TRY_OUT(commit_tokens(plan, &record, err));
+    record.phase = MR_EPOCH_COMMITTED;
+    MR_TRY_OUT(mr_state_store_epoch(state, session->spec->state_key, &record, err));
+    for (int i = 0; i < plan->nnodes; i++) {
+        const struct mr_plan_node *node = &plan->nodes[i];
+        if (node->kind == MR_PLAN_SOURCE && node->source->ack)
+            MR_TRY_OUT(node->source->ack(node->source_state, 0, epoch, err));
+    }
+out:
+    for (int i = 0; tokens && i < plan->nsinks; i++)
+        mr_bytes_reset(&tokens[i]);
+    mr_free(tokens);
+    mr_free(entries);
+    return status;
+}
+
+/*
+ * The sink that understands a token, and the options of its step if the present file still has it. The files of a
+ * validation's quarantine are written by the files sink; its tokens need no options.
+ */
+static enum mr_status find_sink(struct mr_session *session, const struct mr_epoch_token *token,
+                                const struct mr_sink **sink, const struct mr_options **options,
+                                struct mr_error *err)
+{
+    const struct mr_spec *spec = session->spec;
+    const struct mr_registry *registry = session->runtime.registry;
+    const struct mr_method *method = mr_registry_method(registry, token->method);
+    *options = NULL;
+    if (method && method->sink && token->step < spec->nsteps &&
+        spec->steps[token->step].method == method)
+        *options = spec->steps[token->step].options;
+    if (method && !method->sink)
+        method = mr_registry_method(registry, "toFile");
+    if (!method || !method->sink)
+        return mr_error_set(err, MR_CONFIG, MR_CLASS_FATAL,
+                            "an interrupted run left a prepared commit of %s, which this version "
+                            "does not know",
+                            token->method);
+    *sink = method->sink;
+    return MR_OK;
+}
+
+enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *state,
+                               struct mr_epoch_record *record, struct mr_error *err)
+{
+    for (int i = 0; i < record->ntokens; i++) {
+        const struct mr_sink *sink = NULL;
+        const struct mr_options *options = NULL;
+        struct sink_runtime lent;
+        struct mr_runtime *runtime = commit_runtime(&lent, &session->runtime);
+        MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
+        MR_TRY(sink->commit(options, runtime, record->tokens[i].token, err));
+    }
+    record->phase = MR_EPOCH_COMMITTED;
+    return mr_state_store_epoch(state, session->spec->state_key, record, err);
+}
+
+enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    struct mr_slice none = {NULL, 0};
+    for (int i = 0; plan && i < plan->nsinks; i++) {
+        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+        struct sink_runtime lent;
+        struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
+        MR_TRY(add_step(node->step, node->sink->abort(node->sink_options, runtime, none, err),
+                        err));
+    }
+    return MR_OK;
+}
+
+enum mr_status mr_epoch_check_targets(struct mr_session *session, int64_t epoch,
+                                      struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    enum mr_status status = MR_OK;
+    struct mr_bytes positions;
+    mr_bytes_init(&positions, (size_t)1 << 29);
+    for (int i = 0; i < plan->nsinks && status == MR_OK; i++) {
+        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+        int64_t known = 0;
+        mr_bytes_clear(&positions);
+        status = add_step(node->step,
+                          node->sink->recover(node->sink_options, node->runtime, 0, &known,
+                                              &positions, err),
+                          err);
+        if (status == MR_OK && known > epoch) {
+            status = mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                                  "the target knows epoch %lld of %s and the local state only %lld:"
+                                  " the state was lost or copied",
+                                  (long long)known, session->spec->state_key, (long long)epoch);
+            mr_error_hint(err, "run with --fresh to start over, or restore the state directory");
+            mr_error_where(err, "%s", node->step->label);
+        }
+    }
+    mr_bytes_reset(&positions);
+    return status;
+}

@@ -1,0 +1,106 @@
+/*
+ * kpi.c - judges a run by three figures and names what bound it.
+ *
+ * Thresholds are the ones users of the older dialect know: split time max/mean good under 2 and bad over 5; memory stalls
+ * good under 10 % and bad over 20 %; exchange good under 100 GB and bad over 1 TB.
+ */
+#include "run/kpi.h"
+
+#include <stdio.h>
+
+static const char *verdict(double value, double good, double bad)
+{
+    return value < good ? "good" : value > bad ? "bad" : "fair";
+}
+
+static double split_skew(const struct mr_exec_result *result)
+{
+    int64_t sum = 0, most = 0;
+    int count = 0;
+    for (int i = 0; i < result->nsplits; i++) {
+        if (result->splits[i].micros <= 0)
+            continue;
+        sum += result->splits[i].micros;
+        most = result->splits[i].micros > most ? result->splits[i].micros : most;
+        count++;
+    }
+    return count > 1 ? (double)most * count / (double)sum : 0;
+}
+
+void mr_kpi_compute(const struct mr_plan *plan, const struct mr_exec_result *result,
+                    struct mr_kpi kpis[MR_KPIS])
+{
+    int64_t stalled = 0, all = 0, exchange = 0;
+    for (int i = 0; i < result->nsteps; i++) {
+        const struct mr_exec_step *step = &result->steps[i];
+        all += step->working;
+        for (int cause = 0; cause < MR_WAIT_CAUSES; cause++)
+            all += step->waiting[cause];
+        stalled += step->waiting[MR_WAIT_MEMORY];
+    }
+    for (int i = 0; plan && i < plan->nnodes; i++)
+        exchange += atomic_load(&plan->nodes[i].runtime->counters->value[MR_COUNT_EXCHANGE_BYTES]);
+    double skew = split_skew(result);
+    double share = all > 0 ? 100.0 * (double)stalled / (double)all : 0;
+    kpis[0] = (struct mr_kpi){"split_time_max_over_mean", skew, "ratio",
+                              skew > 0 ? verdict(skew, 2, 5) : "n/a"};
+    kpis[1] = (struct mr_kpi){"memory_stall_percent", share, "%", verdict(share, 10, 20)};
+    kpis[2] = (struct mr_kpi){"exchange_bytes", (double)exchange, "bytes",
+                              verdict((double)exchange, 100e9, 1e12)};
+}
+
+/* The step and cause with the most time over all tasks; cause -1 = its own work. */
+static int slowest(const struct mr_exec_result *result, int *cause)
+{
+    int64_t most = 0;
+    int at = -1;
+    for (int i = 0; i < result->nsteps; i++) {
+        const struct mr_exec_step *step = &result->steps[i];
+        if (step->working > most) {
+            most = step->working;
+            at = i;
+            *cause = -1;
+        }
+        for (int j = 0; j < MR_WAIT_CAUSES; j++) {
+            /* Waiting for another task only mirrors that task's own time. */
+            if (j == MR_WAIT_QUEUE || step->waiting[j] <= most)
+                continue;
+            most = step->waiting[j];
+            at = i;
+            *cause = j;
+        }
+    }
+    return at;
+}
+
+void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *result, int64_t wall,
+                   struct mr_bytes *out)
+{
+    int cause = -1;
+    int at = plan ? slowest(result, &cause) : -1;
+    if (at < 0 || wall <= 0) {
+        mr_bytes_text(out, "Nothing was run long enough to advise on.");
+        return;
+    }
+    const struct mr_plan_node *node = &plan->nodes[result->steps[at].node];
+    const char *label = node->step->label;
+    if (cause < 0) {
+        mr_bytes_printf(out, "%s did most of the work (CPU): more cores, or fewer columns and rows "
+                             "before it, would shorten the run.", label);
+    } else if (cause == MR_WAIT_SOURCE) {
+        mr_bytes_printf(out, "The run waited mostly for the source of %s: if its server has CPU to "
+                             "spare, more connections (maxConnections, numPartitions) would help; "
+                             "else read fewer rows or columns.", label);
+    } else if (cause == MR_WAIT_SINK) {
+        mr_bytes_printf(out, "The run waited mostly for the target of %s: more parallel writers or "
+                             "a stronger compression would help.", label);
+    } else if (cause == MR_WAIT_MEMORY) {
+        mr_bytes_printf(out, "%s waited mostly for memory: raise resources.memory or lower "
+                             "parallelism.", label);
+    } else if (cause == MR_WAIT_CPU) {
+        mr_bytes_printf(out, "%s waited mostly for a free core: the run is bound by CPU.", label);
+    } else {
+        mr_bytes_printf(out, "%s waited mostly for retries: look at the source's or target's "
+                             "errors in the log.", label);
+    }
+}

@@ -1,0 +1,313 @@
+/*
+ * report.c - builds the report from counters, exec statistics and the outcome.
+ *
+ * Built with jansson rather than printed, so that every text in it is escaped rightly. A value that a failed run does not have is
+ * left out.
+ */
+#include "run/report.h"
+
+#include "base/time.h"
+#include "run/kpi.h"
+#include "run/machine.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static json_t *milliseconds(int64_t micros)
+{
+    return json_real((double)micros / 1000.0);
+}
+
+static json_t *instant(int64_t micros)
+{
+    char text[MR_TIME_TEXT_MAX];
+    int size = mr_timestamp_format(micros, 'T', text);
+    return json_sprintf("%.*sZ", size, text);
+}
+
+static json_t *waiting(const struct mr_exec_step *step)
+{
+    json_t *out = json_object();
+    for (int i = 0; i < MR_WAIT_CAUSES; i++)
+        json_object_set_new(out, mr_wait_cause_name((enum mr_wait_cause)i),
+                            milliseconds(step->waiting[i]));
+    return out;
+}
+
+static json_t *rules(struct mr_op_counts *counts)
+{
+    json_t *out = json_object();
+    json_t *by_rule = json_object();
+    for (int i = 0; i < counts->count; i++)
+        json_object_set_new(by_rule, counts->names[i],
+                            json_integer(atomic_load(&counts->values[i])));
+    json_object_set_new(out, "rows_failed", json_integer(atomic_load(&counts->rows_failed)));
+    json_object_set_new(out, "rules", by_rule);
+    return out;
+}
+
+static void add_counters(json_t *out, const struct mr_counters *counters)
+{
+    for (int i = 0; i < MR_COUNTERS; i++) {
+        int64_t value = atomic_load(&counters->value[i]);
+        if (value != 0)
+            json_object_set_new(out, mr_counter_name((enum mr_counter)i), json_integer(value));
+    }
+}
+
+static json_t *step_report(const struct mr_plan_node *node, const struct mr_exec_step *step)
+{
+    json_t *out = json_object();
+    json_object_set_new(out, "step", json_string(node->step->label));
+    json_object_set_new(out, "method", json_string(node->step->method_name));
+    json_object_set_new(out, "type", json_string(mr_step_type_name(node->step->type)));
+    if (step) {
+        json_object_set_new(out, "rows_in", json_integer(step->rows_in));
+        json_object_set_new(out, "rows_out", json_integer(step->rows_out));
+        json_object_set_new(out, "batches", json_integer(step->batches));
+        int64_t rows = step->rows_in > step->rows_out ? step->rows_in : step->rows_out;
+        json_object_set_new(out, "mean_batch_rows",
+                            json_integer(step->batches ? rows / step->batches : 0));
+        json_object_set_new(out, "working_ms", milliseconds(step->working));
+        json_object_set_new(out, "cpu_ms", milliseconds(step->cpu));
+        json_object_set_new(out, "waiting_ms", waiting(step));
+    }
+    json_object_set_new(out, "peak_memory_bytes",
+                        json_integer(mr_memory_peak(node->runtime->memory)));
+    json_t *counters = json_object();
+    add_counters(counters, node->runtime->counters);
+    json_object_set_new(out, "counters", counters);
+    if (node->kind == MR_PLAN_OP && node->op_info.counts)
+        json_object_set_new(out, "validation", rules(node->op_info.counts));
+    if (node->kind == MR_PLAN_SOURCE && node->source_info.location)
+        json_object_set_new(out, "location", json_string(node->source_info.location));
+    if (node->kind == MR_PLAN_SINK && node->sink_info.location)
+        json_object_set_new(out, "location", json_string(node->sink_info.location));
+    return out;
+}
+
+static json_t *steps_report(const struct mr_plan *plan, const struct mr_exec_result *result)
+{
+    json_t *out = json_array();
+    for (int i = 0; i < plan->nnodes; i++) {
+        const struct mr_exec_step *step = NULL;
+        for (int j = 0; j < result->nsteps; j++)
+            if (result->steps[j].node == i)
+                step = &result->steps[j];
+        json_array_append_new(out, step_report(&plan->nodes[i], step));
+    }
+    return out;
+}
+
+static json_t *splits_report(const struct mr_plan *plan, const struct mr_exec_result *result)
+{
+    json_t *out = json_array();
+    for (int i = 0; i < result->nsplits; i++) {
+        const struct mr_exec_split *split = &result->splits[i];
+        const struct mr_plan_segment *segment = &plan->segments[split->segment];
+        if (split->split < 0 || split->split >= segment->nsplits)
+            continue;
+        const struct mr_plan_split *planned = &segment->splits[split->split];
+        const struct mr_plan_node *node = &plan->nodes[planned->node];
+        const struct mr_split *known = &node->splits.items[planned->split];
+        json_t *entry = json_object();
+        json_object_set_new(entry, "step", json_string(node->step->label));
+        json_object_set_new(entry, "split", json_string(known->label ? known->label : ""));
+        json_object_set_new(entry, "rows", json_integer(split->rows));
+        if (known->rows >= 0)
+            json_object_set_new(entry, "predicted_rows", json_integer(known->rows));
+        json_object_set_new(entry, "bytes", json_integer(split->bytes));
+        if (known->bytes >= 0)
+            json_object_set_new(entry, "predicted_bytes", json_integer(known->bytes));
+        json_object_set_new(entry, "ms", milliseconds(split->micros));
+        json_array_append_new(out, entry);
+    }
+    return out;
+}
+
+static json_t *kpis_report(const struct mr_plan *plan, const struct mr_exec_result *result)
+{
+    struct mr_kpi kpis[MR_KPIS];
+    json_t *out = json_array();
+    mr_kpi_compute(plan, result, kpis);
+    for (int i = 0; i < MR_KPIS; i++) {
+        json_t *entry = json_object();
+        json_object_set_new(entry, "name", json_string(kpis[i].name));
+        json_object_set_new(entry, "value", json_real(kpis[i].value));
+        json_object_set_new(entry, "unit", json_string(kpis[i].unit));
+        json_object_set_new(entry, "verdict", json_string(kpis[i].verdict));
+        json_array_append_new(out, entry);
+    }
+    return out;
+}
+
+static json_t *error_report(const struct mr_error *failure)
+{
+    json_t *out = json_object();
+    json_object_set_new(out, "kind", json_string(mr_status_name(failure->status)));
+    json_object_set_new(out, "class", json_string(mr_error_class_name(failure->cls)));
+    json_object_set_new(out, "message", json_string(failure->message));
+    if (failure->where[0])
+        json_object_set_new(out, "where", json_string(failure->where));
+    if (failure->hint[0])
+        json_object_set_new(out, "hint", json_string(failure->hint));
+    return out;
+}
+
+static void add_machine(json_t *out, const struct mr_session *session, int64_t wall)
+{
+    json_t *resources = json_object();
+    json_object_set_new(resources, "parallelism", json_integer(session->runtime.parallelism));
+    json_object_set_new(resources, "memory_limit_bytes", json_integer(session->memory.limit));
+    json_object_set_new(resources, "memory_peak_bytes",
+                        json_integer(mr_memory_peak(&session->memory)));
+    json_object_set_new(resources, "process_peak_bytes", json_integer(mr_machine_peak_rss()));
+    json_object_set_new(resources, "cpu_ms", milliseconds(mr_clock_process_cpu_nanos() / 1000));
+    json_object_set_new(out, "duration_ms", milliseconds(wall));
+    json_object_set_new(out, "resources", resources);
+}
+
+static void add_rows(json_t *out, const struct mr_plan *plan)
+{
+    static const struct {
+        const char *name;
+        enum mr_plan_node_kind kind;
+        enum mr_counter counter;
+    } totals[] = {
+        {"rows_read", MR_PLAN_SOURCE, MR_COUNT_ROWS_READ},
+        {"rows_written", MR_PLAN_SINK, MR_COUNT_ROWS_WRITTEN},
+        {"rows_rejected", MR_PLAN_OP, MR_COUNT_ROWS_REJECTED},
+        {"bytes_read", MR_PLAN_SOURCE, MR_COUNT_BYTES_READ},
+        {"bytes_written", MR_PLAN_SINK, MR_COUNT_BYTES_WRITTEN},
+    };
+    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {
+        int64_t sum = 0;
+        for (int j = 0; plan && j < plan->nnodes; j++)
+            if (plan->nodes[j].kind == totals[i].kind)
+                sum += atomic_load(
+                    &plan->nodes[j].runtime->counters->value[totals[i].counter]);
+        json_object_set_new(out, totals[i].name, json_integer(sum));
+    }
+}
+
+char *mr_report_build(const struct mr_report_input *input)
+{
+    struct mr_session *session = input->session;
+    const struct mr_plan *plan = session->plan;
+    int64_t wall = mr_clock_monotonic_micros() - session->start_monotonic;
+    json_t *out = json_object();
+    json_object_set_new(out, "run_id", json_string(session->run_id));
+    json_object_set_new(out, "pipeline", json_string(session->spec->name));
+    json_object_set_new(out, "state_key", json_string(session->spec->state_key));
+    json_object_set_new(out, "status", json_string(input->status == MR_OK ? "success"
+                                                   : input->status == MR_CANCELLED
+                                                       ? "cancelled"
+                                                       : "failed"));
+    json_object_set_new(out, "exit_code", json_integer(mr_status_exit_code(input->status)));
+    json_object_set_new(out, "started", instant(session->start_wall));
+    json_object_set_new(out, "epoch", json_integer(input->epoch));
+    if (input->recovered_run)
+        json_object_set_new(out, "finished_run", json_string(input->recovered_run));
+    if (input->status != MR_OK)
+        json_object_set_new(out, "error", error_report(input->failure));
+    add_machine(out, session, wall);
+    add_rows(out, plan);
+    if (plan) {
+        struct mr_bytes advice;
+        mr_bytes_init(&advice, 4096);
+        mr_kpi_advice(plan, input->result, wall, &advice);
+        json_object_set_new(out, "fingerprint",
+                            json_string(plan->fingerprint ? plan->fingerprint : ""));
+        json_object_set_new(out, "steps", steps_report(plan, input->result));
+        json_object_set_new(out, "splits", splits_report(plan, input->result));
+        json_object_set_new(out, "kpis", kpis_report(plan, input->result));
+        json_object_set_new(out, "advice", json_string(advice.data ? advice.data : ""));
+        mr_bytes_reset(&advice);
+    }
+    char *text = json_dumps(out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(out);
+    char *copy = text ? mr_strdup(text) : NULL;
+    free(text);
+    return copy;
+}
+
+static enum mr_status write_text(const char *path, const char *mode, const char *text,
+                                 struct mr_error *err)
+{
+    FILE *file = fopen(path, mode);
+    if (!file)
+        return mr_error_errno(err, MR_SINK, errno, "cannot open %s", path);
+    bool ok = fputs(text, file) >= 0 && fputc('\n', file) != EOF && fflush(file) == 0;
+    int saved = errno;
+    if (fclose(file) != 0 || !ok)
+        return mr_error_errno(err, MR_SINK, saved, "cannot write %s", path);
+    return MR_OK;
+}
+
+enum mr_status mr_report_write(const char *path, const char *text, struct mr_error *err)
+{
+    struct mr_bytes temporary;
+    if (!strcmp(path, "-"))
+        return fputs(text, stdout) >= 0 && fputc('\n', stdout) != EOF
+                   ? MR_OK
+                   : mr_error_errno(err, MR_SINK, errno, "cannot write the report");
+    mr_bytes_init(&temporary, 1 << 16);
+    mr_bytes_printf(&temporary, "%s.%d.tmp", path, (int)getpid());
+    enum mr_status status = mr_bytes_status(&temporary, err);
+    if (status == MR_OK)
+        status = write_text(temporary.data, "we", text, err);
+    if (status == MR_OK && rename(temporary.data, path) != 0)
+        status = mr_error_errno(err, MR_SINK, errno, "cannot write %s", path);
+    if (status != MR_OK && temporary.data)
+        unlink(temporary.data);
+    mr_bytes_reset(&temporary);
+    return status;
+}
+
+/* Numbers at the top of the report as Prometheus' text exposition format 0.0.4. */
+static void prometheus(const json_t *report, const char *pipeline, struct mr_bytes *out)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)report, key, value)
+    {
+        if (!json_is_number(value))
+            continue;
+        mr_bytes_printf(out, "# TYPE millrace_%s gauge\nmillrace_%s{pipeline=", key, key);
+        mr_bytes_json_string(out, pipeline, strlen(pipeline));
+        mr_bytes_printf(out, "} %.17g\n", json_number_value(value));
+    }
+}
+
+enum mr_status mr_report_write_metrics(struct mr_session *session, const char *report,
+                                       struct mr_error *err)
+{
+    const struct mr_spec *spec = session->spec;
+    const char *format = spec->metrics_format ? spec->metrics_format : "json";
+    struct mr_bytes path, text;
+    enum mr_status status = MR_OK;
+    mr_bytes_init(&path, 1 << 16);
+    mr_bytes_init(&text, MR_BYTES_DEFAULT_MAXIMUM);
+    bool absolute = spec->metrics_path[0] == '/' || !spec->directory[0];
+    mr_bytes_printf(&path, "%s%s%s", absolute ? "" : spec->directory, absolute ? "" : "/",
+                    spec->metrics_path);
+    json_t *parsed = json_loads(report, 0, NULL);
+    if (!parsed || mr_bytes_status(&path, NULL) != MR_OK) {
+        status = mr_error_nomem(err);
+    } else if (!strcmp(format, "jsonl")) {
+        char *line = json_dumps(parsed, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        status = line ? write_text(path.data, "ae", line, err) : mr_error_nomem(err);
+        free(line);
+    } else if (!strcmp(format, "prometheus")) {
+        prometheus(parsed, spec->name, &text);
+        status = mr_report_write(path.data, text.data ? text.data : "", err);
+    } else {
+        status = mr_report_write(path.data, report, err);
+    }
+    json_decref(parsed);
+    mr_bytes_reset(&path);
+    mr_bytes_reset(&text);
+    return status;
+}

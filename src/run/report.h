@@ -1,0 +1,26 @@
+/*
+ * report.h - the one JSON report of a run, the same on success and on failure.
+ */
+#ifndef MR_RUN_REPORT_H
+#define MR_RUN_REPORT_H
+
+#include "run/session.h"
+
+struct mr_report_input {
+    struct mr_session *session;
+    const struct mr_exec_result *result;
+    enum mr_status status;
+    const struct mr_error *failure;
+    const char *recovered_run; /* run whose commit this start finished, or NULL */
+    int64_t epoch;
+};
+
+/* Heap text (mr_free), or NULL when out of memory. Field names are documented in docs/guide/report.md. */
+char *mr_report_build(const struct mr_report_input *input);
+/* Writes through a temporary name; "-" is standard output. */
+enum mr_status mr_report_write(const char *path, const char *text, struct mr_error *err);
+/* The file of `metrics`: json replaces, jsonl appends one line, prometheus rewrites a text exposition. */
+enum mr_status mr_report_write_metrics(struct mr_session *session, const char *report,
+                                       struct mr_error *err);
+
+#endif

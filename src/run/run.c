@@ -1,0 +1,255 @@
+/*
+ * run.c - the life of one run.
+ *
+ * open state -> lease -> recover -> plan -> discard leftovers -> execute -> judge validations -> commit -> report. A start that
+ * finds rows of an earlier, interrupted run durably staged or committed finishes that run and does nothing else: a scheduler's retry
+ * of a killed run must not append the rows a second time. Errors come up here and are only logged here.
+ */
+#include "run/run.h"
+
+#include "base/time.h"
+#include "run/epoch.h"
+#include "run/progress.h"
+#include "run/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct run {
+    struct mr_session *session;
+    const struct mr_run_options *options;
+    struct mr_state *state;
+    struct mr_lease *lease;
+    struct mr_epoch_record last; /* of the lane, before this run */
+    struct mr_exec_result result;
+    bool recorded; /* the run has a row in the state */
+    bool finished_earlier;
+};
+
+static enum mr_status begin(struct run *run, struct mr_error *err)
+{
+    struct mr_session *session = run->session;
+    const struct mr_spec *spec = session->spec;
+    int64_t fence = 0;
+    MR_TRY(mr_state_open(session->state_path, &run->state, err));
+    session->runtime.state_uuid = mr_state_uuid(run->state);
+    MR_TRY(mr_state_lease(run->state, spec->state_key, session->run_id, &run->lease, &fence, err));
+    struct mr_run_row row = {.run_id = session->run_id,
+                             .pipeline = spec->name,
+                             .state_key = spec->state_key,
+                             .started_micros = session->start_wall};
+    MR_TRY(mr_state_load_epoch(run->state, spec->state_key, 0, &session->arena, &run->last, err));
+    MR_TRY(mr_state_run_begin(run->state, &row, err));
+    run->recorded = true;
+    return MR_OK;
+}
+
+/* Was the run that wrote the last record interrupted before it could say how it ended? */
+static enum mr_status was_interrupted(struct run *run, bool *interrupted, struct mr_error *err)
+{
+    struct mr_run_row *row = NULL;
+    MR_TRY(mr_state_run(run->state, run->last.run_id, &run->session->arena, &row, err));
+    *interrupted = row && row->exit_code < 0;
+    return MR_OK;
+}
+
+static enum mr_status close_earlier(struct run *run, struct mr_error *err)
+{
+    struct mr_run_row *row = NULL;
+    MR_TRY(mr_state_run(run->state, run->last.run_id, &run->session->arena, &row, err));
+    if (!row)
+        return MR_OK;
+    row->status = "success";
+    row->exit_code = 0;
+    row->ended_micros = mr_clock_wall_micros();
+    row->message = "interrupted after its rows were staged; finished by a later start";
+    return mr_state_run_end(run->state, row, err);
+}
+
+/* Finishes the commit of an interrupted run. */
+static enum mr_status recover(struct run *run, struct mr_error *err)
+{
+    struct mr_session *session = run->session;
+    bool interrupted = false;
+    if (run->last.phase == MR_EPOCH_NONE)
+        return MR_OK;
+    MR_TRY(was_interrupted(run, &interrupted, err));
+    if (run->last.phase == MR_EPOCH_COMMITTED && !interrupted)
+        return MR_OK;
+    if (run->last.phase == MR_EPOCH_PREPARED)
+        MR_TRY(mr_epoch_finish(session, run->state, &run->last, err));
+    MR_TRY(close_earlier(run, err));
+    run->finished_earlier = true;
+    mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
+                     "finished the commit of the interrupted run %s; nothing was read again",
+                     run->last.run_id);
+    return MR_OK;
+}
+
+/* MR_VALIDATION when more rows broke a rule than the step allows. Totals over all tasks. */
+static enum mr_status judge_validations(struct mr_session *session, struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    for (int i = 0; i < plan->nnodes; i++) {
+        const struct mr_plan_node *node = &plan->nodes[i];
+        struct mr_op_counts *counts = node->op_info.counts;
+        if (node->kind != MR_PLAN_OP || !counts)
+            continue;
+        int64_t failed = atomic_load(&counts->rows_failed);
+        if (counts->limit < 0 || failed <= counts->limit)
+            continue;
+        struct mr_bytes text;
+        mr_bytes_init(&text, 4096);
+        for (int rule = 0; rule < counts->count; rule++) {
+            long long broken = atomic_load(&counts->values[rule]);
+            if (broken > 0)
+                mr_bytes_printf(&text, "%s%s: %lld", text.size ? ", " : "", counts->names[rule],
+                                broken);
+        }
+        mr_error_set(err, MR_VALIDATION, MR_CLASS_DATA, "%lld row%s broke the rules (%s)",
+                     (long long)failed, failed == 1 ? "" : "s", text.data ? text.data : "");
+        mr_error_where(err, "%s", node->step->label);
+        mr_error_hint(err, "nothing was committed; onFailure drop or quarantine would let the good "
+                           "rows pass, sampleFailures shows some of the bad ones");
+        mr_bytes_reset(&text);
+        return MR_VALIDATION;
+    }
+    return MR_OK;
+}
+
+static enum mr_status execute(struct run *run, struct mr_error *err)
+{
+    struct mr_session *session = run->session;
+    struct mr_progress *progress = NULL;
+    struct mr_exec_request request = {
+        .plan = session->plan,
+        .epoch = {.lane = 0, .epoch = run->last.epoch + 1},
+        .tap_node = -1,
+        .only_segment = -1,
+        .only_task = -1,
+    };
+    if (run->options->tap && session->plan->nsinks > 0) {
+        request.tap_node = session->plan->sinks[0];
+        request.tap = run->options->tap;
+        request.tap_context = run->options->tap_context;
+    }
+    if (run->options->progress)
+        MR_TRY(mr_progress_start(session->engine, run->options->progress,
+                                 run->options->progress_context, &progress, err));
+    enum mr_status status = mr_exec_run(session->engine, &request, &run->result, err);
+    mr_progress_stop(progress);
+    return status;
+}
+
+static enum mr_status run_body(struct run *run, struct mr_load_errors *errors,
+                               struct mr_error *err)
+{
+    struct mr_session *session = run->session;
+    MR_TRY(begin(run, err));
+    MR_TRY(recover(run, err));
+    if (run->options->fresh) {
+        MR_TRY(mr_state_forget(run->state, session->spec->state_key, err));
+        run->last = (struct mr_epoch_record){.epoch = run->last.epoch};
+    } else if (run->finished_earlier) {
+        return MR_OK;
+    }
+    struct mr_session_plan_options plan = {.connect = true, .with_splits = true,
+                                           .with_sinks = true};
+    MR_TRY(mr_session_plan(session, &plan, errors, err));
+    MR_TRY(mr_epoch_check_targets(session, run->last.epoch, err));
+    MR_TRY(mr_epoch_discard(session, err));
+    enum mr_status status = execute(run, err);
+    if (status == MR_OK)
+        status = judge_validations(session, err);
+    if (status == MR_OK && mr_engine_cancelled(session->engine))
+        status = mr_error_cancelled(err);
+    if (status != MR_OK) {
+        mr_epoch_discard(session, NULL);
+        return status;
+    }
+    return mr_epoch_commit(session, run->state, &run->result, run->last.epoch + 1,
+                           session->plan->watermark, err);
+}
+
+static void sum_rows(const struct mr_plan *plan, int64_t *rows_read, int64_t *rows_written)
+{
+    *rows_read = *rows_written = 0;
+    for (int i = 0; plan && i < plan->nnodes; i++) {
+        const struct mr_counters *counters = plan->nodes[i].runtime->counters;
+        if (plan->nodes[i].kind == MR_PLAN_SOURCE)
+            *rows_read += atomic_load(&counters->value[MR_COUNT_ROWS_READ]);
+        if (plan->nodes[i].kind == MR_PLAN_SINK)
+            *rows_written += atomic_load(&counters->value[MR_COUNT_ROWS_WRITTEN]);
+    }
+}
+
+static void end(struct run *run, enum mr_status status, const struct mr_error *failure,
+                const char *report)
+{
+    struct mr_session *session = run->session;
+    if (run->recorded) {
+        struct mr_run_row row = {
+            .run_id = session->run_id,
+            .status = status == MR_OK          ? "success"
+                      : status == MR_CANCELLED ? "cancelled"
+                                               : "failed",
+            .exit_code = mr_status_exit_code(status),
+            .ended_micros = mr_clock_wall_micros(),
+            .message = status == MR_OK ? NULL : failure->message,
+            .report = report,
+        };
+        sum_rows(session->plan, &row.rows_read, &row.rows_written);
+        struct mr_error err = {0};
+        if (mr_state_run_end(run->state, &row, &err) != MR_OK)
+            mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                             "the end of the run could not be recorded: %s", err.message);
+    }
+    mr_exec_result_reset(&run->result);
+    mr_lease_release(run->lease);
+    mr_state_close(run->state);
+}
+
+static void log_end(struct mr_session *session, enum mr_status status, const struct mr_error *err)
+{
+    double seconds = (double)(mr_clock_monotonic_micros() - session->start_monotonic) / 1e6;
+    if (status == MR_OK)
+        mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "done in %.2f s", seconds);
+    else
+        mr_logger_printf(&session->logger, MR_LOG_ERROR, "run", "%s%s%s%s%s", err->message,
+                         err->where[0] ? " [" : "", err->where, err->where[0] ? "]" : "",
+                         status == MR_CANCELLED ? " (resumable)" : "");
+}
+
+enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_options *options,
+                              char **report, struct mr_load_errors *errors, struct mr_error *err)
+{
+    struct run run = {.session = session, .options = options};
+    struct mr_error failure = {0};
+    *report = NULL;
+    mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "run %s of %s begins", session->run_id,
+                     session->spec->name);
+    enum mr_status status = run_body(&run, errors, &failure);
+    struct mr_report_input input = {
+        .session = session,
+        .result = &run.result,
+        .status = status,
+        .failure = &failure,
+        .recovered_run = run.finished_earlier ? run.last.run_id : NULL,
+        .epoch = run.last.epoch + (run.finished_earlier ? 0 : 1),
+    };
+    *report = mr_report_build(&input);
+    struct mr_error written = {0};
+    const char *path = options->metrics_path;
+    if (*report && path && mr_report_write(path, *report, &written) != MR_OK)
+        mr_logger_printf(&session->logger, MR_LOG_WARN, "run", "no report file: %s",
+                         written.message);
+    if (*report && session->spec->metrics_path &&
+        mr_report_write_metrics(session, *report, &written) != MR_OK)
+        mr_logger_printf(&session->logger, MR_LOG_WARN, "run", "no metrics file: %s",
+                         written.message);
+    end(&run, status, &failure, *report);
+    log_end(session, status, &failure);
+    if (err)
+        *err = failure;
+    return status;
+}
