@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""The front door: bin/run-local.sh runs every example, and the results are what the sandbox's rows say.
+
+This is the one suite that uses the checkout's own build/, .sandbox/ and data/, as a newcomer does.
+"""
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Suite, check, checkout, equal, need
+
+need("psycopg", "pyarrow", "duckdb")
+import psycopg
+import table
+
+ROOT = checkout()
+DOOR = os.path.join(ROOT, "bin", "run-local.sh")
+LAKE = os.path.join(ROOT, "data", "data-lake")
+
+
+def door(*arguments, cwd=ROOT, environment=None):
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("MILLRACE_", "PG"))}
+    return subprocess.run(
+        [DOOR, *arguments], cwd=cwd, env={**keep, **(environment or {})}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=900)
+
+
+def said(done):
+    return f"exit {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+
+
+def sandbox(query):
+    with open(os.path.join(ROOT, ".sandbox", "port")) as file:
+        port = int(file.read())
+    with open(os.path.join(ROOT, "config", "credentials.json")) as file:
+        keys = json.load(file)["defaults"]["postgres"]
+    with psycopg.connect(
+        host=keys["host"], port=port, user=keys["username"], password=keys["password"], dbname=keys["database"]
+    ) as connection:
+        return connection.execute(query).fetchall()
+
+
+USERS = "SELECT id, name, email, age, country, balance, {time}, {year}, {month} FROM {table}"
+
+
+def users_from_postgres():
+    return sandbox(
+        USERS.format(
+            time="(extract(epoch FROM created_at) * 1000000)::bigint", table="users WHERE active AND age >= 18",
+            year="extract(year FROM created_at AT TIME ZONE 'UTC')::int", month="extract(month FROM created_at AT TIME ZONE 'UTC')::int"))
+
+
+def users(name, path):
+    """Runs an example twice: the second run replaces the first."""
+    shutil.rmtree(os.path.join(LAKE, path), ignore_errors=True)
+    for _ in range(2):
+        done = door(f"config/examples/{name}.json")
+        equal(done.returncode, 0, said(done))
+    got = table.duck(USERS.format(time="epoch_us(created_at)", table="data", year="year::INT", month="month::INT"), os.path.join(LAKE, path))
+    table.same_rows(got, users_from_postgres(), name)
+    for file in table.files(os.path.join(LAKE, path)):
+        check(re.search(r"/year=20\d\d/month=\d{1,2}/[^/]+\.parquet$", file), f"unexpected file {file}")
+    equal(len(table.arrow_rows(os.path.join(LAKE, path))), len(got), "rows that pyarrow reads")
+    check("Sample of the result" in done.stdout, f"no sample\n{said(done)}")
+
+
+def simple_columns():
+    got = table.duck("SELECT DISTINCT email_domain, age_group FROM data", os.path.join(LAKE, "users"))
+    wanted = sandbox(
+        "SELECT DISTINCT split_part(email, '@', 2), CASE WHEN age < 30 THEN '18-29' WHEN age < 50 THEN '30-49' "
+        "WHEN age < 65 THEN '50-64' ELSE '65+' END FROM users WHERE active AND age >= 18")
+    table.same_rows(got, wanted, "derived columns")
+
+
+def data_quality():
+    out, bad = os.path.join(ROOT, "data", "orders-checked"), os.path.join(ROOT, "data", "quarantine", "orders")
+    for path in (out, bad):
+        shutil.rmtree(path, ignore_errors=True)
+    done = door("config/examples/data-quality.json")
+    equal(done.returncode, 0, said(done))
+    good = (
+        "amount BETWEEN 2 AND 850 AND user_id IN (SELECT id FROM users WHERE active) "
+        "AND (coupon IS NULL OR status IN ('completed', 'shipped')) AND currency IN ('USD', 'EUR', 'GBP', 'JPY')")
+    columns = "id, user_id, status, amount"
+    table.same_rows(table.duck(f"SELECT {columns} FROM data", out), sandbox(f"SELECT {columns} FROM orders WHERE {good}"), "good rows")
+    table.same_rows(
+        table.duck(f"SELECT DISTINCT {columns} FROM data", bad), sandbox(f"SELECT {columns} FROM orders WHERE NOT ({good})"), "quarantine")
+
+
+def usage():
+    equal(door().returncode, 2, "exit code without a file")
+    equal(door("no/such/file.json").returncode, 2, "exit code for a file that is not there")
+
+
+def passes_on():
+    """Exit codes are the engine's, and paths are those of the caller."""
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "bad.json"), "w") as file:
+            file.write('{"name": "bad", "steps": [{"type": "transform", "method": "filterRow", "config": {}}]}')
+        done = door("bad.json", cwd=folder)
+        equal(done.returncode, 3, said(done))
+        check("filterRows" in done.stdout + done.stderr, f"the nearest method is not named\n{said(done)}")
+
+
+def warm():
+    """What the script adds to a run on a warm checkout."""
+    example = os.path.join(ROOT, "config", "examples", "simple-etl.json")
+    with open(os.path.join(ROOT, ".sandbox", "port")) as file:
+        port = file.read().strip()
+    own = os.path.join(ROOT, ".sandbox", "credentials.json")
+    credentials = own if os.path.exists(own) else os.path.join(ROOT, "config", "credentials.json")
+    added = []
+    for _ in range(5):
+        began = time.monotonic()
+        equal(door(example, environment={"SAMPLE_ROWS": "0"}).returncode, 0, "run-local.sh")
+        between = time.monotonic()
+        direct = subprocess.run(
+            [os.path.join(ROOT, "build", "millrace"), "run", example], capture_output=True, stdin=subprocess.DEVNULL,
+            env={**os.environ, "MILLRACE_CREDENTIALS": credentials})
+        equal(direct.returncode, 0, f"millrace run on port {port}")
+        added.append((between - began) - (time.monotonic() - between))
+    check(statistics.median(added) < 0.3, f"a warm start adds {statistics.median(added):.2f} s: {added}")
+    print(f"# a warm start adds {statistics.median(added) * 1000:.0f} ms")
+
+
+def main():
+    suite = Suite("examples")
+    suite.case("usage", usage)
+    suite.case("simple-etl", users, "simple-etl", "users")
+    suite.case("simple-etl, derived columns", simple_columns)
+    suite.case("simple-etl-baseline", users, "simple-etl-baseline", "users-baseline")
+    suite.case("simple-etl-optimized", users, "simple-etl-optimized", "users-optimized")
+    suite.case("data-quality", data_quality)
+    suite.case("exit code and working directory", passes_on)
+    suite.case("warm start", warm)
+    suite.end()
+
+
+main()

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Kills and input/output errors, each followed by a rerun: afterwards the target holds every row exactly once.
+
+Three targets: a new one, one that is appended to, and a partitioned one of which some partitions are replaced. Each
+is killed at random moments and at the named places of the commit (a build with --enable-failpoints; otherwise those
+cases are skipped). MILLRACE_LONG=1 runs 100 random kills and every pass of every place.
+"""
+
+import collections
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Suite, Skip, check, equal, need
+
+need("psycopg", "pyarrow", "duckdb")
+import table
+from engine import Workspace
+from server import Server
+
+LONG = bool(os.environ.get("MILLRACE_LONG"))
+ROWS = 40000
+QUERY = "SELECT id, grp, body FROM data"
+
+
+class Target:
+    """What is there before, what the run writes, and what must be there in the end."""
+
+    def __init__(self, name, mode, first=None):
+        self.name, self.mode, self.first = name, mode, first
+
+    def pipeline(self, where, mode, name):
+        steps = [
+            {"type": "extract", "method": "fromPostgres", "config": {
+                "table": "t", "partitionColumn": "id", "numPartitions": 6, "maxConnections": 2, "where": where}},
+            {"type": "load", "method": "toFile", "config": {
+                "path": "out/", "format": "parquet", "partitionBy": ["grp"], "mode": mode, "rowGroupRows": 2000}},
+        ]
+        return {"name": name, "steps": steps}
+
+    def prepare(self, space):
+        if self.first:
+            space.write("first.json", self.pipeline(self.first, "append", "first"))
+            space.run("first.json").expect(0)
+        space.write("pipeline.json", self.pipeline("id > 0", self.mode, "load"))
+
+    def wanted(self, server):
+        rows = server.rows("fault", "SELECT id, grp, body FROM t WHERE id > 0")
+        if self.first and self.mode == "append":
+            rows += server.rows("fault", f"SELECT id, grp, body FROM t WHERE {self.first}")
+        elif self.first:
+            rows += server.rows("fault", f"SELECT id, grp, body FROM t WHERE {self.first} AND grp = 99")
+        return rows
+
+
+TARGETS = [
+    Target("new target", "append"),
+    Target("append", "append", "id BETWEEN 1 AND 5000"),
+    Target("dynamic overwrite", "overwrite", "id < 0"),
+]
+
+
+def content(space):
+    return table.duck(QUERY, space.file("out")) if table.files(space.file("out")) else []
+
+
+def snapshot(space):
+    """Names and sizes of what readers see."""
+    return sorted((f, os.path.getsize(f)) for f in table.files(space.file("out")))
+
+
+def rerun_and_check(space, server, target, what):
+    space.run("pipeline.json").expect(0)
+    table.same_rows(content(space), target.wanted(server), what)
+    equal([f for f in table.leftovers(space.file("out")) if not f.endswith("_SUCCESS")], [], f"{what}: files left behind")
+
+
+def fresh(server, target):
+    space = Workspace(postgres=server.credentials("fault"))
+    target.prepare(space)
+    return space
+
+
+def undisturbed(server, target):
+    with fresh(server, target) as space:
+        rerun_and_check(space, server, target, "without any fault")
+
+
+def random_kills(server, target, count):
+    choose = random.Random(7)
+    with fresh(server, target) as space:
+        began = time.monotonic()
+        space.run("pipeline.json").expect(0)
+        usual = time.monotonic() - began
+    for number in range(count):
+        with fresh(server, target) as space:
+            process = space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
+            try:
+                process.wait(choose.uniform(0.0, usual * 1.05))
+            except Exception:
+                process.kill()
+                process.wait()
+            if process.returncode == 0:
+                continue
+            rerun_and_check(space, server, target, f"kill {number}")
+
+
+def places(server, target):
+    """How often each named place is passed in one run."""
+    with fresh(server, target) as space:
+        space.run("pipeline.json", environment={"MILLRACE_FAILPOINT_LIST": space.file("places")}).expect(0)
+        if not os.path.exists(space.file("places")):
+            raise Skip("built without --enable-failpoints")
+        with open(space.file("places")) as file:
+            return collections.Counter(file.read().split())
+
+
+def occurrences(passed):
+    """Which of N passes to disturb: all when asked for, else the first, the second, one in the middle and the last."""
+    if LONG:
+        return range(1, min(passed, 100) + 1)
+    return sorted({1, min(2, passed), (passed + 1) // 2, passed})
+
+
+def disturbed(server, target, action):
+    found = places(server, target)
+    check(found, "no place was passed")
+    for name, passed in sorted(found.items()):
+        for number in occurrences(passed):
+            what = f"{action} at {name}:{number}"
+            with fresh(server, target) as space:
+                result = space.millrace(
+                    "run", "pipeline.json", "--progress", "none", environment={"MILLRACE_FAILPOINT": f"{name}:{number}={action}"})
+                if action == "kill":
+                    equal(result.code, -signal.SIGKILL, f"{what}: end of the run")
+                else:
+                    check(result.code in (0, 5, 6, 8, 10), f"{what}: exit {result.code}\n{result}")
+                if result.code == 0:
+                    table.same_rows(content(space), target.wanted(server), what)
+                else:
+                    rerun_and_check(space, server, target, what)
+
+
+def stopped(server, target, sent, code):
+    """A signal stops the run within seconds, with nothing half-written, and it can be run again."""
+    with fresh(server, target) as space:
+        before = snapshot(space)
+        process = space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
+        time.sleep(0.15)
+        process.send_signal(sent)
+        began = time.monotonic()
+        process.wait(20)
+        check(time.monotonic() - began < 5, "stopping took more than five seconds")
+        if process.returncode == 0:
+            raise Skip("the run was over before the signal")
+        equal(process.returncode, code, "exit code")
+        equal(snapshot(space), before, "files after the stop")
+        rerun_and_check(space, server, target, "after the stop")
+
+
+def main():
+    suite = Suite("fault")
+    with Server() as server:
+        server.database("fault")
+        server.execute(
+            "fault", "CREATE TABLE t (id integer PRIMARY KEY, grp integer, body text)",
+            f"INSERT INTO t SELECT id, id % 7, md5(id::text) || repeat('x', id % 50) FROM generate_series(1, {ROWS}) id",
+            "INSERT INTO t SELECT -id, CASE WHEN id % 2 = 0 THEN 99 ELSE 3 END, 'old ' || id FROM generate_series(1, 1000) id", "ANALYZE t")
+        for target in TARGETS:
+            suite.case(f"{target.name}: undisturbed", undisturbed, server, target)
+            suite.case(f"{target.name}: SIGTERM", stopped, server, target, signal.SIGTERM, 143)
+            suite.case(f"{target.name}: SIGINT", stopped, server, target, signal.SIGINT, 130)
+            suite.case(f"{target.name}: random kills", random_kills, server, target, 34 if LONG else 6)
+            suite.case(f"{target.name}: kills at places", disturbed, server, target, "kill")
+            suite.case(f"{target.name}: errors at places", disturbed, server, target, "eio")
+    suite.end()
+
+
+main()
