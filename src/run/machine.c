@@ -41,7 +41,7 @@ static void cgroup_path(char *out, size_t capacity)
     while (fgets(line, sizeof line, file)) {
         if (strncmp(line, "0::", 3) == 0) {
             line[strcspn(line, "\n")] = '\0';
-            snprintf(out, capacity, "%s", line + 3);
+            snprintf(out, capacity, "%.*s", (int)capacity - 1, line + 3);
         }
     }
     fclose(file);
