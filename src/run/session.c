@@ -34,8 +34,8 @@ static void make_identity(struct mr_session *session)
         random = (uint32_t)session->start_wall ^ (uint32_t)getpid();
     snprintf(session->run_id, sizeof session->run_id, "%04d%02d%02dT%02d%02d%02dZ-%08x",
              (int)now.year, now.month, now.day, now.hour, now.minute, now.second, random);
-    snprintf(session->run_date, sizeof session->run_date, "%04d-%02d-%02d", (int)now.year % 10000,
-             now.month % 100, now.day % 100);
+    snprintf(session->run_date, sizeof session->run_date, "%04u-%02u-%02u",
+             (unsigned)now.year % 10000, (unsigned)now.month % 100, (unsigned)now.day % 100);
 }
 
 /* A path of the file relative to its directory. */
