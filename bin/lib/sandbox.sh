@@ -30,8 +30,8 @@ credential() {
 
 sandbox_running() {
     local pid
-    [ -r "$SANDBOX/pid" ] && read -r pid <"$SANDBOX/pid" && [ -d "/proc/$pid" ] &&
-        grep -qz postgres "/proc/$pid/cmdline" 2>/dev/null
+    [ -r "$SANDBOX/pid" ] && read -r pid <"$SANDBOX/pid" &&
+        grep -qaF "$(<"$SANDBOX/place")/data" "/proc/$pid/cmdline" 2>/dev/null
 }
 
 data_key() {
@@ -171,7 +171,7 @@ sandbox_stop() {
     if sandbox_running; then
         PGBIN=$(server_binaries)
         sandbox_place
-        as_server "$PGBIN/pg_ctl" -D "$PLACE/data" -m fast -s stop
+        as_server env -C "$PLACE" "$PGBIN/pg_ctl" -D "$PLACE/data" -m fast -s stop
         rm -f "$SANDBOX/pid"
     fi
 }
