@@ -269,6 +269,15 @@ static enum mr_status take_text(struct mr_arena *arena, const char *key, const c
     return mr_option_parse(option, copy, value, err);
 }
 
+enum mr_status mr_options_set_text(struct mr_arena *arena, struct mr_options *options,
+                                   const char *name, const char *text, struct mr_error *err)
+{
+    const struct mr_option *option = mr_option_find(options->table, name);
+    if (option == NULL)
+        return mr_error_config(err, "unknown option \"%s\"", name);
+    return take_text(arena, name, text, &options->values[option - options->table], err);
+}
+
 enum mr_status mr_options_fill_defaults(struct mr_arena *arena, struct mr_options *options,
                                         struct mr_error *err)
 {
@@ -299,12 +308,8 @@ enum mr_status mr_options_from_texts(struct mr_arena *arena, const struct mr_opt
     if (options == NULL)
         return mr_error_nomem(err);
     for (; pairs != NULL && pairs[0] != NULL; pairs += 2) {
-        const struct mr_option *option = mr_option_find(table, pairs[0]);
-        if (option == NULL)
-            return mr_error_config(err, "unknown option \"%s\"", pairs[0]);
-        struct mr_option_value *value = &options->values[option - table];
-        MR_TRY(take_text(arena, pairs[0], pairs[1], value, err));
-        value->by_user = true;
+        MR_TRY(mr_options_set_text(arena, options, pairs[0], pairs[1], err));
+        options->values[mr_option_find(table, pairs[0]) - table].by_user = true;
     }
     MR_TRY(mr_options_fill_defaults(arena, options, err));
     for (int i = 0; i < options->count; i++)

@@ -14,19 +14,19 @@
 #include <stdint.h>
 
 enum mr_option_type {
-    MR_OPTION_BOOL,     /* true, false, "true", "false" */
-    MR_OPTION_INT,      /* number or text of one; `minimum`..`maximum` */
+    MR_OPTION_BOOL, /* true, false, "true", "false" */
+    MR_OPTION_INT,  /* number or text of one; `minimum`..`maximum` */
     MR_OPTION_DOUBLE,
     MR_OPTION_SIZE,     /* bytes: "128M", 1048576 */
     MR_OPTION_DURATION, /* microseconds; a bare number takes `unit_micros` */
     MR_OPTION_STRING,   /* numbers and booleans are taken as their text */
     MR_OPTION_ENUM,     /* one of `choices`, ASCII case ignored; value = index */
     MR_OPTION_STRINGS,  /* list of strings; one string is a list of one */
-    MR_OPTION_PAIRS,    /* {name: string} in file order; with MR_OPTION_OR_LIST also a list (texts are NULL) */
-    MR_OPTION_OBJECT,   /* an object with the rows of `fields` */
-    MR_OPTION_OBJECTS,  /* a list of such objects; one object is a list of one */
+    MR_OPTION_PAIRS, /* {name: string} in file order; with MR_OPTION_OR_LIST also a list (texts are NULL) */
+    MR_OPTION_OBJECT,  /* an object with the rows of `fields` */
+    MR_OPTION_OBJECTS, /* a list of such objects; one object is a list of one */
     MR_OPTION_NAMED_OBJECTS, /* {name: object}; a list [min, max] fills the first two fields when OR_LIST */
-    MR_OPTION_ANY,      /* kept as JSON text */
+    MR_OPTION_ANY,           /* kept as JSON text */
 };
 
 enum mr_option_flag {
@@ -34,11 +34,13 @@ enum mr_option_flag {
     MR_OPTION_SECRET = 1 << 1,     /* never printed */
     MR_OPTION_CONNECTION = 1 << 2, /* may come from the credentials entry or `defaults` */
     MR_OPTION_EXPRESSION = 1 << 3, /* the string(s) are SQL expressions: checked offline */
-    MR_OPTION_COLUMN = 1 << 4,     /* the string(s) (or the names of the pairs) are columns of the input */
-    MR_OPTION_FRAME = 1 << 5,      /* the string(s) name earlier frames */
+    MR_OPTION_COLUMN =
+        1 << 4, /* the string(s) (or the names of the pairs) are columns of the input */
+    MR_OPTION_FRAME = 1 << 5, /* the string(s) name earlier frames */
     MR_OPTION_OR_LIST = 1 << 6,
-    MR_OPTION_PREFIX = 1 << 7,     /* the name is a prefix ("kafka."): all such keys, kept as PAIRS */
-    MR_OPTION_UNBUILT = 1 << 8,    /* known key, behaviour not built: refused by name when present */
+    MR_OPTION_PREFIX = 1 << 7,  /* the name is a prefix ("kafka."): all such keys, kept as PAIRS */
+    MR_OPTION_UNBUILT = 1 << 8, /* known key, behaviour not built: refused by name when present */
+    MR_OPTION_OR_SCALAR = 1 << 9, /* OBJECT: a scalar fills its first field */
 };
 
 struct mr_option {
@@ -124,6 +126,9 @@ enum mr_status mr_options_error(const struct mr_options *options, const char *na
 
 /* All values unset; NULL when out of memory. */
 struct mr_options *mr_options_new(struct mr_arena *arena, const struct mr_option *table);
+/* Sets one option from a text, as mr_options_from_texts does. `name` is exact, or the full key of a PREFIX row. */
+enum mr_status mr_options_set_text(struct mr_arena *arena, struct mr_options *options,
+                                   const char *name, const char *text, struct mr_error *err);
 /* Values from the `fallback` of every row that is not set. An OBJECT whose fallback is "{}" gets its fields' defaults. */
 enum mr_status mr_options_fill_defaults(struct mr_arena *arena, struct mr_options *options,
                                         struct mr_error *err);

@@ -1,0 +1,26 @@
+/*
+ * credentials.h - the credentials file, and completing the connection of a step from it.
+ */
+#ifndef MR_CONFIG_CREDENTIALS_H
+#define MR_CONFIG_CREDENTIALS_H
+
+#include "config/check.h"
+
+struct mr_credentials {
+    bool looked;
+    const char *file;      /* the one that was found, or NULL */
+    const char *directory; /* of it, absolute */
+    const char *searched;  /* for messages: where it was looked for */
+    struct mr_json *root;  /* NULL without a file or with a broken one */
+};
+
+/*
+ * Completes the connection options of one step: from the entry `path` (credentialPath, may be NULL), else, when the step says
+ * nothing itself, from defaults.<system>. *missing receives what mr_spec_need_credentials says, or stays NULL.
+ */
+enum mr_status mr_credentials_apply(struct mr_config_context *context,
+                                    struct mr_credentials *credentials, const char *system,
+                                    const char *path, struct mr_options *options,
+                                    const char **missing);
+
+#endif
