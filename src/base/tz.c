@@ -285,7 +285,7 @@ static enum mr_status make_fixed(struct mr_tz *tz, int32_t offset, struct mr_err
     unsigned total = (unsigned)abs(offset);
     tz->before.offset = offset;
     tz->abbreviations = offset == 0
-                            ? "UTC"
+                            ? (strstr(tz->name, "GMT") ? "GMT" : "UTC")
                             : mr_arena_printf(&tz->arena, "%c%02u:%02u", offset < 0 ? '-' : '+',
                                               total / 3600, total / 60 % 60);
     return tz->abbreviations ? MR_OK : mr_error_nomem(err);

@@ -2,7 +2,7 @@
  * arrow_cdata.h - batches across the Arrow C data and C stream interfaces.
  *
  * Export flattens encodings, packs booleans to bits, widens decimals to 128 bits, and shares every buffer that can be
- * shared. Import takes any ArrowArrayStream whose types map to ours. Source: "The Arrow C data interface",
+ * shared. Import takes any ArrowArray whose types map to ours. Source: "The Arrow C data interface",
  * "The Arrow C stream interface" (Apache Arrow, format version 1.0).
  */
 #ifndef MR_COL_ARROW_CDATA_H
@@ -22,9 +22,12 @@ enum mr_status mr_arrow_export_batch(struct mr_batch *batch, struct ArrowArray *
                                      struct mr_error *err);
 enum mr_status mr_arrow_import_schema(const struct ArrowSchema *in, struct mr_arena *arena,
                                       const struct mr_schema **out, struct mr_error *err);
-/* Takes the array over (moves it; `in->release` is NULL afterwards), also when it fails. */
-enum mr_status mr_arrow_import_batch(struct ArrowArray *in, const struct mr_schema *schema,
-                                     struct mr_memory *memory, struct mr_batch **out,
-                                     struct mr_error *err);
+/*
+ * Copies the array into columns charged to `memory`: foreign buffers have neither our padding nor our account. `in_schema`
+ * is what `schema` was imported from. Releases the array, also when it fails.
+ */
+enum mr_status mr_arrow_import_batch(struct ArrowArray *in, const struct ArrowSchema *in_schema,
+                                     const struct mr_schema *schema, struct mr_memory *memory,
+                                     struct mr_batch **out, struct mr_error *err);
 
 #endif
