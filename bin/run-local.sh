@@ -19,7 +19,7 @@ usage() {
 }
 
 # The credentials file that the run will use, found as the engine finds it: option, environment,
-# config/credentials.json beside or above the pipeline; without any, the one of this checkout.
+# config/credentials.json here, beside or above the pipeline; without any, the one of this checkout.
 credentials_file() {
     local previous= dir
     for word; do
@@ -33,7 +33,8 @@ credentials_file() {
         printf '%s\n' "$MILLRACE_CREDENTIALS"
         return
     fi
-    dir=$(dirname "$(readlink -f "$FILE")")
+    dir=.
+    [ -e config/credentials.json ] || dir=$(dirname "$(readlink -f "$FILE")")
     while [ ! -e "$dir/config/credentials.json" ] && [ "$dir" != / ]; do
         dir=$(dirname "$dir")
     done
