@@ -50,8 +50,13 @@ static enum mr_status take_scalar(struct mr_check *check, struct mr_option_value
     const struct mr_option *option = value->option;
     if (!is_scalar(json))
         return wrong_kind(check, option, expected_of(option), json);
+    struct mr_option row = *option;
+    if (!check->by_user)
+        row.flags |= MR_OPTION_SECRET; /* whatever it is, it stands among credentials */
     struct mr_error err;
-    if (mr_option_parse(option, json->text, value, &err) != MR_OK) {
+    enum mr_status status = mr_option_parse(&row, json->text, value, &err);
+    value->option = option;
+    if (status != MR_OK) {
         value->set = false;
         return mr_config_report(check->context, json->at, &err);
     }
