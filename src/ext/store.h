@@ -23,7 +23,10 @@ struct mr_store {
     /* `url` is scheme://... or an absolute path; `options` of the step (store keys), may be NULL. */
     enum mr_status (*open)(const char *url, const struct mr_options *options,
                            struct mr_runtime *runtime, void **handle, struct mr_error *err);
-    /* Calls `each` for all objects below `prefix` in byte order; staged and hidden ones only if `hidden`. */
+    /*
+     * Calls `each` for all objects below `prefix` ("" or a directory, or one object) in byte order of paths; staged and
+     * hidden ones ('.', or '_' without '=') only if `hidden`. What `each` returns other than MR_OK ends the listing.
+     */
     enum mr_status (*list)(void *handle, const char *prefix, bool hidden,
                            enum mr_status (*each)(void *context, const struct mr_store_entry *entry,
                                                   struct mr_error *err),
@@ -38,8 +41,8 @@ struct mr_store {
     enum mr_status (*put_if_absent)(void *handle, const char *path, struct mr_slice data,
                                     bool *created, struct mr_error *err);
     /*
-     * Stages an object under its final path: open, append, then finish makes it durable and writes a ticket
-     * (versioned byte string) with which any process can publish or discard it. `stage_close` frees; without
+     * Stages an object under its final path: open, append, then finish makes it durable (once `sync` returned) and
+     * writes a ticket (versioned byte string) with which any process can publish or discard it. `stage_close` frees; without
      * finish it discards. `tag` (run identity) lets a later run find what a dead one left.
      */
     enum mr_status (*stage_open)(void *handle, const char *path, const char *tag, void **stage,
@@ -54,9 +57,9 @@ struct mr_store {
     /* Discards everything staged under `tag` below `prefix`. */
     enum mr_status (*discard_tag)(void *handle, const char *prefix, const char *tag,
                                   struct mr_error *err);
-    /* Makes preceding publishes and removes durable (directory fsync). */
+    /* Makes preceding finishes, publishes, discards and removes durable (directory fsync). */
     enum mr_status (*sync)(void *handle, struct mr_error *err);
-    /* Absent is MR_OK. */
+    /* Absent is MR_OK. Directories that it empties go too, the root excepted. */
     enum mr_status (*remove)(void *handle, const char *path, struct mr_error *err);
     void (*close)(void *handle);
 };

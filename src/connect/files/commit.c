@@ -1,0 +1,288 @@
+/*
+ * commit.c - from staged files to a token, and from a token to visible files.
+ *
+ * The token lists, by exact name, every file to publish and every file to remove. What an overwrite removes is decided at
+ * prepare: files that appear later belong to somebody else and stay. Commit publishes, syncs, then removes: a reader
+ * never sees less than the old or the new rows, for a moment it may see both. All steps are idempotent, and the order is
+ * that of the token, so that any process can run them again from the start.
+ *
+ * Hidden files (names starting with '_' or '.') are never removed.
+ */
+#include "connect/files/files_private.h"
+
+#include "base/map.h"
+#include "ext/registry.h"
+
+#include <stdlib.h>
+
+/* ---- prepare ---- */
+
+struct removals {
+    struct mr_arena *arena;
+    const struct mr_map *ours;
+    const char **paths;
+    int count;
+};
+
+static enum mr_status note_removal(void *context, const struct mr_store_entry *entry,
+                                   struct mr_error *err)
+{
+    struct removals *removals = context;
+    if (mr_map_get(removals->ours, mr_slice_of(entry->path)))
+        return MR_OK;
+    int n = removals->count;
+    if ((n & (n - 1)) == 0) { /* doubles whenever the count is a power of two */
+        const char **more = mr_arena_alloc(removals->arena, (n ? 2 * (size_t)n : 1) * sizeof *more);
+        if (!more)
+            return mr_error_nomem(err);
+        if (n)
+            memcpy(more, removals->paths, (size_t)n * sizeof *more);
+        removals->paths = more;
+    }
+    removals->paths[n] = mr_arena_strdup(removals->arena, entry->path);
+    if (!removals->paths[n])
+        return mr_error_nomem(err);
+    removals->count++;
+    return MR_OK;
+}
+
+/* What this overwrite replaces: everything, or what is in the partitions that were written. */
+static enum mr_status list_removals(const struct files *files, void *handle,
+                                    const struct files_token *token, struct removals *removals,
+                                    struct mr_error *err)
+{
+    const struct mr_store *store = files->location.store;
+    if (!files->dynamic)
+        return store->list(handle, "", false, note_removal, removals, err);
+    struct mr_map listed;
+    mr_map_init(&listed, false);
+    enum mr_status status = MR_OK;
+    for (int i = 0; i < token->npublish && status == MR_OK; i++) {
+        struct mr_slice directory = mr_slice_of(token->publish[i].directory);
+        if (mr_map_get(&listed, directory))
+            continue;
+        status = mr_map_put(&listed, directory, handle, err);
+        if (status == MR_OK)
+            status = store->list(handle, directory.data, false, note_removal, removals, err);
+    }
+    mr_map_reset(&listed);
+    return status;
+}
+
+static enum mr_status map_of_publishes(const struct files_token *token, struct mr_map *ours,
+                                       struct mr_error *err)
+{
+    for (int i = 0; i < token->npublish; i++)
+        MR_TRY(mr_map_put(ours, mr_slice_of(token->publish[i].path), ours, err));
+    return MR_OK;
+}
+
+static enum mr_status already_there(const char *url, struct mr_error *err)
+{
+    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
+                 "%s was empty when the run began and holds files now", url);
+    if (err)
+        mr_error_hint(err, "mode errorifexists: nothing was written; append adds, overwrite "
+                           "replaces");
+    return MR_SINK;
+}
+
+/* A result without rows still has a schema: one empty file, unless that would only add to what is there. */
+static enum mr_status stage_empty(struct files *files, struct mr_runtime *runtime,
+                                  const struct mr_epoch *epoch, struct mr_arena *arena,
+                                  struct files_token *token, struct mr_error *err)
+{
+    bool exists = false;
+    if (token->mode == FILES_APPEND)
+        MR_TRY(files_exists(&files->location, runtime, &exists, err));
+    if (exists || files->npartition_columns > 0)
+        return MR_OK;
+    void *writer;
+    struct mr_bytes committable;
+    mr_bytes_init(&committable, MR_BYTES_DEFAULT_MAXIMUM);
+    MR_TRY(files_writer_open(files, runtime, epoch, 0, &writer, err));
+    enum mr_status status = mr_dataset_writer_touch(((struct files_writer *)writer)->writer, err);
+    if (status == MR_OK)
+        status = files_writer_finish(writer, &committable, err);
+    files_writer_close(writer);
+    if (status == MR_OK) {
+        char *copy = mr_arena_alloc(arena, committable.size);
+        if (copy)
+            memcpy(copy, committable.data, committable.size);
+        status = copy ? files_committable_read((struct mr_slice){copy, committable.size}, arena,
+                                               &token->publish, &token->npublish, err)
+                      : mr_error_nomem(err);
+    }
+    mr_bytes_reset(&committable);
+    return status;
+}
+
+static enum mr_status prepare(struct files *files, void *handle, struct mr_runtime *runtime,
+                              struct mr_arena *arena, struct files_token *token,
+                              struct mr_error *err)
+{
+    struct mr_map ours;
+    mr_map_init(&ours, false);
+    struct removals removals = {.arena = arena, .ours = &ours};
+    enum mr_status status;
+    bool exists = false;
+    MR_TRY_OUT(map_of_publishes(token, &ours, err));
+    if (files->mode == FILES_ERROR_IF_EXISTS) {
+        MR_TRY_OUT(files_exists(&files->location, runtime, &exists, err));
+        if (exists)
+            MR_TRY_OUT(already_there(files->location.text, err));
+    }
+    if (files->mode == FILES_OVERWRITE)
+        MR_TRY_OUT(list_removals(files, handle, token, &removals, err));
+    token->remove = removals.paths;
+    token->nremove = removals.count;
+out:
+    mr_map_reset(&ours);
+    return status;
+}
+
+enum mr_status files_prepare(void *state, struct mr_runtime *runtime, const struct mr_epoch *epoch,
+                             const struct mr_slice *committables, int ncommittables,
+                             struct mr_bytes *out, struct mr_error *err)
+{
+    struct files *files = state;
+    struct mr_arena arena;
+    void *handle = NULL;
+    struct files_token token = {.mode = files->mode, .url = files->location.url};
+    enum mr_status status;
+    mr_arena_init(&arena, runtime->memory);
+    for (int i = 0; i < ncommittables; i++)
+        MR_TRY_OUT(
+            files_committable_read(committables[i], &arena, &token.publish, &token.npublish, err));
+    if (token.npublish == 0)
+        MR_TRY_OUT(stage_empty(files, runtime, epoch, &arena, &token, err));
+    MR_TRY_OUT(
+        files->location.store->open(files->location.url, files->options, runtime, &handle, err));
+    MR_TRY_OUT(prepare(files, handle, runtime, &arena, &token, err));
+    files_token_write(&token, out);
+    status = mr_bytes_status(out, err);
+out:
+    if (handle)
+        files->location.store->close(handle);
+    mr_arena_reset(&arena);
+    return status;
+}
+
+/* ---- commit and abort ---- */
+
+static enum mr_status open_token(struct mr_runtime *runtime, struct mr_slice data,
+                                 struct mr_arena *arena, struct files_token *token,
+                                 const struct mr_store **store, void **handle, struct mr_error *err)
+{
+    MR_TRY(files_token_read(data, arena, token, err));
+    *store = mr_registry_store(runtime->registry, "file");
+    if (!*store)
+        return mr_error_internal(err, "the local store is not in this build");
+    return (*store)->open(token->url, NULL, runtime, handle, err);
+}
+
+struct present {
+    const struct mr_map *ours;
+    bool own;
+    bool foreign;
+};
+
+static enum mr_status note_present(void *context, const struct mr_store_entry *entry,
+                                   struct mr_error *err)
+{
+    struct present *present = context;
+    (void)err;
+    if (mr_map_get(present->ours, mr_slice_of(entry->path)))
+        present->own = true;
+    else
+        present->foreign = true;
+    return MR_OK;
+}
+
+/* errorifexists, once more: but a commit that has begun is ended, whatever came in between. */
+static enum mr_status check_still_empty(const struct mr_store *store, void *handle,
+                                        const struct files_token *token, struct mr_error *err)
+{
+    struct mr_map ours;
+    mr_map_init(&ours, false);
+    struct present present = {.ours = &ours};
+    enum mr_status status = map_of_publishes(token, &ours, err);
+    if (status == MR_OK)
+        status = store->list(handle, "", false, note_present, &present, err);
+    if (status == MR_OK && present.foreign && !present.own)
+        status = already_there(token->url, err);
+    mr_map_reset(&ours);
+    return status;
+}
+
+enum mr_status files_commit(const struct mr_options *options, struct mr_runtime *runtime,
+                            struct mr_slice data, struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct files_token token;
+    const struct mr_store *store = NULL;
+    void *handle = NULL;
+    enum mr_status status;
+    (void)options; /* the token says where: paths may hold the date of the run that made it */
+    mr_arena_init(&arena, runtime->memory);
+    MR_TRY_OUT(open_token(runtime, data, &arena, &token, &store, &handle, err));
+    if (token.mode == FILES_ERROR_IF_EXISTS)
+        MR_TRY_OUT(check_still_empty(store, handle, &token, err));
+    for (int i = 0; i < token.npublish; i++)
+        MR_TRY_OUT(store->publish(handle, token.publish[i].ticket, err));
+    MR_TRY_OUT(store->sync(handle, err));
+    for (int i = 0; i < token.nremove; i++)
+        MR_TRY_OUT(store->remove(handle, token.remove[i], err));
+    if (token.nremove > 0)
+        MR_TRY_OUT(store->sync(handle, err));
+out:
+    if (handle)
+        store->close(handle);
+    mr_arena_reset(&arena);
+    return status;
+}
+
+static enum mr_status abort_dead_run(const struct mr_options *options, struct mr_runtime *runtime,
+                                     struct mr_arena *arena, struct mr_error *err)
+{
+    struct files_location location;
+    void *handle;
+    char tag[17];
+    MR_TRY(files_locate(options, runtime, arena, &location, err));
+    if (!location.store)
+        return MR_OK;
+    files_tag(runtime, tag);
+    MR_TRY(location.store->open(location.url, options, runtime, &handle, err));
+    enum mr_status status = location.store->discard_tag(handle, "", tag, err);
+    if (status == MR_OK)
+        status = location.store->sync(handle, err);
+    location.store->close(handle);
+    return status;
+}
+
+static enum mr_status abort_token(struct mr_runtime *runtime, struct mr_slice data,
+                                  struct mr_arena *arena, struct mr_error *err)
+{
+    struct files_token token;
+    const struct mr_store *store;
+    void *handle;
+    MR_TRY(open_token(runtime, data, arena, &token, &store, &handle, err));
+    enum mr_status status = MR_OK;
+    for (int i = 0; i < token.npublish && status == MR_OK; i++)
+        status = store->discard(handle, token.publish[i].ticket, err);
+    if (status == MR_OK)
+        status = store->sync(handle, err);
+    store->close(handle);
+    return status;
+}
+
+enum mr_status files_abort(const struct mr_options *options, struct mr_runtime *runtime,
+                           struct mr_slice data, struct mr_error *err)
+{
+    struct mr_arena arena;
+    mr_arena_init(&arena, runtime->memory);
+    enum mr_status status = data.size ? abort_token(runtime, data, &arena, err)
+                                      : abort_dead_run(options, runtime, &arena, err);
+    mr_arena_reset(&arena);
+    return status;
+}

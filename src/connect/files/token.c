@@ -1,0 +1,133 @@
+/*
+ * token.c - writing and reading them. What is read may come from a damaged journal: every count and length is checked.
+ */
+#include "connect/files/token.h"
+
+#define VERSION 1
+
+static enum mr_status damaged(struct mr_error *err)
+{
+    return mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                        "the record of this commit is damaged or of another version");
+}
+
+static void put_text(struct mr_bytes *out, const char *text)
+{
+    mr_bytes_lenpref(out, text, strlen(text));
+}
+
+/* A copy with a NUL behind it; NULL when the reader is bad or memory is out. */
+static const char *take_text(struct mr_byte_reader *reader, struct mr_arena *arena)
+{
+    struct mr_slice text = mr_byte_reader_lenpref(reader);
+    return reader->bad ? NULL : mr_arena_strndup(arena, text.size ? text.data : "", text.size);
+}
+
+void files_committable_begin(struct mr_bytes *out)
+{
+    mr_bytes_u8(out, VERSION);
+}
+
+void files_committable_add(struct mr_bytes *out, const struct files_staged *file)
+{
+    put_text(out, file->path);
+    put_text(out, file->directory);
+    mr_bytes_lenpref(out, file->ticket.data, file->ticket.size);
+    mr_bytes_u64le(out, (uint64_t)file->rows);
+    mr_bytes_u64le(out, (uint64_t)file->bytes);
+}
+
+enum mr_status files_committable_read(struct mr_slice data, struct mr_arena *arena,
+                                      struct files_staged **files, int *count, struct mr_error *err)
+{
+    struct mr_byte_reader reader;
+    mr_byte_reader_init(&reader, data.data, data.size);
+    if (mr_byte_reader_u8(&reader) != VERSION)
+        return damaged(err);
+    while (reader.at < reader.end) {
+        /* The array doubles whenever the count is a power of two. */
+        if ((*count & (*count - 1)) == 0) {
+            size_t room = *count ? 2 * (size_t)*count : 1;
+            struct files_staged *more = mr_arena_alloc(arena, room * sizeof *more);
+            if (!more)
+                return mr_error_nomem(err);
+            if (*count)
+                memcpy(more, *files, (size_t)*count * sizeof *more);
+            *files = more;
+        }
+        struct files_staged *file = &(*files)[*count];
+        file->path = take_text(&reader, arena);
+        file->directory = take_text(&reader, arena);
+        file->ticket = mr_byte_reader_lenpref(&reader);
+        file->rows = (int64_t)mr_byte_reader_u64le(&reader);
+        file->bytes = (int64_t)mr_byte_reader_u64le(&reader);
+        if (reader.bad)
+            return damaged(err);
+        if (!file->path || !file->directory)
+            return mr_error_nomem(err);
+        (*count)++;
+    }
+    return MR_OK;
+}
+
+void files_token_write(const struct files_token *token, struct mr_bytes *out)
+{
+    mr_bytes_u8(out, VERSION);
+    mr_bytes_u8(out, (uint8_t)token->mode);
+    put_text(out, token->url);
+    mr_bytes_varint(out, (uint64_t)token->npublish);
+    for (int i = 0; i < token->npublish; i++) {
+        put_text(out, token->publish[i].path);
+        mr_bytes_lenpref(out, token->publish[i].ticket.data, token->publish[i].ticket.size);
+    }
+    mr_bytes_varint(out, (uint64_t)token->nremove);
+    for (int i = 0; i < token->nremove; i++)
+        put_text(out, token->remove[i]);
+}
+
+/* A count that the rest of the record has room for. */
+static int take_count(struct mr_byte_reader *reader)
+{
+    uint64_t count = mr_byte_reader_varint(reader);
+    if (count > (uint64_t)(reader->end - reader->at))
+        reader->bad = true;
+    return reader->bad ? 0 : (int)count;
+}
+
+enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
+                                struct files_token *out, struct mr_error *err)
+{
+    *out = (struct files_token){0};
+    struct mr_byte_reader reader;
+    mr_byte_reader_init(&reader, data.data, data.size);
+    if (mr_byte_reader_u8(&reader) != VERSION)
+        return damaged(err);
+    uint8_t mode = mr_byte_reader_u8(&reader);
+    out->mode = (enum files_mode)mode;
+    out->url = take_text(&reader, arena);
+    out->npublish = take_count(&reader);
+    out->publish = mr_arena_calloc(arena, (size_t)out->npublish + 1, sizeof *out->publish);
+    if (!out->publish)
+        return mr_error_nomem(err);
+    for (int i = 0; i < out->npublish && !reader.bad; i++) {
+        out->publish[i].path = take_text(&reader, arena);
+        out->publish[i].ticket = mr_byte_reader_lenpref(&reader);
+    }
+    out->nremove = take_count(&reader);
+    out->remove = mr_arena_calloc(arena, (size_t)out->nremove + 1, sizeof *out->remove);
+    if (!out->remove)
+        return mr_error_nomem(err);
+    for (int i = 0; i < out->nremove && !reader.bad; i++)
+        out->remove[i] = take_text(&reader, arena);
+    if (reader.bad || reader.at != reader.end || mode > FILES_IGNORE)
+        return damaged(err);
+    for (int i = 0; i < out->npublish; i++) {
+        if (!out->publish[i].path)
+            return mr_error_nomem(err);
+    }
+    for (int i = 0; i < out->nremove; i++) {
+        if (!out->remove[i])
+            return mr_error_nomem(err);
+    }
+    return out->url ? MR_OK : mr_error_nomem(err);
+}

@@ -1,0 +1,46 @@
+/*
+ * token.h - the byte strings that a commit is made of.
+ *
+ * committable: u8 version, then per file: path, directory of its partition, ticket (each with its length in front), u64
+ * rows, u64 bytes. token: u8 version, u8 mode, the store's URL, varint count of publishes (path, ticket),
+ * varint count of removals (path).
+ */
+#ifndef MR_CONNECT_FILES_TOKEN_H
+#define MR_CONNECT_FILES_TOKEN_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+
+#include <stdint.h>
+
+enum files_mode { FILES_APPEND, FILES_OVERWRITE, FILES_ERROR_IF_EXISTS, FILES_IGNORE };
+
+struct files_staged {
+    const char *path; /* below the root, NUL-terminated in what files_*_read gives */
+    const char *directory;
+    struct mr_slice ticket;
+    int64_t rows;
+    int64_t bytes;
+};
+
+struct files_token {
+    enum files_mode mode;
+    const char *url;
+    int npublish;
+    struct files_staged *publish; /* path and ticket */
+    int nremove;
+    const char **remove;
+};
+
+void files_committable_begin(struct mr_bytes *out);
+void files_committable_add(struct mr_bytes *out, const struct files_staged *file);
+/* Appends the files of one committable to a growing array in the arena. */
+enum mr_status files_committable_read(struct mr_slice data, struct mr_arena *arena,
+                                      struct files_staged **files, int *count,
+                                      struct mr_error *err);
+
+void files_token_write(const struct files_token *token, struct mr_bytes *out);
+enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
+                                struct files_token *out, struct mr_error *err);
+
+#endif
