@@ -145,6 +145,10 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors,
                                struct mr_error *err)
 {
     struct mr_session *session = run->session;
+    if (session->ran)
+        return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG,
+                            "this pipeline has run already: open it again");
+    session->ran = true;
     MR_TRY(begin(run, err));
     MR_TRY(recover(run, err));
     if (run->options->fresh) {

@@ -214,6 +214,11 @@ enum mr_status mr_session_plan(struct mr_session *session,
         MR_TRY(mr_spec_need_credentials(session->spec, err));
     mr_plan_free(session->plan);
     session->plan = NULL;
+    /* Another plan is another reading: it gets a snapshot of its own. */
+    mr_shared_free(session->runtime.shared);
+    session->runtime.shared = mr_shared_new();
+    if (!session->runtime.shared)
+        return mr_error_nomem(err);
     session->runtime.offline = !options->connect;
     struct mr_plan_request request = {
         .spec = session->spec,

@@ -38,6 +38,7 @@ struct mr_session {
     const char *last_run_timestamp;
     int64_t start_wall;
     int64_t start_monotonic;
+    bool ran;              /* a session runs once: its run id is in the file's texts */
     atomic_bool cancelled; /* also before the engine exists */
 };
 

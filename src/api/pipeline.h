@@ -1,0 +1,37 @@
+/*
+ * pipeline.h - what api/ and cli/ share beyond millrace.h: the pipeline behind the handle.
+ */
+#ifndef MR_API_PIPELINE_H
+#define MR_API_PIPELINE_H
+
+#include "millrace.h"
+#include "run/run.h"
+
+struct millrace_pipeline {
+    struct mr_session *session; /* NULL when opening failed */
+    struct mr_load_errors errors;
+    char **messages; /* of `errors`, made on demand */
+    void (*log)(void *context, enum millrace_log_level level, const char *text);
+    void *log_context;
+    bool log_json;
+    struct mr_run_options run_options;
+    const struct millrace_run_options *user_options;
+    struct mr_state *job_state; /* between millrace_job_plan and millrace_job_commit */
+    struct mr_lease *job_lease;
+    int64_t job_epoch;
+};
+
+/* The registry of this build. */
+const struct mr_registry *mr_api_registry(void);
+/* Empties the errors before a call. */
+void mr_api_begin(struct millrace_pipeline *pipeline);
+/* Records a failure that is not in `errors` yet; returns the exit code of `status`. */
+int mr_api_end(struct millrace_pipeline *pipeline, enum mr_status status,
+               const struct mr_error *err);
+/* Like millrace_run, and every batch on its way into the first sink goes to `tap` as well. */
+int mr_api_run(struct millrace_pipeline *pipeline, const struct millrace_run_options *options,
+               enum mr_status (*tap)(void *context, struct mr_batch *batch, bool *enough,
+                                     struct mr_error *err),
+               void *tap_context, char **report);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * main.c - `millrace COMMAND ..`: picks the command.
+ */
+#include "cli/cli.h"
+
+#include "base/map.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("millrace %s\n", millrace_version());
+    return MILLRACE_OK;
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *usage;
+    const char *doc;
+} commands[] = {
+    {"run", mr_cli_run, "FILE", "run a pipeline"},
+    {"validate", mr_cli_validate, "FILE", "check a pipeline file; --connect checks it against the catalogs"},
+    {"plan", mr_cli_plan, "FILE", "show what a run would do"},
+    {"preview", mr_cli_preview, "FILE", "show the first rows of a frame; commits nothing"},
+    {"bench", mr_cli_bench, "BASELINE OPTIMIZED..", "time configurations against each other"},
+    {"runs", mr_cli_runs, "[show ID]", "list earlier runs, or show one's report"},
+    {"methods", mr_cli_methods, "[NAME]", "list the methods, or one's options"},
+    {"version", version, "", "print the version"},
+};
+
+#define NCOMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "usage: millrace COMMAND ..\n");
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].usage);
+        fprintf(out, "  %-32s %s\n", left, commands[i].doc);
+    }
+    fprintf(out, "millrace COMMAND --help tells a command's options.\n");
+}
+
+int mr_cli_main(int argc, char **argv)
+{
+    const char *names[NCOMMANDS];
+    if (argc < 2) {
+        print_help(stderr);
+        return MILLRACE_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        print_help(stdout);
+        return MILLRACE_OK;
+    }
+    if (!strcmp(argv[1], "--version"))
+        return version(0, NULL);
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        names[i] = commands[i].name;
+        if (!strcmp(argv[1], commands[i].name)) {
+            int code = commands[i].run(argc - 1, argv + 1);
+            /* -1: the help was printed. */
+            return code < 0 ? MILLRACE_OK : code;
+        }
+    }
+    const char *near = mr_nearest_name(argv[1], names, NCOMMANDS);
+    fprintf(stderr, "millrace: no command %s%s%s%s\n", argv[1], near ? " (did you mean " : "",
+            near ? near : "", near ? "?)" : "");
+    print_help(stderr);
+    return MILLRACE_USAGE;
+}

@@ -1,0 +1,222 @@
+/*
+ * options.c - command lines: --name value or --name=value, files anywhere.
+ *
+ * One table for all commands, so that an option has the same name and meaning everywhere; a command says which it takes.
+ */
+#include "cli/cli.h"
+
+#include "base/map.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum option_kind { OPTION_FLAG, OPTION_VALUE };
+
+static const struct cli_option {
+    const char *name;
+    char letter; /* in `allowed` */
+    enum option_kind kind;
+    const char *value;
+    const char *doc;
+} cli_options[] = {
+    {"--param", 'p', OPTION_VALUE, "NAME=VALUE", "value of ${NAME} in the file"},
+    {"--conf", 'c', OPTION_VALUE, "KEY=VALUE", "override of a sparkConf entry"},
+    {"--credentials", 'C', OPTION_VALUE, "FILE", "credentials file"},
+    {"--state", 'S', OPTION_VALUE, "DIR", "state directory"},
+    {"--report", 'r', OPTION_VALUE, "FILE", "write the JSON report there (- = standard output)"},
+    {"--fresh", 'f', OPTION_FLAG, NULL, "forget watermarks and positions first"},
+    {"--progress", 'P', OPTION_VALUE, "auto|plain|none", "how to show progress"},
+    {"--log-format", 'F', OPTION_VALUE, "text|json", "form of log lines"},
+    {"--log-level", 'L', OPTION_VALUE, "debug|info|warn|error", "least level to log"},
+    {"--quiet", 'q', OPTION_FLAG, NULL, "no summary"},
+    {"--connect", 'x', OPTION_FLAG, NULL, "check against the catalogs too"},
+    {"--json", 'j', OPTION_FLAG, NULL, "JSON output"},
+    {"--step", 's', OPTION_VALUE, "NAME", "name or number of a step"},
+    {"--rows", 'n', OPTION_VALUE, "N", "rows to show"},
+    {"--runs", 'N', OPTION_VALUE, "N", "timed runs of each configuration"},
+    {"--limit", 'l', OPTION_VALUE, "N", "how many to list"},
+};
+
+static int usage(const char *command, const char *format, const char *what, const char *hint)
+{
+    fprintf(stderr, "millrace %s: ", command);
+    fprintf(stderr, format, what);
+    if (hint)
+        fprintf(stderr, " (did you mean %s?)", hint);
+    fputc('\n', stderr);
+    return MILLRACE_USAGE;
+}
+
+static void help(const char *command, const char *allowed, int max_files)
+{
+    printf("usage: millrace %s [options]%s\n", command,
+           max_files == 0 ? "" : max_files == 1 ? " FILE" : " FILE..");
+    for (size_t i = 0; i < sizeof cli_options / sizeof cli_options[0]; i++) {
+        const struct cli_option *option = &cli_options[i];
+        char left[64];
+        if (!strchr(allowed, option->letter))
+            continue;
+        snprintf(left, sizeof left, "%s %s", option->name, option->value ? option->value : "");
+        printf("  %-40s %s\n", left, option->doc);
+    }
+}
+
+/* Splits "a=b" in place into two entries. */
+static int add_pair(char *text, const char **pairs, int *count)
+{
+    char *equals = strchr(text, '=');
+    if (!equals || *count >= MR_CLI_MAX_PAIRS)
+        return -1;
+    *equals = '\0';
+    pairs[*count * 2] = text;
+    pairs[*count * 2 + 1] = equals + 1;
+    (*count)++;
+    return 0;
+}
+
+static int choice(const char *text, const char *const *choices)
+{
+    for (int i = 0; choices[i]; i++)
+        if (!strcmp(text, choices[i]))
+            return i;
+    return -1;
+}
+
+static int number(const char *text, int64_t minimum, int64_t *out)
+{
+    char *end = NULL;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || value < minimum || value > INT_MAX)
+        return -1;
+    *out = value;
+    return 0;
+}
+
+/* Applies one option; -1 when its value makes no sense. */
+static int apply(char letter, char *value, struct mr_cli_options *out)
+{
+    static const char *const progress[] = {"auto", "plain", "none", NULL};
+    static const char *const formats[] = {"text", "json", NULL};
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+    int64_t n = 0;
+    int chosen = 0;
+    switch (letter) {
+    case 'p':
+        return add_pair(value, out->parameters, &out->nparameters);
+    case 'c':
+        return add_pair(value, out->conf, &out->nconf);
+    case 'C':
+        out->credentials = value;
+        return 0;
+    case 'S':
+        out->state = value;
+        return 0;
+    case 'r':
+        out->report = value;
+        return 0;
+    case 's':
+        out->step = value;
+        return 0;
+    case 'f':
+        out->fresh = true;
+        return 0;
+    case 'q':
+        out->quiet = true;
+        return 0;
+    case 'x':
+        out->connect = true;
+        return 0;
+    case 'j':
+        out->json = true;
+        return 0;
+    case 'P':
+        chosen = choice(value, progress);
+        out->progress = (enum mr_cli_progress)chosen;
+        return chosen < 0 ? -1 : 0;
+    case 'F':
+        chosen = choice(value, formats);
+        out->log_json = chosen == 1;
+        return chosen < 0 ? -1 : 0;
+    case 'L':
+        chosen = choice(value, levels);
+        out->log_level = (enum millrace_log_level)chosen;
+        return chosen < 0 ? -1 : 0;
+    case 'n':
+        return number(value, 1, &out->rows);
+    case 'N':
+        chosen = number(value, 1, &n);
+        out->runs = (int)n;
+        return chosen;
+    default:
+        chosen = number(value, 1, &n);
+        out->limit = (int)n;
+        return chosen;
+    }
+}
+
+static const struct cli_option *find_option(const char *name, size_t size, const char *allowed)
+{
+    for (size_t i = 0; i < sizeof cli_options / sizeof cli_options[0]; i++) {
+        const struct cli_option *option = &cli_options[i];
+        if (strlen(option->name) == size && !strncmp(option->name, name, size) &&
+            strchr(allowed, option->letter))
+            return option;
+    }
+    return NULL;
+}
+
+static const char *nearest_option(const char *name, const char *allowed)
+{
+    const char *names[sizeof cli_options / sizeof cli_options[0]];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof cli_options / sizeof cli_options[0]; i++)
+        if (strchr(allowed, cli_options[i].letter))
+            names[count++] = cli_options[i].name;
+    return mr_nearest_name(name, names, count);
+}
+
+int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int max_files,
+                 struct mr_cli_options *out)
+{
+    *out = (struct mr_cli_options){
+        .rows = 20, .runs = 5, .limit = 20, .log_level = MILLRACE_LOG_INFO};
+    bool only_files = false;
+    for (int i = 1; i < argc; i++) {
+        char *arg = argv[i];
+        if (!only_files && !strcmp(arg, "--")) {
+            only_files = true;
+            continue;
+        }
+        if (!only_files && (!strcmp(arg, "--help") || !strcmp(arg, "-h"))) {
+            help(argv[0], allowed, max_files);
+            return -1;
+        }
+        if (only_files || arg[0] != '-' || !arg[1]) {
+            if (out->nfiles >= max_files)
+                return usage(argv[0], "%s is one argument too many", arg, NULL);
+            out->files[out->nfiles++] = arg;
+            continue;
+        }
+        char *equals = strchr(arg, '=');
+        size_t size = equals ? (size_t)(equals - arg) : strlen(arg);
+        const struct cli_option *option = find_option(arg, size, allowed);
+        if (!option)
+            return usage(argv[0], "unknown option %s", arg, nearest_option(arg, allowed));
+        char *value = equals ? equals + 1 : NULL;
+        if (option->kind == OPTION_VALUE && !value)
+            value = i + 1 < argc ? argv[++i] : NULL;
+        if (option->kind == OPTION_VALUE && !value)
+            return usage(argv[0], "%s needs a value", option->name, NULL);
+        if (option->kind == OPTION_FLAG && equals)
+            return usage(argv[0], "%s takes no value", option->name, NULL);
+        if (apply(option->letter, value, out) != 0) {
+            fprintf(stderr, "millrace %s: %s takes %s, not %s\n", argv[0], option->name,
+                    option->value, value);
+            return MILLRACE_USAGE;
+        }
+    }
+    if (out->nfiles < min_files)
+        return usage(argv[0], "%s", "which file? (millrace COMMAND --help tells more)", NULL);
+    return 0;
+}

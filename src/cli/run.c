@@ -1,0 +1,91 @@
+/*
+ * run.c - `millrace run FILE`: runs it, shows progress, and a summary at the end.
+ */
+#include "cli/cli.h"
+
+#include "base/time.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static long long integer_at(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static void print_step(const json_t *step)
+{
+    char written[32];
+    const json_t *counters = json_object_get(step, "counters");
+    const char *location = json_string_value(json_object_get(step, "location"));
+    printf("  %-34s %12lld rows in %12lld out", json_string_value(json_object_get(step, "step")),
+           integer_at(step, "rows_in"), integer_at(step, "rows_out"));
+    if (integer_at(counters, "files") > 0) {
+        mr_size_format(integer_at(counters, "bytes_written"), written, sizeof written);
+        printf("  %lld files, %s", integer_at(counters, "files"), written);
+    }
+    if (integer_at(counters, "rows_rejected") > 0)
+        printf("  %lld rejected", integer_at(counters, "rows_rejected"));
+    printf("\n");
+    if (location)
+        printf("  %34s %s\n", "", location);
+}
+
+static void print_summary(const char *text)
+{
+    json_t *report = json_loads(text, 0, NULL);
+    size_t i;
+    json_t *step;
+    char peak[32];
+    if (!report)
+        return;
+    const json_t *resources = json_object_get(report, "resources");
+    mr_size_format(integer_at(resources, "process_peak_bytes"), peak, sizeof peak);
+    double seconds = json_number_value(json_object_get(report, "duration_ms")) / 1000.0;
+    printf("%s: %s, %lld rows read, %lld written in %.2f s, peak memory %s\n",
+           json_string_value(json_object_get(report, "pipeline")),
+           json_string_value(json_object_get(report, "status")), integer_at(report, "rows_read"),
+           integer_at(report, "rows_written"), seconds, peak);
+    if (json_object_get(report, "finished_run"))
+        printf("  finished the commit of the interrupted run %s; nothing was read again\n",
+               json_string_value(json_object_get(report, "finished_run")));
+    json_array_foreach(json_object_get(report, "steps"), i, step)
+        print_step(step);
+    const char *advice = json_string_value(json_object_get(report, "advice"));
+    if (advice)
+        printf("  %s\n", advice);
+    json_decref(report);
+}
+
+int mr_cli_run(int argc, char **argv)
+{
+    struct mr_cli_options options;
+    struct millrace_pipeline *pipeline = NULL;
+    int code = mr_cli_parse(argc, argv, "pcCSrfPFLq", 1, 1, &options);
+    if (code != 0)
+        return code;
+    code = mr_cli_open(&options, 0, &pipeline);
+    if (code == MILLRACE_OK) {
+        struct mr_cli_bar bar;
+        char *report = NULL;
+        mr_cli_bar_init(&bar, options.progress);
+        struct millrace_run_options run = {
+            .fresh = options.fresh,
+            .report_file = options.report,
+            .progress = options.progress == MR_CLI_PROGRESS_NONE ? NULL : mr_cli_bar_update,
+            .progress_context = &bar,
+        };
+        mr_cli_catch_signals(pipeline);
+        code = millrace_run(pipeline, &run, &report);
+        mr_cli_catch_signals(NULL);
+        bool to_stdout = options.report && !strcmp(options.report, "-");
+        if (report && !options.quiet && !to_stdout && code == MILLRACE_OK)
+            print_summary(report);
+        if (code != MILLRACE_OK)
+            mr_cli_print_errors(pipeline);
+        millrace_free(report);
+    }
+    millrace_close(pipeline);
+    return mr_cli_exit_code(code);
+}

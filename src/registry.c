@@ -1,0 +1,84 @@
+/*
+ * registry.c - the only file that names concrete implementations.
+ *
+ * A method of the dialect that is not built yet has a row too, so that it is refused by name and with a reason rather than as
+ * unknown.
+ */
+#include "registry.h"
+
+#include "codec/codecs.h"
+#include "connect/files/files.h"
+#include "connect/postgres/postgres.h"
+#include "format/parquet/parquet.h"
+#include "format/text.h"
+#include "op/ops.h"
+#include "store/local.h"
+
+#define NOT_BUILT "it is part of the dialect, but not built in this version"
+
+static const struct mr_method methods[] = {
+    /* extract */
+    {.name = "fromPostgres", .type = MR_STEP_EXTRACT, .source = &mr_source_postgres},
+    {.name = "fromKafka", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromS3", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromDeltaLake", .aliases = "fromDelta", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromAvro", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromFile", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromMySQL", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    /* transform */
+    {.name = "filterRows", .type = MR_STEP_TRANSFORM, .op = &mr_op_filter_rows},
+    {.name = "enrichData", .type = MR_STEP_TRANSFORM, .op = &mr_op_enrich_data},
+    {.name = "selectColumns", .type = MR_STEP_TRANSFORM, .op = &mr_op_select_columns},
+    {.name = "dropColumns", .type = MR_STEP_TRANSFORM, .op = &mr_op_drop_columns},
+    {.name = "renameColumns", .type = MR_STEP_TRANSFORM, .op = &mr_op_rename_columns},
+    {.name = "castColumns", .type = MR_STEP_TRANSFORM, .op = &mr_op_cast_columns},
+    {.name = "limitRows", .type = MR_STEP_TRANSFORM, .op = &mr_op_limit_rows},
+    {.name = "unionDataFrames", .type = MR_STEP_TRANSFORM, .op = &mr_op_union_data_frames},
+    {.name = "repartition", .type = MR_STEP_TRANSFORM, .op = &mr_op_repartition},
+    {.name = "coalesce", .type = MR_STEP_TRANSFORM, .op = &mr_op_coalesce},
+    {.name = "repartitionByColumns", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "joinDataFrames", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "aggregateData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "windowColumns", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "reshapeData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "deduplicate", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "sortData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "checkpoint", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "sql", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "toAvroSchema", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "evolveAvroSchema", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    /* validate */
+    {.name = "validateSchema", .type = MR_STEP_VALIDATE, .op = &mr_op_validate_schema},
+    {.name = "validateNulls", .type = MR_STEP_VALIDATE, .op = &mr_op_validate_nulls},
+    {.name = "validateRanges", .type = MR_STEP_VALIDATE, .op = &mr_op_validate_ranges},
+    {.name = "validateReferentialIntegrity",
+     .type = MR_STEP_VALIDATE,
+     .op = &mr_op_validate_referential_integrity},
+    {.name = "validateBusinessRules",
+     .type = MR_STEP_VALIDATE,
+     .op = &mr_op_validate_business_rules},
+    /* load */
+    {.name = "toS3", .type = MR_STEP_LOAD, .sink = &mr_sink_files},
+    {.name = "toFile", .type = MR_STEP_LOAD, .sink = &mr_sink_files},
+    {.name = "toAvro", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
+    {.name = "toDeltaLake", .aliases = "toDelta", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
+    {.name = "toPostgres", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
+    {.name = "toKafka", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
+    {.name = "toMySQL", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
+    /* maintain */
+    {.name = "optimizeDelta", .type = MR_STEP_MAINTAIN, .unbuilt = NOT_BUILT},
+    {.name = "vacuumDelta", .type = MR_STEP_MAINTAIN, .unbuilt = NOT_BUILT},
+    {.name = "deleteDelta", .type = MR_STEP_MAINTAIN, .unbuilt = NOT_BUILT},
+    {.name = NULL},
+};
+
+static const struct mr_store *const stores[] = {&mr_store_local, NULL};
+
+static const struct mr_format *const formats[] = {&mr_format_parquet, &mr_format_json,
+                                                  &mr_format_csv, NULL};
+
+static const struct mr_codec *const codecs[] = {&mr_codec_snappy, &mr_codec_zstd, &mr_codec_gzip,
+                                                &mr_codec_lz4, &mr_codec_none, NULL};
+
+const struct mr_registry mr_registry_builtin = {
+    .methods = methods, .stores = stores, .formats = formats, .codecs = codecs};
