@@ -5,7 +5,7 @@
 
 Jobs: lineitem-2 and lineitem-4 (to Parquet over so many connections, against draining the same COPY and against
 psql piped into DuckDB), orders, link (20 splits against 1 behind 10 MB/s a connection), tuning (the untuned
-default against hand-tuned settings), start (time to validate and to the first row). Without names: all.
+default against hand-tuned settings), memory (a tenth of the rows against all), start (time to validate and to the first row). Without names: all.
 Results go to benchmark-results-DATE/ in the working directory.
 """
 
@@ -171,6 +171,19 @@ class Bench:
                 f"tuning-{connections}", self.source("lineitem", maxConnections=connections), f"tuning-{connections}")
         self.finish("the untuned default and settings by hand", contenders, rows, "millrace default", 3)
 
+    def memory_job(self):
+        """Peak memory does not grow with the rows: a tenth of the table against all of it."""
+        self.server.execute(
+            "bench", "DROP TABLE IF EXISTS lineitem_tenth",
+            "CREATE UNLOGGED TABLE lineitem_tenth AS SELECT * FROM lineitem WHERE l_orderkey <= (SELECT max(l_orderkey) / 10 FROM lineitem)",
+            "ANALYZE lineitem_tenth")
+        contenders = {
+            f"millrace {name}": self.pipeline(f"memory-{name}", self.source(name), f"memory-{name}") for name in ("lineitem_tenth", "lineitem")}
+        results = self.finish("memory: a tenth of the rows and all", contenders, self.expected("lineitem")[0], "millrace lineitem_tenth", 3)
+        if len(results) == 2:
+            small, large = (median(found, "memory") for found in results.values())
+            self.say(f"peak memory {small / 1e6:.0f} MB and {large / 1e6:.0f} MB: {large / small:.2f} times")
+
     def start_job(self):
         steps = [{"type": "extract", "method": "fromPostgres", "config": self.source("wide")}]
         steps += [{"type": "transform", "method": "enrichData", "config": {"columns": {f"c{i}": f"id + {i}"}}} for i in range(998)]
@@ -232,7 +245,7 @@ def parse():
 
 def main():
     options = parse()
-    jobs = options.jobs or ["start", "lineitem-2", "lineitem-4", "orders", "link", "tuning"]
+    jobs = options.jobs or ["start", "lineitem-2", "lineitem-4", "orders", "link", "tuning", "memory"]
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder, Server() as server:
         bench = Bench(server, options, folder)
         bench.load()
