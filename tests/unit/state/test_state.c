@@ -1,0 +1,240 @@
+/*
+ * test_state.c - epoch records, leases between processes, and the table of runs.
+ */
+#include "state/record.h"
+#include "state/state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    char directory[64];
+    struct mr_arena arena;
+    struct mr_state *state;
+};
+
+static int set_up(void **out)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    struct mr_error err = {0};
+    strcpy(fixture->directory, "mr-state-XXXXXX");
+    assert_non_null(mkdtemp(fixture->directory));
+    mr_arena_init(&fixture->arena, NULL);
+    assert_int_equal(mr_state_open(fixture->directory, &fixture->state, &err), MR_OK);
+    *out = fixture;
+    return 0;
+}
+
+static int tear_down(void **out)
+{
+    struct fixture *fixture = *out;
+    char command[128];
+    mr_state_close(fixture->state);
+    mr_arena_reset(&fixture->arena);
+    snprintf(command, sizeof command, "rm -rf %s", fixture->directory);
+    assert_int_equal(system(command), 0);
+    free(fixture);
+    return 0;
+}
+
+static struct mr_epoch_token tokens[] = {
+    {.step = 3, .method = "toS3", .token = {"a\0b", 3}},
+    {.step = 7, .method = "toFile", .token = {"", 0}},
+};
+
+static struct mr_epoch_record sample(void)
+{
+    return (struct mr_epoch_record){
+        .phase = MR_EPOCH_PREPARED,
+        .lane = 2,
+        .epoch = INT64_C(1) << 40,
+        .run_id = "20260101T000000Z-00000001",
+        .fingerprint = "0123456789abcdef",
+        .watermark = "2026-01-01 00:00:00.000001",
+        .positions = {"\x01\x00\x02", 3},
+        .ntokens = 2,
+        .tokens = tokens,
+    };
+}
+
+static void check_sample(const struct mr_epoch_record *read)
+{
+    struct mr_epoch_record record = sample();
+    assert_int_equal(read->phase, record.phase);
+    assert_int_equal(read->lane, record.lane);
+    assert_true(read->epoch == record.epoch);
+    assert_string_equal(read->run_id, record.run_id);
+    assert_string_equal(read->fingerprint, record.fingerprint);
+    assert_string_equal(read->watermark, record.watermark);
+    assert_int_equal(read->positions.size, 3);
+    assert_memory_equal(read->positions.data, record.positions.data, 3);
+    assert_int_equal(read->ntokens, 2);
+    assert_int_equal(read->tokens[0].step, 3);
+    assert_string_equal(read->tokens[0].method, "toS3");
+    assert_memory_equal(read->tokens[0].token.data, "a\0b", 3);
+    assert_int_equal(read->tokens[1].token.size, 0);
+}
+
+static void record_survives(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_bytes bytes;
+    struct mr_epoch_record record = sample(), read;
+    mr_bytes_init(&bytes, MR_BYTES_DEFAULT_MAXIMUM);
+    mr_epoch_record_encode(&record, &bytes);
+    assert_true(mr_epoch_record_decode((struct mr_slice){bytes.data, bytes.size}, &fixture->arena,
+                                       &read));
+    check_sample(&read);
+    mr_bytes_reset(&bytes);
+}
+
+/* Every flipped bit and every truncation is noticed. */
+static void damage_is_noticed(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_bytes bytes;
+    struct mr_epoch_record record = sample(), read;
+    mr_bytes_init(&bytes, MR_BYTES_DEFAULT_MAXIMUM);
+    mr_epoch_record_encode(&record, &bytes);
+    for (size_t i = 0; i < bytes.size * 8; i++) {
+        bytes.data[i / 8] ^= (char)(1 << (i % 8));
+        assert_false(mr_epoch_record_decode((struct mr_slice){bytes.data, bytes.size},
+                                            &fixture->arena, &read));
+        bytes.data[i / 8] ^= (char)(1 << (i % 8));
+    }
+    for (size_t size = 0; size < bytes.size; size++)
+        assert_false(mr_epoch_record_decode((struct mr_slice){bytes.data, size}, &fixture->arena,
+                                            &read));
+    mr_bytes_reset(&bytes);
+}
+
+static void epoch_is_stored(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_epoch_record record = sample(), read;
+    struct mr_error err = {0};
+    assert_int_equal(
+        mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err), MR_OK);
+    assert_int_equal(read.phase, MR_EPOCH_NONE);
+    assert_int_equal(mr_state_store_epoch(fixture->state, "k", &record, &err), MR_OK);
+    record.epoch--;
+    assert_int_equal(mr_state_store_epoch(fixture->state, "other", &record, &err), MR_OK);
+    /* A new connection, as another process would. */
+    char uuid[33];
+    snprintf(uuid, sizeof uuid, "%s", mr_state_uuid(fixture->state));
+    mr_state_close(fixture->state);
+    fixture->state = NULL;
+    assert_int_equal(mr_state_open(fixture->directory, &fixture->state, &err), MR_OK);
+    assert_string_equal(mr_state_uuid(fixture->state), uuid);
+    assert_int_equal(
+        mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err), MR_OK);
+    check_sample(&read);
+    assert_int_equal(mr_state_forget(fixture->state, "k", &err), MR_OK);
+    assert_int_equal(
+        mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err), MR_OK);
+    assert_int_equal(read.phase, MR_EPOCH_NONE);
+}
+
+/* The lease keeps other processes out, is per key, and ends with its holder however that dies. */
+static void lease_is_exclusive(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL, *other = NULL;
+    int64_t fence = 0, next = 0;
+    int ready[2], done[2], status = 0;
+    char byte = 0;
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(done), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct mr_state *state = NULL;
+        bool held = mr_state_open(fixture->directory, &state, NULL) == MR_OK &&
+                    mr_state_lease(state, "k", "run-a", &lease, &fence, NULL) == MR_OK;
+        byte = held ? 'y' : 'n';
+        if (write(ready[1], &byte, 1) != 1 || read(done[0], &byte, 1) != 1)
+            _exit(1);
+        abort();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(byte, 'y');
+    assert_int_equal(mr_state_lease(fixture->state, "k", "run-b", &lease, &fence, &err), MR_BUSY);
+    assert_non_null(strstr(err.message, "run-a"));
+    assert_int_equal(mr_state_lease(fixture->state, "k2", "run-b", &other, &fence, &err), MR_OK);
+    mr_lease_release(other);
+    assert_int_equal(write(done[1], &byte, 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(mr_state_lease(fixture->state, "k", "run-b", &lease, &next, &err), MR_OK);
+    assert_true(next > 1);
+    mr_lease_release(lease);
+}
+
+static void runs_are_listed(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_run_row *rows = NULL, *row = NULL;
+    int count = 0;
+    for (int i = 0; i < 3; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "run-%d", i);
+        struct mr_run_row begin = {
+            .run_id = id, .pipeline = "p", .state_key = i == 2 ? "b" : "a", .started_micros = i};
+        assert_int_equal(mr_state_run_begin(fixture->state, &begin, &err), MR_OK);
+    }
+    struct mr_run_row end = {.run_id = "run-1",
+                             .status = "failed",
+                             .exit_code = 5,
+                             .ended_micros = 9,
+                             .rows_read = 7,
+                             .message = "it's \"broken\"",
+                             .report = "{}"};
+    assert_int_equal(mr_state_run_end(fixture->state, &end, &err), MR_OK);
+    assert_int_equal(
+        mr_state_runs(fixture->state, NULL, 10, &fixture->arena, &rows, &count, &err), MR_OK);
+    assert_int_equal(count, 3);
+    assert_string_equal(rows[0].run_id, "run-2");
+    assert_int_equal(rows[0].exit_code, -1);
+    assert_int_equal(
+        mr_state_runs(fixture->state, "a", 1, &fixture->arena, &rows, &count, &err), MR_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(rows[0].run_id, "run-1");
+    assert_string_equal(rows[0].message, "it's \"broken\"");
+    assert_int_equal(mr_state_run(fixture->state, "run-1", &fixture->arena, &row, &err), MR_OK);
+    assert_string_equal(row->report, "{}");
+    assert_int_equal(mr_state_run(fixture->state, "nope", &fixture->arena, &row, &err), MR_OK);
+    assert_null(row);
+}
+
+/* A directory that cannot be used is a configuration error that names it. */
+static void bad_directory(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_state *state = NULL;
+    struct mr_error err = {0};
+    char path[96];
+    snprintf(path, sizeof path, "%s/state.db/below", fixture->directory);
+    assert_int_equal(mr_state_open(path, &state, &err), MR_CONFIG);
+    assert_non_null(strstr(err.message, "state.db"));
+    assert_null(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(record_survives, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damage_is_noticed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(epoch_is_stored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lease_is_exclusive, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(runs_are_listed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bad_directory, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
