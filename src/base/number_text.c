@@ -361,7 +361,7 @@ static int put_java(const struct digits *digits, bool negative, char *out)
     return (int)(at - out);
 }
 
-/* Plain between 10^-6 and 10^17, else "1e+20", "2.5e-7"; no point in whole numbers. */
+/* Plain between 10^-6 and 10^17, else "1e+20", "2.5e-07"; no point in whole numbers. */
 static int put_json(const struct digits *digits, bool negative, char *out)
 {
     char *at = out;

@@ -17,6 +17,14 @@ static int64_t floor_div(int64_t a, int64_t b)
     return q - (a % b != 0 && (a < 0) != (b < 0));
 }
 
+/* Days and the microseconds of the day, without a product that could overflow near INT64_MIN. */
+static int64_t split_micros(int64_t micros, int64_t *of_day)
+{
+    int64_t rest = micros % MR_MICROS_PER_DAY;
+    *of_day = rest < 0 ? rest + MR_MICROS_PER_DAY : rest;
+    return micros / MR_MICROS_PER_DAY - (rest < 0);
+}
+
 int64_t mr_days_from_civil(int64_t year, int month, int day)
 {
     year -= month <= 2;
@@ -43,8 +51,8 @@ void mr_civil_from_days(int64_t days, int64_t *year, int *month, int *day)
 
 void mr_civil_from_micros(int64_t micros, struct mr_civil *out)
 {
-    int64_t days = floor_div(micros, MR_MICROS_PER_DAY);
-    int64_t rest = micros - days * MR_MICROS_PER_DAY;
+    int64_t rest;
+    int64_t days = split_micros(micros, &rest);
     mr_civil_from_days(days, &out->year, &out->month, &out->day);
     int seconds = (int)(rest / MR_MICROS_PER_SECOND);
     out->micro = (int)(rest % MR_MICROS_PER_SECOND);
@@ -161,10 +169,11 @@ int mr_time_of_day_format(int64_t micros, char out[MR_TIME_TEXT_MAX])
 
 int mr_timestamp_format(int64_t micros, char separator, char out[MR_TIME_TEXT_MAX])
 {
-    int64_t days = floor_div(micros, MR_MICROS_PER_DAY);
+    int64_t of_day;
+    int64_t days = split_micros(micros, &of_day);
     char *end = put_date(out, days);
     *end++ = separator;
-    end = put_time(end, micros - days * MR_MICROS_PER_DAY);
+    end = put_time(end, of_day);
     *end = '\0';
     return (int)(end - out);
 }
