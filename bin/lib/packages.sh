@@ -20,7 +20,7 @@ packages_missing() {
 }
 
 require_packages() {
-    local missing as_root=()
+    local missing log as_root=()
     if ! command -v dpkg-query >/dev/null; then
         say "this is not a Debian system; packages expected: $(packages_of "$@" | tr '\n' ' ')"
         return 0
@@ -35,8 +35,15 @@ require_packages() {
         as_root=(sudo)
     fi
     say "installing packages: ${missing[*]}"
-    local quiet=(-qq -y -o Dpkg::Use-Pty=0 --no-install-recommends)
-    "${as_root[@]}" apt-get -qq update >&2 || say "apt-get update failed; trying with the known lists"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${quiet[@]}" "${missing[@]}" >&2 ||
-        die "apt-get could not install: ${missing[*]}"
+    log=$(mktemp)
+    {
+        "${as_root[@]}" apt-get -q update ||
+            say "apt-get update failed; trying with the known lists"
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -q -y -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}"
+    } >"$log" 2>&1 || {
+        tail -n 30 "$log" >&2
+        die "apt-get could not install: ${missing[*]} (log: $log)"
+    }
+    rm -f "$log"
 }
