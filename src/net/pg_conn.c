@@ -99,8 +99,7 @@ static enum mr_status refused(struct mr_pg *pg, struct mr_error *err)
 {
     char text[900];
     read_refusal(pg, text, sizeof text);
-    enum mr_status status =
-        mr_pg_error_state(err, pg->sqlstate, text, pg->config.location, true);
+    enum mr_status status = mr_pg_error_state(err, pg->sqlstate, text, pg->config.location, true);
     if (pg->sqlstate[0] == '\0' && PQconnectionNeedsPassword(pg->conn)) {
         status = MR_CREDENTIALS;
         mr_error_set(err, status, MR_CLASS_CONFIG, "cannot connect: the server wants a password");
@@ -118,11 +117,11 @@ static enum mr_status connect_poll(struct mr_pg *pg, int64_t deadline, struct mr
             return refused(pg, err);
         bool timed_out = false;
         int events = state == PGRES_POLLING_READING ? MR_WAIT_READ : MR_WAIT_WRITE;
-        MR_TRY(mr_wait(pg->waiter, PQsocket(pg->conn), events, deadline, pg->cause, &timed_out,
-                       err));
+        MR_TRY(
+            mr_wait(pg->waiter, PQsocket(pg->conn), events, deadline, pg->cause, &timed_out, err));
         if (timed_out)
-            return timed_out_error(pg, "the connect time-out",
-                                   pg->config.connect_timeout_micros, err);
+            return timed_out_error(pg, "the connect time-out", pg->config.connect_timeout_micros,
+                                   err);
         state = PQconnectPoll(pg->conn);
     }
     return MR_OK;
@@ -180,8 +179,7 @@ void mr_pg_close(struct mr_pg *pg)
     if (pg == NULL)
         return;
     if (pg->conn) {
-        if (PQstatus(pg->conn) == CONNECTION_OK &&
-            PQtransactionStatus(pg->conn) == PQTRANS_ACTIVE)
+        if (PQstatus(pg->conn) == CONNECTION_OK && PQtransactionStatus(pg->conn) == PQTRANS_ACTIVE)
             cancel(pg);
         PQfinish(pg->conn);
     }
@@ -254,7 +252,8 @@ static enum mr_status collect(struct mr_pg *pg, PGresult **out, struct mr_error 
         if (result == NULL)
             break;
         ExecStatusType kind = PQresultStatus(result);
-        bool good = kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK || kind == PGRES_EMPTY_QUERY;
+        bool good =
+            kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK || kind == PGRES_EMPTY_QUERY;
         if (!good && status == MR_OK)
             status = failed_result(pg, result, err);
         PQclear(last);
@@ -385,6 +384,15 @@ const char *mr_pg_parameter(const struct mr_pg *pg, const char *name)
 {
     const char *value = PQparameterStatus(pg->conn, name);
     return value ? value : "";
+}
+
+void mr_pg_address(const struct mr_pg *pg, char *out, size_t capacity)
+{
+    const char *host = PQhost(pg->conn);
+    const char *port = PQport(pg->conn);
+    const char *database = PQdb(pg->conn);
+    snprintf(out, capacity, "%s:%s/%s", host ? host : "", port ? port : "",
+             database ? database : "");
 }
 
 int mr_pg_server_version(const struct mr_pg *pg)

@@ -15,10 +15,11 @@ struct mr_pg;
 
 /* How to connect. The strings are borrowed for the life of the connection. */
 struct mr_pg_config {
-    const char *const *keywords; /* libpq's names, ended by NULL; what is missing comes from libpq's defaults */
+    const char *const
+        *keywords; /* libpq's names, ended by NULL; what is missing comes from libpq's defaults */
     const char *const *values;
-    const char *location;           /* for messages: "host:5432/db", without secrets */
-    int64_t connect_timeout_micros; /* 0 = 10 s */
+    const char *location;             /* for messages: "host:5432/db", without secrets */
+    int64_t connect_timeout_micros;   /* 0 = 10 s */
     int64_t statement_timeout_micros; /* 0 = none; kept by us, and by the server a little later */
     int64_t socket_timeout_micros;    /* silence of the server while it should answer; 0 = none */
 };
@@ -55,6 +56,8 @@ enum mr_status mr_pg_copy_next(struct mr_pg *pg, char **data, size_t *size, stru
 bool mr_pg_usable(const struct mr_pg *pg);
 /* PQparameterStatus; "" when unknown. */
 const char *mr_pg_parameter(const struct mr_pg *pg, const char *name);
+/* "host:5432/db" of the established connection. */
+void mr_pg_address(const struct mr_pg *pg, char *out, size_t capacity);
 int mr_pg_server_version(const struct mr_pg *pg);
 /* SQLSTATE of the last server error of this connection, "" = none. */
 const char *mr_pg_sqlstate(const struct mr_pg *pg);

@@ -28,16 +28,19 @@ static const struct state_rule rules[] = {
     {"08", MR_SOURCE, MR_CLASS_TRANSIENT, NULL},
     {"57P0", MR_SOURCE, MR_CLASS_TRANSIENT, NULL},
     {"57014", MR_SOURCE, MR_CLASS_CONFIG,
-     "the server cancelled the statement: raise statement_timeout or `timeouts.statement`, or use more splits"},
+     "the server cancelled the statement: raise statement_timeout or `timeouts.statement`, or use "
+     "more splits"},
     {"40001", MR_SOURCE, MR_CLASS_TRANSIENT,
-     "on a standby: set hot_standby_feedback = on or raise max_standby_streaming_delay there, read from the primary, or use more and "
+     "on a standby: set hot_standby_feedback = on or raise max_standby_streaming_delay there, read "
+     "from the primary, or use more and "
      "smaller splits"},
     {"40P01", MR_SOURCE, MR_CLASS_TRANSIENT, NULL},
     {"53300", MR_SOURCE, MR_CLASS_TRANSIENT,
      "the server is out of connections: lower `maxConnections`, or raise max_connections there"},
     {"53", MR_SOURCE, MR_CLASS_TRANSIENT, NULL},
     {"55P03", MR_SOURCE, MR_CLASS_TRANSIENT,
-     "another session holds or waits for an exclusive lock on the table (ALTER, DROP, TRUNCATE, VACUUM FULL)"},
+     "another session holds or waits for an exclusive lock on the table (ALTER, DROP, TRUNCATE, "
+     "VACUUM FULL)"},
     {"3D000", MR_SOURCE, MR_CLASS_CONFIG, "check `database`"},
     {"42P01", MR_SOURCE, MR_CLASS_CONFIG, "does the table exist, and is its schema named?"},
     {"42501", MR_SOURCE, MR_CLASS_CONFIG, "GRANT SELECT on it to this user"},
@@ -105,8 +108,7 @@ enum mr_status mr_pg_error_result(struct mr_error *err, const PGresult *result,
     char text[800];
     snprintf(text, sizeof text, "%s%s%s%s%s", primary, detail ? ": " : "", detail ? detail : "",
              context ? "; " : "", context ? context : "");
-    enum mr_status status =
-        mr_pg_error_state(err, sqlstate ? sqlstate : "", text, location, false);
+    enum mr_status status = mr_pg_error_state(err, sqlstate ? sqlstate : "", text, location, false);
     if (hint && err && err->hint[0] == '\0')
         mr_error_hint(err, "%s", hint);
     return status;

@@ -1,0 +1,391 @@
+/*
+ * server.c - one coordinator, one snapshot, and the readers of a server.
+ *
+ * The coordinator's connection answers the planner's questions. When the first step asks for its splits, it opens a REPEATABLE READ, READ ONLY
+ * transaction and exports the snapshot (pg_export_snapshot); the transaction stays open until the run ends, because the snapshot can be joined only
+ * while it lives. Every reader starts its transaction with SET TRANSACTION SNAPSHOT, so all rows of all steps
+ * are of one moment, as pg_dump -j does it. The alternative, a transaction per connection, reads each split at its own moment.
+ *
+ * Readers keep their transaction between splits: a connection reads many splits, and its locks on a table hold until the
+ * run ends, so that nobody rewrites a table in the middle of its splits.
+ *
+ * `lock` guards the coordinator's use, the list of idle readers and the counts. It is held while the coordinator is asked, which
+ * happens during planning, on one thread.
+ */
+#include "connect/postgres/server.h"
+
+#include "base/thread.h"
+#include "base/time.h"
+
+#include <stdio.h>
+
+struct mr_postgres_server {
+    pthread_mutex_t lock;
+    struct mr_arena arena;
+    struct mr_postgres_login login; /* a copy, in the arena */
+    struct mr_pg_config config;
+    char location[256];
+    char encoding[32];
+    struct mr_pg *coordinator;
+    char snapshot[MR_POSTGRES_SNAPSHOT_MAX]; /* "" until exported */
+    bool lent;
+    struct mr_postgres_conn *idle;
+    int nidle;
+    int open; /* readers, idle ones included */
+};
+
+/* --- making and freeing --- */
+
+static bool copy_login(struct mr_postgres_server *server, const struct mr_postgres_login *login)
+{
+    server->login = *login;
+    bool good = true;
+    for (int i = 0; login->keywords[i]; i++) {
+        server->login.values[i] = mr_arena_strdup(&server->arena, login->values[i]);
+        good = good && server->login.values[i];
+    }
+    server->login.session_sql = mr_arena_strdup(&server->arena, login->session_sql);
+    server->login.key = NULL;
+    return good && server->login.session_sql;
+}
+
+static const char *login_value(const struct mr_postgres_login *login, const char *keyword)
+{
+    for (int i = 0; login->keywords[i]; i++)
+        if (strcmp(login->keywords[i], keyword) == 0)
+            return login->values[i];
+    return NULL;
+}
+
+static enum mr_status make_server(void *context, void **out, struct mr_error *err)
+{
+    const struct mr_postgres_login *login = context;
+    struct mr_postgres_server *server = mr_calloc(1, sizeof *server);
+    if (server == NULL)
+        return mr_error_nomem(err);
+    mr_mutex_init(&server->lock);
+    mr_arena_init(&server->arena, NULL);
+    if (!copy_login(server, login)) {
+        mr_postgres_server_free(server);
+        return mr_error_nomem(err);
+    }
+    const char *host = login_value(login, "host");
+    const char *database = login_value(login, "dbname");
+    snprintf(server->location, sizeof server->location, "%s%s%s", host ? host : "default host",
+             database ? "/" : "", database ? database : "");
+    server->config = (struct mr_pg_config){
+        .keywords = server->login.keywords,
+        .values = server->login.values,
+        .location = server->location,
+        .connect_timeout_micros = login->connect_timeout_micros,
+        .statement_timeout_micros = login->statement_timeout_micros,
+        .socket_timeout_micros = login->socket_timeout_micros,
+    };
+    *out = server;
+    return MR_OK;
+}
+
+static void free_conn(struct mr_postgres_conn *conn)
+{
+    mr_pg_close(conn->pg);
+    mr_free(conn);
+}
+
+void mr_postgres_server_free(struct mr_postgres_server *server)
+{
+    while (server->idle) {
+        struct mr_postgres_conn *conn = server->idle;
+        server->idle = conn->next;
+        free_conn(conn);
+    }
+    mr_pg_close(server->coordinator);
+    mr_arena_reset(&server->arena);
+    pthread_mutex_destroy(&server->lock);
+    mr_free(server);
+}
+
+static void destroy_server(void *object)
+{
+    mr_postgres_server_free(object);
+}
+
+enum mr_status mr_postgres_server_get(struct mr_runtime *runtime,
+                                      const struct mr_postgres_login *login,
+                                      struct mr_postgres_server **out, bool *owned,
+                                      struct mr_error *err)
+{
+    void *object = NULL;
+    enum mr_status status;
+    *owned = runtime->shared == NULL;
+    if (runtime->shared)
+        status = mr_shared_get(runtime, login->key, make_server, (void *)(uintptr_t)login,
+                               destroy_server, &object, err);
+    else
+        status = make_server((void *)(uintptr_t)login, &object, err);
+    *out = object;
+    return status;
+}
+
+/* --- connecting --- */
+
+static enum mr_status open_session(struct mr_postgres_server *server, struct mr_runtime *runtime,
+                                   struct mr_pg **out, struct mr_error *err)
+{
+    struct mr_pg *pg = NULL;
+    MR_TRY(mr_pg_open(&server->config, runtime->waiter, MR_WAIT_SOURCE, &pg, err));
+    mr_count(runtime, MR_COUNT_CONNECTIONS, 1);
+    enum mr_status status = mr_pg_exec(pg, server->login.session_sql, err);
+    if (status != MR_OK) {
+        mr_pg_close(pg);
+        pg = NULL;
+    }
+    *out = pg;
+    return status;
+}
+
+enum mr_status mr_postgres_server_lock(struct mr_postgres_server *server,
+                                       struct mr_runtime *runtime, struct mr_pg **out,
+                                       struct mr_error *err)
+{
+    pthread_mutex_lock(&server->lock);
+    enum mr_status status = MR_OK;
+    if (server->coordinator && !server->lent && server->snapshot[0] == '\0' &&
+        !mr_pg_usable(server->coordinator)) {
+        mr_pg_close(server->coordinator); /* nothing depends on it yet */
+        server->coordinator = NULL;
+    }
+    if (server->coordinator == NULL) {
+        status = open_session(server, runtime, &server->coordinator, err);
+        if (status == MR_OK) {
+            mr_pg_address(server->coordinator, server->location, sizeof server->location);
+            snprintf(server->encoding, sizeof server->encoding, "%s",
+                     mr_pg_parameter(server->coordinator, "server_encoding"));
+        }
+    }
+    if (status == MR_OK && server->lent)
+        status = mr_error_internal(err, "the coordinating connection is reading");
+    if (status != MR_OK) {
+        pthread_mutex_unlock(&server->lock);
+        return status;
+    }
+    mr_pg_set_waiter(server->coordinator, runtime->waiter);
+    *out = server->coordinator;
+    return MR_OK;
+}
+
+void mr_postgres_server_unlock(struct mr_postgres_server *server)
+{
+    pthread_mutex_unlock(&server->lock);
+}
+
+static enum mr_status export_snapshot(struct mr_postgres_server *server, struct mr_pg *pg,
+                                      struct mr_error *err)
+{
+    MR_TRY(mr_pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", err));
+    PGresult *result = NULL;
+    MR_TRY(mr_pg_query(pg, "SELECT pg_export_snapshot()", 0, NULL, &result, err));
+    snprintf(server->snapshot, sizeof server->snapshot, "%s", PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return MR_OK;
+}
+
+enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
+                                           struct mr_runtime *runtime,
+                                           char out[MR_POSTGRES_SNAPSHOT_MAX], struct mr_error *err)
+{
+    struct mr_pg *pg = NULL;
+    MR_TRY(mr_postgres_server_lock(server, runtime, &pg, err));
+    enum mr_status status = MR_OK;
+    if (server->snapshot[0] == '\0') {
+        status = export_snapshot(server, pg, err);
+        if (status != MR_OK)
+            mr_error_prefix(err,
+                            "the snapshot cannot be taken (\"snapshot\": \"none\" goes without)");
+    }
+    memcpy(out, server->snapshot, sizeof server->snapshot);
+    mr_postgres_server_unlock(server);
+    return status;
+}
+
+/* --- the pool --- */
+
+/* An idle reader of that snapshot, out of the list. Caller holds the lock. */
+static struct mr_postgres_conn *find_idle(struct mr_postgres_server *server, const char *snapshot)
+{
+    for (struct mr_postgres_conn **at = &server->idle; *at; at = &(*at)->next) {
+        struct mr_postgres_conn *conn = *at;
+        if (strcmp(conn->snapshot, snapshot) != 0)
+            continue;
+        *at = conn->next;
+        server->nidle--;
+        return conn;
+    }
+    return NULL;
+}
+
+/* Takes out one reader that was idle for too long, or NULL. Caller holds the lock. */
+static struct mr_postgres_conn *find_old(struct mr_postgres_server *server)
+{
+    if (server->login.idle_micros <= 0 || server->nidle <= server->login.keep_open)
+        return NULL;
+    int64_t oldest = mr_clock_monotonic_micros() - server->login.idle_micros;
+    for (struct mr_postgres_conn **at = &server->idle; *at; at = &(*at)->next) {
+        struct mr_postgres_conn *conn = *at;
+        if (conn->idle_since >= oldest)
+            continue;
+        *at = conn->next;
+        server->nidle--;
+        server->open--;
+        return conn;
+    }
+    return NULL;
+}
+
+static enum mr_status join_snapshot(struct mr_pg *pg, const char *snapshot, struct mr_error *err)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT '%s'",
+             snapshot);
+    enum mr_status status = mr_pg_exec(pg, sql, err);
+    if (status != MR_OK && strcmp(mr_pg_sqlstate(pg), "22023") == 0) {
+        mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG,
+                     "the snapshot of this run is gone: the connection that held it was lost");
+        mr_error_hint(err, "run again; \"snapshot\": \"none\" reads without one");
+    }
+    return status;
+}
+
+static enum mr_status new_reader(struct mr_postgres_server *server, struct mr_runtime *runtime,
+                                 const char *snapshot, struct mr_postgres_conn **out,
+                                 struct mr_error *err)
+{
+    struct mr_postgres_conn *conn = mr_calloc(1, sizeof *conn);
+    if (conn == NULL)
+        return mr_error_nomem(err);
+    enum mr_status status = open_session(server, runtime, &conn->pg, err);
+    if (status == MR_OK && snapshot[0])
+        status = join_snapshot(conn->pg, snapshot, err);
+    if (status != MR_OK) {
+        free_conn(conn);
+        return status;
+    }
+    snprintf(conn->snapshot, sizeof conn->snapshot, "%s", snapshot);
+    *out = conn;
+    return MR_OK;
+}
+
+static enum mr_status lend_coordinator(struct mr_postgres_server *server,
+                                       struct mr_runtime *runtime, struct mr_postgres_conn **out,
+                                       struct mr_error *err)
+{
+    struct mr_pg *pg = NULL;
+    struct mr_postgres_conn *conn = mr_calloc(1, sizeof *conn);
+    if (conn == NULL)
+        return mr_error_nomem(err);
+    enum mr_status status = mr_postgres_server_lock(server, runtime, &pg, err);
+    if (status != MR_OK) {
+        mr_free(conn);
+        return status;
+    }
+    server->lent = true;
+    memcpy(conn->snapshot, server->snapshot, sizeof conn->snapshot);
+    mr_postgres_server_unlock(server);
+    conn->pg = pg;
+    conn->lent = true;
+    *out = conn;
+    return MR_OK;
+}
+
+enum mr_status mr_postgres_server_take(struct mr_postgres_server *server,
+                                       struct mr_runtime *runtime, const char *snapshot, bool lend,
+                                       struct mr_postgres_conn **out, struct mr_error *err)
+{
+    *out = NULL;
+    if (lend && strcmp(snapshot, server->snapshot) == 0)
+        return lend_coordinator(server, runtime, out, err);
+    pthread_mutex_lock(&server->lock);
+    *out = find_idle(server, snapshot);
+    if (*out == NULL)
+        server->open++;
+    int open = server->open;
+    pthread_mutex_unlock(&server->lock);
+    mr_count_peak(runtime, MR_COUNT_CONNECTIONS_PEAK, open);
+    if (*out) {
+        mr_pg_set_waiter((*out)->pg, runtime->waiter);
+        return MR_OK;
+    }
+    enum mr_status status = new_reader(server, runtime, snapshot, out, err);
+    if (status != MR_OK) {
+        pthread_mutex_lock(&server->lock);
+        server->open--;
+        pthread_mutex_unlock(&server->lock);
+    }
+    return status;
+}
+
+void mr_postgres_server_give(struct mr_postgres_server *server, struct mr_postgres_conn *conn)
+{
+    bool usable = mr_pg_usable(conn->pg);
+    if (conn->lent) {
+        pthread_mutex_lock(&server->lock);
+        server->lent = false;
+        if (!usable) {
+            mr_pg_close(server->coordinator);
+            server->coordinator = NULL;
+        }
+        pthread_mutex_unlock(&server->lock);
+        mr_free(conn);
+        return;
+    }
+    pthread_mutex_lock(&server->lock);
+    conn->idle_since = mr_clock_monotonic_micros();
+    if (usable) {
+        conn->next = server->idle;
+        server->idle = conn;
+        server->nidle++;
+    } else {
+        server->open--;
+    }
+    struct mr_postgres_conn *old = find_old(server);
+    pthread_mutex_unlock(&server->lock);
+    if (!usable)
+        free_conn(conn);
+    if (old)
+        free_conn(old);
+}
+
+enum mr_status mr_postgres_server_warm(struct mr_postgres_server *server,
+                                       struct mr_runtime *runtime, const char *snapshot, int count,
+                                       struct mr_error *err)
+{
+    for (;;) {
+        pthread_mutex_lock(&server->lock);
+        bool enough = server->nidle >= count;
+        server->open += !enough;
+        int open = server->open;
+        pthread_mutex_unlock(&server->lock);
+        if (enough)
+            return MR_OK;
+        struct mr_postgres_conn *conn = NULL;
+        enum mr_status status = new_reader(server, runtime, snapshot, &conn, err);
+        if (status != MR_OK) {
+            pthread_mutex_lock(&server->lock);
+            server->open--;
+            pthread_mutex_unlock(&server->lock);
+            return status;
+        }
+        mr_count_peak(runtime, MR_COUNT_CONNECTIONS_PEAK, open);
+        mr_postgres_server_give(server, conn);
+    }
+}
+
+const char *mr_postgres_server_location(const struct mr_postgres_server *server)
+{
+    return server->location;
+}
+
+const char *mr_postgres_server_encoding(const struct mr_postgres_server *server)
+{
+    return server->encoding;
+}

@@ -1,0 +1,67 @@
+/*
+ * server.h - what the steps of a run share of one server and login: the coordinator, the snapshot, the pool of readers.
+ */
+#ifndef MR_CONNECT_POSTGRES_SERVER_H
+#define MR_CONNECT_POSTGRES_SERVER_H
+
+#include "connect/postgres/settings.h"
+#include "net/pg_conn.h"
+
+#include <pthread.h>
+
+#define MR_POSTGRES_SNAPSHOT_MAX 64
+
+/* A connection that reads; used by one thread at a time, kept in the pool between splits. */
+struct mr_postgres_conn {
+    struct mr_pg *pg;
+    char snapshot
+        [MR_POSTGRES_SNAPSHOT_MAX]; /* its transaction is in this one; "" = no transaction */
+    uint64_t
+        checked; /* hash of the SELECT list and relation that was last compared with the plan; 0 = none */
+    bool ordered; /* the session reads in physical order only */
+    bool lent;    /* it is the coordinator's */
+    int64_t idle_since;
+    struct mr_postgres_conn *next;
+};
+
+struct mr_postgres_server;
+
+/*
+ * The server of this login: `runtime->shared` holds one per run. When that is NULL, a private one is made and *owned is set: the
+ * caller frees it with mr_postgres_server_free.
+ */
+enum mr_status mr_postgres_server_get(struct mr_runtime *runtime,
+                                      const struct mr_postgres_login *login,
+                                      struct mr_postgres_server **out, bool *owned,
+                                      struct mr_error *err);
+void mr_postgres_server_free(struct mr_postgres_server *server);
+
+/* Borrows the coordinator's connection for catalog queries (waits for its other user), opened if need be. */
+enum mr_status mr_postgres_server_lock(struct mr_postgres_server *server,
+                                       struct mr_runtime *runtime, struct mr_pg **out,
+                                       struct mr_error *err);
+void mr_postgres_server_unlock(struct mr_postgres_server *server);
+
+/* The exported snapshot of this run, made at the first call. Copied to `out`. */
+enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
+                                           struct mr_runtime *runtime,
+                                           char out[MR_POSTGRES_SNAPSHOT_MAX],
+                                           struct mr_error *err);
+/*
+ * A connection in the given snapshot ("" = none), from the pool or new. `lend`: hand out the coordinator's own. Any thread.
+ */
+enum mr_status mr_postgres_server_take(struct mr_postgres_server *server,
+                                       struct mr_runtime *runtime, const char *snapshot, bool lend,
+                                       struct mr_postgres_conn **out, struct mr_error *err);
+/* Opens idle readers until there are `count` of them. */
+enum mr_status mr_postgres_server_warm(struct mr_postgres_server *server,
+                                       struct mr_runtime *runtime, const char *snapshot, int count,
+                                       struct mr_error *err);
+/* Back into the pool; closed if it is not usable any more or idle ones are too old. */
+void mr_postgres_server_give(struct mr_postgres_server *server, struct mr_postgres_conn *conn);
+/* "host:5432/db" once connected. */
+const char *mr_postgres_server_location(const struct mr_postgres_server *server);
+/* "UTF8", "LATIN1", "SQL_ASCII" .. once connected. */
+const char *mr_postgres_server_encoding(const struct mr_postgres_server *server);
+
+#endif

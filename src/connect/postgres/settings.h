@@ -1,0 +1,56 @@
+/*
+ * settings.h - the options of fromPostgres as a struct, checked as far as no server is needed.
+ */
+#ifndef MR_CONNECT_POSTGRES_SETTINGS_H
+#define MR_CONNECT_POSTGRES_SETTINGS_H
+
+#include "col/type.h"
+#include "ext/runtime.h"
+
+extern const struct mr_option mr_postgres_options[];
+
+enum mr_numeric_as { MR_NUMERIC_AS_DECIMAL, MR_NUMERIC_AS_TEXT, MR_NUMERIC_AS_DOUBLE };
+enum mr_infinity_as { MR_INFINITY_FAIL, MR_INFINITY_NULL, MR_INFINITY_TEXT };
+
+/* How to reach a server. Two logins with the same `key` share connections and the snapshot. */
+struct mr_postgres_login {
+    const char *keywords[12]; /* libpq's, ended by NULL */
+    const char *values[12];
+    const char *session_sql; /* what every new connection runs first */
+    const char *key;
+    int64_t connect_timeout_micros;
+    int64_t statement_timeout_micros;
+    int64_t socket_timeout_micros;
+    int64_t idle_micros; /* an idle connection is closed after this; 0 = kept */
+    int keep_open;       /* so many stay open nevertheless */
+};
+
+struct mr_postgres_settings {
+    const struct mr_options *options;
+    const char *table;
+    const char *query; /* wins; without its trailing semicolon */
+    const char *const *columns;
+    int ncolumns; /* 0 = all */
+    const char *where;
+    const char *partition_column;
+    const char *lower;
+    const char *upper;
+    int partitions;      /* 0 = not given */
+    int max_connections; /* readers at once, resolved */
+    int initial_connections;
+    bool one_connection; /* maxPoolSize 1: the reader uses the coordinator's connection */
+    bool shared_snapshot;
+    int64_t fetch_rows; /* rows of a batch, 0 = by bytes */
+    enum mr_numeric_as numeric_as;
+    const struct mr_type *numeric_type; /* DECIMAL */
+    enum mr_infinity_as infinity_as;
+    struct mr_postgres_login login;
+};
+
+/* Everything is copied into, or points to storage of, the arena. */
+enum mr_status mr_postgres_settings_read(struct mr_postgres_settings *settings,
+                                         const struct mr_options *options,
+                                         const struct mr_runtime *runtime, struct mr_arena *arena,
+                                         struct mr_error *err);
+
+#endif
