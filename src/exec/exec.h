@@ -85,7 +85,10 @@ struct mr_exec_request {
     int only_task;
 };
 
-/* Blocks until all tasks ended. On failure the error of the first task that failed, its step in err->where. */
+/*
+ * Blocks until all tasks ended. On failure the error of the first task that failed, its step in err->where. MR_VALIDATION when
+ * more rows broke the rules of a validation than it allows. Also on failure `result` says what was done; reset it always.
+ */
 enum mr_status mr_exec_run(struct mr_engine *engine, const struct mr_exec_request *request,
                            struct mr_exec_result *result, struct mr_error *err);
 void mr_exec_result_reset(struct mr_exec_result *result);

@@ -27,6 +27,8 @@ struct mr_plan_node {
     int id; /* index in plan->nodes, topological */
     enum mr_plan_node_kind kind;
     const struct mr_step_spec *step; /* the step that asked for it */
+    const char *
+        label; /* "step 3 (validateRanges)"; of a side output "step 3 (validateRanges) quarantine" */
     int ninputs;
     const struct mr_plan_edge *inputs;
     const struct mr_schema
@@ -45,6 +47,8 @@ struct mr_plan_node {
     const struct mr_op *op;
     void *op_plan;
     struct mr_op_info op_info;
+    bool
+        absorbed; /* a rewrite left it nothing to do (its filter went into the source): in no segment */
     /* SINK */
     const struct mr_sink *sink;
     void *sink_state;

@@ -1,0 +1,108 @@
+/*
+ * run.h - the state of one mr_exec_run. Private to exec/.
+ */
+#ifndef MR_EXEC_RUN_H
+#define MR_EXEC_RUN_H
+
+#include "exec/funnel.h"
+#include "exec/push.h"
+
+/* The build side of one operator: a state per task that filled it, then one. */
+struct mr_run_build {
+    int node;
+    void **states; /* by task number in the run; NULL = none */
+    void *built;   /* combined, or NULL before */
+};
+
+struct mr_run;
+
+/* A segment while it runs. */
+struct mr_run_segment {
+    struct mr_run *run;
+    const struct mr_plan_segment *plan;
+    int index;
+    int first_task; /* of those to be run: [first_task, end_task) */
+    int end_task;
+    bool quiet_sinks; /* run only for its build sides: nothing is written */
+    bool started;
+    bool done;
+    atomic_int next_task;      /* FUSED */
+    atomic_int unfinished;     /* workers that have not ended */
+    struct mr_funnel *funnels; /* one per task, or NULL */
+    int nfunnels;
+    int split_base; /* of its rows in the result */
+    int nworkers;
+    struct mr_worker *workers;
+};
+
+struct mr_run {
+    struct mr_engine *engine;
+    const struct mr_exec_request *request;
+    const struct mr_plan *plan;
+    struct mr_stop stop;   /* a task failed, or the user cancelled */
+    struct mr_stop notify; /* a worker has ended: for the thread that coordinates */
+    struct mr_stop enough; /* the tap wants no more */
+    struct mr_exec_result *result;
+    int64_t budget;     /* bytes that the account could still take at the start */
+    int active_writers; /* tasks that write at once, at most */
+    pthread_mutex_t lock;
+    bool failed;           /* lock */
+    struct mr_error first; /* lock */
+    pthread_mutex_t tap_lock;
+    bool *chosen; /* of the plan's segments: which run */
+    int nsegments;
+    struct mr_run_segment *segments;
+    int nbuilds;
+    struct mr_run_build *builds;
+};
+
+/* One thread: a reader of one funnel, its output task, or everything of a FUSED segment's tasks. */
+struct mr_worker {
+    struct mr_thread thread;
+    struct mr_run_segment *segment;
+    struct mr_funnel *funnel; /* NULL: FUSED */
+    bool reader;
+    int task; /* with a funnel: number in the segment */
+    struct mr_clock clock;
+    struct mr_task_waiter waiter;
+    struct mr_push_hooks hooks;
+    /* of the task at hand */
+    int split;                      /* READER: number in the funnel */
+    struct mr_writer_slot *writers; /* one per sink sequence */
+};
+
+struct mr_writer_slot {
+    void *writer;
+    struct mr_runtime runtime; /* lives as long as the writer */
+    bool open;
+};
+
+/* Any thread. Secondary cancellations are not noted. */
+void mr_run_fail(struct mr_run *run, enum mr_status status, const struct mr_error *err);
+void mr_run_wake(struct mr_run *run);
+bool mr_run_stopped(const struct mr_run *run);
+
+/* worker.c */
+enum mr_status mr_run_start_segment(struct mr_run_segment *segment, struct mr_error *err);
+/* Joins its threads and adds their times to the result. */
+void mr_run_end_segment(struct mr_run_segment *segment);
+/* read.c: one split through the graph; stops early when nobody wants more. */
+enum mr_status mr_read_split(struct mr_worker *worker, struct mr_push_graph *graph, int split,
+                             struct mr_error *err);
+/* write.c */
+enum mr_status mr_write_batch(void *worker, struct mr_push_node *sink, struct mr_batch *batch,
+                              struct mr_error *err);
+enum mr_status mr_write_finish(struct mr_worker *worker, int task, struct mr_error *err);
+void mr_write_close(struct mr_worker *worker);
+/* Makes room when the budget is nearly used up: writers flush, then others get time to. */
+enum mr_status mr_write_relieve(struct mr_worker *worker, struct mr_error *err);
+/* builds.c */
+enum mr_status mr_builds_init(struct mr_run *run, struct mr_error *err);
+void mr_builds_keep(struct mr_run *run, struct mr_push_graph *graph, int task);
+enum mr_status mr_builds_combine(struct mr_run *run, const struct mr_run_segment *segment,
+                                 struct mr_error *err);
+const void *mr_builds_get(void *worker, int node);
+bool mr_builds_ready(const struct mr_run *run, const struct mr_plan_segment *segment);
+void mr_builds_free(struct mr_run *run);
+
+#endif

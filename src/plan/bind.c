@@ -1,0 +1,214 @@
+/*
+ * bind.c - asks every implementation to check its options against what comes in, and to say what goes out.
+ *
+ * Sources first: only they know schemas. Operators follow in the order of the steps, each once it knows the schemas of
+ * its inputs; sinks come last, because their schema depends on the rewrites. A node that fails does not stop the pass: nodes
+ * behind it are skipped (their expressions are still parsed), the others go on, so that one run shows all the mistakes.
+ * Offline a source may not know its schema: what is behind it is parsed only, and the plan says "checked on connect".
+ */
+#include "plan/build.h"
+
+int64_t mr_plan_row_width(const struct mr_schema *schema)
+{
+    int64_t width = 0;
+    for (int i = 0; schema != NULL && i < schema->nfields; i++) {
+        const struct mr_type *type = schema->fields[i].type;
+        enum mr_layout layout = mr_type_layout(type);
+        width += mr_type_is_nested(type)       ? 64
+                 : layout == MR_LAYOUT_BYTES   ? 24
+                 : layout == MR_LAYOUT_FIXED16 ? 16
+                                               : mr_layout_width(layout);
+    }
+    return width > 0 ? width : 1;
+}
+
+static void estimate_source(struct mr_plan_node *node)
+{
+    node->schema = node->source_info.schema;
+    node->rows = node->source_info.rows;
+    node->bytes = node->source_info.bytes;
+    if (node->bytes < 0 && node->rows >= 0 && node->schema != NULL)
+        node->bytes = node->rows * mr_plan_row_width(node->schema);
+}
+
+enum mr_status mr_plan_bind_sources(struct mr_plan_builder *builder, struct mr_error *err)
+{
+    (void)err;
+    for (int i = 0; i < builder->plan->nnodes; i++) {
+        struct mr_plan_node *node = &builder->nodes[i];
+        if (node->kind != MR_PLAN_SOURCE || builder->drafts[i].failed)
+            continue;
+        struct mr_source_bind bind = {
+            .options = node->step->options,
+            .runtime = node->runtime,
+            .arena = builder->arena,
+            .last_run_timestamp = builder->request->last_run_timestamp,
+        };
+        node->source_info = (struct mr_source_info){.rows = -1, .bytes = -1};
+        struct mr_error step_error = {0};
+        enum mr_status status =
+            node->source->bind(&bind, &node->source_state, &node->source_info, &step_error);
+        if (status != MR_OK) {
+            builder->drafts[i].failed = true;
+            node->source_state = NULL;
+            mr_plan_fail(builder, node->step, &step_error);
+            if (status == MR_CANCELLED || status == MR_NOMEM)
+                break;
+            continue;
+        }
+        builder->drafts[i].bound = true;
+        estimate_source(node);
+    }
+    return MR_OK;
+}
+
+/* Rows and bytes behind an operator, from its own estimate and the width of its rows. */
+static void estimate_op(const struct mr_plan_builder *builder, struct mr_plan_node *node)
+{
+    node->schema = node->op_info.schema;
+    node->rows = node->op_info.rows;
+    node->bytes = -1;
+    if (node->rows < 0 || node->ninputs == 0)
+        return;
+    const struct mr_plan_node *input = &builder->nodes[node->inputs[0].node];
+    double width = (double)mr_plan_row_width(node->schema);
+    if (input->rows > 0 && input->bytes > 0)
+        width *=
+            (double)input->bytes / (double)input->rows / (double)mr_plan_row_width(input->schema);
+    node->bytes = (int64_t)((double)node->rows * width);
+}
+
+static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_node *node,
+                              struct mr_error *err)
+{
+    if (node->op->flags & MR_OP_BREAKER)
+        return mr_error_config(err, "\"%s\" cannot be run by this version",
+                               node->step->method_name);
+    struct mr_op_input *inputs =
+        mr_arena_calloc(builder->arena, (size_t)node->ninputs + 1, sizeof *inputs);
+    if (inputs == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < node->ninputs; i++) {
+        const struct mr_plan_node *from = &builder->nodes[node->inputs[i].node];
+        inputs[i] = (struct mr_op_input){
+            .frame = builder->drafts[node->id].frames[i],
+            .schema = from->schema,
+            .rows = from->rows,
+        };
+    }
+    struct mr_op_bind bind = {
+        .options = builder->drafts[node->id].options,
+        .runtime = node->runtime,
+        .arena = builder->arena,
+        .inputs = inputs,
+        .ninputs = node->ninputs,
+        .ansi = builder->spec->ansi,
+        .tz = builder->request->tz,
+        .now_micros = builder->request->now_micros,
+    };
+    if (builder->drafts[node->id].bound && node->op->unbind != NULL)
+        node->op->unbind(node->op_plan);
+    builder->drafts[node->id].bound = false;
+    node->op_plan = NULL;
+    node->op_info = (struct mr_op_info){.rows = -1};
+    void *op_plan = NULL;
+    MR_TRY(node->op->bind(&bind, &op_plan, &node->op_info, err));
+    node->op_plan = op_plan;
+    builder->drafts[node->id].bound = true;
+    estimate_op(builder, node);
+    return MR_OK;
+}
+
+/* 1: all schemas known; 0: unknown offline; -1: an input has failed. */
+static int inputs_known(const struct mr_plan_builder *builder, const struct mr_plan_node *node)
+{
+    int known = 1;
+    for (int i = 0; i < node->ninputs; i++) {
+        const struct mr_plan_node *from = &builder->nodes[node->inputs[i].node];
+        if (builder->drafts[from->id].failed)
+            return -1;
+        const struct mr_schema *schema =
+            node->inputs[i].port == 1 ? from->op_info.side : from->schema;
+        if (schema == NULL)
+            known = 0;
+    }
+    return known;
+}
+
+enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err)
+{
+    for (int i = 0; i < builder->plan->nnodes; i++) {
+        struct mr_plan_node *node = &builder->nodes[i];
+        struct mr_plan_draft *draft = &builder->drafts[i];
+        if (node->kind != MR_PLAN_OP)
+            continue;
+        int known = draft->failed && node->ninputs == 0 ? -1 : inputs_known(builder, node);
+        struct mr_error step_error = {0};
+        enum mr_status status = known > 0 && !draft->failed
+                                    ? bind_op(builder, node, &step_error)
+                                    : mr_plan_check_syntax(builder, draft->options, &step_error);
+        if (status == MR_NOMEM)
+            return mr_error_nomem(err);
+        if (status != MR_OK)
+            mr_plan_fail(builder, node->step, &step_error);
+        if (status != MR_OK || known < 0)
+            draft->failed = true;
+    }
+    return MR_OK;
+}
+
+static enum mr_status bind_sink(struct mr_plan_builder *builder, struct mr_plan_node *node,
+                                struct mr_error *err)
+{
+    const struct mr_plan_node *from = &builder->nodes[node->inputs[0].node];
+    bool side = node->inputs[0].port == 1;
+    node->schema = side ? from->op_info.side : from->schema;
+    if (side && node->schema == NULL && from->schema != NULL)
+        return mr_error_config(err, "has no rows to quarantine");
+    node->rows = side ? -1 : from->rows;
+    node->bytes = side ? -1 : from->bytes;
+    struct mr_sink_bind bind = {
+        .options = builder->drafts[node->id].options,
+        .runtime = node->runtime,
+        .arena = builder->arena,
+        .schema = node->schema,
+        .rows = node->rows,
+        .bytes = node->bytes,
+        .step = node->label,
+        .sequence = node->sink_sequence,
+    };
+    MR_TRY(node->sink->bind(&bind, &node->sink_state, &node->sink_info, err));
+    if (!(node->sink_info.kinds & MR_SINK_APPEND) && node->sink_info.kinds != 0)
+        return mr_error_config(err, "the target does not take plain rows");
+    return MR_OK;
+}
+
+enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_error *err)
+{
+    struct mr_plan *plan = builder->plan;
+    int *sinks = mr_arena_calloc(builder->arena, (size_t)plan->nnodes + 1, sizeof *sinks);
+    if (sinks == NULL)
+        return mr_error_nomem(err);
+    plan->sinks = sinks;
+    for (int i = 0; i < plan->nnodes; i++) {
+        struct mr_plan_node *node = &builder->nodes[i];
+        if (node->kind != MR_PLAN_SINK)
+            continue;
+        node->sink_sequence = plan->nsinks;
+        sinks[plan->nsinks++] = i;
+        if (builder->drafts[i].failed || inputs_known(builder, node) < 0)
+            continue;
+        struct mr_error step_error = {0};
+        enum mr_status status = bind_sink(builder, node, &step_error);
+        if (status != MR_OK) {
+            node->sink_state = NULL;
+            builder->drafts[i].failed = true;
+            mr_plan_fail(builder, node->step, &step_error);
+            if (status == MR_CANCELLED || status == MR_NOMEM)
+                break;
+            continue;
+        }
+        builder->drafts[i].bound = true;
+    }
+    return MR_OK;
+}

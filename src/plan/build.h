@@ -1,0 +1,115 @@
+/*
+ * build.h - what the files of plan/ share while a plan is being built. Private to the folder.
+ *
+ * A draft stands beside each node with the same number and dies (in meaning) when the plan is finished. The order of
+ * the passes is that of the declarations below; mr_plan_build calls them.
+ */
+#ifndef MR_PLAN_BUILD_H
+#define MR_PLAN_BUILD_H
+
+#include "plan/plan.h"
+#include "sql/node.h"
+
+struct mr_plan_draft {
+    const struct mr_options *options; /* of the step, or rewritten */
+    const char **frames;              /* registered names of the inputs, each may be NULL */
+    const char *side_text; /* sink of a side output: "step 3 (validateRanges) quarantine" */
+    const struct mr_sink *side_sink; /* the same: what writes it */
+    bool failed;                     /* has an error, or stands behind one: no more messages */
+    bool bound;
+    bool live;  /* leads to something that the run does */
+    bool *need; /* columns of port 0 that somebody reads; NULL = all */
+    int nconsumers;
+    int wish;        /* output tasks wanted at port 0, 0 = no wish */
+    bool wish_bound; /* the wish is an upper bound */
+};
+
+struct mr_plan_builder {
+    const struct mr_plan_request *request;
+    const struct mr_spec *spec;
+    struct mr_arena *arena;
+    struct mr_plan *plan;
+    struct mr_plan_node *nodes; /* = plan->nodes; room for all that the steps can make */
+    struct mr_plan_draft *drafts;
+    int capacity;
+    struct mr_load_errors *errors;
+    int nerrors;
+    struct mr_error first;
+    int warning_capacity;
+    struct mr_plan_warning *warnings;
+};
+
+/*
+ * Takes note of a failure of a step: its label in front of the message, file:line:column as `where` when the error has
+ * none. The build goes on; it fails at the end of the pass.
+ */
+void mr_plan_fail(struct mr_plan_builder *builder, const struct mr_step_spec *step,
+                  struct mr_error *err);
+/* The first error so far, or MR_OK. */
+enum mr_status mr_plan_failed(const struct mr_plan_builder *builder, struct mr_error *err);
+enum mr_status mr_plan_warn(struct mr_plan_builder *builder, const char *where,
+                            struct mr_error *err, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Does an edge into `port` of this node fill a build side? */
+bool mr_plan_is_build(const struct mr_plan_node *node, int port);
+/* Bytes that a row of this schema may have, from the types alone. */
+int64_t mr_plan_row_width(const struct mr_schema *schema);
+
+/* frames.c: one node per step, and the edges. */
+enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *err);
+/* bind.c: sources; operators (again after a rewrite changed what is before them); sinks. */
+enum mr_status mr_plan_bind_sources(struct mr_plan_builder *builder, struct mr_error *err);
+enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err);
+enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_error *err);
+/* syntax.c: expressions of a step that cannot be bound yet. */
+enum mr_status mr_plan_check_syntax(struct mr_plan_builder *builder,
+                                    const struct mr_options *options, struct mr_error *err);
+/* live.c: which nodes lead to sinks, validations, the result. */
+enum mr_status mr_plan_mark_live(struct mr_plan_builder *builder, struct mr_error *err);
+
+/* What the rewrites want to offer to one source. */
+struct mr_plan_conjunct {
+    const char *text;
+    int filter; /* operator that it comes from */
+    int index;  /* which of its conjuncts */
+    const struct mr_predicate *predicate;
+    enum mr_pushed pushed;
+};
+struct mr_plan_offer {
+    int source;
+    int nconjuncts;
+    struct mr_plan_conjunct *conjuncts;
+    const bool *columns;
+    int64_t limit;
+};
+/* rewrite_filter.c: conjuncts of the filters that stand alone above a source; and taking exact ones out of them. */
+enum mr_status mr_plan_collect_filters(struct mr_plan_builder *builder, struct mr_plan_offer *offer,
+                                       struct mr_error *err);
+enum mr_status mr_plan_drop_pushed(struct mr_plan_builder *builder,
+                                   const struct mr_plan_offer *offer, struct mr_error *err);
+/* rewrite_columns.c: sets `need` of all nodes. */
+enum mr_status mr_plan_collect_columns(struct mr_plan_builder *builder, struct mr_error *err);
+/* rewrite_limit.c */
+int64_t mr_plan_collect_limit(const struct mr_plan_builder *builder, int source);
+/* rewrite.c: all of it. */
+enum mr_status mr_plan_rewrite(struct mr_plan_builder *builder, struct mr_error *err);
+/* conjunct.c: splits a condition at its top-level ANDs. *count 1 when there is nothing to split. */
+enum mr_status mr_plan_split_conjuncts(struct mr_arena *arena, const char *text, const char ***out,
+                                       int *count, struct mr_error *err);
+/* predicate.c: NULL when there is no form with the same meaning. map[i]: source column of input column i, or -1. */
+const struct mr_predicate *mr_plan_predicate(struct mr_arena *arena, const struct mr_node *node,
+                                             const int *map, const struct mr_schema *schema,
+                                             bool utc);
+
+/* splits.c, segment.c, tasks.c, memory.c */
+enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_error *err);
+void mr_plan_spread_wishes(struct mr_plan_builder *builder);
+enum mr_status mr_plan_make_segments(struct mr_plan_builder *builder, struct mr_error *err);
+enum mr_status mr_plan_make_tasks(struct mr_plan_builder *builder, struct mr_error *err);
+void mr_plan_share_memory(struct mr_plan_builder *builder);
+/* warn.c, fingerprint.c */
+enum mr_status mr_plan_add_warnings(struct mr_plan_builder *builder, struct mr_error *err);
+enum mr_status mr_plan_fingerprint(struct mr_plan_builder *builder, struct mr_error *err);
+
+#endif

@@ -1,0 +1,185 @@
+/*
+ * explain_text.c - the plan as a tree for people.
+ *
+ * The tree follows the rows: sources at the left margin, below them what reads them, each node once; where a node has several
+ * inputs the others refer to it by its step. Only `location`, `details` and notes of implementations are printed, which are
+ * free of secrets by contract; options never are.
+ */
+#include "plan/plan.h"
+
+#include "base/time.h"
+
+#define SPLITS_SHOWN 8
+
+static void indent(struct mr_bytes *out, int depth)
+{
+    for (int i = 0; i < depth; i++)
+        mr_bytes_text(out, "  ");
+}
+
+static void put_size(struct mr_bytes *out, int64_t rows, int64_t bytes)
+{
+    char text[32];
+    if (rows >= 0)
+        mr_bytes_printf(out, "~%lld rows", (long long)rows);
+    else
+        mr_bytes_text(out, "rows unknown");
+    if (bytes >= 0) {
+        mr_size_format(bytes, text, sizeof text);
+        mr_bytes_printf(out, ", ~%s", text);
+    }
+}
+
+static void put_splits(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
+{
+    if (node->splits.count == 0)
+        return;
+    indent(out, depth);
+    mr_bytes_printf(out, "%d split%s:\n", node->splits.count, node->splits.count == 1 ? "" : "s");
+    for (int i = 0; i < node->splits.count; i++) {
+        if (i == SPLITS_SHOWN - 1 && node->splits.count > SPLITS_SHOWN) {
+            indent(out, depth + 1);
+            mr_bytes_printf(out, "... and %d more\n", node->splits.count - i);
+            return;
+        }
+        const struct mr_split *split = &node->splits.items[i];
+        indent(out, depth + 1);
+        mr_bytes_printf(out, "%s  ", split->label != NULL ? split->label : "all");
+        put_size(out, split->rows, split->bytes);
+        mr_bytes_char(out, '\n');
+    }
+}
+
+static void put_line(struct mr_bytes *out, int depth, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    indent(out, depth);
+    mr_bytes_printf(out, "%s: %s\n", name, text);
+}
+
+static void put_source(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
+{
+    put_line(out, depth, "from", node->source_info.location);
+    put_line(out, depth, "reads", node->source_info.details);
+    for (int i = 0; i < node->npushed; i++)
+        put_line(out, depth, "filter in the source", node->pushed[i]);
+    for (int i = 0; i < node->source_info.nnotes; i++)
+        put_line(out, depth, "note", node->source_info.notes[i]);
+    put_splits(out, node, depth);
+}
+
+static void put_op(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
+{
+    put_line(out, depth, node->absorbed ? "in the source" : "does", node->op_info.details);
+    if (node->op_info.partitions > 0) {
+        indent(out, depth);
+        mr_bytes_printf(out, "output tasks: %s%d\n", node->op_info.coalesce_only ? "at most " : "",
+                        node->op_info.partitions);
+    }
+}
+
+static void put_sink(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
+{
+    put_line(out, depth, "to", node->sink_info.location);
+    if (node->sink_info.skip)
+        put_line(out, depth, "skipped", "the target exists and mode is ignore");
+    for (int i = 0; i < node->sink_info.nnotes; i++)
+        put_line(out, depth, "note", node->sink_info.notes[i]);
+}
+
+static void put_schema(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
+{
+    indent(out, depth);
+    mr_bytes_text(out, "columns: ");
+    if (node->schema == NULL)
+        mr_bytes_text(out, "checked on connect");
+    else
+        mr_schema_format(node->schema, out);
+    mr_bytes_char(out, '\n');
+}
+
+static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
+                     const struct mr_plan_node *node, int depth)
+{
+    indent(out, depth);
+    mr_bytes_text(out, node->label);
+    if (node->step->name != NULL)
+        mr_bytes_printf(out, " \"%s\"", node->step->name);
+    if (node->step->register_as != NULL && node->kind != MR_PLAN_SINK)
+        mr_bytes_printf(out, " as %s", node->step->register_as);
+    for (int i = 1; i < node->ninputs; i++)
+        mr_bytes_printf(out, "%s %s", i == 1 ? " with" : ",",
+                        plan->nodes[node->inputs[i].node].label);
+    mr_bytes_text(out, ": ");
+    put_size(out, node->rows, node->bytes);
+    mr_bytes_char(out, '\n');
+    if (node->kind == MR_PLAN_SOURCE)
+        put_source(out, node, depth + 1);
+    else if (node->kind == MR_PLAN_OP)
+        put_op(out, node, depth + 1);
+    else
+        put_sink(out, node, depth + 1);
+    put_schema(out, node, depth + 1);
+    /* What reads it, each below its first input. */
+    int consumers = 0;
+    for (int i = node->id + 1; i < plan->nnodes; i++)
+        consumers += plan->nodes[i].ninputs > 0 && plan->nodes[i].inputs[0].node == node->id;
+    for (int i = node->id + 1; i < plan->nnodes; i++)
+        if (plan->nodes[i].ninputs > 0 && plan->nodes[i].inputs[0].node == node->id)
+            put_node(out, plan, &plan->nodes[i], depth + (consumers > 1));
+}
+
+static const char *gather_text(const struct mr_plan_segment *segment)
+{
+    switch (segment->gather) {
+    case MR_GATHER_ROTATE:
+        return "a batch of each reader in turn";
+    case MR_GATHER_ORDERED:
+        return "splits in order";
+    default:
+        return "each task reads its own splits";
+    }
+}
+
+static void put_segment(struct mr_bytes *out, const struct mr_plan *plan, int s)
+{
+    const struct mr_plan_segment *segment = &plan->segments[s];
+    mr_bytes_printf(out, "  segment %d:", s + 1);
+    for (int i = 0; i < segment->nsources; i++)
+        mr_bytes_printf(out, "%s %s", i > 0 ? "," : "", plan->nodes[segment->sources[i]].label);
+    mr_bytes_printf(out, ": %d split%s, %d reader%s, %d output task%s (%s)", segment->nsplits,
+                    segment->nsplits == 1 ? "" : "s", segment->readers,
+                    segment->readers == 1 ? "" : "s", segment->ntasks,
+                    segment->ntasks == 1 ? "" : "s", gather_text(segment));
+    for (int i = 0; i < segment->nbuilds; i++)
+        mr_bytes_printf(out, "; fills %s", plan->nodes[segment->builds[i]].label);
+    for (int i = 0; i < segment->nneeds; i++)
+        mr_bytes_printf(out, "; after %s is filled", plan->nodes[segment->needs[i]].label);
+    mr_bytes_char(out, '\n');
+}
+
+void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out)
+{
+    const struct mr_spec *spec = plan->spec;
+    char text[32];
+    mr_bytes_printf(out, "pipeline %s (%s), fingerprint %s\n", spec->name,
+                    spec->mode == MR_MODE_BATCH ? "batch" : "streaming",
+                    plan->fingerprint != NULL ? plan->fingerprint : "-");
+    for (int i = 0; i < plan->nnodes; i++)
+        if (plan->nodes[i].ninputs == 0)
+            put_node(out, plan, &plan->nodes[i], 1);
+    if (plan->nsegments > 0) {
+        mr_size_format(plan->predicted_memory, text, sizeof text);
+        mr_bytes_printf(out, "runs as %d output task%s, memory about %s\n", plan->ntasks,
+                        plan->ntasks == 1 ? "" : "s", text);
+    }
+    for (int s = 0; s < plan->nsegments; s++)
+        put_segment(out, plan, s);
+    if (!spec->rewrites)
+        mr_bytes_text(out, "note: sparkConf has switched rewrites off\n");
+    for (int i = 0; i < spec->nnotes; i++)
+        mr_bytes_printf(out, "note: %s\n", spec->notes[i].text);
+    for (int i = 0; i < plan->nwarnings; i++)
+        mr_bytes_printf(out, "warning: %s: %s\n", plan->warnings[i].where, plan->warnings[i].text);
+}

@@ -1,0 +1,327 @@
+/*
+ * frames.c - from steps to nodes and edges: who reads whose rows.
+ *
+ * There is one primary frame. An extract replaces it; a transform or a validation maps it (what passes a validation is what
+ * later steps see); a load reads it. registerAs gives the frame of a step a name that later steps can ask for. A frame that
+ * several steps name is one node with several consumers, so that it is computed once without any rule for "caching".
+ * Side outputs (rejected rows of a validation) get a sink node of their own right behind the operator, in the same epoch.
+ */
+#include "plan/build.h"
+
+#include "base/map.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NONE ((struct mr_plan_edge){-1, 0})
+
+struct frame {
+    const char *name;
+    struct mr_plan_edge edge;
+};
+
+struct frames {
+    struct frame *items;
+    int count;
+    struct mr_plan_edge primary;
+};
+
+static struct mr_plan_node *add_node(struct mr_plan_builder *builder, enum mr_plan_node_kind kind,
+                                     const struct mr_step_spec *step, struct mr_error *err)
+{
+    struct mr_plan *plan = builder->plan;
+    struct mr_plan_node *node = &builder->nodes[plan->nnodes];
+    const struct mr_runtime *template = builder->request->runtime;
+    struct mr_runtime *runtime = mr_arena_alloc(builder->arena, sizeof *runtime);
+    struct mr_memory *memory = mr_arena_alloc(builder->arena, sizeof *memory);
+    struct mr_counters *counters = mr_arena_calloc(builder->arena, 1, sizeof *counters);
+    if (runtime == NULL || memory == NULL || counters == NULL) {
+        mr_error_nomem(err);
+        return NULL;
+    }
+    *runtime = *template;
+    mr_memory_init(memory, template->memory, step->label, INT64_MAX);
+    runtime->memory = memory;
+    runtime->counters = counters;
+    runtime->offline = !builder->request->connect;
+    node->id = plan->nnodes;
+    node->kind = kind;
+    node->step = step;
+    node->label = step->label;
+    node->runtime = runtime;
+    node->rows = node->bytes = -1;
+    builder->drafts[plan->nnodes].options = step->options;
+    plan->nnodes++;
+    return node;
+}
+
+static enum mr_status set_inputs(struct mr_plan_builder *builder, struct mr_plan_node *node,
+                                 int ninputs, struct mr_plan_edge **edges, const char ***frames,
+                                 struct mr_error *err)
+{
+    size_t room = ninputs > 0 ? (size_t)ninputs : 1;
+    *edges = mr_arena_calloc(builder->arena, room, sizeof **edges);
+    *frames = mr_arena_calloc(builder->arena, room, sizeof **frames);
+    if (*edges == NULL || *frames == NULL)
+        return mr_error_nomem(err);
+    node->ninputs = ninputs;
+    node->inputs = *edges;
+    builder->drafts[node->id].frames = *frames;
+    return MR_OK;
+}
+
+static const struct frame *find_frame(const struct frames *frames, const char *name)
+{
+    for (int i = 0; i < frames->count; i++)
+        if (mr_text_equal_nocase(frames->items[i].name, name))
+            return &frames->items[i];
+    return NULL;
+}
+
+static enum mr_status unknown_frame(const struct frames *frames, const char *name,
+                                    struct mr_error *err)
+{
+    mr_error_config(err, "no earlier step registers a frame \"%s\"", name);
+    if (frames->count == 0) {
+        mr_error_hint(err, "give the step that makes it \"registerAs\": \"%s\"", name);
+        return MR_CONFIG;
+    }
+    char list[300];
+    size_t used = 0;
+    list[0] = '\0';
+    for (int i = 0; i < frames->count && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
+                                 frames->items[i].name);
+    mr_error_hint(err, "frames registered so far: %s", list);
+    return MR_CONFIG;
+}
+
+/* Edge of a named frame, or of the primary frame when `name` is NULL. */
+static enum mr_status resolve(const struct frames *frames, const char *name,
+                              struct mr_plan_edge *out, struct mr_error *err)
+{
+    if (name == NULL) {
+        *out = frames->primary;
+        if (out->node < 0)
+            return mr_error_config(err, "there are no rows yet: an extract step must come before");
+        return MR_OK;
+    }
+    const struct frame *frame = find_frame(frames, name);
+    if (frame == NULL)
+        return unknown_frame(frames, name, err);
+    *out = frame->edge;
+    return MR_OK;
+}
+
+static enum mr_status check_inputs(const struct mr_op *op, int ninputs, struct mr_error *err)
+{
+    if (ninputs < op->min_inputs)
+        return mr_error_config(err, "needs %d input frames, has %d", op->min_inputs, ninputs);
+    if (ninputs > op->max_inputs)
+        return mr_error_config(err, "takes at most %d input frames, has %d", op->max_inputs,
+                               ninputs);
+    return MR_OK;
+}
+
+static enum mr_status op_inputs(struct mr_plan_builder *builder, const struct frames *frames,
+                                struct mr_plan_node *node, struct mr_error *err)
+{
+    const struct mr_step_spec *step = node->step;
+    int nmain = step->ninputs > 0 ? step->ninputs : 1;
+    int ninputs = nmain + (step->referenced != NULL);
+    struct mr_plan_edge *edges;
+    const char **names;
+    MR_TRY(set_inputs(builder, node, ninputs, &edges, &names, err));
+    for (int i = 0; i < ninputs; i++) {
+        names[i] = i >= nmain ? step->referenced : step->ninputs > 0 ? step->inputs[i] : NULL;
+        MR_TRY(resolve(frames, names[i], &edges[i], err));
+        if (builder->drafts[edges[i].node].failed)
+            builder->drafts[node->id].failed = true;
+    }
+    return check_inputs(step->method->op, ninputs, err);
+}
+
+/* The sink of `quarantine` {path, format}: the files sink, as the method toFile configures it. */
+static enum mr_status add_side_sink(struct mr_plan_builder *builder, int op,
+                                    const struct mr_options *quarantine, struct mr_error *err)
+{
+    const struct mr_plan_node *from = &builder->nodes[op];
+    const struct mr_method *method =
+        mr_registry_method(builder->request->runtime->registry, "toFile");
+    if (method == NULL || method->sink == NULL)
+        return mr_error_config(err,
+                               "\"quarantine\" needs the method toFile, which this build lacks");
+    const char *pairs[2 * 32 + 1];
+    int n = 0;
+    for (const char *const *preset = method->presets; preset != NULL && *preset != NULL && n < 32;
+         preset += 2) {
+        pairs[n++] = preset[0];
+        pairs[n++] = preset[1];
+    }
+    for (int i = 0; i < quarantine->count && n < 60; i++) {
+        const struct mr_option_value *value = &quarantine->values[i];
+        if (!value->set || value->option->type == MR_OPTION_ANY)
+            continue;
+        const char *text = value->option->type == MR_OPTION_ENUM
+                               ? value->option->choices[value->u.integer]
+                               : value->u.text;
+        pairs[n++] = value->option->name;
+        pairs[n++] = text;
+    }
+    pairs[n] = NULL;
+    struct mr_plan_node *node = add_node(builder, MR_PLAN_SINK, from->step, err);
+    if (node == NULL)
+        return MR_NOMEM;
+    struct mr_plan_draft *draft = &builder->drafts[node->id];
+    MR_TRY(
+        mr_options_from_texts(builder->arena, method->sink->options, pairs, &draft->options, err));
+    node->sink = method->sink;
+    node->label = mr_arena_printf(builder->arena, "%s quarantine", from->step->label);
+    if (node->label == NULL)
+        return mr_error_nomem(err);
+    node->runtime->memory->name = node->label;
+    struct mr_plan_edge *edges;
+    const char **names;
+    MR_TRY(set_inputs(builder, node, 1, &edges, &names, err));
+    edges[0] = (struct mr_plan_edge){op, 1};
+    return MR_OK;
+}
+
+static const struct mr_options *quarantine_of(const struct mr_step_spec *step)
+{
+    const struct mr_options *options = step->options;
+    for (int i = 0; options != NULL && i < options->count; i++) {
+        const struct mr_option_value *value = &options->values[i];
+        if (strcmp(value->option->name, "quarantine") == 0)
+            return value->set && value->option->type == MR_OPTION_OBJECT ? value->u.object : NULL;
+    }
+    return NULL;
+}
+
+/* Does `onFailure` ask for the side output? (A quarantine without it is an error of the operator.) */
+static bool wants_side(const struct mr_step_spec *step)
+{
+    const struct mr_option *row = mr_option_find(step->options->table, "onFailure");
+    if (row == NULL || row->type != MR_OPTION_ENUM || !mr_options_has(step->options, "onFailure"))
+        return false;
+    int64_t choice = mr_options_integer(step->options, "onFailure", 0);
+    return strcmp(row->choices[choice], "quarantine") == 0;
+}
+
+static enum mr_status register_frame(struct frames *frames, const struct mr_step_spec *step,
+                                     struct mr_error *err)
+{
+    if (step->register_as == NULL)
+        return MR_OK;
+    if (find_frame(frames, step->register_as) != NULL)
+        return mr_error_config(err, "an earlier step has registered a frame \"%s\" already",
+                               step->register_as);
+    frames->items[frames->count++] = (struct frame){step->register_as, frames->primary};
+    return MR_OK;
+}
+
+static enum mr_status add_op(struct mr_plan_builder *builder, struct frames *frames,
+                             const struct mr_step_spec *step, struct mr_error *err)
+{
+    struct mr_plan_node *node = add_node(builder, MR_PLAN_OP, step, err);
+    if (node == NULL)
+        return MR_NOMEM;
+    node->op = step->method->op;
+    enum mr_status status = op_inputs(builder, frames, node, err);
+    if (status != MR_OK) {
+        builder->drafts[node->id].failed = true;
+        node->ninputs = 0;
+    }
+    frames->primary = (struct mr_plan_edge){node->id, 0};
+    MR_TRY(status);
+    const struct mr_options *quarantine = quarantine_of(step);
+    if (quarantine != NULL && builder->request->with_sinks && wants_side(step))
+        MR_TRY(add_side_sink(builder, node->id, quarantine, err));
+    return MR_OK;
+}
+
+static enum mr_status add_sink(struct mr_plan_builder *builder, const struct frames *frames,
+                               const struct mr_step_spec *step, struct mr_error *err)
+{
+    struct mr_plan_edge from;
+    MR_TRY(resolve(frames, step->ninputs > 0 ? step->inputs[0] : NULL, &from, err));
+    struct mr_plan_node *node = add_node(builder, MR_PLAN_SINK, step, err);
+    if (node == NULL)
+        return MR_NOMEM;
+    node->sink = step->method->sink;
+    struct mr_plan_edge *edges;
+    const char **names;
+    MR_TRY(set_inputs(builder, node, 1, &edges, &names, err));
+    edges[0] = from;
+    builder->drafts[node->id].failed = builder->drafts[from.node].failed;
+    return MR_OK;
+}
+
+static enum mr_status add_step(struct mr_plan_builder *builder, struct frames *frames,
+                               const struct mr_step_spec *step, struct mr_error *err)
+{
+    const struct mr_method *method = step->method;
+    if (method->source != NULL) {
+        struct mr_plan_node *node = add_node(builder, MR_PLAN_SOURCE, step, err);
+        if (node == NULL)
+            return MR_NOMEM;
+        node->source = method->source;
+        frames->primary = (struct mr_plan_edge){node->id, 0};
+    } else if (method->op != NULL) {
+        MR_TRY(add_op(builder, frames, step, err));
+    } else if (method->sink != NULL) {
+        if (builder->request->with_sinks)
+            MR_TRY(add_sink(builder, frames, step, err));
+    } else {
+        return mr_error_config(err, "\"%s\" cannot be run by this version", step->method_name);
+    }
+    return register_frame(frames, step, err);
+}
+
+/* Is this the step that a preview asks for: by name, or by number from 1? */
+static bool is_until(const struct mr_step_spec *step, const char *until)
+{
+    if (until == NULL)
+        return false;
+    if (step->name != NULL && strcmp(step->name, until) == 0)
+        return true;
+    char *end;
+    long number = strtol(until, &end, 10);
+    return *until != '\0' && *end == '\0' && number == step->index + 1;
+}
+
+enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *err)
+{
+    const struct mr_spec *spec = builder->spec;
+    const char *until = builder->request->until_step;
+    struct frames frames = {.primary = NONE};
+    size_t nsteps = (size_t)spec->nsteps;
+    frames.items = mr_arena_calloc(builder->arena, nsteps, sizeof *frames.items);
+    builder->capacity = 2 * spec->nsteps; /* a step and its side output */
+    builder->nodes = mr_arena_calloc(builder->arena, 2 * nsteps, sizeof *builder->nodes);
+    builder->drafts = mr_arena_calloc(builder->arena, 2 * nsteps, sizeof *builder->drafts);
+    if (frames.items == NULL || builder->nodes == NULL || builder->drafts == NULL)
+        return mr_error_nomem(err);
+    builder->plan->nodes = builder->nodes;
+    bool found = until == NULL;
+    for (int i = 0; i < spec->nsteps; i++) {
+        const struct mr_step_spec *step = &spec->steps[i];
+        struct mr_error step_error;
+        enum mr_status status = add_step(builder, &frames, step, &step_error);
+        if (status == MR_NOMEM)
+            return mr_error_nomem(err);
+        if (status != MR_OK)
+            mr_plan_fail(builder, step, &step_error);
+        if (is_until(step, until)) {
+            found = true;
+            break;
+        }
+    }
+    builder->plan->result = frames.primary.node;
+    if (!found)
+        return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG,
+                            "no step \"%s\": give a step's name or its number, 1 to %d", until,
+                            spec->nsteps);
+    return MR_OK;
+}
