@@ -102,13 +102,13 @@ enum mr_status mr_projection_eval(struct mr_eval *eval, const struct mr_projecti
                                   struct mr_error *err);
 void mr_eval_show_values(struct mr_eval *eval, bool show);
 
-/* Every function of this build, for `millrace methods` and the reference page. */
+/* Every function of this build, for `millrace methods` and the reference page: i from 0 until it returns false. */
 struct mr_function_doc {
-    const char *name;
+    const char *names;     /* the name, then its aliases, separated by spaces */
     const char *signature; /* "substring(text, start[, length])" */
     const char *family;    /* "text", "math", "date and time", ... */
     const char *doc;
 };
-const struct mr_function_doc *mr_sql_functions(size_t *count);
+bool mr_sql_function_doc(size_t i, struct mr_function_doc *out);
 
 #endif

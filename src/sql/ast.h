@@ -1,0 +1,46 @@
+/*
+ * ast.h - what the parser makes of an expression: names not resolved, types unknown.
+ */
+#ifndef MR_SQL_AST_H
+#define MR_SQL_AST_H
+
+#include "base/arena.h"
+#include "col/value.h"
+
+#define MR_SQL_MAX_DEPTH 500
+#define MR_SQL_MAX_TEXT  ((size_t)1 << 20)
+
+enum mr_ast_kind {
+    MR_AST_LITERAL, /* literal */
+    MR_AST_NAME,    /* name */
+    MR_AST_FIELD,   /* args[0] . name: a qualified column or a struct field */
+    MR_AST_INDEX,   /* args[0] [ args[1] ] */
+    MR_AST_CALL,    /* name(args): a function, or an operator in upper case */
+    MR_AST_CAST,    /* args[0] to type */
+    MR_AST_CASE,    /* args: when, then, ..., else; operand: CASE operand WHEN */
+    MR_AST_STAR,    /* the * of count(*) */
+};
+
+struct mr_node;
+
+struct mr_ast {
+    enum mr_ast_kind kind;
+    bool operator_call; /* CALL written as an operator */
+    bool distinct;      /* CALL: f(DISTINCT x) */
+    bool try_cast;
+    int depth;       /* height of this tree, a leaf is 1 */
+    size_t position; /* byte offset in the text */
+    const char *name;
+    const struct mr_type *type;
+    struct mr_value literal;
+    struct mr_ast *operand;
+    int nargs;
+    struct mr_ast **args;
+    struct mr_node *bound; /* of the binder */
+};
+
+/* MR_CONFIG with the place for anything that is not one expression. All of it lives in `arena`. */
+enum mr_status mr_sql_parse(struct mr_arena *arena, const char *text, struct mr_ast **out,
+                            struct mr_error *err);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * function.c - the list of function families, and look-up by name.
+ *
+ * A few hundred names compared by length and first letter need about a microsecond; a hash table would be a mutable
+ * global or a generated file.
+ */
+#include "sql/function.h"
+
+#include "base/map.h"
+#include "base/text.h"
+
+#include <stdio.h>
+
+static const struct mr_function_family *const families[] = {
+    &mr_functions_operator,
+    &mr_functions_predicate,
+    &mr_functions_null,
+    &mr_functions_conditional,
+};
+
+#define FAMILIES (sizeof(families) / sizeof(families[0]))
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+static bool same_name(const char *a, const char *b, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (lower(a[i]) != lower(b[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Operators with a space in their name (IS NULL) have no aliases. */
+static bool row_has_name(const struct mr_function *function, const char *name, size_t size)
+{
+    const char *at = function->names;
+    if (strncmp(at, "IS ", 3) == 0)
+        return strlen(at) == size && memcmp(at, name, size) == 0;
+    while (*at) {
+        size_t length = strcspn(at, " ");
+        if (length == size && same_name(at, name, size))
+            return true;
+        at += length;
+        at += *at == ' ';
+    }
+    return false;
+}
+
+const struct mr_function *mr_function_find(const char *name, const struct mr_function *previous)
+{
+    size_t size = strlen(name);
+    bool behind = previous == NULL;
+    for (size_t f = 0; f < FAMILIES; f++) {
+        const struct mr_function *first = families[f]->functions;
+        const struct mr_function *end = first + families[f]->count;
+        if (!behind && (previous < first || previous >= end))
+            continue;
+        for (const struct mr_function *row = behind ? first : previous + 1; row < end; row++) {
+            if (row_has_name(row, name, size))
+                return row;
+        }
+        behind = true;
+    }
+    return NULL;
+}
+
+const char *mr_function_nearest(const char *name, char *out, size_t capacity)
+{
+    const char *best = NULL;
+    for (size_t f = 0; f < FAMILIES; f++) {
+        for (size_t i = 0; i < families[f]->count; i++) {
+            const struct mr_function *row = &families[f]->functions[i];
+            for (const char *at = row->names; row->signature && *at; at += *at == ' ') {
+                size_t length = strcspn(at, " ");
+                char one[64], two[64];
+                snprintf(one, sizeof(one), "%.*s", (int)length, at);
+                snprintf(two, sizeof(two), "%s", best ? out : "");
+                const char *both[2] = {two, one};
+                best = mr_nearest_name(name, both, 2) ? out : best;
+                if (best != NULL)
+                    snprintf(out, capacity, "%s", mr_nearest_name(name, both, 2));
+                at += length;
+            }
+        }
+    }
+    return best;
+}
+
+const struct mr_function *mr_function_at(size_t i)
+{
+    for (size_t f = 0; f < FAMILIES; f++) {
+        if (i < families[f]->count)
+            return &families[f]->functions[i];
+        i -= families[f]->count;
+    }
+    return NULL;
+}
