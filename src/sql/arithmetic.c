@@ -34,23 +34,23 @@ static void divide_by_zero(struct mr_result *result, int64_t row)
         mr_result_null(result, row);
 }
 
-#define T  int8_t
-#define U  uint8_t
+#define T       int8_t
+#define U       uint8_t
 #define NAME(x) x##_i8
 #include "sql/arith_body.h"
 
-#define T  int16_t
-#define U  uint16_t
+#define T       int16_t
+#define U       uint16_t
 #define NAME(x) x##_i16
 #include "sql/arith_body.h"
 
-#define T  int32_t
-#define U  uint32_t
+#define T       int32_t
+#define U       uint32_t
 #define NAME(x) x##_i32
 #include "sql/arith_body.h"
 
-#define T  int64_t
-#define U  uint64_t
+#define T       int64_t
+#define U       uint64_t
 #define NAME(x) x##_i64
 #include "sql/arith_body.h"
 
@@ -108,8 +108,7 @@ static enum mr_status kernel_integers(struct mr_call *call, struct mr_column **o
     return mr_result_finish(&result, out);
 }
 
-static void set_integer(struct mr_result *result, enum mr_layout layout, int64_t row,
-                        int64_t value)
+static void set_integer(struct mr_result *result, enum mr_layout layout, int64_t row, int64_t value)
 {
     switch (layout) {
     case MR_LAYOUT_I8:
@@ -198,7 +197,7 @@ static enum mr_status kernel_floats(struct mr_call *call, struct mr_column **out
         dense_doubles(op, a.values, a.mask, b.values, b.mask, call->count, to);
     else
         MR_EACH_ROW(call, row)
-        dense_doubles(op, &MR_ARG(a, double, row), 0, &MR_ARG(b, double, row), 0, 1, to + row);
+    dense_doubles(op, &MR_ARG(a, double, row), 0, &MR_ARG(b, double, row), 0, 1, to + row);
     return mr_fixed_finish(call, values, out);
 }
 
@@ -310,8 +309,7 @@ static enum mr_status kernel_decimals(struct mr_call *call, struct mr_column **o
 static const struct mr_type *decimal_of_node(struct mr_binding *binding, int i)
 {
     const struct mr_node *node = binding->args[i];
-    if (node->kind == MR_NODE_LITERAL && !node->literal.is_null &&
-        mr_type_is_integer(node->type)) {
+    if (node->kind == MR_NODE_LITERAL && !node->literal.is_null && mr_type_is_integer(node->type)) {
         int digits = 1;
         for (int64_t rest = node->literal.u.i64 / 10; rest != 0; rest /= 10)
             digits++;
@@ -343,8 +341,7 @@ static enum mr_status to_numbers(struct mr_binding *binding, char op)
                 id = MR_TYPE_INT64;
             MR_TRY(mr_bind_cast(binding, i, mr_type_of(id)));
         } else if (own->id == MR_TYPE_NULL) {
-            MR_TRY(mr_bind_cast(binding, i,
-                                mr_type_is_numeric(other) ? other : mr_type_of(id)));
+            MR_TRY(mr_bind_cast(binding, i, mr_type_is_numeric(other) ? other : mr_type_of(id)));
         } else {
             return not_numbers(binding, op);
         }
@@ -365,9 +362,8 @@ static enum mr_status bind_decimals(struct mr_binding *binding, char op)
 
 static enum mr_status bind_same_type(struct mr_binding *binding, char op)
 {
-    const struct mr_type *type =
-        mr_common_type(binding->arena, binding->session, binding->args[0]->type,
-                       binding->args[1]->type);
+    const struct mr_type *type = mr_common_type(binding->arena, binding->session,
+                                                binding->args[0]->type, binding->args[1]->type);
     if (op == '/')
         type = mr_type_of(MR_TYPE_FLOAT64);
     if (op == 'D' && type != NULL && mr_type_is_integer(type))

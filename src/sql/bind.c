@@ -48,7 +48,8 @@ static enum mr_status column_node(struct mr_unit *unit, int index, int position,
     return mr_unit_node(unit, &node, &impl, out);
 }
 
-static MR_NOINLINE enum mr_status unknown_column(struct mr_unit *unit, const char *name, int position)
+static MR_NOINLINE enum mr_status unknown_column(struct mr_unit *unit, const char *name,
+                                                 int position)
 {
     struct mr_error inner;
     mr_schema_unknown_column(unit->scope->schema, name, &inner);
@@ -84,7 +85,8 @@ static enum mr_status bind_name(struct mr_unit *unit, const char *name, int posi
 
 /* frame.column, where frames have names. *out stays NULL when `qualifier` names no frame. */
 static MR_NOINLINE enum mr_status bind_qualified(struct mr_unit *unit, const char *qualifier,
-                                     const char *name, int position, struct mr_node **out)
+                                                 const char *name, int position,
+                                                 struct mr_node **out)
 {
     const struct mr_sql_scope *scope = unit->scope;
     bool known = false;
@@ -97,21 +99,19 @@ static MR_NOINLINE enum mr_status bind_qualified(struct mr_unit *unit, const cha
         if (!mr_text_equal_nocase(scope->schema->fields[i].name, name))
             continue;
         if (found >= 0)
-            return mr_unit_fail(unit, position, "%.80s.%.80s means more than one column",
-                                qualifier, name);
+            return mr_unit_fail(unit, position, "%.80s.%.80s means more than one column", qualifier,
+                                name);
         found = i;
     }
     if (!known)
         return MR_OK;
     if (found < 0)
-        return mr_unit_fail(unit, position, "the frame %.80s has no column %.80s", qualifier,
-                            name);
+        return mr_unit_fail(unit, position, "the frame %.80s has no column %.80s", qualifier, name);
     return column_node(unit, found, position, out);
 }
 
-enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input,
-                            const struct mr_type *type, bool implicit, bool try_cast,
-                            int position, struct mr_node **out)
+enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input, const struct mr_type *type,
+                            bool implicit, bool try_cast, int position, struct mr_node **out)
 {
     *out = input;
     if (mr_type_equal(input->type, type))
@@ -310,7 +310,8 @@ static int match_row(const struct mr_function *function, int nargs, struct mr_no
     return score;
 }
 
-static MR_NOINLINE enum mr_status common_arguments(struct mr_binding *binding, const struct mr_type **common)
+static MR_NOINLINE enum mr_status common_arguments(struct mr_binding *binding,
+                                                   const struct mr_type **common)
 {
     *common = NULL;
     for (int i = 0; i < binding->nargs; i++) {
@@ -358,7 +359,8 @@ static enum mr_status apply_signature(struct mr_binding *binding)
     return MR_OK;
 }
 
-static MR_NOINLINE enum mr_status unknown_function(struct mr_unit *unit, const char *name, int position)
+static MR_NOINLINE enum mr_status unknown_function(struct mr_unit *unit, const char *name,
+                                                   int position)
 {
     char near[64];
     mr_unit_fail(unit, position, "unknown function %.80s", name);
@@ -368,7 +370,7 @@ static MR_NOINLINE enum mr_status unknown_function(struct mr_unit *unit, const c
 }
 
 static MR_NOINLINE enum mr_status no_match(struct mr_unit *unit, const char *name, int nargs,
-                               struct mr_node *const *args, int position)
+                                           struct mr_node *const *args, int position)
 {
     const struct mr_function *function = mr_function_find(name, NULL);
     char types[256] = "";
@@ -525,7 +527,7 @@ static enum mr_status bind_field(struct mr_unit *unit, struct mr_ast *ast, int p
 
 /* CASE x WHEN v becomes CASE WHEN x = v; conditions must be BOOLEAN, results get their common type. */
 static MR_NOINLINE enum mr_status bind_when(struct mr_unit *unit, struct mr_ast *ast, int i,
-                                struct mr_node **out)
+                                            struct mr_node **out)
 {
     struct mr_ast *when = ast->args[i];
     int position = character_of(unit, when->position);

@@ -54,8 +54,8 @@ void mr_result_init(struct mr_result *result, struct mr_call *call)
     size_t size = rows * (size_t)mr_layout_width(layout);
     result->status = mr_buffer_new(call->memory, size, &result->values, call->err);
     if (result->status == MR_OK && text)
-        result->status = mr_buffer_new(call->memory, (size_t)call->count * 8, &result->data,
-                                       call->err);
+        result->status =
+            mr_buffer_new(call->memory, (size_t)call->count * 8, &result->data, call->err);
     if (result->status == MR_OK)
         memset(result->values->data, 0, text ? sizeof(int32_t) : size);
 }
@@ -239,8 +239,7 @@ void *mr_call_state(struct mr_call *call, size_t size, void (*release)(void *sta
     }
     if (eval->nstates == eval->states_capacity) {
         int capacity = eval->states_capacity ? eval->states_capacity * 2 : 4;
-        struct mr_eval_state *states =
-            mr_realloc(eval->states, (size_t)capacity * sizeof(*states));
+        struct mr_eval_state *states = mr_realloc(eval->states, (size_t)capacity * sizeof(*states));
         if (states == NULL)
             return NULL;
         eval->states = states;

@@ -28,8 +28,7 @@ static enum mr_status sources_of(struct mr_eval *eval, const struct mr_selected 
 /* Validity over the parts; NULL parts and rows of none are cleared. */
 static enum mr_status merged_validity(struct mr_eval *eval, struct mr_column *const *parts,
                                       const int32_t *sources, int64_t length,
-                                      struct mr_buffer **out, int64_t *nulls,
-                                      struct mr_error *err)
+                                      struct mr_buffer **out, int64_t *nulls, struct mr_error *err)
 {
     size_t size = mr_bitmap_bytes(length);
     MR_TRY(mr_buffer_new(eval->memory, size, out, err));
@@ -140,8 +139,8 @@ static enum mr_status merge_bytes(struct mr_eval *eval, const struct mr_type *ty
 }
 
 /* Lists, structs, maps: all parts one behind the other, then the right row of each. */
-static enum mr_status merge_nested(struct mr_eval *eval, struct mr_column *const *parts,
-                                   int nparts, const int32_t *sources, struct mr_column **out,
+static enum mr_status merge_nested(struct mr_eval *eval, struct mr_column *const *parts, int nparts,
+                                   const int32_t *sources, struct mr_column **out,
                                    struct mr_error *err)
 {
     int64_t length = eval->batch->rows;
@@ -161,9 +160,8 @@ out:
 }
 
 static enum mr_status merge_flat(struct mr_eval *eval, const struct mr_type *type,
-                                 struct mr_column *const *parts,
-                                 const struct mr_selected *selected, int nparts,
-                                 struct mr_column **out, struct mr_error *err)
+                                 struct mr_column *const *parts, const struct mr_selected *selected,
+                                 int nparts, struct mr_column **out, struct mr_error *err)
 {
     struct mr_buffer *buffer;
     int constants = 0;
@@ -273,8 +271,8 @@ static enum mr_status run_when(struct mr_eval *eval, struct branches *branches,
     if (nno == 0)
         taken = branches->rest;
     if (nyes > 0)
-        branches->rest = (struct mr_selected){.rows = (const int32_t *)(const void *)no->data,
-                                              .count = nno};
+        branches->rest =
+            (struct mr_selected){.rows = (const int32_t *)(const void *)no->data, .count = nno};
     return take_branch(eval, branches, then, nyes ? taken : (struct mr_selected){0}, err);
 }
 
@@ -291,8 +289,8 @@ enum mr_status mr_eval_case(struct mr_eval *eval, const struct mr_node *node,
     if (branches.nparts == 1)
         *out = mr_column_ref(branches.parts[0]);
     else
-        status = mr_eval_merge(eval, node->type, branches.parts, branches.selected,
-                               branches.nparts, out, err);
+        status = mr_eval_merge(eval, node->type, branches.parts, branches.selected, branches.nparts,
+                               out, err);
 out:
     close_branches(&branches);
     return status;

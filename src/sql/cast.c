@@ -80,8 +80,7 @@ static enum mr_status cast_child(struct mr_call *call, struct mr_column *child,
     node.type = type;
     node.impl = &impl;
     call->eval->batch = &batch;
-    enum mr_status status =
-        mr_eval_apply(call->eval, &node, &child, &selected, out, call->err);
+    enum mr_status status = mr_eval_apply(call->eval, &node, &child, &selected, out, call->err);
     call->eval->batch = outer;
     if (status == MR_OK && (*out)->encoding != MR_FLAT) {
         struct mr_column *flat;
@@ -115,15 +114,15 @@ static enum mr_status cast_struct_fields(struct mr_call *call, const struct mr_c
                                          int64_t count, struct mr_column **children)
 {
     for (int i = 0; i < column->nchildren; i++)
-        MR_TRY(cast_child(call, column->children[i], type->fields[i].type, rows, count,
-                          &children[i]));
+        MR_TRY(
+            cast_child(call, column->children[i], type->fields[i].type, rows, count, &children[i]));
     return MR_OK;
 }
 
 /* The struct of key and value below a map. */
 static enum mr_status cast_entries(struct mr_call *call, const struct mr_column *entries,
-                                   const struct mr_type *type, const int32_t *rows,
-                                   int64_t count, struct mr_column **out)
+                                   const struct mr_type *type, const int32_t *rows, int64_t count,
+                                   struct mr_column **out)
 {
     struct mr_column *children[2] = {NULL, NULL};
     MR_TRY(cast_struct_fields(call, entries, type, rows, count, children));
@@ -155,10 +154,10 @@ enum mr_status mr_cast_nested(struct mr_call *call, struct mr_column **out)
         else
             MR_TRY_OUT(cast_entries(call, column->children[0], type, list, count, &children[0]));
     }
-    status = mr_column_new_nested(type, column->length, column->nulls,
-                                  mr_buffer_ref(column->validity),
-                                  type->id == MR_TYPE_STRUCT ? NULL : mr_buffer_ref(column->values),
-                                  children, nchildren, out, call->err);
+    status =
+        mr_column_new_nested(type, column->length, column->nulls, mr_buffer_ref(column->validity),
+                             type->id == MR_TYPE_STRUCT ? NULL : mr_buffer_ref(column->values),
+                             children, nchildren, out, call->err);
     mr_free(children);
     children = NULL;
 out:

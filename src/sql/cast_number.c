@@ -33,10 +33,14 @@ static const struct {
     enum mr_type_id from, to;
     void (*loop)(const void *in, void *out, int64_t count);
 } widenings[] = {
-    {MR_TYPE_INT8, MR_TYPE_INT32, widen_i8_i32},     {MR_TYPE_INT16, MR_TYPE_INT32, widen_i16_i32},
-    {MR_TYPE_INT8, MR_TYPE_INT64, widen_i8_i64},     {MR_TYPE_INT16, MR_TYPE_INT64, widen_i16_i64},
-    {MR_TYPE_INT32, MR_TYPE_INT64, widen_i32_i64},   {MR_TYPE_INT32, MR_TYPE_FLOAT64, widen_i32_f64},
-    {MR_TYPE_INT64, MR_TYPE_FLOAT64, widen_i64_f64}, {MR_TYPE_FLOAT32, MR_TYPE_FLOAT64, widen_f32_f64},
+    {MR_TYPE_INT8, MR_TYPE_INT32, widen_i8_i32},
+    {MR_TYPE_INT16, MR_TYPE_INT32, widen_i16_i32},
+    {MR_TYPE_INT8, MR_TYPE_INT64, widen_i8_i64},
+    {MR_TYPE_INT16, MR_TYPE_INT64, widen_i16_i64},
+    {MR_TYPE_INT32, MR_TYPE_INT64, widen_i32_i64},
+    {MR_TYPE_INT32, MR_TYPE_FLOAT64, widen_i32_f64},
+    {MR_TYPE_INT64, MR_TYPE_FLOAT64, widen_i64_f64},
+    {MR_TYPE_FLOAT32, MR_TYPE_FLOAT64, widen_f32_f64},
 };
 
 static enum mr_status try_widen(struct mr_call *call, bool *done, struct mr_column **out)
@@ -49,7 +53,8 @@ static enum mr_status try_widen(struct mr_call *call, bool *done, struct mr_colu
         struct mr_buffer *values;
         *done = true;
         MR_TRY(mr_fixed_new(call, &values));
-        widenings[i].loop(in->values->data, values->data, in->encoding == MR_CONSTANT ? 1 : call->length);
+        widenings[i].loop(in->values->data, values->data,
+                          in->encoding == MR_CONSTANT ? 1 : call->length);
         return mr_fixed_finish(call, values, out);
     }
     return MR_OK;
@@ -197,8 +202,8 @@ enum mr_status mr_cast_to_decimal(struct mr_call *call, struct mr_column **out)
         if (result.status != MR_OK)
             break;
         if (arg.type->id == MR_TYPE_DECIMAL)
-            ok = mr_decimal_rescale(mr_arg_decimal(&arg, row), arg.type->scale, type->scale,
-                                    &value);
+            ok =
+                mr_decimal_rescale(mr_arg_decimal(&arg, row), arg.type->scale, type->scale, &value);
         else if (mr_type_is_float(arg.type))
             ok = mr_decimal_from_double(mr_arg_double(&arg, row), type->precision, type->scale,
                                         &value);

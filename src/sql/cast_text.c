@@ -47,8 +47,7 @@ static void release_zone(void *state)
     mr_tz_free(((struct zone_cache *)state)->tz);
 }
 
-static enum mr_status zone_of(struct mr_call *call, struct mr_slice name,
-                              const struct mr_tz **out)
+static enum mr_status zone_of(struct mr_call *call, struct mr_slice name, const struct mr_tz **out)
 {
     struct zone_cache *cache = mr_call_state(call, sizeof(*cache), release_zone);
     *out = NULL;
@@ -222,8 +221,8 @@ enum mr_status mr_cast_binary(struct mr_call *call, struct mr_column **out)
         else if (!to_uuid && mr_utf8_valid_prefix(bytes.data, bytes.size) == bytes.size)
             mr_result_text(&result, row, bytes.data, bytes.size);
         else
-            mr_result_fail(&result, row, to_uuid ? "a uuid has 16 bytes"
-                                                 : "the bytes are not UTF-8 text");
+            mr_result_fail(&result, row,
+                           to_uuid ? "a uuid has 16 bytes" : "the bytes are not UTF-8 text");
     }
     return mr_result_finish(&result, out);
 }

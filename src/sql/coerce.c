@@ -68,11 +68,22 @@ static const struct mr_type *wider_decimal(struct mr_arena *arena, const struct 
                            MIN(scale, MR_DECIMAL_MAX_PRECISION));
 }
 
-static const struct mr_type *wider_number(struct mr_arena *arena, const struct mr_type *a,
-                                          const struct mr_type *b)
+/* FLOAT stays FLOAT beside a FLOAT only; with ANSI off beside an integer as well. */
+static bool stays_single(const struct mr_sql_session *session, const struct mr_type *a,
+                         const struct mr_type *b)
+{
+    bool a_single = a->id == MR_TYPE_FLOAT32, b_single = b->id == MR_TYPE_FLOAT32;
+    if (session->ansi)
+        return a_single && b_single;
+    return (a_single || mr_type_is_integer(a)) && (b_single || mr_type_is_integer(b));
+}
+
+static const struct mr_type *wider_number(struct mr_arena *arena,
+                                          const struct mr_sql_session *session,
+                                          const struct mr_type *a, const struct mr_type *b)
 {
     if (mr_type_is_float(a) || mr_type_is_float(b)) {
-        bool single = a->id == MR_TYPE_FLOAT32 && b->id == MR_TYPE_FLOAT32;
+        bool single = stays_single(session, a, b);
         return mr_type_of(single ? MR_TYPE_FLOAT32 : MR_TYPE_FLOAT64);
     }
     if (a->id != MR_TYPE_DECIMAL && b->id != MR_TYPE_DECIMAL)
@@ -123,8 +134,7 @@ static const struct mr_type *common_nested(struct mr_arena *arena,
 }
 
 /* The rules that do not depend on where the operands meet; NULL when they say nothing. */
-static const struct mr_type *tightest(struct mr_arena *arena,
-                                      const struct mr_sql_session *session,
+static const struct mr_type *tightest(struct mr_arena *arena, const struct mr_sql_session *session,
                                       const struct mr_type *a, const struct mr_type *b)
 {
     if (mr_type_equal(a, b) || b->id == MR_TYPE_NULL)
@@ -132,7 +142,7 @@ static const struct mr_type *tightest(struct mr_arena *arena,
     if (a->id == MR_TYPE_NULL)
         return b;
     if (mr_type_is_numeric(a) && mr_type_is_numeric(b))
-        return wider_number(arena, a, b);
+        return wider_number(arena, session, a, b);
     if (mr_type_is_datetime(a) && mr_type_is_datetime(b))
         return wider_datetime(a, b);
     if (mr_type_is_string(a) && mr_type_is_string(b))

@@ -11,50 +11,50 @@
 #include "sql/interval.h"
 #include "sql/vector.h"
 
-#define T  int8_t
-#define NAME compare_i8
+#define T        int8_t
+#define NAME     compare_i8
 #define EQ(x, y) ((x) == (y))
 #define LT(x, y) ((x) < (y))
 #define LE(x, y) ((x) <= (y))
 #include "sql/compare_body.h"
 
-#define T  int16_t
-#define NAME compare_i16
+#define T        int16_t
+#define NAME     compare_i16
 #define EQ(x, y) ((x) == (y))
 #define LT(x, y) ((x) < (y))
 #define LE(x, y) ((x) <= (y))
 #include "sql/compare_body.h"
 
-#define T  int32_t
-#define NAME compare_i32
+#define T        int32_t
+#define NAME     compare_i32
 #define EQ(x, y) ((x) == (y))
 #define LT(x, y) ((x) < (y))
 #define LE(x, y) ((x) <= (y))
 #include "sql/compare_body.h"
 
-#define T  int64_t
-#define NAME compare_i64
+#define T        int64_t
+#define NAME     compare_i64
 #define EQ(x, y) ((x) == (y))
 #define LT(x, y) ((x) < (y))
 #define LE(x, y) ((x) <= (y))
 #include "sql/compare_body.h"
 
-#define T  mr_int128
-#define NAME compare_i128
+#define T        mr_int128
+#define NAME     compare_i128
 #define EQ(x, y) ((x) == (y))
 #define LT(x, y) ((x) < (y))
 #define LE(x, y) ((x) <= (y))
 #include "sql/compare_body.h"
 
-#define T  float
-#define NAME compare_f32
+#define T        float
+#define NAME     compare_f32
 #define EQ(x, y) (((x) == (y)) | (((x) != (x)) & ((y) != (y))))
 #define LT(x, y) (((x) < (y)) | (((x) == (x)) & ((y) != (y))))
 #define LE(x, y) (((x) <= (y)) | ((y) != (y)))
 #include "sql/compare_body.h"
 
-#define T  double
-#define NAME compare_f64
+#define T        double
+#define NAME     compare_f64
 #define EQ(x, y) (((x) == (y)) | (((x) != (x)) & ((y) != (y))))
 #define LT(x, y) (((x) < (y)) | (((x) == (x)) & ((y) != (y))))
 #define LE(x, y) (((x) <= (y)) | ((y) != (y)))
@@ -121,9 +121,8 @@ static void compare_fixed16(enum compare_op op, const struct mr_column *a,
     }
 }
 
-static void compare_nested(enum compare_op op, const struct mr_column *a,
-                           const struct mr_column *b, const int32_t *rows, int64_t count,
-                           uint8_t *out)
+static void compare_nested(enum compare_op op, const struct mr_column *a, const struct mr_column *b,
+                           const int32_t *rows, int64_t count, uint8_t *out)
 {
     for (int64_t i = 0; i < count; i++) {
         int64_t row = rows ? rows[i] : i;

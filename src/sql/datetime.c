@@ -102,8 +102,7 @@ static enum mr_status kernel_date_difference(struct mr_call *call, struct mr_col
         if (days != (int32_t)days)
             mr_overflow(&result, row);
         else
-            MR_SET(&result, struct mr_interval, row,
-                   ((struct mr_interval){.days = (int32_t)days}));
+            MR_SET(&result, struct mr_interval, row, ((struct mr_interval){.days = (int32_t)days}));
     }
     return mr_result_finish(&result, out);
 }
@@ -201,16 +200,14 @@ static bool scale_interval(const struct mr_interval *in, double factor, struct m
     double days = (double)in->days * factor;
     double whole = trunc(days);
     double micros = (double)in->micros * factor + (days - whole) * (double)DAY_MICROS;
-    if (!(fabs(months) < 2147483648.0) || !(fabs(whole) < 2147483648.0) ||
-        !(fabs(micros) < 9.2e18))
+    if (!(fabs(months) < 2147483648.0) || !(fabs(whole) < 2147483648.0) || !(fabs(micros) < 9.2e18))
         return false;
     *out = (struct mr_interval){(int32_t)months, (int32_t)whole, llround(micros)};
     return true;
 }
 
 /* Whole factors are exact. */
-static bool multiply_interval(const struct mr_interval *in, int64_t factor,
-                              struct mr_interval *out)
+static bool multiply_interval(const struct mr_interval *in, int64_t factor, struct mr_interval *out)
 {
     int64_t months, days;
     if (__builtin_mul_overflow((int64_t)in->months, factor, &months) ||
@@ -263,8 +260,8 @@ static enum mr_status bind_scale(struct mr_binding *binding, char op)
         binding->args[1] = first;
     }
     const struct mr_type *factor = binding->args[1]->type;
-    bool number = mr_type_is_numeric(factor) || mr_type_is_string(factor) ||
-                  factor->id == MR_TYPE_NULL;
+    bool number =
+        mr_type_is_numeric(factor) || mr_type_is_string(factor) || factor->id == MR_TYPE_NULL;
     if (!is_interval(binding->args[0]->type) || !number)
         return no_such(binding, op);
     binding->kernel = kernel_interval_scale;

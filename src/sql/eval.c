@@ -406,8 +406,8 @@ static enum mr_status eval_plain(struct mr_eval *eval, const struct mr_node *nod
         *out = mr_column_ref(eval->batch->columns[node->column]);
         return MR_OK;
     case MR_NODE_LITERAL:
-        return mr_column_new_constant(eval->memory, node->type, &node->literal,
-                                      eval->batch->rows, out, err);
+        return mr_column_new_constant(eval->memory, node->type, &node->literal, eval->batch->rows,
+                                      out, err);
     default:
         break;
     }
@@ -436,9 +436,9 @@ enum mr_status mr_eval_node(struct mr_eval *eval, const struct mr_node *node,
 }
 
 static enum mr_status split_flat(struct mr_eval *eval, const struct mr_column *condition,
-                             const struct mr_selected *selected, struct mr_buffer **yes,
-                             int64_t *nyes, struct mr_buffer **no, int64_t *nno,
-                             struct mr_error *err)
+                                 const struct mr_selected *selected, struct mr_buffer **yes,
+                                 int64_t *nyes, struct mr_buffer **no, int64_t *nno,
+                                 struct mr_error *err)
 {
     size_t size = (size_t)selected->count * sizeof(int32_t);
     struct mr_arg arg = mr_arg_of_column(condition);
@@ -476,8 +476,8 @@ enum mr_status mr_eval_split(struct mr_eval *eval, struct mr_column *condition,
     struct mr_column *flat = NULL;
     if (condition->encoding == MR_DICTIONARY)
         MR_TRY(mr_column_flatten(eval->memory, condition, &flat, err));
-    enum mr_status status = split_flat(eval, flat ? flat : condition, selected, yes, nyes, no,
-                                       nno, err);
+    enum mr_status status =
+        split_flat(eval, flat ? flat : condition, selected, yes, nyes, no, nno, err);
     mr_column_unref(flat);
     return status;
 }

@@ -8,11 +8,11 @@
 
 /* What the evaluator knows of a node (mr_node.impl). */
 struct mr_impl {
-    int id;            /* number of the node within its unit, children before parents */
-    bool fallible;     /* some value may raise an error in this subtree */
-    bool volatile_;    /* this subtree is never folded or shared */
-    unsigned flags;    /* of the function */
-    int uses;          /* places that refer to it */
+    int id;         /* number of the node within its unit, children before parents */
+    bool fallible;  /* some value may raise an error in this subtree */
+    bool volatile_; /* this subtree is never folded or shared */
+    unsigned flags; /* of the function */
+    int uses;       /* places that refer to it */
     const struct mr_function *function;
     mr_kernel_fn kernel; /* NULL for columns, literals and CASE */
     const void *data;
@@ -37,7 +37,7 @@ struct mr_eval {
     struct mr_memory *memory;
     const struct mr_sql_session *session;
     const struct mr_batch *batch;
-    const char *text; /* of the expression at work, for errors */
+    const char *text;         /* of the expression at work, for errors */
     struct mr_shared *shared; /* results of the batch at hand, by slot */
     int nshared;
     struct mr_eval_state *states;

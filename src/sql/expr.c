@@ -98,8 +98,8 @@ enum mr_status mr_expr_compile(struct mr_arena *arena, const char *text,
 
 enum mr_status mr_expr_compile_condition(struct mr_arena *arena, const char *text,
                                          const struct mr_sql_scope *scope,
-                                         const struct mr_sql_session *session,
-                                         struct mr_expr **out, struct mr_error *err)
+                                         const struct mr_sql_session *session, struct mr_expr **out,
+                                         struct mr_error *err)
 {
     return compile(arena, text, scope, session, true, out, err);
 }
@@ -218,8 +218,8 @@ const struct mr_expr *mr_projection_expr(const struct mr_projection *projection,
 }
 
 static enum mr_status compile_all(struct mr_unit *unit, int count, const char *const *names,
-                                  const char *const *texts, bool sequential,
-                                  struct mr_node **roots, int *failed)
+                                  const char *const *texts, bool sequential, struct mr_node **roots,
+                                  int *failed)
 {
     for (int i = 0; i < count; i++) {
         *failed = i;
@@ -245,8 +245,7 @@ enum mr_status mr_projection_compile(struct mr_arena *arena, const struct mr_sql
     MR_TRY(mr_unit_init(&unit, arena, scope ? scope : &empty_scope, session, err));
     unit.names = mr_arena_calloc(arena, (size_t)count + 1, sizeof(*unit.names));
     if (projection)
-        projection->exprs =
-            mr_arena_calloc(arena, (size_t)count + 1, sizeof(*projection->exprs));
+        projection->exprs = mr_arena_calloc(arena, (size_t)count + 1, sizeof(*projection->exprs));
     if (!projection || !roots || !unit.names || !projection->exprs) {
         status = mr_error_nomem(err);
         goto out;
@@ -295,8 +294,8 @@ static enum mr_status check_call(struct checker *checker, const struct mr_ast *a
         if (ast->nargs >= least && (most < 0 || ast->nargs <= most))
             return MR_OK;
     }
-    mr_lexer_fail(checker->text, ast->position, checker->err,
-                  "%.80s does not take %d arguments", ast->name, ast->nargs);
+    mr_lexer_fail(checker->text, ast->position, checker->err, "%.80s does not take %d arguments",
+                  ast->name, ast->nargs);
     mr_error_hint(checker->err, "%s", signature ? signature : "");
     return MR_CONFIG;
 }
@@ -325,8 +324,8 @@ static enum mr_status check(struct checker *checker, struct mr_ast *ast)
     return MR_OK;
 }
 
-enum mr_status mr_expr_check_syntax(struct mr_arena *arena, const char *text,
-                                    const char ***columns, int *ncolumns, struct mr_error *err)
+enum mr_status mr_expr_check_syntax(struct mr_arena *arena, const char *text, const char ***columns,
+                                    int *ncolumns, struct mr_error *err)
 {
     struct mr_ast *ast;
     struct checker checker = {.arena = arena, .text = text, .err = err};
@@ -334,8 +333,7 @@ enum mr_status mr_expr_check_syntax(struct mr_arena *arena, const char *text,
     mr_map_init(&checker.seen, true);
     enum mr_status status = check(&checker, ast);
     if (status == MR_OK && columns != NULL) {
-        const char **names =
-            mr_arena_calloc(arena, checker.seen.count + 1, sizeof(*names));
+        const char **names = mr_arena_calloc(arena, checker.seen.count + 1, sizeof(*names));
         status = names ? MR_OK : mr_error_nomem(err);
         for (size_t i = 0; i < checker.seen.count && status == MR_OK; i++) {
             names[i] = mr_arena_strdup(arena, checker.seen.entries[i].key);

@@ -13,9 +13,9 @@
 
 /* The session: the same for every expression of a run. */
 struct mr_sql_session {
-    bool ansi;               /* false: bad casts and overflow give NULL or wrap, as Spark with ANSI off */
-    const struct mr_tz *tz;  /* sql.timeZone */
-    int64_t now_micros;      /* current_timestamp(): one instant for the whole run */
+    bool ansi; /* false: bad casts and overflow give NULL or wrap, as Spark with ANSI off */
+    const struct mr_tz *tz; /* sql.timeZone */
+    int64_t now_micros;     /* current_timestamp(): one instant for the whole run */
 };
 
 /* What an expression may see. Column qualifiers serve joins and sql; NULL where there is one frame. */
@@ -38,8 +38,8 @@ enum mr_status mr_expr_compile(struct mr_arena *arena, const char *text,
 /* The same, and the result must be BOOLEAN (NULL literal allowed). */
 enum mr_status mr_expr_compile_condition(struct mr_arena *arena, const char *text,
                                          const struct mr_sql_scope *scope,
-                                         const struct mr_sql_session *session,
-                                         struct mr_expr **out, struct mr_error *err);
+                                         const struct mr_sql_session *session, struct mr_expr **out,
+                                         struct mr_error *err);
 /* A reference to column `index`, and an explicit CAST of an expression (castColumns). */
 enum mr_status mr_expr_column(struct mr_arena *arena, const struct mr_schema *schema, int index,
                               struct mr_expr **out, struct mr_error *err);
@@ -50,8 +50,8 @@ enum mr_status mr_expr_cast(struct mr_arena *arena, struct mr_expr *input,
  * Syntax, function names and arity without a schema (validate offline). Names the columns that it uses:
  * `columns` receives arena-owned names, may be NULL.
  */
-enum mr_status mr_expr_check_syntax(struct mr_arena *arena, const char *text,
-                                    const char ***columns, int *ncolumns, struct mr_error *err);
+enum mr_status mr_expr_check_syntax(struct mr_arena *arena, const char *text, const char ***columns,
+                                    int *ncolumns, struct mr_error *err);
 
 const struct mr_type *mr_expr_type(const struct mr_expr *expr);
 bool mr_expr_nullable(const struct mr_expr *expr);

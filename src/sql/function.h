@@ -25,11 +25,12 @@ enum mr_function_flag {
     MR_FN_NULLS = 1,    /* the kernel gets rows with NULL arguments too (coalesce, concat_ws) */
     MR_FN_TOTAL = 2,    /* no value makes it fail; it may be run over rows that do not count */
     MR_FN_VOLATILE = 4, /* another value each time: never folded, never shared (rand, uuid) */
-    MR_FN_LAZY = 8,     /* the kernel evaluates its arguments itself (mr_call_eval); implies NULLS */
-    MR_FN_TRY = 16,     /* a failing row is NULL whatever the session says (try_add) */
+    MR_FN_LAZY = 8, /* the kernel evaluates its arguments itself (mr_call_eval); implies NULLS */
+    MR_FN_TRY = 16, /* a failing row is NULL whatever the session says (try_add) */
     MR_FN_MAY_NULL = 32,   /* can give NULL where no argument is */
     MR_FN_NEVER_NULL = 64, /* gives a value for NULL arguments */
-    MR_FN_FIRST = 128, /* only the first argument is evaluated; bind has taken in the (constant) others */
+    MR_FN_FIRST =
+        128, /* only the first argument is evaluated; bind has taken in the (constant) others */
 };
 
 /*
@@ -50,10 +51,11 @@ struct mr_function {
     const char *result;
     unsigned flags;
     mr_kernel_fn kernel;
-    mr_bind_fn bind;       /* may be NULL */
-    const char *signature; /* "substring(text, start[, length])"; NULL: not in the reference (operators) */
-    const char *family;    /* "text" */
-    const char *doc;       /* one sentence */
+    mr_bind_fn bind; /* may be NULL */
+    const char
+        *signature; /* "substring(text, start[, length])"; NULL: not in the reference (operators) */
+    const char *family; /* "text" */
+    const char *doc;    /* one sentence */
 };
 
 /* A file of functions: functions_<family>.c defines one, function.c lists it. */
@@ -74,8 +76,9 @@ struct mr_binding {
     unsigned flags;
     mr_kernel_fn kernel;
     const void *data; /* for the kernel: immutable, shared by threads, in the arena */
-    struct mr_node *replacement; /* set: the call is this node instead (BETWEEN is two comparisons) */
-    int position;                /* of the call, in characters */
+    struct mr_node
+        *replacement; /* set: the call is this node instead (BETWEEN is two comparisons) */
+    int position;     /* of the call, in characters */
     void *binder;     /* of bind.c */
     struct mr_error *err;
 };
@@ -117,7 +120,8 @@ struct mr_call {
     int64_t length;                /* rows of the result */
     const int32_t *rows;           /* the rows to compute, ascending; NULL = 0 .. count-1 */
     int64_t count;
-    struct mr_buffer *validity; /* preset of the result: rows with a NULL argument cleared; NULL = none */
+    struct mr_buffer
+        *validity; /* preset of the result: rows with a NULL argument cleared; NULL = none */
     const struct mr_selected *selected; /* LAZY: pass it on to mr_call_eval */
     struct mr_error *err;
 };
@@ -125,8 +129,7 @@ struct mr_call {
 /* for (each row to compute) with `row` as int64_t. */
 #define MR_EACH_ROW(call, row)                                                                     \
     for (int64_t row##_i = 0, row = 0;                                                             \
-         row##_i < (call)->count &&                                                                \
-         (row = (call)->rows ? (call)->rows[row##_i] : row##_i, true);                             \
+         row##_i < (call)->count && (row = (call)->rows ? (call)->rows[row##_i] : row##_i, true);  \
          row##_i++)
 
 /* An argument to read at any row, whatever its encoding. */
@@ -174,8 +177,7 @@ struct mr_result {
     enum mr_status status;
 };
 void mr_result_init(struct mr_result *result, struct mr_call *call);
-#define MR_SET(result, ctype, row, value)                                                          \
-    (((ctype *)(void *)(result)->values->data)[row] = (value))
+#define MR_SET(result, ctype, row, value) (((ctype *)(void *)(result)->values->data)[row] = (value))
 void mr_result_decimal(struct mr_result *result, int64_t row, mr_int128 value);
 void mr_result_null(struct mr_result *result, int64_t row);
 void mr_result_text(struct mr_result *result, int64_t row, const char *text, size_t size);

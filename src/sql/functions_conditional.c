@@ -108,5 +108,5 @@ static const struct mr_function functions[] = {
      .doc = "The least value, NULLs left out; NULL when all are NULL."},
 };
 
-const struct mr_function_family mr_functions_conditional = {
-    functions, sizeof(functions) / sizeof(functions[0])};
+const struct mr_function_family mr_functions_conditional = {functions, sizeof(functions) /
+                                                                           sizeof(functions[0])};

@@ -62,10 +62,10 @@ static enum mr_status add_part(struct mr_call *call, struct parts *parts, int i)
     MR_TRY(split_null(call, column, &parts->rest, &null, &nnull, &value, &nvalue));
     parts->buffers[parts->nbuffers++] = null;
     parts->buffers[parts->nbuffers++] = value;
-    *own = (struct mr_selected){.rows = (const int32_t *)(const void *)value->data,
-                                .count = nvalue};
-    parts->rest = (struct mr_selected){.rows = (const int32_t *)(const void *)null->data,
-                                       .count = nnull};
+    *own =
+        (struct mr_selected){.rows = (const int32_t *)(const void *)value->data, .count = nvalue};
+    parts->rest =
+        (struct mr_selected){.rows = (const int32_t *)(const void *)null->data, .count = nnull};
     return MR_OK;
 }
 
@@ -159,8 +159,8 @@ static enum mr_status kernel_isnan(struct mr_call *call, struct mr_column **out)
     mr_result_init(&result, call);
     if (result.status == MR_OK)
         MR_EACH_ROW(call, row)
-        MR_SET(&result, uint8_t, row,
-               !mr_column_is_null(call->args[0], row) && isnan(mr_arg_double(&x, row)));
+    MR_SET(&result, uint8_t, row,
+           !mr_column_is_null(call->args[0], row) && isnan(mr_arg_double(&x, row)));
     return mr_result_finish(&result, out);
 }
 
@@ -178,15 +178,10 @@ static enum mr_status bind_nanvl(struct mr_binding *binding)
 }
 
 #define REPLACED(name_, args_, bind_, signature_, doc_)                                            \
-    {.names = name_,                                                                               \
-     .args = args_,                                                                                \
-     .result = "!",                                                                                \
-     .flags = MR_FN_TOTAL,                                                                         \
-     .kernel = unreachable,                                                                        \
-     .bind = bind_,                                                                                \
-     .signature = signature_,                                                                      \
-     .family = "null handling",                                                                    \
-     .doc = doc_}
+    {                                                                                              \
+        .names = name_, .args = args_, .result = "!", .flags = MR_FN_TOTAL, .kernel = unreachable, \
+        .bind = bind_, .signature = signature_, .family = "null handling", .doc = doc_             \
+    }
 
 static const struct mr_function functions[] = {
     {.names = "coalesce",

@@ -94,7 +94,7 @@ static enum mr_status kernel_negate_decimal(struct mr_call *call, struct mr_colu
     mr_result_init(&result, call);
     if (result.status == MR_OK)
         MR_EACH_ROW(call, row)
-        mr_result_decimal(&result, row, -mr_arg_decimal(&x, row));
+    mr_result_decimal(&result, row, -mr_arg_decimal(&x, row));
     return mr_result_finish(&result, out);
 }
 
@@ -114,8 +114,7 @@ static enum mr_status bind_negate(struct mr_binding *binding)
     if (mr_type_is_integer(type)) {
         binding->kernel = kernel_negate_integer;
     } else {
-        binding->kernel =
-            type->id == MR_TYPE_DECIMAL ? kernel_negate_decimal : kernel_negate_float;
+        binding->kernel = type->id == MR_TYPE_DECIMAL ? kernel_negate_decimal : kernel_negate_float;
         binding->flags |= MR_FN_TOTAL;
     }
     return MR_OK;
@@ -234,7 +233,10 @@ static enum mr_status bind_concat(struct mr_binding *binding)
 }
 
 #define BOUND(symbol, arguments, bind_name)                                                        \
-    {.names = symbol, .args = arguments, .result = "!", .kernel = unreachable, .bind = bind_name}
+    {                                                                                              \
+        .names = symbol, .args = arguments, .result = "!", .kernel = unreachable,                  \
+        .bind = bind_name                                                                          \
+    }
 
 static const struct mr_function functions[] = {
     BOUND("+", "a", bind_plus),
@@ -245,14 +247,30 @@ static const struct mr_function functions[] = {
     BOUND("/", "aa", bind_divide),
     BOUND("%", "aa", bind_modulo),
     BOUND("DIV", "aa", bind_div),
-    {.names = "&", .args = "II", .result = "!", .flags = MR_FN_TOTAL, .kernel = kernel_and,
+    {.names = "&",
+     .args = "II",
+     .result = "!",
+     .flags = MR_FN_TOTAL,
+     .kernel = kernel_and,
      .bind = bind_bits},
-    {.names = "|", .args = "II", .result = "!", .flags = MR_FN_TOTAL, .kernel = kernel_or,
+    {.names = "|",
+     .args = "II",
+     .result = "!",
+     .flags = MR_FN_TOTAL,
+     .kernel = kernel_or,
      .bind = bind_bits},
-    {.names = "^", .args = "II", .result = "!", .flags = MR_FN_TOTAL, .kernel = kernel_xor,
+    {.names = "^",
+     .args = "II",
+     .result = "!",
+     .flags = MR_FN_TOTAL,
+     .kernel = kernel_xor,
      .bind = bind_bits},
     {.names = "~", .args = "I", .result = "0", .flags = MR_FN_TOTAL, .kernel = kernel_invert},
-    {.names = "||", .args = "aa*", .result = "!", .flags = MR_FN_TOTAL, .kernel = kernel_concat,
+    {.names = "||",
+     .args = "aa*",
+     .result = "!",
+     .flags = MR_FN_TOTAL,
+     .kernel = kernel_concat,
      .bind = bind_concat},
     {.names = "concat",
      .args = "a*",

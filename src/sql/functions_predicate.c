@@ -15,8 +15,8 @@
 static enum mr_status bind_pair(struct mr_binding *binding, bool ordered)
 {
     struct mr_node **args = binding->args;
-    const struct mr_type *type = mr_comparison_type(binding->arena, binding->session,
-                                                    args[0]->type, args[1]->type);
+    const struct mr_type *type =
+        mr_comparison_type(binding->arena, binding->session, args[0]->type, args[1]->type);
     if (type == NULL || type->id == MR_TYPE_MAP || (ordered && !mr_type_is_orderable(type))) {
         char a[128], b[128];
         return mr_bind_fail(binding, -1, "cannot compare %s and %s",
@@ -91,7 +91,7 @@ static enum mr_status test_null(struct mr_call *call, bool wanted, struct mr_col
     mr_result_init(&result, call);
     if (result.status == MR_OK)
         MR_EACH_ROW(call, row)
-        MR_SET(&result, uint8_t, row, mr_column_is_null(call->args[0], row) == wanted);
+    MR_SET(&result, uint8_t, row, mr_column_is_null(call->args[0], row) == wanted);
     return mr_result_finish(&result, out);
 }
 
@@ -112,8 +112,8 @@ static enum mr_status test_truth(struct mr_call *call, uint8_t wanted, struct mr
     mr_result_init(&result, call);
     if (result.status == MR_OK)
         MR_EACH_ROW(call, row)
-        MR_SET(&result, uint8_t, row,
-               !mr_column_is_null(call->args[0], row) && MR_ARG(x, uint8_t, row) == wanted);
+    MR_SET(&result, uint8_t, row,
+           !mr_column_is_null(call->args[0], row) && MR_ARG(x, uint8_t, row) == wanted);
     return mr_result_finish(&result, out);
 }
 
@@ -172,8 +172,8 @@ static enum mr_status bind_in(struct mr_binding *binding)
     const struct mr_type *type = binding->args[0]->type;
     bool constant = true;
     for (int i = 1; i < binding->nargs; i++) {
-        const struct mr_type *wider = mr_common_type(binding->arena, binding->session, type,
-                                                     binding->args[i]->type);
+        const struct mr_type *wider =
+            mr_common_type(binding->arena, binding->session, type, binding->args[i]->type);
         if (wider == NULL || wider->id == MR_TYPE_MAP) {
             char a[128], b[128];
             return mr_bind_fail(binding, i, "cannot look for %s among %s",
@@ -235,17 +235,20 @@ static enum mr_status bind_or(struct mr_binding *binding)
 }
 
 #define EQUALITY(symbol, kernel_name)                                                              \
-    {.names = symbol, .args = "aa", .result = "z", .flags = MR_FN_TOTAL, .kernel = kernel_name,    \
-     .bind = bind_equal}
+    {                                                                                              \
+        .names = symbol, .args = "aa", .result = "z", .flags = MR_FN_TOTAL, .kernel = kernel_name, \
+        .bind = bind_equal                                                                         \
+    }
 #define ORDER(symbol, kernel_name)                                                                 \
-    {.names = symbol, .args = "aa", .result = "z", .flags = MR_FN_TOTAL, .kernel = kernel_name,    \
-     .bind = bind_order}
+    {                                                                                              \
+        .names = symbol, .args = "aa", .result = "z", .flags = MR_FN_TOTAL, .kernel = kernel_name, \
+        .bind = bind_order                                                                         \
+    }
 #define NULL_TEST(symbol, argument, kernel_name)                                                   \
-    {.names = symbol,                                                                              \
-     .args = argument,                                                                             \
-     .result = "z",                                                                                \
-     .flags = MR_FN_TOTAL | MR_FN_NULLS | MR_FN_NEVER_NULL,                                        \
-     .kernel = kernel_name}
+    {                                                                                              \
+        .names = symbol, .args = argument, .result = "z",                                          \
+        .flags = MR_FN_TOTAL | MR_FN_NULLS | MR_FN_NEVER_NULL, .kernel = kernel_name               \
+    }
 
 static const struct mr_function functions[] = {
     EQUALITY("=", kernel_eq),
@@ -300,5 +303,5 @@ static const struct mr_function functions[] = {
      .bind = bind_in},
 };
 
-const struct mr_function_family mr_functions_predicate = {
-    functions, sizeof(functions) / sizeof(functions[0])};
+const struct mr_function_family mr_functions_predicate = {functions,
+                                                          sizeof(functions) / sizeof(functions[0])};

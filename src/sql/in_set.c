@@ -12,7 +12,7 @@
 struct in_set {
     bool has_null;
     bool text;
-    uint32_t mask; /* of `slots` */
+    uint32_t mask;   /* of `slots` */
     uint32_t *slots; /* index + 1 of the item, 0 = free */
     const int64_t *numbers;
     const struct mr_slice *texts;
@@ -71,8 +71,8 @@ enum mr_status mr_in_set_bind(struct mr_binding *binding)
     struct mr_slice *texts = mr_arena_calloc(binding->arena, items, sizeof(*texts));
     if (!set || !slots || !numbers || !texts)
         return mr_error_nomem(binding->err);
-    *set = (struct in_set){.mask = capacity - 1, .slots = slots, .numbers = numbers,
-                           .texts = texts};
+    *set =
+        (struct in_set){.mask = capacity - 1, .slots = slots, .numbers = numbers, .texts = texts};
     const struct mr_type *type = binding->args[0]->type;
     set->text = mr_type_layout(type) == MR_LAYOUT_BYTES;
     for (uint32_t i = 0; i < items; i++) {

@@ -19,15 +19,9 @@ struct unit {
 };
 
 static const struct unit units[] = {
-    {"year", 12, 0, 0},
-    {"quarter", 3, 0, 0},
-    {"month", 1, 0, 0},
-    {"week", 0, 7, 0},
-    {"day", 0, 1, 0},
-    {"hour", 0, 0, INT64_C(3600000000)},
-    {"minute", 0, 0, 60000000},
-    {"second", 0, 0, 1000000},
-    {"millisecond", 0, 0, 1000},
+    {"year", 12, 0, 0},         {"quarter", 3, 0, 0},      {"month", 1, 0, 0},
+    {"week", 0, 7, 0},          {"day", 0, 1, 0},          {"hour", 0, 0, INT64_C(3600000000)},
+    {"minute", 0, 0, 60000000}, {"second", 0, 0, 1000000}, {"millisecond", 0, 0, 1000},
     {"microsecond", 0, 0, 1},
 };
 
@@ -50,8 +44,7 @@ static const struct unit *find_unit(const char *name, size_t size)
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (equal_nocase(name, size, units[i].name))
             return &units[i];
-        if (size > 1 && lower(name[size - 1]) == 's' &&
-            equal_nocase(name, size - 1, units[i].name))
+        if (size > 1 && lower(name[size - 1]) == 's' && equal_nocase(name, size - 1, units[i].name))
             return &units[i];
     }
     return NULL;

@@ -302,9 +302,8 @@ static enum mr_status lex_number(struct mr_lexer *lexer, struct mr_token *token,
 }
 
 static const char *const operators[] = {
-    "<=>", "<=", "<>", "<", ">=", ">", "==", "=", "!=", "!", "||", "|", "::", ":",
-    "->",  "=>", "+",  "-", "*",  "/", "%",  "&", "^",  "~", "(",  ")", "[",  "]",
-    ",",   ".",
+    "<=>", "<=", "<>", "<", ">=", ">", "==", "=", "!=", "!", "||", "|", "::", ":", "->",
+    "=>",  "+",  "-",  "*", "/",  "%", "&",  "^", "~",  "(", ")",  "[", "]",  ",", ".",
 };
 
 static enum mr_status lex_operator(struct mr_lexer *lexer, struct mr_token *token,
@@ -325,8 +324,7 @@ static enum mr_status lex_operator(struct mr_lexer *lexer, struct mr_token *toke
                          lexer->text[lexer->at]);
 }
 
-static enum mr_status lex_word(struct mr_lexer *lexer, struct mr_token *token,
-                               struct mr_error *err)
+static enum mr_status lex_word(struct mr_lexer *lexer, struct mr_token *token, struct mr_error *err)
 {
     size_t start = lexer->at;
     while (is_word((unsigned char)peek(lexer, 0)))

@@ -5,7 +5,6 @@
  * most of what people write and become one memcmp or memmem. The general matcher remembers the last % only, which is enough
  * (greedy from the left), so that its time is at most text times pattern and its memory constant.
  */
-#define _GNU_SOURCE /* memmem */
 #include "sql/like.h"
 
 #include "base/text.h"
@@ -96,7 +95,8 @@ static void find_shape(struct pattern *pattern, bool ignore_case)
         uint32_t c = pattern->items[i];
         if (c >= ANY_ONE || ignore_case || (c & 0x80000000u))
             return;
-        pattern->literal_size += (size_t)mr_utf8_encode(c, pattern->literal + pattern->literal_size);
+        pattern->literal_size +=
+            (size_t)mr_utf8_encode(c, pattern->literal + pattern->literal_size);
     }
     if (from == 0)
         pattern->shape = last ? SHAPE_PREFIX : SHAPE_EQUAL;
@@ -121,8 +121,9 @@ static enum mr_status compile(struct mr_call *call, struct pattern *pattern, str
         memcpy(pattern->source, text.data, text.size);
     pattern->source_size = text.size;
     if (!parse_items(pattern, text, ignore_case))
-        return mr_call_fail(call, "the LIKE pattern '%.*s' has its escape character in front of "
-                                  "something other than %%, _ or itself",
+        return mr_call_fail(call,
+                            "the LIKE pattern '%.*s' has its escape character in front of "
+                            "something other than %%, _ or itself",
                             (int)(text.size > 80 ? 80 : text.size), text.data);
     find_shape(pattern, ignore_case);
     pattern->ready = true;

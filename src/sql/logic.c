@@ -5,8 +5,8 @@
  * left to right. One that can raise an error is evaluated only for rows that the operands before it have not decided (Spark's
  * short circuit), and so is any operand when three quarters of the rows are decided: the narrower selection saves more than it costs.
  */
-#include "sql/eval.h"
 #include "sql/logic.h"
+#include "sql/eval.h"
 #include "sql/vector.h"
 
 enum { IS_FALSE = 0, IS_UNKNOWN = 1, IS_TRUE = 2 };

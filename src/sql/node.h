@@ -7,11 +7,11 @@
 #include "sql/expr.h"
 
 enum mr_node_kind {
-    MR_NODE_COLUMN,   /* input column `column` */
-    MR_NODE_LITERAL,  /* `literal` */
-    MR_NODE_CALL,     /* function or operator `name` (upper case for operators: "AND", "=", "IN", "LIKE", "IS NULL") */
-    MR_NODE_CAST,     /* args[0] to `type`; `implicit` when the binder put it there */
-    MR_NODE_CASE,     /* args: when, then, when, then, ..., else */
+    MR_NODE_COLUMN,  /* input column `column` */
+    MR_NODE_LITERAL, /* `literal` */
+    MR_NODE_CALL, /* function or operator `name` (upper case for operators: "AND", "=", "IN", "LIKE", "IS NULL") */
+    MR_NODE_CAST, /* args[0] to `type`; `implicit` when the binder put it there */
+    MR_NODE_CASE, /* args: when, then, when, then, ..., else */
 };
 
 struct mr_node {
@@ -25,7 +25,7 @@ struct mr_node {
     const char *name;
     int nargs;
     struct mr_node **args;
-    int position; /* character offset in the text, from 0 */
+    int position;     /* character offset in the text, from 0 */
     const void *impl; /* of the evaluator */
     int shared;       /* of the evaluator: slot of a common subexpression, or -1 */
 };

@@ -65,7 +65,7 @@ static enum mr_status integer_literal(struct mr_parser *parser, const struct mr_
         int64_t maximum;
         const char *name;
     } kinds[] = {
-        {"", MR_TYPE_INT32, INT32_MAX, "int"},      {"L", MR_TYPE_INT64, INT64_MAX, "bigint"},
+        {"", MR_TYPE_INT32, INT32_MAX, "int"},       {"L", MR_TYPE_INT64, INT64_MAX, "bigint"},
         {"S", MR_TYPE_INT16, INT16_MAX, "smallint"}, {"Y", MR_TYPE_INT8, INT8_MAX, "tinyint"},
         {"", MR_TYPE_INT64, INT64_MAX, "bigint"},
     };
@@ -128,9 +128,9 @@ enum mr_status mr_parse_number(struct mr_parser *parser, bool negative, size_t p
 static size_t type_extent(const char *text, size_t size)
 {
     size_t at = 0;
-    while (at < size && (text[at] == '_' || (text[at] >= '0' && text[at] <= '9') ||
-                         (text[at] >= 'a' && text[at] <= 'z') ||
-                         (text[at] >= 'A' && text[at] <= 'Z')))
+    while (at < size &&
+           (text[at] == '_' || (text[at] >= '0' && text[at] <= '9') ||
+            (text[at] >= 'a' && text[at] <= 'z') || (text[at] >= 'A' && text[at] <= 'Z')))
         at++;
     size_t next = at;
     while (next < size && text[next] == ' ')
@@ -159,8 +159,7 @@ static size_t cast_extent(const char *text, size_t size)
     return size;
 }
 
-enum mr_status mr_parse_type(struct mr_parser *parser, bool terminated,
-                             const struct mr_type **out)
+enum mr_status mr_parse_type(struct mr_parser *parser, bool terminated, const struct mr_type **out)
 {
     size_t start = parser->token.start;
     const char *text = parser->lexer.text + start;
@@ -235,8 +234,8 @@ static enum mr_status parse_case(struct mr_parser *parser, size_t position, stru
     return MR_OK;
 }
 
-static const char *const unit_names[] = {"year",   "quarter", "month",  "week",        "day",
-                                         "hour",   "minute",  "second", "millisecond", "microsecond"};
+static const char *const unit_names[] = {"year", "quarter", "month",  "week",        "day",
+                                         "hour", "minute",  "second", "millisecond", "microsecond"};
 
 static const char *canonical_unit(const struct mr_token *token)
 {
@@ -330,8 +329,8 @@ enum mr_status mr_parse_interval(struct mr_parser *parser, size_t position, stru
 }
 
 /* DATE 'text' is CAST('text' AS DATE), folded by the binder. */
-static enum mr_status typed_literal(struct mr_parser *parser, size_t position,
-                                    enum mr_type_id id, struct mr_ast **out)
+static enum mr_status typed_literal(struct mr_parser *parser, size_t position, enum mr_type_id id,
+                                    struct mr_ast **out)
 {
     MR_TRY(mr_ast_text(parser, position, parser->token.text, parser->token.size, out));
     MR_TRY(mr_parser_advance(parser));
@@ -370,14 +369,13 @@ static enum mr_status parse_string(struct mr_parser *parser, struct mr_ast **out
 }
 
 /* EXTRACT(field FROM x) is date_part('field', x). */
-static enum mr_status parse_extract(struct mr_parser *parser, size_t position,
-                                    struct mr_ast **out)
+static enum mr_status parse_extract(struct mr_parser *parser, size_t position, struct mr_ast **out)
 {
     struct mr_ast *args[2];
     if (parser->token.kind != MR_TOKEN_WORD && parser->token.kind != MR_TOKEN_STRING)
         return mr_parser_unexpected(parser, "a field such as YEAR");
-    MR_TRY(mr_ast_text(parser, parser->token.start, parser->token.text, parser->token.size,
-                       &args[0]));
+    MR_TRY(
+        mr_ast_text(parser, parser->token.start, parser->token.text, parser->token.size, &args[0]));
     MR_TRY(mr_parser_advance(parser));
     MR_TRY(mr_parser_expect_word(parser, "FROM"));
     MR_TRY(mr_parse_expression(parser, MR_PREC_OR, &args[1]));
@@ -388,8 +386,9 @@ static enum mr_status parse_extract(struct mr_parser *parser, size_t position,
 /* TRIM([BOTH | LEADING | TRAILING] [characters] FROM text), or the plain call. */
 static enum mr_status parse_trim(struct mr_parser *parser, size_t position, struct mr_ast **out)
 {
-    static const char *const sides[][2] = {
-        {"BOTH", "trim"}, {"LEADING", "ltrim"}, {"TRAILING", "rtrim"}};
+    static const char *const sides[][2] = {{"BOTH", "trim"},
+                                           {"LEADING", "ltrim"},
+                                           {"TRAILING", "rtrim"}};
     struct mr_ast *args[2];
     const char *name = "trim";
     bool from, side = false;
@@ -419,8 +418,8 @@ static enum mr_status parse_trim(struct mr_parser *parser, size_t position, stru
 /* The first argument of dateadd(DAY, ..) and its family is a bare unit. */
 static bool takes_unit(const char *name)
 {
-    static const char *const names[] = {"timestampadd", "timestampdiff", "dateadd", "datediff",
-                                        "date_add",     "date_diff"};
+    static const char *const names[] = {"timestampadd", "timestampdiff", "dateadd",
+                                        "datediff",     "date_add",      "date_diff"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (mr_text_equal_nocase(name, names[i]))
             return true;
@@ -453,16 +452,15 @@ static enum mr_status accept_separator(struct mr_parser *parser, const char *nam
 {
     static const char *const words[] = {"FROM", "FOR", "PLACING"};
     MR_TRY(mr_parser_accept_op(parser, ",", more));
-    bool family = mr_text_equal_nocase(name, "substring") ||
-                  mr_text_equal_nocase(name, "substr") || mr_text_equal_nocase(name, "overlay");
+    bool family = mr_text_equal_nocase(name, "substring") || mr_text_equal_nocase(name, "substr") ||
+                  mr_text_equal_nocase(name, "overlay");
     for (size_t i = 0; i < 3 && family && !*more; i++)
         MR_TRY(mr_parser_accept_word(parser, words[i], more));
     return MR_OK;
 }
 
 /* position(a IN b): IN must not be taken for the predicate. */
-static enum mr_status parse_position(struct mr_parser *parser, size_t position,
-                                     struct mr_ast **out)
+static enum mr_status parse_position(struct mr_parser *parser, size_t position, struct mr_ast **out)
 {
     struct mr_ast_list list = {0};
     bool more = true;
@@ -478,8 +476,8 @@ static enum mr_status parse_position(struct mr_parser *parser, size_t position,
     return mr_ast_new(parser, MR_AST_CALL, position, "position", list.items, list.count, out);
 }
 
-static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position,
-                                       const char *name, struct mr_ast **out)
+static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position, const char *name,
+                                       struct mr_ast **out)
 {
     struct mr_ast_list list = {0};
     bool distinct, all;
@@ -515,9 +513,9 @@ static enum mr_status parse_call(struct mr_parser *parser, size_t position, cons
 
 static bool is_reserved(const struct mr_parser *parser)
 {
-    static const char *const words[] = {"AND",  "OR",   "THEN", "WHEN", "ELSE", "END",   "AS",
-                                        "FROM", "IN",   "LIKE", "IS",   "NOT",  "WHERE", "SELECT",
-                                        "BETWEEN", "ON"};
+    static const char *const words[] = {"AND",   "OR",     "THEN",    "WHEN", "ELSE", "END",
+                                        "AS",    "FROM",   "IN",      "LIKE", "IS",   "NOT",
+                                        "WHERE", "SELECT", "BETWEEN", "ON"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (mr_parser_at_word(parser, words[i]))
             return true;

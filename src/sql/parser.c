@@ -44,9 +44,8 @@ enum mr_status mr_parser_unexpected(struct mr_parser *parser, const char *expect
         return mr_lexer_fail(parser->lexer.text, token->start, parser->err,
                              "expected %s, found the end of the expression", expected);
     int size = (int)(token->end - token->start > 40 ? 40 : token->end - token->start);
-    return mr_lexer_fail(parser->lexer.text, token->start, parser->err,
-                         "expected %s, found %.*s", expected, size,
-                         parser->lexer.text + token->start);
+    return mr_lexer_fail(parser->lexer.text, token->start, parser->err, "expected %s, found %.*s",
+                         expected, size, parser->lexer.text + token->start);
 }
 
 enum mr_status mr_parser_expect_word(struct mr_parser *parser, const char *word)
@@ -77,8 +76,8 @@ enum mr_status mr_ast_new(struct mr_parser *parser, enum mr_ast_kind kind, size_
     struct mr_ast **copy = mr_arena_calloc(parser->arena, (size_t)nargs + 1, sizeof(*copy));
     if (ast == NULL || copy == NULL)
         return mr_error_nomem(parser->err);
-    *ast = (struct mr_ast){.kind = kind, .position = position, .name = name, .nargs = nargs,
-                           .args = copy, .depth = 1};
+    *ast = (struct mr_ast){
+        .kind = kind, .position = position, .name = name, .nargs = nargs, .args = copy, .depth = 1};
     for (int i = 0; i < nargs; i++) {
         copy[i] = args[i];
         if (args[i]->depth >= ast->depth)
@@ -96,20 +95,18 @@ enum mr_status mr_ast_literal(struct mr_parser *parser, size_t position,
     return MR_OK;
 }
 
-enum mr_status mr_ast_text(struct mr_parser *parser, size_t position, const char *text,
-                           size_t size, struct mr_ast **out)
+enum mr_status mr_ast_text(struct mr_parser *parser, size_t position, const char *text, size_t size,
+                           struct mr_ast **out)
 {
     struct mr_value value = {.type = mr_type_of(MR_TYPE_STRING), .u.bytes = {text, size}};
     return mr_ast_literal(parser, position, &value, out);
 }
 
-enum mr_status mr_ast_append(struct mr_parser *parser, struct mr_ast_list *list,
-                             struct mr_ast *ast)
+enum mr_status mr_ast_append(struct mr_parser *parser, struct mr_ast_list *list, struct mr_ast *ast)
 {
     if (list->count == list->capacity) {
         int capacity = list->capacity ? list->capacity * 2 : 4;
-        struct mr_ast **items =
-            mr_arena_calloc(parser->arena, (size_t)capacity, sizeof(*items));
+        struct mr_ast **items = mr_arena_calloc(parser->arena, (size_t)capacity, sizeof(*items));
         if (items == NULL)
             return mr_error_nomem(parser->err);
         for (int i = 0; i < list->count; i++)
@@ -143,16 +140,16 @@ struct binary {
 };
 
 static const struct binary binaries[] = {
-    {"OR", true, MR_PREC_OR, "OR"},       {"AND", true, MR_PREC_AND, "AND"},
-    {"=", false, MR_PREC_COMPARE, "="},   {"==", false, MR_PREC_COMPARE, "="},
+    {"OR", true, MR_PREC_OR, "OR"},         {"AND", true, MR_PREC_AND, "AND"},
+    {"=", false, MR_PREC_COMPARE, "="},     {"==", false, MR_PREC_COMPARE, "="},
     {"<=>", false, MR_PREC_COMPARE, "<=>"}, {"<>", false, MR_PREC_COMPARE, "<>"},
-    {"!=", false, MR_PREC_COMPARE, "<>"}, {"<", false, MR_PREC_COMPARE, "<"},
-    {"<=", false, MR_PREC_COMPARE, "<="}, {">", false, MR_PREC_COMPARE, ">"},
-    {">=", false, MR_PREC_COMPARE, ">="}, {"|", false, MR_PREC_BIT_OR, "|"},
-    {"^", false, MR_PREC_BIT_XOR, "^"},   {"&", false, MR_PREC_BIT_AND, "&"},
-    {"+", false, MR_PREC_ADD, "+"},       {"-", false, MR_PREC_ADD, "-"},
-    {"||", false, MR_PREC_ADD, "||"},     {"*", false, MR_PREC_MULTIPLY, "*"},
-    {"/", false, MR_PREC_MULTIPLY, "/"},  {"%", false, MR_PREC_MULTIPLY, "%"},
+    {"!=", false, MR_PREC_COMPARE, "<>"},   {"<", false, MR_PREC_COMPARE, "<"},
+    {"<=", false, MR_PREC_COMPARE, "<="},   {">", false, MR_PREC_COMPARE, ">"},
+    {">=", false, MR_PREC_COMPARE, ">="},   {"|", false, MR_PREC_BIT_OR, "|"},
+    {"^", false, MR_PREC_BIT_XOR, "^"},     {"&", false, MR_PREC_BIT_AND, "&"},
+    {"+", false, MR_PREC_ADD, "+"},         {"-", false, MR_PREC_ADD, "-"},
+    {"||", false, MR_PREC_ADD, "||"},       {"*", false, MR_PREC_MULTIPLY, "*"},
+    {"/", false, MR_PREC_MULTIPLY, "/"},    {"%", false, MR_PREC_MULTIPLY, "%"},
     {"DIV", true, MR_PREC_MULTIPLY, "DIV"},
 };
 

@@ -40,8 +40,7 @@ enum mr_status mr_parse_interval(struct mr_parser *parser, size_t position, stru
 enum mr_status mr_parse_number(struct mr_parser *parser, bool negative, size_t position,
                                struct mr_ast **out);
 /* The type name at the next token; `terminated` by ')' (CAST) or one type behind `::`. */
-enum mr_status mr_parse_type(struct mr_parser *parser, bool terminated,
-                             const struct mr_type **out);
+enum mr_status mr_parse_type(struct mr_parser *parser, bool terminated, const struct mr_type **out);
 
 enum mr_status mr_parser_advance(struct mr_parser *parser);
 bool mr_parser_at_word(const struct mr_parser *parser, const char *word);
@@ -61,8 +60,8 @@ enum mr_status mr_ast_new(struct mr_parser *parser, enum mr_ast_kind kind, size_
                           struct mr_ast **out);
 enum mr_status mr_ast_literal(struct mr_parser *parser, size_t position,
                               const struct mr_value *value, struct mr_ast **out);
-enum mr_status mr_ast_text(struct mr_parser *parser, size_t position, const char *text,
-                           size_t size, struct mr_ast **out);
+enum mr_status mr_ast_text(struct mr_parser *parser, size_t position, const char *text, size_t size,
+                           struct mr_ast **out);
 
 /* A growing list of nodes in the arena. */
 struct mr_ast_list {

@@ -57,8 +57,7 @@ static enum mr_status compile_error(struct mr_call *call, struct mr_slice patter
                         message);
 }
 
-static enum mr_status compile(struct mr_call *call, struct mr_regex *regex,
-                              struct mr_slice pattern)
+static enum mr_status compile(struct mr_call *call, struct mr_regex *regex, struct mr_slice pattern)
 {
     int code = 0;
     size_t offset = 0;
@@ -111,16 +110,15 @@ enum mr_status mr_regex_get(struct mr_call *call, struct mr_slice pattern, struc
 int mr_regex_match(struct mr_call *call, struct mr_regex *regex, struct mr_slice text, size_t from,
                    const size_t **groups)
 {
-    int found = pcre2_match(regex->code, (PCRE2_SPTR8)(text.data ? text.data : ""), text.size,
-                            from, PCRE2_NO_UTF_CHECK, regex->data, regex->context);
+    int found = pcre2_match(regex->code, (PCRE2_SPTR8)(text.data ? text.data : ""), text.size, from,
+                            PCRE2_NO_UTF_CHECK, regex->data, regex->context);
     if (found == PCRE2_ERROR_NOMATCH)
         return 0;
     if (found < 0) {
         char message[200] = "";
         pcre2_get_error_message(found, (PCRE2_UCHAR8 *)message, sizeof(message));
         mr_call_fail(call, "the regular expression '%.*s' gave up on a text of %zu bytes: %s",
-                     (int)(regex->size > 80 ? 80 : regex->size), regex->source, text.size,
-                     message);
+                     (int)(regex->size > 80 ? 80 : regex->size), regex->source, text.size, message);
         return -1;
     }
     *groups = pcre2_get_ovector_pointer(regex->data);

@@ -9,8 +9,7 @@
 struct mr_regex;
 
 /* The compiled pattern; the one of the last row when it is the same. MR_CONFIG with PCRE2's message and offset. */
-enum mr_status mr_regex_get(struct mr_call *call, struct mr_slice pattern,
-                            struct mr_regex **out);
+enum mr_status mr_regex_get(struct mr_call *call, struct mr_slice pattern, struct mr_regex **out);
 /*
  * Finds the first match at or behind byte `from`. *groups receives pairs of byte offsets ((size_t)-1: group not set), valid until the
  * next match. Returns the number of groups with the whole match as the first, 0 for no match; -1 with call->err

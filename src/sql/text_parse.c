@@ -44,8 +44,7 @@ static bool equals(struct mr_slice text, const char *word)
 
 bool mr_text_to_bool(struct mr_slice text, bool *out)
 {
-    static const char *const words[] = {"t", "true",  "y", "yes", "1",
-                                        "f", "false", "n", "no",  "0"};
+    static const char *const words[] = {"t", "true", "y", "yes", "1", "f", "false", "n", "no", "0"};
     text = mr_text_trim(text);
     for (size_t i = 0; i < 10; i++) {
         if (equals(text, words[i])) {

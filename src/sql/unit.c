@@ -13,8 +13,8 @@
 #include <stdio.h>
 
 enum mr_status mr_unit_init(struct mr_unit *unit, struct mr_arena *arena,
-                            const struct mr_sql_scope *scope,
-                            const struct mr_sql_session *session, struct mr_error *err)
+                            const struct mr_sql_scope *scope, const struct mr_sql_session *session,
+                            struct mr_error *err)
 {
     *unit = (struct mr_unit){.arena = arena, .scope = scope, .session = session, .err = err};
     return mr_eval_new(NULL, session, &unit->folder, err);
@@ -136,8 +136,7 @@ static enum mr_status add_node(struct mr_unit *unit, const struct mr_node *node,
 {
     struct mr_node *copy = mr_arena_calloc(unit->arena, 1, sizeof(*copy));
     struct mr_impl *own = mr_arena_calloc(unit->arena, 1, sizeof(*own));
-    struct mr_node **args =
-        mr_arena_calloc(unit->arena, (size_t)node->nargs + 1, sizeof(*args));
+    struct mr_node **args = mr_arena_calloc(unit->arena, (size_t)node->nargs + 1, sizeof(*args));
     if (copy == NULL || own == NULL || args == NULL)
         return mr_error_nomem(unit->err);
     MR_TRY(grow(unit));
@@ -159,8 +158,7 @@ static enum mr_status add_node(struct mr_unit *unit, const struct mr_node *node,
 
 static bool foldable(const struct mr_node *node)
 {
-    if ((node->kind != MR_NODE_CALL && node->kind != MR_NODE_CAST) ||
-        mr_type_is_nested(node->type))
+    if ((node->kind != MR_NODE_CALL && node->kind != MR_NODE_CAST) || mr_type_is_nested(node->type))
         return false;
     for (int i = 0; i < node->nargs; i++) {
         if (node->args[i]->kind != MR_NODE_LITERAL)

@@ -32,8 +32,8 @@ struct mr_unit {
 };
 
 enum mr_status mr_unit_init(struct mr_unit *unit, struct mr_arena *arena,
-                            const struct mr_sql_scope *scope,
-                            const struct mr_sql_session *session, struct mr_error *err);
+                            const struct mr_sql_scope *scope, const struct mr_sql_session *session,
+                            struct mr_error *err);
 void mr_unit_reset(struct mr_unit *unit);
 /*
  * The node that equals `node` and `impl` if there is one, else a copy of them; folded to a literal when all of its
@@ -47,9 +47,8 @@ int mr_unit_share(struct mr_unit *unit, struct mr_node *const *roots, int nroots
 /* Binds one parsed expression (bind.c). */
 enum mr_status mr_unit_bind(struct mr_unit *unit, struct mr_ast *ast, struct mr_node **out);
 /* CAST: nothing when the types are equal. */
-enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input,
-                            const struct mr_type *type, bool implicit, bool try_cast,
-                            int position, struct mr_node **out);
+enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input, const struct mr_type *type,
+                            bool implicit, bool try_cast, int position, struct mr_node **out);
 /* CASE over bound conditions and results: when, then, ..., else; `args` is kept. */
 enum mr_status mr_unit_case(struct mr_unit *unit, int nargs, struct mr_node **args, int position,
                             struct mr_node **out);
