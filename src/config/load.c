@@ -238,7 +238,14 @@ enum mr_status mr_config_load(const struct mr_load_request *request, struct mr_a
                               const struct mr_spec **out, struct mr_load_errors *errors)
 {
     struct load load = {0};
-    mr_config_context_init(&load.context, arena, request);
+    /* Positions in the spec outlive the call, and with them the name of the file. */
+    struct mr_load_request kept = *request;
+    kept.file = request->file ? mr_arena_strdup(arena, request->file) : NULL;
+    if (request->file && !kept.file) {
+        errors->count = 1;
+        return mr_error_nomem(&errors->items[0]);
+    }
+    mr_config_context_init(&load.context, arena, &kept);
     mr_map_init(&load.parameters.by_name, false);
     mr_map_init(&load.reader.frame_names, false);
     mr_map_init(&load.reader.step_names, false);
