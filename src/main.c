@@ -1,7 +1,9 @@
 /*
  * main.c - the command: everything that it does is in cli/.
  */
-int main(void)
+#include "cli/cli.h"
+
+int main(int argc, char **argv)
 {
-    return 0;
+    return mr_cli_main(argc, argv);
 }

@@ -16,6 +16,8 @@ static const struct mr_function_family *const families[] = {
     &mr_functions_predicate,
     &mr_functions_null,
     &mr_functions_conditional,
+    &mr_functions_math,
+    &mr_functions_text,
 };
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
