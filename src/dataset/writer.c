@@ -6,8 +6,10 @@
  *  - Size: a file whose bytes on the disk reach the target is sealed and the next one opens with the next number. What
  *    the format still buffers counts by the ratio seen so far; when that estimate reaches the target first, the
  *    buffer is flushed, so the decision to seal is made on real bytes and the files come out near the target.
- *  - Memory: open files may buffer a share of the step's account. Over it the largest are flushed first (their row
- *    groups are the least hurt), down to three quarters. The same happens when others have nearly used up the account.
+ *  - Memory: open files may hold a share of the step's account. Over it the largest are flushed first (their row
+ *    groups are the least hurt), until half of what flushing can give back is free. What a file holds even when it was
+ *    just flushed is its floor; if the floors alone pass the share, files are sealed. The same happens when others have
+ *    nearly used up the account.
  *  - Open files: over the limit, the least recently used is sealed; its partition goes on in another file later.
  *
  * What is written where depends only on the rows and their order, never on time: flushes follow the bytes of this task. (The
@@ -39,8 +41,9 @@ struct part {
     char *path;   /* of the open file, or NULL */
     void *stage;
     void *format_writer; /* NULL = no file is open */
-    int64_t buffered;
-    uint64_t used; /* clock of the last write */
+    int64_t buffered;    /* memory that the open file holds */
+    int64_t floor;       /* of it, what its last flush did not give back */
+    uint64_t used;       /* clock of the last write */
 };
 
 struct mr_dataset_writer {
@@ -54,6 +57,7 @@ struct mr_dataset_writer {
     int max_open;
     int open;
     int64_t buffered; /* of all open files */
+    int64_t floors;
     uint64_t clock;
     double ratio; /* bytes on the disk per byte buffered, 0 = not known yet */
 };
@@ -127,6 +131,7 @@ static void close_file(struct part *part)
     if (part->format_writer) {
         writer->write->format->write_close(part->format_writer);
         writer->buffered -= part->buffered;
+        writer->floors -= part->floor;
         writer->open--;
     }
     if (part->stage)
@@ -134,7 +139,7 @@ static void close_file(struct part *part)
     mr_free(part->path);
     part->format_writer = part->stage = NULL;
     part->path = NULL;
-    part->buffered = 0;
+    part->buffered = part->floor = 0;
 }
 
 static enum mr_status open_file(struct part *part, struct mr_error *err)
@@ -208,32 +213,40 @@ static enum mr_status flush_file(struct part *part, struct mr_error *err)
     int64_t before = format->written(part->format_writer), held = part->buffered;
     MR_TRY(format->flush(part->format_writer, err));
     note_buffered(part);
+    writer->floors += part->buffered - part->floor;
+    part->floor = part->buffered;
     if (held > 0)
         writer->ratio = (double)(format->written(part->format_writer) - before) / (double)held;
     return MR_OK;
 }
 
-static int by_buffered(const void *a, const void *b)
+static int64_t flushable(const struct part *part)
 {
-    int64_t left = (*(struct part *const *)a)->buffered;
-    int64_t right = (*(struct part *const *)b)->buffered;
-    return (left < right) - (left > right);
+    return part->buffered - part->floor;
 }
 
-/* Flushes the largest files until at most `goal` bytes are buffered. Equal sizes keep the order of first appearance. */
+static int by_flushable(const void *a, const void *b)
+{
+    const struct part *left = *(struct part *const *)a, *right = *(struct part *const *)b;
+    if (flushable(left) != flushable(right))
+        return flushable(left) < flushable(right) ? 1 : -1;
+    return left->used < right->used ? -1 : 1;
+}
+
+/* Flushes the files with most to give until at most `goal` bytes are held. */
 static enum mr_status flush_down_to(struct mr_dataset_writer *writer, int64_t goal,
                                     struct mr_error *err)
 {
     size_t count = writer->parts.count, n = 0;
-    struct part **largest = mr_alloc((count + 1) * sizeof *largest);
+    struct part **largest = mr_alloc((count + 1) * sizeof(struct part *));
     if (!largest)
         return mr_error_nomem(err);
     for (size_t i = 0; i < count; i++) {
         struct part *part = writer->parts.entries[i].value;
-        if (part->format_writer && part->buffered > 0)
+        if (part->format_writer && flushable(part) > 0)
             largest[n++] = part;
     }
-    qsort(largest, n, sizeof(*largest), by_buffered);
+    qsort(largest, n, sizeof(struct part *), by_flushable);
     enum mr_status status = MR_OK;
     for (size_t i = 0; i < n && status == MR_OK && writer->buffered > goal; i++)
         status = flush_file(largest[i], err);
@@ -245,16 +258,6 @@ enum mr_status mr_dataset_writer_relieve(struct mr_dataset_writer *writer, int64
                                          struct mr_error *err)
 {
     return flush_down_to(writer, writer->buffered > bytes ? writer->buffered - bytes : 0, err);
-}
-
-static enum mr_status keep_memory(struct mr_dataset_writer *writer, struct mr_error *err)
-{
-    if (writer->buffered > writer->share)
-        return flush_down_to(writer, writer->share / 4 * 3, err);
-    if (writer->buffered > RELIEF_MINIMUM &&
-        mr_memory_available(writer->write->runtime->memory) < writer->share / 4)
-        return flush_down_to(writer, writer->buffered / 2, err);
-    return MR_OK;
 }
 
 static enum mr_status keep_size(struct part *part, struct mr_error *err)
@@ -274,17 +277,36 @@ static enum mr_status keep_size(struct part *part, struct mr_error *err)
     return size >= target - target / 16 ? seal_file(part, err) : MR_OK;
 }
 
+static enum mr_status seal_oldest(struct mr_dataset_writer *writer, struct mr_error *err)
+{
+    struct part *oldest = NULL;
+    for (size_t i = 0; i < writer->parts.count; i++) {
+        struct part *part = writer->parts.entries[i].value;
+        if (part->format_writer && (!oldest || part->used < oldest->used))
+            oldest = part;
+    }
+    return seal_file(oldest, err);
+}
+
 static enum mr_status keep_open_files(struct mr_dataset_writer *writer, struct mr_error *err)
 {
-    while (writer->open >= writer->max_open) {
-        struct part *oldest = NULL;
-        for (size_t i = 0; i < writer->parts.count; i++) {
-            struct part *part = writer->parts.entries[i].value;
-            if (part->format_writer && (!oldest || part->used < oldest->used))
-                oldest = part;
-        }
-        MR_TRY(seal_file(oldest, err));
-    }
+    while (writer->open >= writer->max_open)
+        MR_TRY(seal_oldest(writer, err));
+    return MR_OK;
+}
+
+static enum mr_status keep_memory(struct mr_dataset_writer *writer, struct mr_error *err)
+{
+    int64_t limit = writer->floors + writer->share / 4;
+    limit = limit > writer->share ? limit : writer->share;
+    if (writer->buffered > limit)
+        MR_TRY(flush_down_to(writer, writer->floors + (limit - writer->floors) / 2, err));
+    else if (writer->buffered - writer->floors > RELIEF_MINIMUM &&
+             mr_memory_available(writer->write->runtime->memory) < writer->share / 4)
+        MR_TRY(
+            flush_down_to(writer, writer->floors + (writer->buffered - writer->floors) / 2, err));
+    while (writer->floors > writer->share && writer->open > 1)
+        MR_TRY(seal_oldest(writer, err));
     return MR_OK;
 }
 

@@ -23,10 +23,10 @@ struct mr_byte_source {
 
 struct mr_format_write {
     const struct mr_schema *schema;
-    const char *compression; /* codec name, "none", or NULL = the format's default */
-    int level;               /* of the codec, INT_MIN = its default */
-    int64_t row_group_rows;  /* 0 = default */
-    int64_t row_group_bytes; /* 0 = default */
+    const char *compression;          /* codec name, "none", or NULL = the format's default */
+    int level;                        /* of the codec, INT_MIN = its default */
+    int64_t row_group_rows;           /* 0 = default */
+    int64_t row_group_bytes;          /* 0 = default */
     const struct mr_options *options; /* the format's own keys, or NULL */
     struct mr_runtime *runtime;
 };
@@ -41,7 +41,7 @@ struct mr_column_statistics {
 struct mr_file_statistics {
     int64_t rows;
     int64_t bytes;
-    int ncolumns; /* top level */
+    int ncolumns;                               /* top level */
     const struct mr_column_statistics *columns; /* NULL when the format has none */
 };
 
@@ -76,7 +76,10 @@ struct mr_format {
                                  void **writer, struct mr_error *err);
     /* Borrows the batch (no selection). */
     enum mr_status (*write)(void *writer, struct mr_batch *batch, struct mr_error *err);
-    /* Rows and bytes buffered in memory, not yet in the sink; and bytes handed to the sink so far. */
+    /*
+     * Bytes of memory held for rows that are not in the sink yet (what is kept for reuse may count); and bytes handed
+     * to the sink so far.
+     */
     int64_t (*buffered)(const void *writer);
     int64_t (*written)(const void *writer);
     /* Hands over what is buffered (ends the row group). */

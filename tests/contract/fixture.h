@@ -21,8 +21,8 @@ struct fixture {
 
 /* Ends the program with a message when it cannot. `memory_limit` 0 = none. */
 void fixture_init(struct fixture *fixture, int64_t memory_limit);
-/* Fails (ends the program) when memory is still charged. */
-void fixture_reset(struct fixture *fixture);
+/* 0, or 1 with a message when memory is still charged. */
+int fixture_reset(struct fixture *fixture);
 
 /* Prints the error and ends the program unless the status is MR_OK. */
 #define FIXTURE_OK(fixture, expression) fixture_ok(expression, &(fixture)->err, __FILE__, __LINE__)

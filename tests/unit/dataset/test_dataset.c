@@ -29,8 +29,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    fixture_reset(&f);
-    return 0;
+    return fixture_reset(&f);
 }
 
 /* ---- names ---- */

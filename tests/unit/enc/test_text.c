@@ -26,8 +26,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    fixture_reset(&f);
-    return 0;
+    return fixture_reset(&f);
 }
 
 static const char *json_of(const char *schema, const char *const *rows)
