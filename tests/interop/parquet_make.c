@@ -287,16 +287,14 @@ static struct mr_column *make_dictionary(struct maker *maker, const struct mr_fi
     struct mr_builder values, codes;
     struct mr_column *dictionary, *flat, *out;
     struct mr_bytes entries[8];
-    char text[2048];
     int n = 1 + (int)below(maker, 8);
     check(mr_builder_init(&values, NULL, field->type, &err), &err);
     check(mr_builder_init(&codes, NULL, mr_type_of(MR_TYPE_INT32), &err), &err);
     for (int i = 0; i < n; i++) {
-        struct mr_value value;
         mr_bytes_init(&entries[i], 1 << 20);
-        make_scalar(field->type, style->salt + below(maker, style->distinct), &value, text,
-                    &entries[i]);
-        check(mr_builder_value(&values, &value, &err), &err);
+        mr_bytes_clear(&maker->json);
+        make_value(maker, &values, false, style);
+        mr_bytes_append(&entries[i], maker->json.data, maker->json.size);
     }
     for (int64_t i = 0; i < rows; i++) {
         int code = (int)below(maker, (uint64_t)n);
@@ -324,21 +322,19 @@ static struct mr_column *make_constant(struct maker *maker, const struct mr_fiel
                                        struct mr_bytes *cells)
 {
     struct mr_error err;
-    struct mr_column *out;
+    struct mr_builder builder;
+    struct mr_column *one, *out;
     struct mr_value value;
-    struct mr_bytes json;
-    char text[2048];
-    mr_bytes_init(&json, 1 << 20);
-    make_scalar(field->type, style->salt + below(maker, style->distinct), &value, text, &json);
-    if (field->nullable && below(maker, 3) == 0) {
-        value.is_null = true;
-        mr_bytes_clear(&json);
-        mr_bytes_text(&json, "null");
-    }
+    check(mr_builder_init(&builder, NULL, field->type, &err), &err);
+    mr_bytes_clear(&maker->json);
+    make_value(maker, &builder, field->nullable, style);
+    check(mr_builder_finish(&builder, &one, &err), &err);
+    mr_builder_reset(&builder);
+    mr_column_get(one, 0, &value);
     for (int64_t i = 0; i < rows; i++)
-        mr_bytes_append(&cells[i], json.data, json.size);
+        mr_bytes_append(&cells[i], maker->json.data, maker->json.size);
     check(mr_column_new_constant(NULL, field->type, &value, rows, &out, &err), &err);
-    mr_bytes_reset(&json);
+    mr_column_unref(one);
     return out;
 }
 
@@ -347,11 +343,11 @@ static struct mr_column *make_column(struct maker *maker, const struct mr_field 
                                      struct mr_bytes *cells)
 {
     struct mr_error err;
-    bool scalar = !mr_type_is_nested(field->type) && field->type->id != MR_TYPE_NULL;
+    bool typed = field->type->id != MR_TYPE_NULL;
     uint64_t pick = below(maker, 4);
-    if (encodings && scalar && pick == 0)
+    if (encodings && typed && pick == 0)
         return make_dictionary(maker, field, style, rows, cells);
-    if (encodings && scalar && pick == 1)
+    if (encodings && typed && pick == 1)
         return make_constant(maker, field, style, rows, cells);
     struct mr_builder builder;
     struct mr_column *out;

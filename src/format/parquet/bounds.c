@@ -57,7 +57,9 @@ void mr_pq_bounds_init(struct mr_pq_bounds *bounds)
 INTEGER_RANGE(range_u8, uint8_t)
 INTEGER_RANGE(range_i32, int32_t)
 INTEGER_RANGE(range_i64, int64_t)
-INTEGER_RANGE(range_i128, mr_int128)
+/* Imported columns are aligned to 8 bytes only. */
+typedef mr_int128 int128_at8 __attribute__((aligned(8)));
+INTEGER_RANGE(range_i128, int128_at8)
 
 /* Range of floats without NaN; returns the number of NaN. All NaN leaves +inf, -inf. */
 #define FLOAT_RANGE(NAME, TYPE)                                                                    \
@@ -290,25 +292,6 @@ void mr_pq_bounds_merge(struct mr_pq_bounds *bounds, enum mr_pq_order order,
     }
 }
 
-#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
-
-int mr_pq_bounds_compare(enum mr_pq_order order, const struct mr_pq_bounds *a,
-                         const struct mr_pq_bounds *b, int which)
-{
-    if (is_text(order)) {
-        const struct mr_pq_bound_text *x = which ? &a->u.t.max : &a->u.t.min;
-        const struct mr_pq_bound_text *y = which ? &b->u.t.max : &b->u.t.min;
-        int c = compare_bytes(x->bytes, x->size, y->bytes, y->size);
-        /* A cut maximum stands for its successor: above everything that starts with it. */
-        return c != 0 || !which ? c : (int)x->cut - (int)y->cut;
-    }
-    if (is_float(order))
-        return which ? COMPARE(a->u.f.max, b->u.f.max) : COMPARE(a->u.f.min, b->u.f.min);
-    if (order == MR_PQ_ORDER_I128)
-        return which ? COMPARE(a->u.w.max, b->u.w.max) : COMPARE(a->u.w.min, b->u.w.min);
-    return which ? COMPARE(a->u.i.max, b->u.i.max) : COMPARE(a->u.i.min, b->u.i.min);
-}
-
 void mr_pq_decimal_bytes(mr_int128 value, int width, uint8_t *out)
 {
     mr_uint128 bits = (mr_uint128)value;
@@ -412,4 +395,23 @@ void mr_pq_bounds_max(const struct mr_pq_bounds *bounds, const struct mr_pq_leaf
     } else {
         put_i(out, leaf, bounds->u.i.max);
     }
+}
+
+#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
+
+int mr_pq_bounds_compare(const struct mr_pq_leaf *leaf, const struct mr_pq_bounds *a,
+                         const struct mr_pq_bounds *b, int which)
+{
+    enum mr_pq_order order = leaf->order;
+    if (is_text(order)) {
+        struct mr_pq_bound x, y; /* as written: a cut maximum is its successor */
+        (which ? mr_pq_bounds_max : mr_pq_bounds_min)(a, leaf, &x);
+        (which ? mr_pq_bounds_max : mr_pq_bounds_min)(b, leaf, &y);
+        return compare_bytes(x.bytes, (size_t)x.size, y.bytes, (size_t)y.size);
+    }
+    if (is_float(order))
+        return which ? COMPARE(a->u.f.max, b->u.f.max) : COMPARE(a->u.f.min, b->u.f.min);
+    if (order == MR_PQ_ORDER_I128)
+        return which ? COMPARE(a->u.w.max, b->u.w.max) : COMPARE(a->u.w.min, b->u.w.min);
+    return which ? COMPARE(a->u.i.max, b->u.i.max) : COMPARE(a->u.i.min, b->u.i.min);
 }

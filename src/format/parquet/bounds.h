@@ -54,7 +54,7 @@ void mr_pq_bounds_bytes(struct mr_pq_bounds *bounds, enum mr_pq_order order, con
 void mr_pq_bounds_merge(struct mr_pq_bounds *bounds, enum mr_pq_order order,
                         const struct mr_pq_bounds *other);
 /* For boundary_order: -1, 0, 1 of the minima (which = 0) or maxima (1). */
-int mr_pq_bounds_compare(enum mr_pq_order order, const struct mr_pq_bounds *a,
+int mr_pq_bounds_compare(const struct mr_pq_leaf *leaf, const struct mr_pq_bounds *a,
                          const struct mr_pq_bounds *b, int which);
 /* The PLAIN bytes of the bounds. Only when `any`. Zero becomes -0.0 as a minimum and +0.0 as a maximum. */
 void mr_pq_bounds_min(const struct mr_pq_bounds *bounds, const struct mr_pq_leaf *leaf,

@@ -33,7 +33,7 @@ static int boundary_order(const struct mr_pq_chunk *chunk)
             continue;
         const struct mr_pq_bounds *now = &chunk->pages[i].bounds;
         for (int which = 0; last != NULL && which < 2; which++) {
-            int order = mr_pq_bounds_compare(chunk->leaf->order, last, now, which);
+            int order = mr_pq_bounds_compare(chunk->leaf, last, now, which);
             ascending &= order <= 0;
             descending &= order >= 0;
         }

@@ -290,17 +290,22 @@ enum mr_status mr_pq_shred_column(struct mr_pq_scratch *scratch, const struct mr
     return shred_nested(scratch, leaf, column, from, count, out, err);
 }
 
-/* dst[i] = (TO)src[row i]; the rows are an index or consecutive. */
+/* A 16-byte value; imported columns are aligned to 8 bytes only. */
+struct two_words {
+    uint64_t words[2];
+};
+
+/* dst[i] = src[row i]; the rows are an index or consecutive. */
 #define GATHER(TO, FROM)                                                                           \
     do {                                                                                           \
         TO *to = (TO *)(void *)dst;                                                                \
         const FROM *src = (const FROM *)(const void *)values;                                      \
         if (index != NULL)                                                                         \
             for (int64_t i = 0; i < count; i++)                                                    \
-                to[i] = (TO)src[index[i]];                                                         \
+                to[i] = src[index[i]];                                                             \
         else                                                                                       \
             for (int64_t i = 0; i < count; i++)                                                    \
-                to[i] = (TO)src[first + i];                                                        \
+                to[i] = src[first + i];                                                            \
     } while (0)
 
 /* Decimals of at most nine digits lie in int64. */
@@ -350,7 +355,7 @@ static enum mr_status gather_fixed(const struct mr_pq_leaf *leaf, const struct m
     else if (leaf->value == 8)
         GATHER(uint64_t, uint64_t);
     else
-        GATHER(mr_int128, mr_int128);
+        GATHER(struct two_words, struct two_words);
     return MR_OK;
 }
 

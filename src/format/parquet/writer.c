@@ -15,9 +15,11 @@
 
 #define DEFAULT_GROUP_ROWS  ((int64_t)1 << 20)
 #define DEFAULT_GROUP_BYTES ((int64_t)64 << 20)
-#define FOOTER_MAXIMUM      ((size_t)512 << 20)
+/* Unless the row group's size was asked for: as much memory as an open row group may hold. */
+#define DEFAULT_GROUP_HELD ((int64_t)32 << 20)
+#define FOOTER_MAXIMUM     ((size_t)512 << 20)
 /* Memory left for closing pages and for the next batch's levels before a row group is ended early. */
-#define RESERVE_BYTES ((int64_t)2 << 20)
+#define RESERVE_BYTES ((int64_t)4 << 20)
 
 struct writer {
     struct mr_memory memory;
@@ -29,6 +31,7 @@ struct writer {
     struct mr_pq_file_meta meta;
     int64_t group_rows; /* limits */
     int64_t group_bytes;
+    int64_t group_held;
     int64_t open_rows; /* of the open row group */
     int64_t written;
     /* For the statistics of the file: per leaf. */
@@ -90,6 +93,22 @@ static enum mr_status find_codec(struct writer *writer, const struct mr_format_w
                            name);
 }
 
+static enum mr_status check_level(const struct writer *writer, const struct mr_format_write *write,
+                                  struct mr_error *err)
+{
+    const struct mr_codec *codec = writer->encoder.codec;
+    int level = write->level;
+    if (level == INT_MIN)
+        return MR_OK;
+    if (codec == NULL || (codec->min_level == 0 && codec->max_level == 0))
+        return mr_error_config(err, "compression %s has no levels",
+                               write->compression ? write->compression : "snappy");
+    if (level < codec->min_level || level > codec->max_level)
+        return mr_error_config(err, "compression level %d of %s is not in %d..%d", level,
+                               codec->name, codec->min_level, codec->max_level);
+    return MR_OK;
+}
+
 static int64_t option(const struct mr_format_write *write, const char *name, int64_t fallback)
 {
     return write->options ? mr_options_integer(write->options, name, fallback) : fallback;
@@ -103,6 +122,18 @@ static enum mr_status append(struct writer *writer, const void *data, size_t siz
     return MR_OK;
 }
 
+/* What compressing pages needs between two calls is nothing: a thousand open writers must not keep it each. */
+static void release_page_scratch(struct writer *writer)
+{
+    struct mr_pq_encoder *encoder = &writer->encoder;
+    mr_buffer_unref(encoder->scratch.body);
+    mr_buffer_unref(encoder->scratch.packed);
+    encoder->scratch.body = encoder->scratch.packed = NULL;
+    if (encoder->codec_scratch != NULL)
+        encoder->codec->free_scratch(encoder->codec_scratch);
+    encoder->codec_scratch = NULL;
+}
+
 static void parquet_write_close(void *handle)
 {
     struct writer *writer = handle;
@@ -110,10 +141,9 @@ static void parquet_write_close(void *handle)
         return;
     for (int i = 0; writer->chunks != NULL && i < writer->leaves.count; i++)
         mr_pq_chunk_reset(&writer->chunks[i]);
+    release_page_scratch(writer);
     mr_pq_scratch_reset(&writer->encoder.scratch);
     mr_bytes_reset(&writer->encoder.header);
-    if (writer->encoder.codec_scratch != NULL)
-        writer->encoder.codec->free_scratch(writer->encoder.codec_scratch);
     mr_arena_reset(&writer->arena);
     mr_free(writer);
 }
@@ -156,7 +186,10 @@ static enum mr_status parquet_write_open(const struct mr_format_write *write,
     writer->encoder.dictionary_bytes = option(write, "dictionarySize", 1 << 20);
     writer->group_rows = write->row_group_rows > 0 ? write->row_group_rows : DEFAULT_GROUP_ROWS;
     writer->group_bytes = write->row_group_bytes > 0 ? write->row_group_bytes : DEFAULT_GROUP_BYTES;
+    writer->group_held =
+        write->row_group_rows > 0 || write->row_group_bytes > 0 ? INT64_MAX : DEFAULT_GROUP_HELD;
     MR_TRY_OUT(find_codec(writer, write, err));
+    MR_TRY_OUT(check_level(writer, write, err));
     MR_TRY_OUT(make_columns(writer, write->schema, err));
     MR_TRY_OUT(append(writer, "PAR1", 4, err));
     *out = writer;
@@ -263,7 +296,8 @@ static enum mr_status end_group(struct writer *writer, struct mr_error *err)
 
 static bool group_full(const struct writer *writer)
 {
-    if (writer->open_rows >= writer->group_rows)
+    if (writer->open_rows >= writer->group_rows ||
+        mr_memory_used(&writer->memory) >= writer->group_held)
         return true;
     int64_t size = 0;
     for (int i = 0; i < writer->leaves.count; i++)
@@ -310,6 +344,7 @@ static enum mr_status parquet_write(void *handle, struct mr_batch *batch, struct
         return mr_error_internal(err, "Parquet writer used after its end, or with a selection");
     enum mr_status status = write_rows(writer, batch, err);
     writer->failed = status != MR_OK;
+    release_page_scratch(writer);
     for (int i = 0; i < writer->leaves.schema->nfields; i++)
         writer->nulls[i] +=
             batch->columns[i]->type->id == MR_TYPE_NULL ? batch->rows : batch->columns[i]->nulls;
@@ -333,6 +368,7 @@ static enum mr_status parquet_flush(void *handle, struct mr_error *err)
         return mr_error_internal(err, "Parquet writer used after a failure");
     enum mr_status status = end_group(writer, err);
     writer->failed = status != MR_OK;
+    release_page_scratch(writer);
     return status;
 }
 
