@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import pageindex
 from suite import Suite, check, equal, need
 
 need("pyarrow", "duckdb", "polars")
@@ -193,6 +194,55 @@ def bounds(made):
         first += rows
 
 
+def physical(value, tree):
+    """A value as Parquet stores and orders it."""
+    if isinstance(value, str):
+        return value.encode()
+    if tree.startswith("decimal"):
+        return int(f"{value:f}".replace(".", ""))
+    return value
+
+
+def page_indexes(made):
+    """Every page of a flat column lies between its bounds in the column index, which are met where they are exact."""
+    table = pq.read_table(made.path)
+    number = {name: n for n, (name, tree) in enumerate(made.columns) if not isinstance(tree, list)}
+    first = with_index = 0
+    for rows, chunks in pageindex.indexes(made.path):
+        for meta, index, places in chunks:
+            name = meta[3][0].decode()
+            if len(meta[3]) > 1 or name not in number:
+                continue
+            tree = made.columns[number[name]][1]
+            if tree in ("void", "date", "time", "timestamp", "timestamp_ntz", "uuid", "json"):
+                continue
+            values = table.column(number[name]).slice(first, rows).to_pylist()
+            starts = [p[3] for p in places] + [rows]
+            pages = [[physical(v, tree) for v in values[a:b] if v is not None] for a, b in zip(starts, starts[1:])]
+            numbers = [[v for v in page if v == v] for page in pages]
+            if index is None:
+                check(any(p and not n for p, n in zip(pages, numbers)) or tree in ("string", "binary"), f"{name} {tree}: no column index")
+                continue
+            with_index += 1
+            equal(index[1], [not p for p in pages], f"{name} {tree}: null_pages")
+            equal(index[5], [b - a - len(p) for a, b, p in zip(starts, starts[1:], pages)], f"{name} {tree}: null_counts")
+            scale = 0 if tree.startswith("decimal") else None
+            lows = [pageindex.decode(meta[1], v, scale) if p else None for v, p in zip(index[2], pages)]
+            highs = [pageindex.decode(meta[1], v, scale) if p else None for v, p in zip(index[3], pages)]
+            for low, high, page in zip(lows, highs, numbers):
+                if not page:
+                    continue
+                check(low <= min(page) and max(page) <= high, f"{name} {tree}: page bounds {low!r} {high!r}")
+                if tree not in ("string", "binary") or len(max(page, key=len)) <= 61:
+                    equal((low, high), (min(page), max(page)), f"{name} {tree}: page bounds")
+            for bound in (lows, highs):
+                bound = [b for b in bound if b is not None]
+                if index[4] in (1, 2):
+                    equal(bound, sorted(bound, reverse=index[4] == 2), f"{name} {tree}: boundary order")
+        first += rows
+    return with_index
+
+
 def literal(value, tree):
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
@@ -231,6 +281,7 @@ def everything(folder, *arguments, **settings):
     with_duckdb(made)
     with_polars(made)
     bounds(made)
+    page_indexes(made)
 
 
 def edges(folder, settings):
@@ -239,6 +290,7 @@ def edges(folder, settings):
     with_duckdb(made)
     with_polars(made)
     bounds(made)
+    check(page_indexes(made) > 10, "too few column indexes were there to look at")
     filters(made)
 
 
