@@ -73,6 +73,10 @@ size_t mr_utf8_valid_prefix(const char *data, size_t size)
         }
         if (i == size)
             break;
+        if (!(data[i] & 0x80)) {
+            i++;
+            continue;
+        }
         uint32_t code_point;
         int length = mr_utf8_decode(data + i, size - i, &code_point);
         if (length == 0)
