@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+/* clang-format off: one a line, so that new families do not collide */
 static const struct mr_function_family *const families[] = {
     &mr_functions_operator,
     &mr_functions_predicate,
@@ -18,7 +19,9 @@ static const struct mr_function_family *const families[] = {
     &mr_functions_conditional,
     &mr_functions_math,
     &mr_functions_text,
+    &mr_functions_nested,
 };
+/* clang-format on */
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 

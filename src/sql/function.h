@@ -246,6 +246,7 @@ extern const struct mr_function_family mr_functions_null;
 extern const struct mr_function_family mr_functions_conditional;
 extern const struct mr_function_family mr_functions_math;
 extern const struct mr_function_family mr_functions_text;
+extern const struct mr_function_family mr_functions_nested;
 
 /* The next row of this name after `previous` (NULL: the first); NULL at the end. */
 const struct mr_function *mr_function_find(const char *name, const struct mr_function *previous);

@@ -105,6 +105,72 @@ static struct mr_column *typed_column(struct expr_fixture *fixture, const struct
     return out;
 }
 
+/* arr: [1, 2] | [] | [3, null] | NULL;  st: {1, a} | {null, b} | {3, c} | NULL;  m: {k -> 1, j -> 2} | {} | {k -> 3} | NULL */
+static const char *const nested_types[] = {"array<int>", "struct<x:int,y:string>",
+                                           "map<string,int>"};
+static const char *const nested_names[] = {"arr", "st", "m"};
+#define NNESTED  3
+#define NCOLUMNS (NSPECS + NNESTED)
+
+static void append_list(struct mr_builder *builder, int row, struct mr_error *err)
+{
+    struct mr_builder *item = &builder->children[0];
+    if (row == 0) {
+        must(mr_builder_int(item, 1, err), err);
+        must(mr_builder_int(item, 2, err), err);
+    } else if (row == 2) {
+        must(mr_builder_int(item, 3, err), err);
+        must(mr_builder_null(item, err), err);
+    }
+    must(mr_builder_list(builder, err), err);
+}
+
+static void append_struct(struct mr_builder *builder, int row, struct mr_error *err)
+{
+    if (row == 1)
+        must(mr_builder_null(&builder->children[0], err), err);
+    else
+        must(mr_builder_int(&builder->children[0], row + 1, err), err);
+    must(mr_builder_bytes(&builder->children[1], &"abc"[row], 1, err), err);
+    must(mr_builder_struct(builder, err), err);
+}
+
+static void append_entry(struct mr_builder *builder, const char *key, int64_t value,
+                         struct mr_error *err)
+{
+    struct mr_builder *entry = &builder->children[0];
+    must(mr_builder_bytes(&entry->children[0], key, 1, err), err);
+    must(mr_builder_int(&entry->children[1], value, err), err);
+    must(mr_builder_struct(entry, err), err);
+}
+
+static void append_map(struct mr_builder *builder, int row, struct mr_error *err)
+{
+    if (row != 1)
+        append_entry(builder, "k", row + 1, err);
+    if (row == 0)
+        append_entry(builder, "j", 2, err);
+    must(mr_builder_list(builder, err), err);
+}
+
+static struct mr_column *nested_column(struct expr_fixture *fixture, int which,
+                                       struct mr_error *err)
+{
+    static void (*const append[])(struct mr_builder *, int,
+                                  struct mr_error *) = {append_list, append_struct, append_map};
+    struct mr_builder builder;
+    struct mr_column *column;
+    const struct mr_type *type;
+    must(mr_type_parse(&fixture->arena, nested_types[which], &type, err), err);
+    must(mr_builder_init(&builder, NULL, type, err), err);
+    for (int row = 0; row < 3; row++)
+        append[which](&builder, row, err);
+    must(mr_builder_null(&builder, err), err);
+    must(mr_builder_finish(&builder, &column, err), err);
+    mr_builder_reset(&builder);
+    return column;
+}
+
 /* Each row's value as an entry of its own, the last row NULL. */
 static struct mr_column *as_dictionary(struct mr_column *flat, struct mr_error *err)
 {
@@ -126,12 +192,12 @@ static struct mr_column *as_dictionary(struct mr_column *flat, struct mr_error *
 static struct mr_batch *selected_batch(struct expr_fixture *fixture, struct mr_batch *flat,
                                        struct mr_error *err)
 {
-    struct mr_column *columns[NSPECS];
+    struct mr_column *columns[NCOLUMNS];
     struct mr_batch *all, *out;
     struct mr_selection *selection;
     struct mr_buffer *rows;
     static const int32_t twice[] = {1, 2, 0, 1, 2, 3};
-    for (int i = 0; i < NSPECS; i++)
+    for (int i = 0; i < NCOLUMNS; i++)
         must(mr_column_take(NULL, flat->columns[i], twice, 6, &columns[i], err), err);
     must(mr_batch_new(fixture->schema, 6, columns, &all, err), err);
     must(mr_buffer_new(NULL, 16, &rows, err), err);
@@ -147,8 +213,8 @@ struct expr_fixture *expr_fixture_new(enum session_kind session)
 {
     struct expr_fixture *fixture = calloc(1, sizeof(*fixture));
     struct mr_error err;
-    struct mr_field fields[NSPECS];
-    struct mr_column *flat[NSPECS], *dictionary[NSPECS];
+    struct mr_field fields[NCOLUMNS];
+    struct mr_column *flat[NCOLUMNS], *dictionary[NCOLUMNS];
     mr_arena_init(&fixture->arena, NULL);
     must(mr_tz_new("UTC", &fixture->tz, &err), &err);
     fixture->session = (struct mr_sql_session){.ansi = true,
@@ -159,7 +225,12 @@ struct expr_fixture *expr_fixture_new(enum session_kind session)
         dictionary[i] = as_dictionary(flat[i], &err);
         fields[i] = (struct mr_field){specs[i].name, flat[i]->type, true, NULL};
     }
-    fixture->schema = mr_schema_new(&fixture->arena, fields, NSPECS);
+    for (int i = 0; i < NNESTED; i++) {
+        flat[NSPECS + i] = nested_column(fixture, i, &err);
+        dictionary[NSPECS + i] = mr_column_ref(flat[NSPECS + i]);
+        fields[NSPECS + i] = (struct mr_field){nested_names[i], flat[NSPECS + i]->type, true, NULL};
+    }
+    fixture->schema = mr_schema_new(&fixture->arena, fields, NCOLUMNS);
     must(mr_batch_new(fixture->schema, 4, flat, &fixture->batches[BATCH_FLAT], &err), &err);
     must(mr_batch_new(fixture->schema, 4, dictionary, &fixture->batches[BATCH_DICTIONARY], &err),
          &err);
