@@ -84,7 +84,7 @@ static enum mr_status combine(struct mr_run *run, struct mr_run_build *build, st
         build->states[t] = NULL;
         enum mr_status status = node->op->combine(into, from, err);
         node->op->close(from);
-        MR_TRY(mr_push_blame(node, status, err));
+        MR_TRY(mr_push_blame(run->plan, node, status, err));
     }
     build->built = into;
     return MR_OK;

@@ -86,8 +86,9 @@ struct mr_exec_request {
 };
 
 /*
- * Blocks until all tasks ended. On failure the error of the first task that failed, its step in err->where. MR_VALIDATION when
- * more rows broke the rules of a validation than it allows. Also on failure `result` says what was done; reset it always.
+ * Blocks until all tasks ended. On failure the error of the first task that failed, its step in err->where. Whether
+ * validations let the run pass is the caller's to judge, from op_info.counts. Also on failure `result` says what was done;
+ * reset it always.
  */
 enum mr_status mr_exec_run(struct mr_engine *engine, const struct mr_exec_request *request,
                            struct mr_exec_result *result, struct mr_error *err);

@@ -13,11 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum mr_status mr_push_blame(const struct mr_plan_node *node, enum mr_status status,
-                             struct mr_error *err)
+enum mr_status mr_push_blame(const struct mr_plan *plan, const struct mr_plan_node *node,
+                             enum mr_status status, struct mr_error *err)
 {
-    if (status == MR_OK || err == NULL || strstr(err->where, node->label) != NULL)
+    if (status == MR_OK || err == NULL)
         return status;
+    for (int i = 0; i < plan->nnodes; i++)
+        if (strstr(err->where, plan->nodes[i].label) != NULL)
+            return status;
     char where[sizeof err->where];
     snprintf(where, sizeof where, "%s", err->where);
     if (where[0] == '\0')
@@ -93,7 +96,7 @@ enum mr_status mr_push_deliver(struct mr_push_node *node, int port, struct mr_ba
     int before = mr_clock_move(graph->clock, node->plan->id);
     enum mr_status status = consume(node, port, batch, err);
     mr_clock_move(graph->clock, before);
-    return mr_push_blame(node->plan, status, err);
+    return mr_push_blame(node->graph->plan, node->plan, status, err);
 }
 
 static bool takes_selection(const struct mr_push_node *node)
@@ -108,7 +111,7 @@ static enum mr_status compact(struct mr_push_node *node, struct mr_batch *batch,
     int before = mr_clock_move(node->graph->clock, node->plan->id);
     enum mr_status status = mr_batch_compact(node->runtime.memory, batch, out, err);
     mr_clock_move(node->graph->clock, before);
-    return mr_push_blame(node->plan, status, err);
+    return mr_push_blame(node->graph->plan, node->plan, status, err);
 }
 
 static void close_if_unwanted(struct mr_push_node *node)
@@ -315,7 +318,7 @@ static enum mr_status open_nodes(struct mr_push_graph *graph, struct mr_error *e
                                        graph->hooks->built(graph->hooks->context, node->plan->id),
                                        err);
         mr_clock_move(graph->clock, before);
-        MR_TRY(mr_push_blame(node->plan, status, err));
+        MR_TRY(mr_push_blame(node->graph->plan, node->plan, status, err));
     }
     return MR_OK;
 }

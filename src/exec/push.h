@@ -117,8 +117,8 @@ enum mr_status mr_push_hold(struct mr_push_node *node, int port, struct mr_batch
                             struct mr_error *err);
 enum mr_status mr_push_send_watermark(struct mr_push_node *node, int64_t watermark,
                                       struct mr_error *err);
-/* Puts the step in front of `where`. Returns the status of the error. */
-enum mr_status mr_push_blame(const struct mr_plan_node *node, enum mr_status status,
-                             struct mr_error *err);
+/* Puts the step in front of `where`, unless a node further to the right has done so. Returns the status. */
+enum mr_status mr_push_blame(const struct mr_plan *plan, const struct mr_plan_node *node,
+                             enum mr_status status, struct mr_error *err);
 
 #endif

@@ -112,7 +112,7 @@ static enum mr_status advance(struct mr_push_node *node, int port, struct mr_err
             node->plan->op->watermark(node->state, port, node->inputs[port].watermark, &node->emit,
                                       err);
         mr_clock_move(node->graph->clock, before);
-        MR_TRY(mr_push_blame(node->plan, status, err));
+        MR_TRY(mr_push_blame(node->graph->plan, node->plan, status, err));
     }
     if (!own && any && least > INT64_MIN)
         MR_TRY(mr_push_send_watermark(node, least, err));
@@ -168,7 +168,7 @@ enum mr_status mr_push_end_input(struct mr_push_node *node, int port, struct mr_
         int before = mr_clock_move(node->graph->clock, node->plan->id);
         enum mr_status status = node->plan->op->finish(node->state, port, &node->emit, err);
         mr_clock_move(node->graph->clock, before);
-        MR_TRY(mr_push_blame(node->plan, status, err));
+        MR_TRY(mr_push_blame(node->graph->plan, node->plan, status, err));
     }
     bool open = false;
     for (int k = 0; k < node->ninputs; k++)

@@ -146,7 +146,7 @@ static enum mr_status read_all(struct reading *reading, struct mr_error *err)
         if (status != MR_OK)
             *err = failure;
         if (status != MR_OK && at_source)
-            mr_push_blame(reading->node, status, err);
+            mr_push_blame(reading->graph->plan, reading->node, status, err);
         return status;
     }
 }

@@ -14,8 +14,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 bool mr_run_stopped(const struct mr_run *run)
@@ -163,31 +161,6 @@ static void coordinate(struct mr_run *run)
         }
     if (atomic_load(&run->engine->cancel.set))
         cancel(run, MR_CANCELLED, NULL);
-}
-
-/* Validations are judged by their totals, when all rows were seen. */
-static enum mr_status judge(const struct mr_run *run, struct mr_error *err)
-{
-    for (int i = 0; i < run->plan->nnodes; i++) {
-        const struct mr_plan_node *node = &run->plan->nodes[i];
-        struct mr_op_counts *counts = node->kind == MR_PLAN_OP ? node->op_info.counts : NULL;
-        int64_t failed = counts != NULL ? atomic_load(&counts->rows_failed) : 0;
-        if (counts == NULL || counts->limit < 0 || failed <= counts->limit)
-            continue;
-        char list[600];
-        size_t used = 0;
-        list[0] = '\0';
-        for (int r = 0; r < counts->count && used < sizeof list; r++)
-            if (atomic_load(&counts->values[r]) > 0)
-                used += (size_t)snprintf(list + used, sizeof list - used, "%s%s: %lld",
-                                         used > 0 ? "; " : "", counts->names[r],
-                                         (long long)atomic_load(&counts->values[r]));
-        mr_error_data(err, MR_VALIDATION, "%lld rows broke a rule, %lld are allowed (%s)",
-                      (long long)failed, (long long)counts->limit, list);
-        mr_error_hint(err, "mend the rows, or set \"onFailure\" to drop or quarantine");
-        return mr_push_blame(node, MR_VALIDATION, err);
-    }
-    return MR_OK;
 }
 
 static bool feeds(const struct mr_plan_segment *from, const struct mr_plan_segment *to)
@@ -378,8 +351,6 @@ enum mr_status mr_exec_run(struct mr_engine *engine, const struct mr_exec_reques
             status = run.first.status;
             if (err != NULL)
                 *err = run.first;
-        } else {
-            status = judge(&run, err);
         }
     }
     run_reset(&run);

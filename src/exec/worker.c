@@ -124,10 +124,25 @@ static enum mr_status run_reader(struct mr_worker *worker, struct mr_error *err)
     }
 }
 
+/* A validation in the readers has to see every row, whatever the task still wants. */
+static bool must_drain(const struct mr_worker *worker)
+{
+    const struct mr_plan_segment *segment = worker->segment->plan;
+    const struct mr_plan_node *nodes = worker->segment->run->plan->nodes;
+    for (int i = 0; i < segment->nnodes; i++) {
+        const struct mr_plan_node *node = &nodes[segment->nodes[i]];
+        if (node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_VALIDATION) &&
+            !segment->in_task[i])
+            return true;
+    }
+    return false;
+}
+
 static enum mr_status drain(struct mr_worker *worker, struct mr_push_graph *graph,
                             struct mr_error *err)
 {
-    while (!mr_push_task_closed(graph) && !unwanted(worker)) {
+    bool all = must_drain(worker);
+    while ((all || !mr_push_task_closed(graph)) && !unwanted(worker)) {
         int node, port;
         struct mr_batch *batch;
         MR_TRY(mr_write_relieve(worker, err));

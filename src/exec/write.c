@@ -49,7 +49,7 @@ static enum mr_status relieve_slot(struct mr_worker *worker, const struct mr_pla
     int before = mr_clock_move(&worker->clock, sink->id);
     enum mr_status status = sink->sink->relieve(slot->writer, bytes, err);
     mr_clock_move(&worker->clock, before);
-    return mr_push_blame(sink, status, err);
+    return mr_push_blame(worker->segment->run->plan, sink, status, err);
 }
 
 static bool budgeted(const struct mr_run *run)
@@ -165,7 +165,7 @@ enum mr_status mr_write_finish(struct mr_worker *worker, int task, struct mr_err
         int before = mr_clock_move(&worker->clock, sink->id);
         enum mr_status status = seal(worker, sink, task, err);
         mr_clock_move(&worker->clock, before);
-        MR_TRY(mr_push_blame(sink, status, err));
+        MR_TRY(mr_push_blame(plan, sink, status, err));
     }
     return MR_OK;
 }

@@ -195,6 +195,7 @@ enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_err
         if (node->kind != MR_PLAN_SINK)
             continue;
         node->sink_sequence = plan->nsinks;
+        node->sink_options = builder->drafts[i].options;
         sinks[plan->nsinks++] = i;
         if (builder->drafts[i].failed || inputs_known(builder, node) < 0)
             continue;

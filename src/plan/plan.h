@@ -119,7 +119,8 @@ struct mr_plan {
     int64_t predicted_memory; /* bytes */
     int nwarnings;
     const struct mr_plan_warning *warnings;
-    const char *watermark;   /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */
+    const char
+        *watermark; /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */
     const char *fingerprint; /* hash of what decides rows and names: 16 hex digits */
 };
 

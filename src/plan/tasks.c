@@ -109,8 +109,6 @@ static int count_tasks(const struct mr_plan_builder *builder, const struct mr_pl
     for (int i = 0; i < segment->nnodes; i++)
         if (is_ordered(&builder->nodes[segment->nodes[i]]))
             return 1;
-    if (!builder->request->with_sinks)
-        return 1;
     int tasks = exact;
     if (tasks == 0) {
         int64_t bytes = segment_bytes(builder, segment);
@@ -183,15 +181,29 @@ static enum mr_status share_splits(struct mr_plan_builder *builder, struct mr_pl
     return MR_OK;
 }
 
+/* Must this node see the rows of all readers together? */
+static bool wants_merged(const struct mr_plan_segment *segment, const struct mr_plan_node *node)
+{
+    return node->kind == MR_PLAN_SINK || is_ordered(node) || !(node->op->flags & MR_OP_STREAMING) ||
+           contains(segment->builds, segment->nbuilds, node->id);
+}
+
+static bool anything_merged(const struct mr_plan_builder *builder,
+                            const struct mr_plan_segment *segment)
+{
+    for (int i = 0; i < segment->nnodes; i++)
+        if (wants_merged(segment, &builder->nodes[segment->nodes[i]]))
+            return true;
+    return false;
+}
+
 /* Everything from the first node that needs the merged rows on runs in the task. */
 static void place_nodes(const struct mr_plan_builder *builder, struct mr_plan_segment *segment)
 {
     bool *in_task = (bool *)(uintptr_t)segment->in_task;
     for (int i = 0; i < segment->nnodes; i++) {
         const struct mr_plan_node *node = &builder->nodes[segment->nodes[i]];
-        bool behind = segment->gather == MR_GATHER_FUSED || node->kind == MR_PLAN_SINK ||
-                      is_ordered(node) || !(node->op->flags & MR_OP_STREAMING) ||
-                      contains(segment->builds, segment->nbuilds, node->id);
+        bool behind = segment->gather == MR_GATHER_FUSED || wants_merged(segment, node);
         for (int k = 0; !behind && k < node->ninputs; k++)
             for (int j = 0; j < i; j++)
                 behind |= segment->nodes[j] == node->inputs[k].node && in_task[j];
@@ -205,6 +217,8 @@ static enum mr_status plan_segment(struct mr_plan_builder *builder, struct mr_pl
     segment->first_task = builder->plan->ntasks;
     segment->ntasks = count_tasks(builder, segment);
     segment->readers = count_readers(builder, segment);
+    if (!anything_merged(builder, segment)) /* validations, a preview: no files to count */
+        segment->ntasks = segment->readers;
     builder->plan->ntasks += segment->ntasks;
     segment->gather = MR_GATHER_FUSED;
     if (segment->readers > segment->ntasks) {
