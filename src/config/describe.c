@@ -107,7 +107,8 @@ void mr_option_describe_rules(const struct mr_option *option, struct mr_bytes *o
         separator = ", ";
     }
     if (option->fallback != NULL && option->type != MR_OPTION_OBJECT) {
-        mr_bytes_printf(out, "%sdefault %s", separator, option->fallback);
+        mr_bytes_printf(out, "%sdefault %s", separator,
+                        option->fallback[0] != '\0' ? option->fallback : "empty");
         separator = ", ";
     }
     if (option->flags & MR_OPTION_SECRET) {
@@ -125,11 +126,11 @@ void mr_option_describe_rules(const struct mr_option *option, struct mr_bytes *o
 /* `text` behind `indent` spaces, broken between words. */
 static void wrap(const char *text, int indent, struct mr_bytes *out)
 {
-    int column = WIDTH;
+    int column = 0;
     while (*text != '\0') {
         size_t word = strcspn(text, " \n");
-        if (column + 1 + (int)word > WIDTH) {
-            mr_bytes_printf(out, "%s%*s", column == WIDTH ? "" : "\n", indent, "");
+        if (column == 0 || column + 1 + (int)word > WIDTH) {
+            mr_bytes_printf(out, "%s%*s", column == 0 ? "" : "\n", indent, "");
             column = indent;
         } else {
             mr_bytes_char(out, ' ');

@@ -81,6 +81,7 @@ static const struct mr_option timeout_options[] = {
      .doc = "For one statement on a server."},
     {.name = "step",
      .type = MR_OPTION_DURATION,
+     .flags = MR_OPTION_UNBUILT,
      .unit = "seconds",
      .unit_micros = SECONDS,
      .doc = "For one step."},
@@ -138,8 +139,10 @@ static const struct mr_option resource_options[] = {
      .doc = "Rows of a batch. Default: chosen by bytes."},
     {.name = "broadcastThreshold",
      .type = MR_OPTION_SIZE,
+     .flags = MR_OPTION_UNBUILT,
      .unit = "bytes",
-     .doc = "A join side up to this size is copied to every task. Default: automatic."},
+     .doc = "A join side up to this size is copied to every task; comes with joins. Default: "
+            "automatic."},
     MR_OPTION_END,
 };
 

@@ -369,8 +369,9 @@ static enum mr_status apply_switches(struct mr_config_context *context, struct m
     if (spark->set[MR_SPARK_BROADCAST] && !threshold)
         spec->broadcast_threshold = spark->value[MR_SPARK_BROADCAST];
     MR_TRY(note(context, spark, MR_SPARK_BROADCAST, "spark.sql.autoBroadcastJoinThreshold",
-                threshold ? "no effect: resources.broadcastThreshold is given"
-                          : "resources.broadcastThreshold"));
+                threshold
+                    ? "no effect: resources.broadcastThreshold is given"
+                    : "kept as resources.broadcastThreshold; no join is built in this version"));
     spec->rewrites = !spark->set[MR_SPARK_ADAPTIVE] || spark->value[MR_SPARK_ADAPTIVE];
     MR_TRY(note(context, spark, MR_SPARK_ADAPTIVE, "spark.sql.adaptive.enabled",
                 spec->rewrites ? "rewrites of the plan are on"

@@ -26,30 +26,38 @@ static void write_page(const char *path, struct mr_bytes *text)
     mr_bytes_clear(text);
 }
 
+static void write_function(const struct mr_function_doc *doc, struct mr_bytes *out)
+{
+    const char *aliases = strchr(doc->names, ' ');
+    mr_bytes_text(out, "| `");
+    mr_config_write_cell(doc->signature, out);
+    mr_bytes_text(out, "` | ");
+    mr_config_write_cell(doc->doc, out);
+    if (aliases != NULL) {
+        mr_bytes_text(out, " Also: ");
+        mr_config_write_cell(aliases + 1, out);
+        mr_bytes_char(out, '.');
+    }
+    mr_bytes_text(out, " |\n");
+}
+
 static void write_functions(struct mr_bytes *out)
 {
-    size_t count;
-    const struct mr_function_doc *functions = mr_sql_functions(&count);
     mr_bytes_text(out,
                   "<!-- Generated from the function table by `make reference`; do not edit. -->\n"
                   "# Functions\n\nNames are case-insensitive. An argument that is NULL gives NULL "
                   "where nothing else is said.\n");
-    for (size_t i = 0; i < count; i++) {
+    struct mr_function_doc doc, other;
+    for (size_t i = 0; mr_sql_function_doc(i, &doc); i++) {
         bool seen = false;
-        for (size_t k = 0; k < i; k++)
-            seen = seen || strcmp(functions[k].family, functions[i].family) == 0;
+        for (size_t k = 0; k < i && mr_sql_function_doc(k, &other); k++)
+            seen = seen || strcmp(other.family, doc.family) == 0;
         if (seen)
             continue;
-        mr_bytes_printf(out, "\n## %s\n\n| function | |\n|---|---|\n", functions[i].family);
-        for (size_t k = i; k < count; k++) {
-            if (strcmp(functions[k].family, functions[i].family) != 0)
-                continue;
-            mr_bytes_text(out, "| `");
-            mr_config_write_cell(functions[k].signature, out);
-            mr_bytes_text(out, "` | ");
-            mr_config_write_cell(functions[k].doc, out);
-            mr_bytes_text(out, " |\n");
-        }
+        mr_bytes_printf(out, "\n## %s\n\n| function | |\n|---|---|\n", doc.family);
+        for (size_t k = i; mr_sql_function_doc(k, &other); k++)
+            if (strcmp(other.family, doc.family) == 0)
+                write_function(&other, out);
     }
 }
 

@@ -127,8 +127,8 @@ static void test_pipeline_keys(void **state)
         "minute',\n"
         " 'multiplier': 1.5, 'jitter': 'false'}, 'timeouts': {'connect': '500 ms', 'statement': "
         "60,\n"
-        " 'step': '24h', 'run': '1 day'}, 'resources': {'parallelism': '3', 'memory': '1GiB',\n"
-        " 'tempDir': '/t', 'batchRows': 100, 'broadcastThreshold': '100MB'},\n"
+        " 'run': '1 day'}, 'resources': {'parallelism': '3', 'memory': '1GiB',\n"
+        " 'tempDir': '/t', 'batchRows': 100},\n"
         " 'sql': {'ansi': 'false', 'timeZone': '+02:00'}, 'metrics': {'path': 'm', 'format': "
         "'jsonl'},\n"
         " 'parameters': null, " STEPS "}");
@@ -143,13 +143,11 @@ static void test_pipeline_keys(void **state)
     assert_true(spec->retry.multiplier == 1.5 && !spec->retry.jitter);
     assert_int_equal(spec->timeout_connect_micros, 500000);
     assert_int_equal(spec->timeout_statement_micros, 60000000);
-    assert_true(spec->timeout_step_micros == INT64_C(86400000000));
     assert_true(spec->timeout_run_micros == INT64_C(86400000000));
     assert_int_equal(spec->parallelism, 3);
     assert_int_equal(spec->memory, 1 << 30);
     assert_string_equal(spec->temp_dir, "/t");
     assert_int_equal(spec->batch_rows, 100);
-    assert_int_equal(spec->broadcast_threshold, 100 << 20);
     assert_false(spec->ansi);
     assert_string_equal(spec->time_zone, "+02:00");
     assert_string_equal(spec->metrics_path, "m");
