@@ -28,6 +28,11 @@ struct mr_split {
 struct mr_split_list {
     struct mr_split *items; /* arena-owned, in the order of reading */
     int count;
+    /*
+     * A row that these splits do not show can only carry a time of the source's clock at or after this
+     * ("yyyy-MM-dd HH:mm:ss.ffffff", UTC). NULL where that cannot be known.
+     */
+    const char *safe_time;
 };
 
 struct mr_split_change {

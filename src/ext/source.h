@@ -31,11 +31,6 @@ struct mr_source_info {
     int nnotes;
     const char *location; /* for people, without secrets: "postgres://host:5432/db table users" */
     const char *details;  /* e.g. the SQL that a reader runs, for the plan */
-    /*
-     * Set by `splits`: no row that the snapshot does not show can carry a time stamp of the server's clock below this
-     * ("yyyy-MM-dd HH:mm:ss.ffffff", UTC). NULL where that cannot be known.
-     */
-    const char *safe_time;
 };
 
 /* What the plan would like the source to do; the source answers in place. */

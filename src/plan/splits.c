@@ -5,8 +5,21 @@
  */
 #include "plan/build.h"
 
+#include <string.h>
+
+/* The watermark of a run is the earliest of its sources'; one source without makes it unknown. The texts compare as times. */
+static void lower_watermark(struct mr_plan *plan, const char *safe_time, bool *first)
+{
+    if (safe_time == NULL)
+        plan->watermark = NULL;
+    else if (*first || (plan->watermark != NULL && strcmp(safe_time, plan->watermark) < 0))
+        plan->watermark = safe_time;
+    *first = false;
+}
+
 enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_error *err)
 {
+    bool first = true;
     (void)err;
     for (int i = 0; i < builder->plan->nnodes; i++) {
         struct mr_plan_node *node = &builder->nodes[i];
@@ -20,6 +33,7 @@ enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_er
             if (status == MR_CANCELLED || status == MR_NOMEM)
                 break;
         }
+        lower_watermark(builder->plan, node->splits.safe_time, &first);
     }
     return MR_OK;
 }

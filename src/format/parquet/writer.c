@@ -111,7 +111,10 @@ static enum mr_status check_level(const struct writer *writer, const struct mr_f
 
 static int64_t option(const struct mr_format_write *write, const char *name, int64_t fallback)
 {
-    return write->options ? mr_options_integer(write->options, name, fallback) : fallback;
+    /* A caller's own table need not have our rows. */
+    if (!write->options || !mr_option_find(write->options->table, name))
+        return fallback;
+    return mr_options_integer(write->options, name, fallback);
 }
 
 static enum mr_status append(struct writer *writer, const void *data, size_t size,
