@@ -167,7 +167,7 @@ static void test_bitmap(void **state)
     assert_int_equal(mr_bitmap_count(other, 100), 72);
     mr_bitmap_and(copy, bits, other, 100);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(mr_bitmap_get(copy, i), mr_bitmap_get(bits, i) & mr_bitmap_get(other, i));
+        assert_int_equal(mr_bitmap_get(copy, i), mr_bitmap_get(bits, i) && mr_bitmap_get(other, i));
 }
 
 static void test_bytes(void **state)
