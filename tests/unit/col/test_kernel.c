@@ -334,6 +334,46 @@ static void test_order_of_all(void **state)
     }
 }
 
+/* All kernels on one column under a budget: the first refusal, or MR_OK. */
+static enum mr_status all_kernels(struct mr_memory *memory, struct mr_column *column,
+                                  const int32_t *rows, int64_t count, struct mr_error *err)
+{
+    struct mr_column *taken = NULL, *flat = NULL, *range = NULL, *joined = NULL;
+    enum mr_status status;
+    MR_TRY_OUT(mr_column_take(memory, column, rows, count, &taken, err));
+    MR_TRY_OUT(mr_column_flatten(memory, column, &flat, err));
+    MR_TRY_OUT(mr_column_range(memory, column, 3, count / 2, &range, err));
+    struct mr_column *parts[] = {column, taken, range};
+    MR_TRY_OUT(mr_column_concat(memory, parts, 3, &joined, err));
+out:
+    mr_column_unref(taken);
+    mr_column_unref(flat);
+    mr_column_unref(range);
+    mr_column_unref(joined);
+    return status;
+}
+
+/* With a budget that grows from nothing every charge is refused once; nothing may leak or be half done. */
+static void test_refusals(void **state)
+{
+    struct fixture *f = *state;
+    int32_t rows[100];
+    for (int i = 0; i < 100; i++)
+        rows[i] = i % 9 ? i : -1;
+    FOR_EACH(f, type, column)
+    {
+        enum mr_status status = MR_LIMIT;
+        int64_t limit = 0;
+        for (; status != MR_OK; limit += limit < 20000 ? 64 : 4096) {
+            struct mr_memory budget;
+            mr_memory_init(&budget, NULL, "budget", limit);
+            status = all_kernels(&budget, column, rows, 100, &f->err);
+            assert_true(status == MR_OK || status == MR_LIMIT);
+            assert_int_equal(mr_memory_used(&budget), 0);
+        }
+    }
+}
+
 static void test_retype(void **state)
 {
     struct fixture *f = *state;
@@ -456,6 +496,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order_of_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retype, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check_finds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
