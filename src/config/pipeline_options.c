@@ -123,7 +123,7 @@ static const struct mr_option resource_options[] = {
     {.name = "memory",
      .type = MR_OPTION_SIZE,
      .unit = "bytes",
-     .minimum = 1 << 20,
+     .minimum = 1,
      .maximum = INT64_MAX,
      .doc = "Hard limit of everything that the run holds in memory. Default: half of what the "
             "machine or its cgroup "

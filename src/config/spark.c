@@ -56,6 +56,8 @@ struct spark_row {
     {                                                                                              \
         .key = k, .target = TO_NOTHING, .type = MR_OPTION_STRING, .why = w                         \
     }
+#define NO_SHUFFLE   "there is no shuffle over a network"
+#define NO_EXECUTORS "threads start and end with the work, without executors"
 #define S3A(k, t, o) STEPS("spark.hadoop.fs.s3a." k, t, "s3", o)
 
 static const struct spark_row rows[] = {
@@ -96,11 +98,26 @@ static const struct spark_row rows[] = {
     NOTHING("spark.sql.adaptive.coalescePartitions.enabled",
             "output files are sized by targetFileSize, not by shuffle partitions"),
     NOTHING("spark.sql.adaptive.skewJoin.enabled", "splits are taken by whichever worker is free"),
-    NOTHING("spark.sql.adaptive.localShuffleReader.enabled", "there is no shuffle over a network"),
-    NOTHING("spark.sql.adaptive.*", "there is no shuffle over a network"),
+    NOTHING("spark.sql.adaptive.localShuffleReader.enabled", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.advisoryPartitionSizeInBytes", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.coalescePartitions.minPartitionSize", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.coalescePartitions.minPartitionNum", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.coalescePartitions.initialPartitionNum", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.coalescePartitions.parallelismFirst", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.skewJoin.skewedPartitionFactor", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.forceApply", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.autoBroadcastJoinThreshold", NO_SHUFFLE),
+    NOTHING("spark.sql.adaptive.forceOptimizeSkewedJoin", NO_SHUFFLE),
     NOTHING("spark.sql.shuffle.partitions", "the number of partitions is chosen by the plan"),
     NOTHING("spark.default.parallelism", "the number of partitions is chosen by the plan"),
-    NOTHING("spark.dynamicAllocation.*", "threads start and end with the work, without executors"),
+    NOTHING("spark.dynamicAllocation.executorIdleTimeout", NO_EXECUTORS),
+    NOTHING("spark.dynamicAllocation.cachedExecutorIdleTimeout", NO_EXECUTORS),
+    NOTHING("spark.dynamicAllocation.schedulerBacklogTimeout", NO_EXECUTORS),
+    NOTHING("spark.dynamicAllocation.sustainedSchedulerBacklogTimeout", NO_EXECUTORS),
+    NOTHING("spark.dynamicAllocation.executorAllocationRatio", NO_EXECUTORS),
+    NOTHING("spark.dynamicAllocation.shuffleTracking.enabled", NO_EXECUTORS),
+    NOTHING("spark.dynamicAllocation.shuffleTracking.timeout", NO_EXECUTORS),
     NOTHING("spark.serializer", "rows are never serialised between threads"),
     NOTHING("spark.kryo*", "rows are never serialised between threads"),
     NOTHING("spark.shuffle.*", "there is no shuffle service: one process"),
@@ -313,12 +330,15 @@ static enum mr_status apply_parallelism(struct mr_config_context *context, struc
             executors > 0 && cores > 0 && executors < 4096 && cores < 4096 ? executors * cores : 1;
         int machine = machine_cores();
         spec->parallelism = (int)(wanted < machine ? wanted : machine);
-        snprintf(effect, sizeof(effect),
-                 "parallelism {min %lld, initial %lld, max %lld}%s, running %d",
-                 (long long)(spark->set[MR_SPARK_MIN] ? value[MR_SPARK_MIN] : 0),
-                 (long long)(spark->set[MR_SPARK_INITIAL] ? value[MR_SPARK_INITIAL] : 0),
-                 (long long)wanted, wanted > machine ? ", capped by the cores of this machine" : "",
-                 spec->parallelism);
+        const char *capped = wanted > machine ? ", capped by the cores of this machine" : "";
+        if (use_max)
+            snprintf(effect, sizeof(effect), "parallelism {min %lld, initial %lld, max %lld}%s: %d",
+                     (long long)(spark->set[MR_SPARK_MIN] ? value[MR_SPARK_MIN] : 0),
+                     (long long)(spark->set[MR_SPARK_INITIAL] ? value[MR_SPARK_INITIAL] : 0),
+                     (long long)wanted, capped, spec->parallelism);
+        else
+            snprintf(effect, sizeof(effect), "parallelism %lld%s: %d", (long long)wanted, capped,
+                     spec->parallelism);
     }
     const char *off = "no effect: spark.dynamicAllocation.enabled is not true";
     const char *alone = "no effect: no maxExecutors is given, all cores are used";

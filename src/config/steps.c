@@ -277,8 +277,7 @@ static enum mr_status find_method(struct mr_step_reader *reader, struct draft *d
                                  article((enum mr_step_type)type->u.integer),
                                  mr_step_type_name((enum mr_step_type)type->u.integer)));
     if (method->unbuilt != NULL)
-        return mr_config_problem(context, written->position,
-                                 "%s is known, but not built in this version: %s", name,
+        return mr_config_problem(context, written->position, "%s is refused: %s", name,
                                  method->unbuilt);
     draft->spec->method = method;
     return MR_OK;

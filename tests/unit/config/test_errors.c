@@ -60,8 +60,7 @@ static const struct error_case cases[] = {
      "3:54: step 2 (filterRows): unknown key \"conditon\" [did you mean \"condition\"?]\n"
      "3:71: step 2 (filterRows): unknown key \"x\" [known keys: condition, registerAs, "
      "inputDataFrames, cache, cacheStorageLevel]\n"
-     "4:32: step 3 (fromMySQL): fromMySQL is known, but not built in this version: there is no "
-     "MySQL client []\n"
+     "4:32: step 3 (fromMySQL): fromMySQL is refused: there is no MySQL client []\n"
      "5:2: step 4 (toS3): \"path\" is required []\n"
      "5:37: step 4 (toS3): unknown key \"confg\" [did you mean \"config\"?]\n"},
     {"{'name': 'p', 'steps': [\n"
@@ -105,15 +104,23 @@ static const struct error_case cases[] = {
      "3:63: ${d} is not defined [*\n"
      "3:68: \"${a b}\" is not a placeholder; write $${ for a literal ${ []\n"},
     {"{'name': 'p', 'sparkConf': {'spark.executor.memory': 'lots', 'spark.executor.core': 4,\n"
+     " 'spark.sql.adaptive.enable': 'true', 'spark.dynamicAllocation.maxExecutor': 2, 'x': 1,\n"
      " 'spark.hadoop.fs.s3a.secret.key': 'hunter2', 'a': []}, 'steps': [\n"
      " {'type': 'extract', 'method': 'fromPostgres', 'config': {'table': 't'}}]}",
      "1:54: \"spark.executor.memory\" must be a size such as \"128M\" or 104857600, not \"lots\" "
      "[]\n"
      "1:85: sparkConf: \"spark.executor.core\" has no counterpart here [did you mean "
      "\"spark.executor.cores\"?]\n"
-     "2:36: sparkConf: \"spark.hadoop.fs.s3a.secret.key\" is not read; put secretKey into the "
+     "2:31: sparkConf: \"spark.sql.adaptive.enable\" has no counterpart here [did you mean "
+     "\"spark.sql.adaptive.enabled\"?]\n"
+     "2:78: sparkConf: \"spark.dynamicAllocation.maxExecutor\" has no counterpart here [did you "
+     "mean "
+     "\"spark.dynamicAllocation.maxExecutors\"?]\n"
+     "2:86: sparkConf: \"x\" has no counterpart here [remove it, or use the key of the step or of "
+     "\"resources\" that means it]\n"
+     "3:36: sparkConf: \"spark.hadoop.fs.s3a.secret.key\" is not read; put secretKey into the "
      "credentials file []\n"
-     "2:52: \"a\" in \"sparkConf\" must be text, not a list []\n"},
+     "3:52: \"a\" in \"sparkConf\" must be text, not a list []\n"},
     {"{'name': 'p', 'steps': [\n"
      " {'type': 'extract', 'method': 'fromPostgres', 'config': {'table': 't', 'password': {}}},\n"
      " {'type': 'validate', 'method': 'validateRanges', 'config': {'ranges': {'a': 5, 'b': [1, 2, "
