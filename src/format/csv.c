@@ -59,20 +59,28 @@ static enum mr_status read_dialect(const struct mr_options *options, struct mr_c
     return MR_OK;
 }
 
+/* The options are those of the step; NULL where its sink does not offer the dialect of CSV. */
+static const struct mr_options *dialect_options(const struct mr_format_write *write)
+{
+    const struct mr_options *options = write->options;
+    return options && mr_option_find(options->table, "delimiter") ? options : NULL;
+}
+
 static enum mr_status write_open(const struct mr_format_write *write, struct mr_byte_sink *sink,
                                  void **out, struct mr_error *err)
 {
     struct mr_csv_dialect dialect;
+    const struct mr_options *options = dialect_options(write);
     if (write->schema->nfields == 0)
         return mr_error_config(err, "a CSV file needs at least one column");
-    MR_TRY(read_dialect(write->options, &dialect, err));
+    MR_TRY(read_dialect(options, &dialect, err));
     struct csv_writer *writer = mr_calloc(1, sizeof *writer);
     if (!writer)
         return mr_error_nomem(err);
     enum mr_status status = mr_text_writer_init(&writer->text, write, sink, err);
     if (status == MR_OK)
         status = mr_csv_rows_new(write->schema, &dialect, &writer->rows, err);
-    if (status == MR_OK && (!write->options || mr_options_boolean(write->options, "header", true)))
+    if (status == MR_OK && (!options || mr_options_boolean(options, "header", true)))
         mr_csv_rows_header(writer->rows, &writer->text.text);
     if (status == MR_OK)
         *out = writer;
