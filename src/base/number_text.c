@@ -9,7 +9,7 @@
  * Writing needs the shortest digits that read back to the same value: the Schubfach algorithm (Raffaello Giulietti,
  * 2021; also what Java's Double.toString does since version 19), three 64 by 128 bit products and a table of 10 KiB.
  * Trying %.15g, %.16g and %.17g with strtod in turn needs no table and takes 1.3 microseconds a value, which is
- * felt in a CSV file of measurements. Floats and subnormal numbers, being rare, still go that way.
+ * felt in a CSV file of measurements. Subnormal numbers, being rare, still go that way.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -292,21 +292,17 @@ static uint64_t round_to_odd(struct pow10_entry g, uint64_t by)
 }
 
 /*
- * A normal double is c * 2^q. Its neighbours' midpoints, in units of a quarter of 10^k, are below and above; the shortest
- * decimal between them has its last digit at 10^(k+1), or at 10^k.
+ * The value is c * 2^q, a normal double or float. Its neighbours' midpoints, in units of a quarter of 10^k, are below and
+ * above; the shortest decimal between them has its last digit at 10^(k+1), or at 10^k. `closer`: c is a power of
+ * two, and the neighbour below is only half as far.
  */
-static void shortest_normal(uint64_t bits, struct digits *out)
+static void shortest_normal(uint64_t c, int q, bool closer, struct digits *out)
 {
-    uint64_t fraction = bits & ((UINT64_C(1) << 52) - 1);
-    uint64_t c = fraction | UINT64_C(1) << 52;
-    int q = (int)(bits >> 52) - 1075;
     if (q <= 0 && q > -53 && (c & ((UINT64_C(1) << -q) - 1)) == 0) {
         digits_of_integer(c >> -q, 0, out);
         return;
     }
     bool even = c % 2 == 0;
-    /* Below a power of two the neighbour is only half as far. */
-    bool closer = fraction == 0;
     int k = (int)((q * INT64_C(1262611) - (closer ? 524031 : 0)) >> 22);
     int shift = q + (int)((-k * INT64_C(1741647)) >> 19) + 1;
     struct pow10_entry g = pow10_table[-k - POW10_FIRST];
@@ -326,47 +322,39 @@ static void shortest_normal(uint64_t bits, struct digits *out)
     digits_of_integer(s + up, -k, out);
 }
 
-static void shortest_double(double value, struct digits *out)
+/* A subnormal has few digits: each number of them is tried. Java shows at least two. */
+static void shortest_subnormal(double value, bool is_float, struct digits *out)
 {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (bits >> 52) {
-        shortest_normal(bits, out);
-        return;
-    }
-    /* A subnormal has fewer digits; Java shows at least two. */
     char text[48];
     for (int precision = 2; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*e", precision - 1, value);
         digits_of_print(text, out);
         print_digits(out, text);
-        if (read_double(text) == value)
+        if (is_float ? read_float(text) == (float)value : read_double(text) == value)
             return;
     }
 }
 
+static void shortest_double(double value, struct digits *out)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint64_t hidden = UINT64_C(1) << 52, fraction = bits & (hidden - 1);
+    if (bits >> 52)
+        shortest_normal(hidden | fraction, (int)(bits >> 52) - 1075, fraction == 0, out);
+    else
+        shortest_subnormal(value, false, out);
+}
+
 static void shortest_float(float value, struct digits *out)
 {
-    if (value < 1e6f && value >= 1e-3f) {
-        for (int k = 0; k <= 8; k++) {
-            double scaled = (double)value * pow10_exact[k];
-            if (scaled >= 1e6)
-                break;
-            double whole = nearbyint(scaled);
-            if ((float)(whole / pow10_exact[k]) == value) {
-                digits_of_integer((uint64_t)whole, k, out);
-                return;
-            }
-        }
-    }
-    char text[48];
-    for (int precision = value < 1.2e-38f ? 2 : 6; precision <= 9; precision++) {
-        snprintf(text, sizeof text, "%.*e", precision - 1, (double)value);
-        digits_of_print(text, out);
-        print_digits(out, text);
-        if (read_float(text) == value)
-            return;
-    }
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t hidden = UINT32_C(1) << 23, fraction = bits & (hidden - 1);
+    if (bits >> 23)
+        shortest_normal(hidden | fraction, (int)(bits >> 23) - 150, fraction == 0, out);
+    else
+        shortest_subnormal((double)value, true, out);
 }
 
 /* Digits [from, to), zeros where there are none. */

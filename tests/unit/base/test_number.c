@@ -137,6 +137,11 @@ static void test_doubles_to_text(void **state)
     assert_string_equal(text, "1.6777216E7");
     mr_float_to_text(3.4028235e38f, text);
     assert_string_equal(text, "3.4028235E38");
+    /* A power of two: the neighbour below is only half as far, and eight digits do that are not the nearest eight. */
+    mr_float_to_text(0x1p-96f, text);
+    assert_string_equal(text, "1.2621775E-29");
+    mr_float_to_text(1.4e-45f, text);
+    assert_string_equal(text, "1.4E-45");
 }
 
 /* Random bit patterns go through text and come back; strtod is the judge of reading. */
