@@ -52,7 +52,10 @@ struct mr_source {
     /* Checks options, reads catalogs (never data). *state lives until close. */
     enum mr_status (*bind)(const struct mr_source_bind *bind, void **state,
                            struct mr_source_info *info, struct mr_error *err);
-    /* Optional. May narrow info->schema to the needed columns (order kept). Called once, after bind. */
+    /*
+     * Optional. May narrow info->schema to the needed columns (order kept). After bind, once or twice: first with predicates
+     * only (columns NULL), then with the same predicates and the columns still needed. The later call replaces the earlier.
+     */
     enum mr_status (*offer)(void *state, struct mr_source_offer *offer, struct mr_source_info *info,
                             struct mr_error *err);
     /* The splits of this run, in the order in which their rows are to be written. Fixes the snapshot. */

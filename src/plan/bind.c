@@ -140,7 +140,7 @@ enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error
     for (int i = 0; i < builder->plan->nnodes; i++) {
         struct mr_plan_node *node = &builder->nodes[i];
         struct mr_plan_draft *draft = &builder->drafts[i];
-        if (node->kind != MR_PLAN_OP)
+        if (node->kind != MR_PLAN_OP || node->absorbed)
             continue;
         int known = draft->failed && node->ninputs == 0 ? -1 : inputs_known(builder, node);
         struct mr_error step_error = {0};
@@ -177,7 +177,6 @@ static enum mr_status bind_sink(struct mr_plan_builder *builder, struct mr_plan_
         .step = node->label,
         .sequence = node->sink_sequence,
     };
-    node->sink_options = bind.options;
     MR_TRY(node->sink->bind(&bind, &node->sink_state, &node->sink_info, err));
     if (!(node->sink_info.kinds & MR_SINK_APPEND) && node->sink_info.kinds != 0)
         return mr_error_config(err, "the target does not take plain rows");

@@ -80,8 +80,7 @@ struct mr_plan_offer {
     int source;
     int nconjuncts;
     struct mr_plan_conjunct *conjuncts;
-    const bool *columns;
-    int64_t limit;
+    struct mr_source_offer request; /* of those conjuncts that have a predicate */
 };
 /* rewrite_filter.c: conjuncts of the filters that stand alone above a source; and taking exact ones out of them. */
 enum mr_status mr_plan_collect_filters(struct mr_plan_builder *builder, struct mr_plan_offer *offer,

@@ -71,7 +71,7 @@ static void put_source(struct mr_bytes *out, const struct mr_plan_node *node, in
 
 static void put_op(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
 {
-    put_line(out, depth, node->absorbed ? "in the source" : "does", node->op_info.details);
+    put_line(out, depth, "does", node->op_info.details);
     if (node->op_info.partitions > 0) {
         indent(out, depth);
         mr_bytes_printf(out, "output tasks: %s%d\n", node->op_info.coalesce_only ? "at most " : "",
@@ -111,6 +111,11 @@ static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
     for (int i = 1; i < node->ninputs; i++)
         mr_bytes_printf(out, "%s %s", i == 1 ? " with" : ",",
                         plan->nodes[node->inputs[i].node].label);
+    if (node->absorbed) {
+        mr_bytes_printf(out, ": in the source: %s\n",
+                        node->op_info.details != NULL ? node->op_info.details : "");
+        return;
+    }
     mr_bytes_text(out, ": ");
     put_size(out, node->rows, node->bytes);
     mr_bytes_char(out, '\n');
@@ -121,10 +126,11 @@ static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
     else
         put_sink(out, node, depth + 1);
     put_schema(out, node, depth + 1);
-    /* What reads it, each below its first input. */
+    /* What reads it, each below its first input; filters that went into a source stay beside it. */
     int consumers = 0;
     for (int i = node->id + 1; i < plan->nnodes; i++)
-        consumers += plan->nodes[i].ninputs > 0 && plan->nodes[i].inputs[0].node == node->id;
+        consumers += !plan->nodes[i].absorbed && plan->nodes[i].ninputs > 0 &&
+                     plan->nodes[i].inputs[0].node == node->id;
     for (int i = node->id + 1; i < plan->nnodes; i++)
         if (plan->nodes[i].ninputs > 0 && plan->nodes[i].inputs[0].node == node->id)
             put_node(out, plan, &plan->nodes[i], depth + (consumers > 1));

@@ -17,6 +17,21 @@ static void lower_watermark(struct mr_plan *plan, const char *safe_time, bool *f
     *first = false;
 }
 
+/* Splits know more than the table as a whole: filters of the source are in their estimates. */
+static void sum_estimates(struct mr_plan_node *node)
+{
+    int64_t rows = 0, bytes = 0;
+    for (int i = 0; i < node->splits.count; i++) {
+        const struct mr_split *split = &node->splits.items[i];
+        rows = rows < 0 || split->rows < 0 ? -1 : rows + split->rows;
+        bytes = bytes < 0 || split->bytes < 0 ? -1 : bytes + split->bytes;
+    }
+    if (rows >= 0)
+        node->rows = rows;
+    if (bytes >= 0)
+        node->bytes = bytes;
+}
+
 enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_error *err)
 {
     bool first = true;
@@ -32,7 +47,9 @@ enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_er
             mr_plan_fail(builder, node->step, &step_error);
             if (status == MR_CANCELLED || status == MR_NOMEM)
                 break;
+            continue;
         }
+        sum_estimates(node);
         lower_watermark(builder->plan, node->splits.safe_time, &first);
     }
     return MR_OK;

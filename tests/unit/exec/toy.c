@@ -20,6 +20,7 @@ static struct toy *toy_of(const struct mr_runtime *runtime)
 struct toy_source {
     struct toy *toy;
     int splits, rows, batch;
+    int64_t bytes;
     bool narrow; /* only id */
     const struct mr_schema *schema;
     bool unstable;
@@ -60,7 +61,7 @@ static enum mr_status source_bind(const struct mr_source_bind *bind, void **stat
     self->rows = (int)mr_options_integer(bind->options, "rows", 1);
     self->batch = (int)mr_options_integer(bind->options, "batch", 1);
     info->max_readers = (int)mr_options_integer(bind->options, "readers", 1);
-    info->bytes = mr_options_integer(bind->options, "bytes", 1);
+    info->bytes = self->bytes = mr_options_integer(bind->options, "bytes", 1);
     info->rows = (int64_t)self->splits * self->rows;
     info->location = "toy";
     if (!mr_options_boolean(bind->options, "catalog", false) || !bind->runtime->offline)
@@ -99,7 +100,7 @@ static enum mr_status source_splits(void *state, struct mr_runtime *runtime, str
         out->items[i] = (struct mr_split){.token = {(char *)token, sizeof *token},
                                           .label = mr_arena_printf(arena, "split %d", i),
                                           .rows = self->rows + i,
-                                          .bytes = (self->rows + i) * 16};
+                                          .bytes = self->bytes / self->splits};
     }
     return MR_OK;
 }
@@ -294,6 +295,31 @@ static enum mr_status tasks_bind(const struct mr_op_bind *bind, void **plan,
     return MR_OK;
 }
 
+/* A condition for the plan to see; rows are not filtered. */
+static enum mr_status filter_bind(const struct mr_op_bind *bind, void **plan,
+                                  struct mr_op_info *info, struct mr_error *err)
+{
+    MR_TRY(op_bind(bind, plan, info, err));
+    struct mr_sql_session session = {bind->ansi, bind->tz, bind->now_micros};
+    struct mr_sql_scope scope = {.schema = bind->inputs[0].schema};
+    struct mr_expr *condition;
+    info->details = mr_options_text(bind->options, "condition");
+    MR_TRY(
+        mr_expr_compile_condition(bind->arena, info->details, &scope, &session, &condition, err));
+    info->condition = condition;
+    return MR_OK;
+}
+
+/* Keeps the first column. */
+static enum mr_status select_bind(const struct mr_op_bind *bind, void **plan,
+                                  struct mr_op_info *info, struct mr_error *err)
+{
+    MR_TRY(op_bind(bind, plan, info, err));
+    info->schema = ((struct toy_op *)*plan)->schema =
+        mr_schema_new(bind->arena, bind->inputs[0].schema->fields, 1);
+    return MR_OK;
+}
+
 static enum mr_status op_open(void *plan, struct mr_runtime *runtime, void **task,
                               struct mr_error *err)
 {
@@ -339,6 +365,17 @@ static enum mr_status union_push(void *task, int port, struct mr_batch *batch, s
     (void)task;
     (void)port;
     return emit->batch(emit, 0, mr_batch_ref(batch), err);
+}
+
+static enum mr_status select_push(void *task, int port, struct mr_batch *batch,
+                                  struct mr_emit *emit, struct mr_error *err)
+{
+    (void)port;
+    struct toy_task *self = task;
+    struct mr_column *columns[1] = {mr_column_ref(batch->columns[0])};
+    struct mr_batch *out;
+    MR_TRY(mr_batch_derive(batch, self->op->schema, columns, &out, err));
+    return emit->batch(emit, 0, out, err);
 }
 
 static enum mr_status op_finish(void *task, int port, struct mr_emit *emit, struct mr_error *err)
@@ -444,6 +481,8 @@ static enum mr_status known_combine(void *into, void *from, struct mr_error *err
     }
 
 TOY_OP(toy_pass, "toyPass", MR_OP_CROSSES, 1, op_bind, pass_push);
+TOY_OP(toy_filter, "toyFilter", MR_OP_CROSSES, 1, filter_bind, pass_push);
+TOY_OP(toy_select, "toySelect", MR_OP_CROSSES, 1, select_bind, select_push);
 TOY_OP(toy_even, "toyEven", MR_OP_TAKES_SELECTION, 1, op_bind, even_push);
 TOY_OP(toy_union, "toyUnion", 0, 9, op_bind, union_push);
 TOY_OP(toy_limit, "toyLimit", MR_OP_ORDERED, 1, limit_bind, limit_push);
@@ -592,6 +631,8 @@ static const struct mr_sink toy_sink = {
 static const struct mr_method methods[] = {
     {.name = "toySource", .type = MR_STEP_EXTRACT, .source = &toy_source},
     {.name = "toyPass", .type = MR_STEP_TRANSFORM, .op = &toy_pass},
+    {.name = "toyFilter", .type = MR_STEP_TRANSFORM, .op = &toy_filter},
+    {.name = "toySelect", .type = MR_STEP_TRANSFORM, .op = &toy_select},
     {.name = "toyEven", .type = MR_STEP_TRANSFORM, .op = &toy_even},
     {.name = "toyUnion", .type = MR_STEP_TRANSFORM, .op = &toy_union},
     {.name = "toyLimit", .type = MR_STEP_TRANSFORM, .op = &toy_limit},

@@ -69,7 +69,7 @@ void toy_init(struct toy *toy, int parallelism, int64_t memory);
 void toy_reset(struct toy *toy);
 /*
  * Adds a step: method, then option, text, ..., NULL. "as", "from" (comma-separated) and "ref" are registerAs, inputDataFrames
- * and referencedDataFrame. Methods: toySource (splits, rows, batch, readers, bytes), toyPass, toyAdd (by), toyEven, toyUnion,
+ * and referencedDataFrame. Methods: toySource (splits, rows, batch, readers, bytes), toyPass, toyFilter (condition, for the plan only), toySelect (the first column), toyEven, toyUnion,
  * toyLimit (count), toyKnown (validation with a build side), toyTasks (count, most), toySink.
  */
 void toy_step(struct toy *toy, const char *method, ...);
