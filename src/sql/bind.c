@@ -465,13 +465,10 @@ static enum mr_status bind_call_over(struct mr_unit *unit, const char *name, int
                                  .binder = unit,
                                  .err = unit->err};
     MR_TRY(apply_signature(&binding));
-    binding.nullable = result_nullable(&binding);
-    if (function->bind != NULL) {
-        unsigned flags = binding.flags;
+    if (function->bind != NULL)
         MR_TRY(function->bind(&binding));
-        if (binding.flags != flags)
-            binding.nullable = result_nullable(&binding);
-    }
+    if (!binding.nullable_decided)
+        binding.nullable |= result_nullable(&binding);
     if (binding.replacement != NULL) {
         *out = binding.replacement;
         return MR_OK;

@@ -72,7 +72,8 @@ struct mr_binding {
     int nargs;
     struct mr_node **args;
     const struct mr_type *type; /* of the result */
-    bool nullable;
+    bool nullable;              /* bind may set it; what the arguments say is added unless ... */
+    bool nullable_decided;      /* ... bind says that it has the last word (coalesce) */
     unsigned flags;
     mr_kernel_fn kernel;
     const void *data; /* for the kernel: immutable, shared by threads, in the arena */

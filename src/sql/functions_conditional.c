@@ -24,7 +24,7 @@ static enum mr_status bind_extreme(struct mr_binding *binding)
     if (!mr_type_is_orderable(binding->args[0]->type))
         return mr_bind_fail(binding, 0, "%s has no order",
                             mr_type_text(binding->args[0]->type, text, sizeof(text)));
-    binding->nullable = true;
+    binding->nullable = binding->nullable_decided = true;
     for (int i = 0; i < binding->nargs; i++)
         binding->nullable &= binding->args[i]->nullable;
     return MR_OK;

@@ -45,7 +45,8 @@ static int64_t integer_minimum(const struct mr_type *type)
 }
 
 /* abs, negative: decimals and floats always fit; the smallest integer has no positive counterpart. */
-static enum mr_status kernel_signed(struct mr_call *call, bool only_negative, struct mr_column **out)
+static enum mr_status kernel_signed(struct mr_call *call, bool only_negative,
+                                    struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
     struct mr_result result;
@@ -247,7 +248,8 @@ static enum mr_status kernel_round(struct mr_call *call, struct mr_column **out)
         if (decimal && mr_decimal_fits(value, call->type->precision))
             mr_result_decimal(&result, row, value);
         else if (!decimal && value == (mr_int128)(int64_t)value &&
-                 value >= integer_minimum(x.type) && value <= -(mr_int128)integer_minimum(x.type) - 1)
+                 value >= integer_minimum(x.type) &&
+                 value <= -(mr_int128)integer_minimum(x.type) - 1)
             set_integer(&result, row, (int64_t)value);
         else if (!decimal && call->failure == MR_FAIL_WRAP)
             set_integer(&result, row, (int64_t)value);
@@ -488,15 +490,10 @@ static enum mr_status unreachable(struct mr_call *call, struct mr_column **out)
 }
 
 #define MATH(names_, args_, result_, flags_, kernel_, bind_, signature_, doc_)                     \
-    {.names = names_,                                                                              \
-     .args = args_,                                                                                \
-     .result = result_,                                                                            \
-     .flags = flags_,                                                                              \
-     .kernel = kernel_,                                                                            \
-     .bind = bind_,                                                                                \
-     .signature = signature_,                                                                      \
-     .family = "math",                                                                             \
-     .doc = doc_}
+    {                                                                                              \
+        .names = names_, .args = args_, .result = result_, .flags = flags_, .kernel = kernel_,     \
+        .bind = bind_, .signature = signature_, .family = "math", .doc = doc_                      \
+    }
 #define OF_DOUBLE(name_, kernel_, doc_)                                                            \
     MATH(name_, "d", "d", MR_FN_TOTAL, kernel_, NULL, name_ "(number)", doc_)
 

@@ -103,7 +103,7 @@ static enum mr_status bind_coalesce(struct mr_binding *binding)
         binding->replacement = binding->args[0];
         return MR_OK;
     }
-    binding->nullable = true;
+    binding->nullable = binding->nullable_decided = true;
     for (int i = 0; i < binding->nargs; i++)
         binding->nullable &= binding->args[i]->nullable;
     return MR_OK;

@@ -72,7 +72,7 @@ static int64_t find_text(struct mr_slice text, struct mr_slice needle, size_t fr
     struct mr_result result;                                                                       \
     mr_result_init(&result, call);                                                                 \
     if (result.status != MR_OK)                                                                    \
-        return mr_result_finish(&result, out)
+    return mr_result_finish(&result, out)
 
 static enum mr_status kernel_length(struct mr_call *call, struct mr_column **out)
 {
@@ -622,8 +622,8 @@ static enum mr_status kernel_substring_index(struct mr_call *call, struct mr_col
     BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
-        struct mr_slice part = substring_index(
-            mr_arg_text(&x, row), mr_arg_text(&delimiter, row), MR_ARG(count, int32_t, row));
+        struct mr_slice part = substring_index(mr_arg_text(&x, row), mr_arg_text(&delimiter, row),
+                                               MR_ARG(count, int32_t, row));
         mr_result_text(&result, row, part.data, part.size);
     }
     return mr_result_finish(&result, out);
@@ -745,14 +745,10 @@ static enum mr_status kernel_find_in_set(struct mr_call *call, struct mr_column 
 }
 
 #define TEXT(names_, args_, result_, kernel_, signature_, doc_)                                    \
-    {.names = names_,                                                                              \
-     .args = args_,                                                                                \
-     .result = result_,                                                                            \
-     .flags = MR_FN_TOTAL,                                                                         \
-     .kernel = kernel_,                                                                            \
-     .signature = signature_,                                                                      \
-     .family = "text",                                                                             \
-     .doc = doc_}
+    {                                                                                              \
+        .names = names_, .args = args_, .result = result_, .flags = MR_FN_TOTAL,                   \
+        .kernel = kernel_, .signature = signature_, .family = "text", .doc = doc_                  \
+    }
 
 static const struct mr_function functions[] = {
     TEXT("length char_length character_length len", "x", "i", kernel_length, "length(text)",
@@ -808,7 +804,8 @@ static const struct mr_function functions[] = {
      .doc = "Part number `number` (from 1, negative from the end), empty when there is none."},
     TEXT("substring_index", "ssi", "s", kernel_substring_index,
          "substring_index(text, delimiter, count)",
-         "What stands before the count-th delimiter (behind it, counted from the end, if negative)."),
+         "What stands before the count-th delimiter (behind it, counted from the end, if "
+         "negative)."),
     TEXT("ascii", "s", "i", kernel_ascii, "ascii(text)", "Code point of the first character."),
     TEXT("chr char", "l", "s", kernel_chr, "chr(number)", "The character of the low 8 bits."),
     TEXT("startswith", "ss", "z", kernel_startswith, "startswith(text, part)",

@@ -308,7 +308,7 @@ static enum mr_status interval_part(struct mr_parser *parser, struct mr_interval
 }
 
 /* Is the token behind a number or string at the next token a unit? Decides whether one more part follows. */
-static bool another_part(const struct mr_parser *parser)
+static MR_LEAF bool another_part(const struct mr_parser *parser)
 {
     struct mr_parser ahead = *parser;
     ahead.err = NULL;
@@ -329,8 +329,8 @@ enum mr_status mr_parse_interval(struct mr_parser *parser, size_t position, stru
 }
 
 /* DATE 'text' is CAST('text' AS DATE), folded by the binder. */
-static enum mr_status typed_literal(struct mr_parser *parser, size_t position, enum mr_type_id id,
-                                    struct mr_ast **out)
+static MR_LEAF enum mr_status typed_literal(struct mr_parser *parser, size_t position,
+                                            enum mr_type_id id, struct mr_ast **out)
 {
     MR_TRY(mr_ast_text(parser, position, parser->token.text, parser->token.size, out));
     MR_TRY(mr_parser_advance(parser));
@@ -340,7 +340,7 @@ static enum mr_status typed_literal(struct mr_parser *parser, size_t position, e
 }
 
 /* Strings side by side are one. */
-static enum mr_status parse_string(struct mr_parser *parser, struct mr_ast **out)
+static MR_LEAF enum mr_status parse_string(struct mr_parser *parser, struct mr_ast **out)
 {
     size_t position = parser->token.start;
     const char *text = parser->token.text;
@@ -427,6 +427,22 @@ static bool takes_unit(const char *name)
     return false;
 }
 
+/* A unit and a comma: the unit as text. *out stays NULL when it is something else. */
+static MR_LEAF enum mr_status parse_unit_argument(struct mr_parser *parser, struct mr_ast **out)
+{
+    struct mr_parser ahead = *parser;
+    size_t position = parser->token.start;
+    const char *unit = canonical_unit(&parser->token);
+    *out = NULL;
+    if (unit == NULL)
+        return MR_OK;
+    MR_TRY(mr_parser_advance(&ahead));
+    if (!mr_parser_at_op(&ahead, ","))
+        return MR_OK;
+    *parser = ahead;
+    return mr_ast_text(parser, position, unit, strlen(unit), out);
+}
+
 static enum mr_status parse_argument(struct mr_parser *parser, const char *name, bool first,
                                      struct mr_ast **out)
 {
@@ -435,14 +451,10 @@ static enum mr_status parse_argument(struct mr_parser *parser, const char *name,
         MR_TRY(mr_parser_advance(parser));
         return mr_ast_new(parser, MR_AST_STAR, position, "*", NULL, 0, out);
     }
-    if (first && takes_unit(name) && canonical_unit(&parser->token) != NULL) {
-        struct mr_parser ahead = *parser;
-        MR_TRY(mr_parser_advance(&ahead));
-        if (mr_parser_at_op(&ahead, ",")) {
-            const char *unit = canonical_unit(&parser->token);
-            *parser = ahead;
-            return mr_ast_text(parser, position, unit, strlen(unit), out);
-        }
+    if (first && takes_unit(name)) {
+        MR_TRY(parse_unit_argument(parser, out));
+        if (*out != NULL)
+            return MR_OK;
     }
     return mr_parse_expression(parser, MR_PREC_OR, out);
 }
@@ -511,7 +523,7 @@ static enum mr_status parse_call(struct mr_parser *parser, size_t position, cons
     return parse_plain_call(parser, position, name, out);
 }
 
-static bool is_reserved(const struct mr_parser *parser)
+static MR_LEAF bool is_reserved(const struct mr_parser *parser)
 {
     static const char *const words[] = {"AND",   "OR",     "THEN",    "WHEN", "ELSE", "END",
                                         "AS",    "FROM",   "IN",      "LIKE", "IS",   "NOT",
@@ -523,8 +535,8 @@ static bool is_reserved(const struct mr_parser *parser)
     return false;
 }
 
-static enum mr_status parse_constant_word(struct mr_parser *parser, size_t position,
-                                          const char *name, struct mr_ast **out)
+static MR_LEAF enum mr_status parse_constant_word(struct mr_parser *parser, size_t position,
+                                                  const char *name, struct mr_ast **out)
 {
     struct mr_value value = {.type = mr_type_of(MR_TYPE_BOOL)};
     *out = NULL;
@@ -535,6 +547,18 @@ static enum mr_status parse_constant_word(struct mr_parser *parser, size_t posit
     else if (!mr_text_equal_nocase(name, "FALSE"))
         return MR_OK;
     return mr_ast_literal(parser, position, &value, out);
+}
+
+/* Behind INTERVAL: a number, a string, or a sign in front of one with a unit (else it is a column's name). */
+static MR_LEAF bool interval_follows(const struct mr_parser *parser)
+{
+    struct mr_parser ahead = *parser;
+    ahead.err = NULL;
+    if (parser->token.kind == MR_TOKEN_NUMBER || parser->token.kind == MR_TOKEN_STRING)
+        return true;
+    if (!mr_parser_at_op(parser, "-") && !mr_parser_at_op(parser, "+"))
+        return false;
+    return mr_parser_advance(&ahead) == MR_OK && another_part(&ahead);
 }
 
 /* A word that was consumed: what it means depends on the next token. */
@@ -560,15 +584,8 @@ static enum mr_status parse_word(struct mr_parser *parser, size_t position, cons
     }
     if (mr_text_equal_nocase(name, "CASE"))
         return parse_case(parser, position, out);
-    if (mr_text_equal_nocase(name, "INTERVAL") &&
-        (parser->token.kind == MR_TOKEN_NUMBER || parser->token.kind == MR_TOKEN_STRING ||
-         mr_parser_at_op(parser, "-") || mr_parser_at_op(parser, "+"))) {
-        struct mr_parser ahead = *parser;
-        ahead.err = NULL;
-        bool sign = mr_parser_at_op(parser, "-") || mr_parser_at_op(parser, "+");
-        if (!sign || (mr_parser_advance(&ahead) == MR_OK && another_part(&ahead)))
-            return mr_parse_interval(parser, position, out);
-    }
+    if (mr_text_equal_nocase(name, "INTERVAL") && interval_follows(parser))
+        return mr_parse_interval(parser, position, out);
     MR_TRY(parse_constant_word(parser, position, name, out));
     return *out ? MR_OK : mr_ast_new(parser, MR_AST_NAME, position, name, NULL, 0, out);
 }

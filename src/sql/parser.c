@@ -62,7 +62,7 @@ enum mr_status mr_parser_expect_op(struct mr_parser *parser, const char *op)
     return mr_parser_advance(parser);
 }
 
-static enum mr_status too_deep(struct mr_parser *parser, size_t position)
+static MR_LEAF enum mr_status too_deep(struct mr_parser *parser, size_t position)
 {
     return mr_lexer_fail(parser->lexer.text, position, parser->err,
                          "the expression is nested deeper than %d levels", MR_SQL_MAX_DEPTH);
@@ -118,16 +118,17 @@ enum mr_status mr_ast_append(struct mr_parser *parser, struct mr_ast_list *list,
     return MR_OK;
 }
 
-static enum mr_status operator_call(struct mr_parser *parser, size_t position, const char *name,
-                                    struct mr_ast *const *args, int nargs, struct mr_ast **out)
+static MR_LEAF enum mr_status operator_call(struct mr_parser *parser, size_t position,
+                                            const char *name, struct mr_ast *const *args, int nargs,
+                                            struct mr_ast **out)
 {
     MR_TRY(mr_ast_new(parser, MR_AST_CALL, position, name, args, nargs, out));
     (*out)->operator_call = true;
     return MR_OK;
 }
 
-static enum mr_status negate_if(struct mr_parser *parser, bool negated, size_t position,
-                                struct mr_ast **ast)
+static MR_LEAF enum mr_status negate_if(struct mr_parser *parser, bool negated, size_t position,
+                                        struct mr_ast **ast)
 {
     return negated ? operator_call(parser, position, "NOT", ast, 1, ast) : MR_OK;
 }
@@ -153,7 +154,7 @@ static const struct binary binaries[] = {
     {"DIV", true, MR_PREC_MULTIPLY, "DIV"},
 };
 
-static const struct binary *next_binary(const struct mr_parser *parser)
+static MR_LEAF const struct binary *next_binary(const struct mr_parser *parser)
 {
     for (size_t i = 0; i < sizeof(binaries) / sizeof(binaries[0]); i++) {
         const struct binary *op = &binaries[i];

@@ -7,6 +7,9 @@
 #include "sql/ast.h"
 #include "sql/lexer.h"
 
+/* On helpers that do not recurse: they stay out of the frames that do. */
+#define MR_LEAF __attribute__((noinline))
+
 struct mr_parser {
     struct mr_arena *arena;
     struct mr_lexer lexer;

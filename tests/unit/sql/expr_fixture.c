@@ -19,6 +19,7 @@
 
 struct expr_fixture {
     struct mr_arena arena;
+    struct mr_memory memory; /* of evaluations */
     struct mr_tz *tz;
     struct mr_sql_session session;
     const struct mr_schema *schema;
@@ -216,6 +217,7 @@ struct expr_fixture *expr_fixture_new(enum session_kind session)
     struct mr_field fields[NCOLUMNS];
     struct mr_column *flat[NCOLUMNS], *dictionary[NCOLUMNS];
     mr_arena_init(&fixture->arena, NULL);
+    mr_memory_init(&fixture->memory, NULL, "fixture", INT64_C(256) << 20);
     must(mr_tz_new("UTC", &fixture->tz, &err), &err);
     fixture->session = (struct mr_sql_session){.ansi = true,
                                                .tz = fixture->tz,
@@ -304,17 +306,18 @@ static void column_text(const struct expr_fixture *fixture, const struct mr_batc
     mr_bytes_reset(&other);
 }
 
-static enum mr_status evaluate(struct expr_fixture *fixture, struct mr_arena *arena,
-                               const struct mr_batch *batch, const char *text, struct mr_bytes *out,
-                               bool with_type, struct mr_error *err)
+enum mr_status expr_fixture_evaluate(struct expr_fixture *fixture, enum batch_kind kind,
+                                     struct mr_arena *arena, const char *text, bool with_type,
+                                     struct mr_bytes *out, struct mr_error *err)
 {
+    const struct mr_batch *batch = fixture->batches[kind];
     struct mr_sql_scope scope = {.schema = fixture->schema};
     struct mr_expr *expr;
     struct mr_eval *eval;
     struct mr_column *column = NULL;
     char type[128];
     MR_TRY(mr_expr_compile(arena, text, &scope, &fixture->session, &expr, err));
-    MR_TRY(mr_eval_new(NULL, &fixture->session, &eval, err));
+    MR_TRY(mr_eval_new(&fixture->memory, &fixture->session, &eval, err));
     mr_eval_show_values(eval, true);
     enum mr_status status = mr_expr_eval(eval, expr, batch, &column, err);
     if (status == MR_OK)
@@ -359,8 +362,8 @@ int expr_fixture_run(struct expr_fixture *fixture, enum batch_kind kind,
         mr_arena_init(&arena, NULL);
         mr_bytes_init(&out, 1 << 20);
         bool typed = strstr(cases[i].expected, ": ") != NULL && cases[i].expected[0] != '!';
-        enum mr_status status = evaluate(fixture, &arena, fixture->batches[kind],
-                                         cases[i].expression, &out, typed, &err);
+        enum mr_status status =
+            expr_fixture_evaluate(fixture, kind, &arena, cases[i].expression, typed, &out, &err);
         if (!matches(&cases[i], status, &err, &out)) {
             failed++;
             fprintf(stderr, "encoding %d: %s\n  expected %s\n  got      %s%s\n", (int)kind,

@@ -30,6 +30,10 @@ void expr_fixture_free(struct expr_fixture *fixture);
 /* Returns the number of cases that differ; prints each. */
 int expr_fixture_run(struct expr_fixture *fixture, enum batch_kind kind,
                      const struct expr_case *cases, size_t count);
+/* One expression over one batch: the rows' values as text (struct expr_case). MR_INTERNAL: the result breaks an invariant. */
+enum mr_status expr_fixture_evaluate(struct expr_fixture *fixture, enum batch_kind kind,
+                                     struct mr_arena *arena, const char *text, bool with_type,
+                                     struct mr_bytes *out, struct mr_error *err);
 const struct mr_schema *expr_fixture_schema(const struct expr_fixture *fixture);
 const struct mr_sql_session *expr_fixture_session(const struct expr_fixture *fixture);
 

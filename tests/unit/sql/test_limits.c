@@ -19,6 +19,13 @@
 static const struct mr_sql_session session = {.ansi = true};
 static const struct mr_field fields[] = {{"i", NULL, true, NULL}};
 
+/* A sanitizer's frames are several times larger. */
+#ifdef __SANITIZE_ADDRESS__
+#define STACK_SIZE ((size_t)8 << 20)
+#else
+#define STACK_SIZE ((size_t)512 << 10)
+#endif
+
 struct job {
     const char *text;
     enum mr_status status;
@@ -70,7 +77,7 @@ static struct job run_small(const char *text)
     pthread_t thread;
     job->text = text;
     pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 512 * 1024);
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
     assert_int_equal(pthread_create(&thread, &attr, run_job, job), 0);
     pthread_join(thread, NULL);
     pthread_attr_destroy(&attr);

@@ -1,0 +1,3 @@
+NULL
+'it\'s'
+"double"

@@ -1,0 +1,3 @@
+INTERVAL 1 DAY
+INTERVAL '1' DAY
+INTERVAL '1 day 2 hours'

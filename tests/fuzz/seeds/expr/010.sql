@@ -1,0 +1,3 @@
+INTERVAL -3 WEEKS
+I
+`i`

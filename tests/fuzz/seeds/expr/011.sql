@@ -1,0 +1,3 @@
+überschrift
+i = 2
+i == 2

@@ -1,0 +1,3 @@
+dec > i
+wide < 0
+s = 'apple'

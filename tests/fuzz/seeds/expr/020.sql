@@ -1,0 +1,3 @@
+active = true AND age >= 18
+b AND NULL
+b OR NULL

@@ -1,0 +1,3 @@
+NOT b
+!b
+b OR i = 2 OR l = 30

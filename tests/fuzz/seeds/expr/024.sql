@@ -1,0 +1,3 @@
+i IS NULL
+i IS NOT NULL
+b IS TRUE

@@ -1,0 +1,3 @@
+dec IN (1.25, 100)
+i BETWEEN 2 AND 3
+i NOT BETWEEN 2 AND 3

@@ -1,0 +1,3 @@
+s LIKE '%e'
+s LIKE 'apple'
+s LIKE ''

@@ -1,0 +1,3 @@
+s LIKE '%'
+s LIKE '_a_a_a'
+s NOT LIKE '%p%'

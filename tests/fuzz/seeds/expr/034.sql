@@ -1,0 +1,3 @@
+'äöü' LIKE '_ö_'
+'abcabcabd' LIKE '%abc%abd'
+s ILIKE 'BAN%'

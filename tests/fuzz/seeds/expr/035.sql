@@ -1,0 +1,3 @@
+s LIKE ANY ('a%', 'B%')
+s LIKE ALL ('%a%', '%n%')
+s RLIKE '^[a-z]+$'

@@ -1,0 +1,3 @@
+s REGEXP 'na'
+regexp_like(s, '(?i)B')
+i + 1

@@ -1,0 +1,3 @@
+dec + 1.5
+dec * 2
+dec * dec

@@ -1,0 +1,3 @@
+dec / 3
+dec % 1
+dec + i

@@ -1,0 +1,3 @@
+dec + 1.0D
+wide + 1
+-dec

@@ -1,0 +1,3 @@
+day - 1
+day + INTERVAL 1 MONTH
+day + INTERVAL 1 HOUR

@@ -1,0 +1,3 @@
+INTERVAL 1 DAY + INTERVAL 2 HOURS
+arr
+arr[i - 1]

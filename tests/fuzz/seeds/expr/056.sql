@@ -1,0 +1,3 @@
+m['k']
+m[s]
+arr = arr

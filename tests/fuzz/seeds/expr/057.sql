@@ -1,0 +1,3 @@
+st < st
+CAST(arr AS STRING)
+CAST(st AS STRING)

@@ -1,0 +1,3 @@
+coalesce(i, 0)
+coalesce(NULL, s, 'none')
+coalesce(i, l)

@@ -1,0 +1,3 @@
+coalesce(i, 1/0)
+coalesce(i, 4, 1/0)
+nvl(i, 9)

@@ -1,0 +1,3 @@
+isnull(i)
+isnotnull(i)
+isnan(d)

@@ -1,0 +1,3 @@
+greatest(i, 2, NULL)
+least(s, 'm')
+greatest(d, 0)

@@ -1,0 +1,3 @@
+CASE WHEN false THEN 1/0 ELSE i END
+CASE WHEN b THEN s ELSE upper_missing END
+CASE WHEN i > 2 THEN s WHEN i > 1 THEN 'x' ELSE n END

@@ -1,0 +1,3 @@
+CASE WHEN b THEN dec ELSE 1 END
+1 +
+(1

@@ -1,0 +1,3 @@
+i ? 1
+agee > 1
+nosuch(1)

@@ -1,0 +1,3 @@
+CAST(i AS nosuchtype)
+CAST(day AS INT)
+300Y

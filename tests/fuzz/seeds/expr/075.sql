@@ -1,0 +1,3 @@
+i IS 3
+count(*)
+i LIKE

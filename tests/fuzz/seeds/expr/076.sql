@@ -1,0 +1,3 @@
+überschrift = = 1
+CAST('x' AS INT)
+CAST(s AS INT)

@@ -1,0 +1,3 @@
+t + 1Y
+CAST('x' AS INT)
+CAST('1.9' AS INT)

@@ -1,0 +1,3 @@
+CAST(1000 AS DECIMAL(3,1))
+s > 1
+n = 12

@@ -1,0 +1,3 @@
+coalesce(i, 'x')
+f + 1
+b = 1

@@ -1,0 +1,3 @@
+wide * 1000000000000
+CAST(i AS STRING)
+i::string

@@ -1,0 +1,3 @@
+i::decimal(5,2) + 1
+CAST(b AS STRING)
+CAST(b AS INT)

@@ -1,0 +1,3 @@
+CAST(dec AS STRING)
+CAST(dec AS INT)
+CAST(dec AS DECIMAL(10,1))

@@ -1,0 +1,3 @@
+CAST('12:30:15' AS TIME)
+CAST('1 day 3 hours' AS INTERVAL)
+CAST('abc' AS BINARY)
