@@ -6,6 +6,10 @@
  * while it lives. Every reader starts its transaction with SET TRANSACTION SNAPSHOT, so all rows of all steps
  * are of one moment, as pg_dump -j does it. The alternative, a transaction per connection, reads each split at its own moment.
  *
+ * What the coordinator asks later happens behind a savepoint that is rolled back: an error then does not cost the snapshot, and the
+ * locks that planning a statement takes are given back, so that a waiting ALTER TABLE cannot stand between
+ * the coordinator and its readers for the whole run.
+ *
  * Readers keep their transaction between splits: a connection reads many splits, and its locks on a table hold until the
  * run ends, so that nobody rewrites a table in the middle of its splits.
  *
@@ -29,6 +33,7 @@ struct mr_postgres_server {
     struct mr_pg *coordinator;
     char snapshot[MR_POSTGRES_SNAPSHOT_MAX]; /* "" until exported */
     bool lent;
+    bool saved; /* a savepoint is open */
     struct mr_postgres_conn *idle;
     int nidle;
     int open; /* readers, idle ones included */
@@ -169,12 +174,23 @@ enum mr_status mr_postgres_server_lock(struct mr_postgres_server *server,
         return status;
     }
     mr_pg_set_waiter(server->coordinator, runtime->waiter);
+    if (server->snapshot[0])
+        status = mr_pg_exec(server->coordinator, "SAVEPOINT millrace", err);
+    if (status != MR_OK) {
+        pthread_mutex_unlock(&server->lock);
+        return status;
+    }
+    server->saved = server->snapshot[0] != '\0';
     *out = server->coordinator;
     return MR_OK;
 }
 
 void mr_postgres_server_unlock(struct mr_postgres_server *server)
 {
+    if (server->saved)
+        (void)mr_pg_exec(server->coordinator,
+                         "ROLLBACK TO SAVEPOINT millrace; RELEASE SAVEPOINT millrace", NULL);
+    server->saved = false;
     pthread_mutex_unlock(&server->lock);
 }
 
