@@ -44,6 +44,11 @@ static const struct state_rule rules[] = {
     {"3D000", MR_SOURCE, MR_CLASS_CONFIG, "check `database`"},
     {"42P01", MR_SOURCE, MR_CLASS_CONFIG, "does the table exist, and is its schema named?"},
     {"42501", MR_SOURCE, MR_CLASS_CONFIG, "GRANT SELECT on it to this user"},
+    {"22021", MR_SOURCE, MR_CLASS_DATA,
+     "the text is not in the database's encoding: read it with convert_from(x::bytea, '..') in "
+     "`query`, or as bytea"},
+    {"22P05", MR_SOURCE, MR_CLASS_DATA,
+     "the text has no form in UTF-8: read it as bytea in `query`"},
     {"22", MR_SOURCE, MR_CLASS_DATA, NULL},
 };
 

@@ -362,7 +362,8 @@ static void print_info(const struct mr_source_info *info)
     for (int i = 0; info->schema && i < info->schema->nfields; i++) {
         const struct mr_field *field = &info->schema->fields[i];
         char type[200];
-        printf("schema\t%s\t%s\t%s\t%s\n", field->name, mr_type_text(field->type, type, sizeof type),
+        printf("schema\t%s\t%s\t%s\t%s\n", field->name,
+               mr_type_text(field->type, type, sizeof type),
                field->nullable ? "nullable" : "required", field->origin);
     }
     if (info->details) {

@@ -52,9 +52,6 @@ static const struct fault fault_loss = {
 static const struct fault fault_range = {
     "the number has more digits than its decimal type",
     "set \"numericAs\" to \"text\" or \"double\", or to a decimal with more room before the point"};
-static const struct fault fault_utf8 = {
-    "the text is not UTF-8 (the database does not check its encoding)",
-    "read it with convert_from(x::bytea, '..') in `query`, or as bytea"};
 static const struct fault fault_dimensions = {
     "the array has more than one dimension, and a list column holds one",
     "use `query` with to_jsonb(x) or x::text"};
@@ -76,7 +73,6 @@ struct mr_copy_column {
     int precision;
     int scale;
     bool infinity_null;
-    bool check_utf8;
     struct mr_copy_column *element;
     struct mr_copy_decoder *decoder;
     struct mr_builder *builder;
@@ -270,21 +266,11 @@ static const struct fault *decode_bytes(struct mr_copy_column *column, const uin
     return append_bytes(column, data, size);
 }
 
-static const struct fault *decode_text_checked(struct mr_copy_column *column, const uint8_t *data,
-                                               uint32_t size)
-{
-    if (mr_utf8_valid_prefix((const char *)data, size) != size)
-        return &fault_utf8;
-    return append_bytes(column, data, size);
-}
-
 static const struct fault *decode_jsonb(struct mr_copy_column *column, const uint8_t *data,
                                         uint32_t size)
 {
     if (size < 1 || data[0] != 1)
         return &fault_format;
-    if (column->check_utf8)
-        return decode_text_checked(column, data + 1, size - 1);
     return append_bytes(column, data + 1, size - 1);
 }
 
@@ -462,9 +448,6 @@ static enum mr_status init_column(struct mr_copy_decoder *decoder, struct mr_cop
     column->precision = field->type->precision;
     column->scale = field->type->scale;
     column->infinity_null = field->infinity_null;
-    column->check_utf8 = field->check_utf8;
-    if (field->kind == MR_COPY_TEXT && field->check_utf8)
-        column->decode = decode_text_checked;
     if (field->kind == MR_COPY_NUMERIC && builder->layout == MR_LAYOUT_I128)
         column->decode = decode_decimal128;
     if (field->kind != MR_COPY_ARRAY)

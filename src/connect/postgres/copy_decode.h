@@ -19,8 +19,8 @@ enum mr_copy_kind {
     MR_COPY_NUMERIC,        /* to DECIMAL */
     MR_COPY_NUMERIC_TEXT,   /* to STRING, as Postgres prints it */
     MR_COPY_NUMERIC_DOUBLE, /* to FLOAT64, nearest */
-    MR_COPY_TEXT,           /* STRING or JSON: the bytes as they come */
-    MR_COPY_JSONB,          /* a version byte, then the text */
+    MR_COPY_TEXT,  /* STRING or JSON: the bytes as they come; the server promises client_encoding */
+    MR_COPY_JSONB, /* a version byte, then the text */
     MR_COPY_BYTEA,
     MR_COPY_DATE,
     MR_COPY_TIME,
@@ -36,7 +36,6 @@ struct mr_copy_field {
     enum mr_copy_kind kind;
     const struct mr_type *type;
     bool infinity_null; /* DATE, TIMESTAMP: infinities become NULL instead of an error */
-    bool check_utf8;    /* TEXT: the server does not promise UTF-8 */
     const struct mr_copy_field *element; /* ARRAY */
 };
 

@@ -24,7 +24,6 @@ struct mapper {
     struct mr_arena *arena;
     struct type_row *rows;
     int nrows;
-    bool check_utf8;
     struct mr_error *err;
 };
 
@@ -182,7 +181,6 @@ static enum mr_status map_type(struct mapper *mapper, uint32_t oid, int32_t typm
     } else {
         status = map_scalar(mapper, oid, typmod, row, out);
     }
-    out->field.check_utf8 = mapper->check_utf8;
     return status;
 }
 
@@ -236,7 +234,6 @@ enum mr_status mr_postgres_map_types(struct mr_pg *pg, const struct mr_postgres_
                                      int ncolumns, struct mr_error *err)
 {
     struct mapper mapper = {.settings = settings, .arena = arena, .err = err};
-    mapper.check_utf8 = strcmp(mr_pg_parameter(pg, "server_encoding"), "SQL_ASCII") == 0;
     MR_TRY(load_rows(pg, &mapper, columns, ncolumns));
     for (int i = 0; i < ncolumns; i++) {
         struct mr_postgres_column *column = &columns[i];
