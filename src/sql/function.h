@@ -247,6 +247,8 @@ extern const struct mr_function_family mr_functions_null;
 extern const struct mr_function_family mr_functions_conditional;
 extern const struct mr_function_family mr_functions_math;
 extern const struct mr_function_family mr_functions_text;
+extern const struct mr_function_family mr_functions_time;
+extern const struct mr_function_family mr_functions_time_text;
 extern const struct mr_function_family mr_functions_nested;
 
 /* The next row of this name after `previous` (NULL: the first); NULL at the end. */
