@@ -3,7 +3,7 @@
  *
  * A chunk starts with a dictionary and keeps only ids until the first page is full. Then it is known whether the dictionary
  * pays: entries plus packed ids against the plain values. If not, that page is written PLAIN from the dictionary's entries, which are
- * freed, and the chunk goes on PLAIN: high-cardinality columns cost one page of hashing. Later pages give up as well when
+ * freed, and the chunk goes on PLAIN; where nearly all of the first 4096 values are distinct, that is known at once. Later pages give up as well when
  * the dictionary passes its limit or still grows by more than an eighth of a page's values; pages written before stay as they are,
  * since a chunk may mix encodings. Pages are compressed as soon as they are full, so a row group costs its compressed
  * bytes plus one open page a column. Holding uncompressed row groups, as Arrow's buffered writer does, costs 3-10
@@ -15,6 +15,9 @@
 
 #include "format/parquet/page.h"
 #include "format/parquet/rle.h"
+
+/* Values after which a chunk of (nearly) distinct ones is written PLAIN at once: over some 40,000 distinct in all. */
+#define SAMPLE_VALUES 4096
 
 void mr_pq_chunk_init(struct mr_pq_chunk *chunk, struct mr_pq_encoder *encoder,
                       const struct mr_pq_leaf *leaf)
@@ -340,6 +343,16 @@ static enum mr_status settle_page(struct mr_pq_chunk *chunk, struct mr_error *er
     return MR_OK;
 }
 
+/* Nearly all of the first values are distinct: waiting for the end of the page would only fill a table. */
+static enum mr_status give_up_early(struct mr_pq_chunk *chunk, struct mr_error *err)
+{
+    if (chunk->mode != MR_PQ_TRYING || chunk->page_values < SAMPLE_VALUES ||
+        (int64_t)chunk->dict.count * 20 < chunk->page_values * 19)
+        return MR_OK;
+    MR_TRY(bounds_of_ids(chunk, err));
+    return abandon_dictionary(chunk, err);
+}
+
 /* After a page of ids: does the dictionary still pay for the next? */
 static void settle_mode(struct mr_pq_chunk *chunk)
 {
@@ -466,6 +479,8 @@ static struct piece next_piece(const struct mr_pq_chunk *chunk, const struct mr_
                                int64_t level, int64_t value)
 {
     int64_t rows = chunk->encoder->page_rows - chunk->page_rows;
+    if (chunk->mode == MR_PQ_TRYING && rows > SAMPLE_VALUES)
+        rows = SAMPLE_VALUES;
     int64_t bytes = chunk->encoder->page_bytes / 4;
     int64_t width = chunk->leaf->value > 4 ? chunk->leaf->value : 4;
     int64_t most = bytes / width + 1;
@@ -503,6 +518,7 @@ enum mr_status mr_pq_chunk_append(struct mr_pq_chunk *chunk, const struct mr_pq_
         chunk->page_rows += piece.rows;
         chunk->page_levels += piece.levels;
         chunk->page_values += piece.values;
+        MR_TRY(give_up_early(chunk, err));
         if (page_full(chunk))
             MR_TRY(mr_pq_chunk_close_page(chunk, err));
     }
