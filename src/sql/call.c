@@ -143,9 +143,9 @@ static void place_error(struct mr_call *call, const char *message, struct mr_sli
     const struct mr_eval *eval = call->eval;
     int shown = (int)(value.size > 80 ? 80 : value.size);
     if (value.data != NULL && eval->show_values)
-        mr_error_data(call->err, MR_CONFIG, "%s: '%.*s'", message, shown, value.data);
+        mr_error_data(call->err, MR_SOURCE, "%s: '%.*s'", message, shown, value.data);
     else
-        mr_error_data(call->err, MR_CONFIG, "%s", message);
+        mr_error_data(call->err, MR_SOURCE, "%s", message);
     if (eval->text != NULL)
         mr_error_where(call->err, "expression %.200s, character %d", eval->text,
                        node->position + 1);
@@ -166,7 +166,7 @@ static void fail_row(struct mr_result *result, int64_t row, const char *message,
         return;
     }
     place_error(result->call, message, value);
-    result->status = MR_CONFIG;
+    result->status = MR_SOURCE;
 }
 
 void mr_result_fail(struct mr_result *result, int64_t row, const char *format, ...)
@@ -199,7 +199,7 @@ enum mr_status mr_call_fail(struct mr_call *call, const char *format, ...)
     va_end(args);
     place_error(call, message, (struct mr_slice){0});
     mr_error_hint(call->err, "%s", "");
-    return MR_CONFIG;
+    return MR_SOURCE;
 }
 
 enum mr_status mr_result_finish(struct mr_result *result, struct mr_column **out)

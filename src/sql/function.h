@@ -193,7 +193,7 @@ void mr_result_fail_value(struct mr_result *result, int64_t row, struct mr_slice
                           const char *format, ...) __attribute__((format(printf, 4, 5)));
 enum mr_status mr_result_finish(struct mr_result *result, struct mr_column **out);
 
-/* An error of this call that is no matter of ANSI (a bad pattern): fills call->err, returns MR_CONFIG. */
+/* An error of this call that is no matter of ANSI (a bad pattern): fills call->err, returns its status. */
 enum mr_status mr_call_fail(struct mr_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Memory of this node and thread that lasts as long as the mr_eval: zeroed the first time. NULL = out of memory. */

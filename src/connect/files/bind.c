@@ -198,7 +198,9 @@ static enum mr_status check_target(struct files *files, const struct mr_sink_bin
     mr_options_error(bind->options, "mode", err, "%s holds files already", files->location.text);
     if (err)
         mr_error_hint(err, "mode errorifexists stops here; append adds, overwrite replaces");
-    return MR_CONFIG;
+    if (err)
+        err->status = MR_SINK; /* the file is right, the target is not */
+    return MR_SINK;
 }
 
 /* ---- notes ---- */

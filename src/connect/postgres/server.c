@@ -32,6 +32,7 @@ struct mr_postgres_server {
     char encoding[32];
     struct mr_pg *coordinator;
     char snapshot[MR_POSTGRES_SNAPSHOT_MAX]; /* "" until exported */
+    char safe_time[32];                      /* "" until then, or when it is not known */
     bool lent;
     bool saved; /* a savepoint is open */
     struct mr_postgres_conn *idle;
@@ -194,9 +195,37 @@ void mr_postgres_server_unlock(struct mr_postgres_server *server)
     pthread_mutex_unlock(&server->lock);
 }
 
+/*
+ * The time that no row outside of the coming snapshot can carry a stamp before: the server's clock, or the start of the oldest
+ * transaction that is open now and may yet write now() into rows. It is asked for before the snapshot is taken: a transaction
+ * that is not in the snapshot is then either in this answer or began after it. One microsecond is taken off, because it is used as
+ * "stamp > time". Unknown (empty) when other roles' transactions are hidden from this one, or some are prepared.
+ */
+static const char safe_time_sql[] =
+    "SELECT CASE WHEN (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) > 0"
+    " OR bool_or(usename IS DISTINCT FROM current_user AND hidden) THEN '' ELSE"
+    " to_char((least(clock_timestamp(), min(xact_start)) - interval '1 microsecond') AT TIME ZONE"
+    " 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') END FROM (SELECT usename, xact_start,"
+    " NOT (pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+    " OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)) AS hidden"
+    " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_type <> 'autovacuum worker') AS others";
+
+static enum mr_status find_safe_time(struct mr_postgres_server *server, struct mr_pg *pg,
+                                     struct mr_error *err)
+{
+    PGresult *result = NULL;
+    MR_TRY(mr_pg_query(pg, safe_time_sql, 0, NULL, &result, err));
+    snprintf(server->safe_time, sizeof server->safe_time, "%s",
+             PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "");
+    PQclear(result);
+    return MR_OK;
+}
+
 static enum mr_status export_snapshot(struct mr_postgres_server *server, struct mr_pg *pg,
                                       struct mr_error *err)
 {
+    MR_TRY(find_safe_time(server, pg, err));
     MR_TRY(mr_pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", err));
     PGresult *result = NULL;
     MR_TRY(mr_pg_query(pg, "SELECT pg_export_snapshot()", 0, NULL, &result, err));
@@ -221,6 +250,11 @@ enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
     memcpy(out, server->snapshot, sizeof server->snapshot);
     mr_postgres_server_unlock(server);
     return status;
+}
+
+const char *mr_postgres_server_safe_time(const struct mr_postgres_server *server)
+{
+    return server->safe_time[0] ? server->safe_time : NULL;
 }
 
 /* --- the pool --- */

@@ -47,6 +47,8 @@ enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
                                            struct mr_runtime *runtime,
                                            char out[MR_POSTGRES_SNAPSHOT_MAX],
                                            struct mr_error *err);
+/* Once the snapshot was made: see mr_split_list.safe_time. */
+const char *mr_postgres_server_safe_time(const struct mr_postgres_server *server);
 /*
  * A connection in the given snapshot ("" = none), from the pool or new. `lend`: hand out the coordinator's own. Any thread.
  */

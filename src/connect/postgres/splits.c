@@ -240,5 +240,7 @@ enum mr_status mr_postgres_splits(void *object, struct mr_runtime *runtime, stru
                                          state->settings.initial_connections, err);
     out->items = work.items;
     out->count = work.count;
+    if (state->settings.shared_snapshot)
+        out->safe_time = mr_postgres_server_safe_time(state->server);
     return status;
 }
