@@ -213,7 +213,7 @@ static void test_exists(void **state)
 
     struct mr_sink_info info;
     void *bound;
-    assert_int_equal(bind(options_of(stop), SCHEMA, &bound, &info), MR_CONFIG);
+    assert_int_equal(bind(options_of(stop), SCHEMA, &bound, &info), MR_SINK);
     FIXTURE_OK(&f, bind(options_of(skip), SCHEMA, &bound, &info));
     assert_true(info.skip);
     mr_sink_files.close(bound);
