@@ -1,0 +1,551 @@
+/*
+ * op_suite.c - the contract of ext/op.h, by a small driver over the toy operators.
+ *
+ * The driver is what an engine does at least: it delivers the items of several inputs to ports, aligns barriers (an input
+ * that has reached barrier e is held until all have), saves at the aligned barrier, treats an idle input as no
+ * obstacle to watermarks, and ends ports. Scripts are data: the inputs' items in the order of their arrival. A restored task
+ * runs in a fresh process: the program starts itself again with the saved state in a file.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "contract/fixture.h"
+#include "contract/toy_op.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SCHEMA "key STRING, amount BIGINT, t TIMESTAMP"
+
+static struct fixture f;
+
+static int setup(void **state)
+{
+    (void)state;
+    fixture_init(&f, 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return fixture_reset(&f);
+}
+
+/* ---- what comes out ---- */
+
+struct collector {
+    struct mr_emit base;
+    struct mr_bytes ports[2]; /* rows as text, "key|amount|...\n" */
+    int64_t watermark;
+    int batches;
+};
+
+static enum mr_status collect(struct mr_emit *base, int port, struct mr_batch *batch,
+                              struct mr_error *err)
+{
+    struct collector *collector = (struct collector *)(void *)base;
+    const int32_t *selected = mr_selection_rows(batch->selection);
+    for (int64_t i = 0; i < mr_batch_active(batch); i++) {
+        for (int c = 0; c < batch->schema->nfields; c++) {
+            struct mr_value value;
+            mr_column_get(batch->columns[c], selected ? selected[i] : i, &value);
+            if (c)
+                mr_bytes_char(&collector->ports[port], '|');
+            if (value.type->id == MR_TYPE_TIMESTAMP && !value.is_null)
+                mr_bytes_printf(&collector->ports[port], "%lld", (long long)value.u.i64);
+            else
+                mr_value_format(&value, &collector->ports[port]);
+        }
+        mr_bytes_char(&collector->ports[port], '\n');
+    }
+    mr_batch_unref(batch);
+    collector->batches++;
+    return mr_bytes_status(&collector->ports[port], err);
+}
+
+static enum mr_status collect_watermark(struct mr_emit *base, int64_t watermark,
+                                        struct mr_error *err)
+{
+    (void)err;
+    ((struct collector *)(void *)base)->watermark = watermark;
+    return MR_OK;
+}
+
+static void collector_init(struct collector *collector)
+{
+    *collector =
+        (struct collector){.base = {collect, collect_watermark, false}, .watermark = INT64_MIN};
+    mr_bytes_init(&collector->ports[0], 1 << 20);
+    mr_bytes_init(&collector->ports[1], 1 << 20);
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The lines of a port, sorted and joined with blanks; then it is empty. */
+static const char *take_lines(struct fixture *fixture, struct mr_bytes *bytes)
+{
+    char *lines[64], *text = mr_arena_calloc(&fixture->arena, 1, bytes->size + 1);
+    char *copy = mr_arena_strndup(&fixture->arena, bytes->size ? bytes->data : "", bytes->size);
+    int count = 0;
+    for (char *line = strtok(copy, "\n"); line; line = strtok(NULL, "\n"))
+        lines[count++] = line;
+    qsort(lines, (size_t)count, sizeof lines[0], compare_lines);
+    for (int i = 0; i < count; i++)
+        sprintf(text + strlen(text), "%s%s", i ? " " : "", lines[i]);
+    mr_bytes_reset(bytes);
+    return text;
+}
+
+/* ---- the driver ---- */
+
+/* One item of a script. Rows: the text of fixture_batch with the kind in front: "+a|1|0". */
+struct step {
+    int input;
+    enum mr_item_kind kind;
+    const char *row;
+    int64_t number; /* of a barrier: epoch; of a watermark: it */
+};
+
+struct driver {
+    struct fixture *fixture;
+    const struct mr_op *op;
+    void *task;
+    struct collector out;
+    bool held[2]; /* at a barrier that the other input has not reached */
+    bool idle[2];
+    bool ended[2];
+    const struct step *waiting[64]; /* of held inputs, in order of arrival */
+    int nwaiting;
+    int64_t saved_epoch;
+    struct mr_bytes saved; /* at the last aligned barrier */
+};
+
+static void *bind_op(struct fixture *fixture, const struct mr_op *op, const char *const *pairs,
+                     struct mr_op_info *info)
+{
+    const struct mr_schema *schema = fixture_schema(fixture, SCHEMA);
+    const struct mr_op_input inputs[2] = {{NULL, schema, -1}, {"other", schema, -1}};
+    const struct mr_options *options = NULL;
+    void *plan;
+    if (op->options)
+        FIXTURE_OK(fixture, mr_options_from_texts(&fixture->arena, op->options, pairs, &options,
+                                                  &fixture->err));
+    struct mr_op_bind bind = {
+        .options = options,
+        .runtime = &fixture->runtime,
+        .arena = &fixture->arena,
+        .inputs = inputs,
+        .ninputs = 2,
+    };
+    FIXTURE_OK(fixture, op->bind(&bind, &plan, info, &fixture->err));
+    return plan;
+}
+
+static void driver_init(struct driver *driver, struct fixture *fixture, void *plan)
+{
+    *driver = (struct driver){.fixture = fixture, .op = &toy_balance};
+    collector_init(&driver->out);
+    mr_bytes_init(&driver->saved, 1 << 20);
+    FIXTURE_OK(fixture, driver->op->open(plan, &fixture->runtime, &driver->task, &fixture->err));
+}
+
+static void driver_reset(struct driver *driver)
+{
+    driver->op->close(driver->task);
+    mr_bytes_reset(&driver->out.ports[0]);
+    mr_bytes_reset(&driver->out.ports[1]);
+    mr_bytes_reset(&driver->saved);
+}
+
+/* A batch of one row that counts; with odd amounts it is one of two, chosen by a selection. */
+static struct mr_batch *row_batch(struct fixture *fixture, const char *text)
+{
+    static const char signs[] = "+<>-";
+    const char *const alone[] = {text + 1, NULL};
+    const char *const hidden[] = {"never|1000|0", text + 1, NULL};
+    bool select = (strlen(text) & 1) != 0;
+    struct mr_batch *batch = fixture_batch(fixture, SCHEMA, select ? hidden : alone);
+    uint8_t kind = (uint8_t)(strchr(signs, *text) - signs);
+    if (kind != MR_ROW_INSERT) {
+        FIXTURE_OK(fixture, mr_buffer_new(&fixture->memory, 2, &batch->kinds, &fixture->err));
+        memset(batch->kinds->data, kind, 2);
+        mr_buffer_finish(batch->kinds, (size_t)batch->rows);
+    }
+    if (select) {
+        struct mr_buffer *rows;
+        struct mr_selection *selection;
+        struct mr_batch *chosen;
+        FIXTURE_OK(fixture, mr_buffer_new(&fixture->memory, 4, &rows, &fixture->err));
+        memcpy(rows->data, &(int32_t){1}, 4);
+        mr_buffer_finish(rows, 4);
+        FIXTURE_OK(fixture, mr_selection_new(rows, 1, &selection, &fixture->err));
+        FIXTURE_OK(fixture, mr_batch_select(batch, selection, &chosen, &fixture->err));
+        mr_batch_unref(batch);
+        batch = chosen;
+    }
+    return batch;
+}
+
+static void give_watermark(struct driver *driver, int port, int64_t watermark)
+{
+    FIXTURE_OK(driver->fixture, driver->op->watermark(driver->task, port, watermark,
+                                                      &driver->out.base, &driver->fixture->err));
+}
+
+static void deliver(struct driver *driver, const struct step *step);
+
+/* All inputs are at the barrier: save, go on. */
+static void align(struct driver *driver, int64_t epoch)
+{
+    const struct step *waiting[64];
+    int count = driver->nwaiting;
+    mr_bytes_clear(&driver->saved);
+    FIXTURE_OK(driver->fixture,
+               driver->op->save(driver->task, &driver->saved, &driver->fixture->err));
+    driver->saved_epoch = epoch;
+    memcpy(waiting, driver->waiting, sizeof waiting);
+    driver->nwaiting = 0;
+    driver->held[0] = driver->held[1] = false;
+    for (int i = 0; i < count; i++)
+        deliver(driver, waiting[i]);
+}
+
+static void deliver(struct driver *driver, const struct step *step)
+{
+    int input = step->input;
+    struct mr_error *err = &driver->fixture->err;
+    if (driver->held[input]) {
+        driver->waiting[driver->nwaiting++] = step;
+        return;
+    }
+    switch (step->kind) {
+    case MR_ITEM_BATCH: {
+        struct mr_batch *batch = row_batch(driver->fixture, step->row);
+        driver->idle[input] = false;
+        FIXTURE_OK(driver->fixture,
+                   driver->op->push(driver->task, input, batch, &driver->out.base, err));
+        mr_batch_unref(batch);
+        break;
+    }
+    case MR_ITEM_BARRIER:
+        driver->held[input] = true;
+        if (driver->held[!input] || driver->ended[!input])
+            align(driver, step->number);
+        break;
+    case MR_ITEM_WATERMARK:
+        give_watermark(driver, input, step->number);
+        if (driver->idle[!input])
+            give_watermark(driver, !input, step->number);
+        break;
+    case MR_ITEM_IDLE:
+        driver->idle[input] = true;
+        break;
+    case MR_ITEM_END:
+        driver->ended[input] = true;
+        FIXTURE_OK(driver->fixture,
+                   driver->op->finish(driver->task, input, &driver->out.base, err));
+        break;
+    default:
+        fail();
+    }
+}
+
+static void pull_all(struct driver *driver, int npartitions)
+{
+    for (int p = 0; p < npartitions; p++)
+        FIXTURE_OK(driver->fixture, driver->op->pull(driver->task, p, npartitions,
+                                                     &driver->out.base, &driver->fixture->err));
+}
+
+/* ---- one script, straight and interrupted ---- */
+
+#define ROW(input, text)                                                                           \
+    {                                                                                              \
+        input, MR_ITEM_BATCH, text, 0                                                              \
+    }
+#define MARK(input, kind, number)                                                                  \
+    {                                                                                              \
+        input, kind, NULL, number                                                                  \
+    }
+
+/* Input 0 reaches its barriers early, input 1 late: what follows on input 0 must wait. */
+static const struct step script[] = {
+    ROW(0, "+a|10|5"),
+    ROW(1, "+a|3|5"),
+    MARK(0, MR_ITEM_BARRIER, 1),
+    ROW(0, "+a|100|6"), /* behind barrier 1 */
+    ROW(0, "+b|7|6"),
+    ROW(1, "+b|2|6"), /* before it */
+    MARK(1, MR_ITEM_BARRIER, 1),
+    ROW(1, "-a|3|7"), /* takes the debit of 3 back */
+    MARK(0, MR_ITEM_WATERMARK, 50),
+    ROW(0, "+late|1|10"), /* not late: input 1 has no watermark yet */
+    MARK(1, MR_ITEM_WATERMARK, 40),
+    ROW(0, "+late|1|39"), /* late */
+    ROW(0, "+~|1|99"),    /* no key */
+    MARK(1, MR_ITEM_IDLE, 0),
+    MARK(0, MR_ITEM_WATERMARK, 90), /* input 1 is idle: the watermark moves on alone */
+    MARK(0, MR_ITEM_BARRIER, 2),
+    MARK(1, MR_ITEM_BARRIER, 2),
+    ROW(0, "<b|7|95"),
+    ROW(0, ">b|9|95"),
+    MARK(0, MR_ITEM_END, 0),
+    ROW(1, "+c|1|95"),
+    MARK(1, MR_ITEM_BARRIER, 3), /* the other input has ended */
+    ROW(1, "+c|1|96"),
+    MARK(1, MR_ITEM_END, 0),
+};
+#define NSTEPS   ((int)(sizeof script / sizeof script[0]))
+#define BALANCES "a|110 b|7 c|-2 late|1"
+
+/* Each input from behind its own barrier of `epoch` on, as a source would be reopened. */
+static void replay_behind(struct driver *driver, int64_t epoch)
+{
+    bool behind[2] = {epoch == 0, epoch == 0};
+    for (int i = 0; i < NSTEPS; i++) {
+        const struct step *step = &script[i];
+        if (behind[step->input] || (epoch == 3 && step->input == 0 && step->kind == MR_ITEM_END))
+            deliver(driver, step);
+        else if (step->kind == MR_ITEM_BARRIER && step->number == epoch)
+            behind[step->input] = true;
+    }
+}
+
+static void test_items(void **state)
+{
+    (void)state;
+    struct driver driver;
+    struct mr_op_info info;
+    void *plan = bind_op(&f, &toy_balance, NULL, &info);
+    assert_int_equal(info.schema->nfields, 2);
+    assert_int_equal(info.side->nfields, 3);
+    driver_init(&driver, &f, plan);
+    replay_behind(&driver, 0);
+    assert_int_equal(driver.saved_epoch, 3);
+    assert_int_equal(driver.out.watermark, 90);
+    pull_all(&driver, 3);
+    assert_string_equal(take_lines(&f, &driver.out.ports[0]), BALANCES);
+    assert_string_equal(take_lines(&f, &driver.out.ports[1]), "NULL|1|99 late|1|39");
+    driver_reset(&driver);
+    toy_balance.unbind(plan);
+}
+
+/* What is saved at barrier 1 holds what came before it on both inputs and nothing else. */
+static void test_alignment(void **state)
+{
+    (void)state;
+    struct driver driver, restored;
+    struct mr_op_info info;
+    void *plan = bind_op(&f, &toy_balance, NULL, &info);
+    driver_init(&driver, &f, plan);
+    for (int i = 0; driver.saved_epoch < 1; i++)
+        deliver(&driver, &script[i]);
+    driver_init(&restored, &f, plan);
+    FIXTURE_OK(&f, toy_balance.restore(restored.task,
+                                       (struct mr_slice){driver.saved.data, driver.saved.size},
+                                       &f.err));
+    pull_all(&restored, 1);
+    assert_string_equal(take_lines(&f, &restored.out.ports[0]), "a|7 b|-2");
+    driver_reset(&restored);
+    pull_all(&driver, 1); /* and the rows that were held have been delivered since */
+    assert_string_equal(take_lines(&f, &driver.out.ports[0]), "a|107 b|5");
+    driver_reset(&driver);
+    toy_balance.unbind(plan);
+}
+
+static int resume(const char *directory, int64_t epoch)
+{
+    struct fixture fresh;
+    struct driver driver;
+    struct mr_op_info info;
+    size_t size;
+    fixture_init(&fresh, 0);
+    void *plan = bind_op(&fresh, &toy_balance, NULL, &info);
+    char *path = mr_arena_printf(&fresh.arena, "%s/saved", directory);
+    driver_init(&driver, &fresh, plan);
+    char *data = fixture_read(&fresh, path, &size);
+    FIXTURE_OK(&fresh, toy_balance.restore(driver.task, (struct mr_slice){data, size}, &fresh.err));
+    replay_behind(&driver, epoch);
+    pull_all(&driver, 2);
+    const char *lines = take_lines(&fresh, &driver.out.ports[0]);
+    int wrong = strcmp(lines, BALANCES) != 0;
+    if (wrong)
+        fprintf(stderr, "resumed at %lld: %s\n", (long long)epoch, lines);
+    driver_reset(&driver);
+    toy_balance.unbind(plan);
+    return fixture_reset(&fresh) || wrong;
+}
+
+static void test_fresh_process(void **state)
+{
+    (void)state;
+    struct driver driver;
+    struct mr_op_info info;
+    void *plan = bind_op(&f, &toy_balance, NULL, &info);
+    driver_init(&driver, &f, plan);
+    for (int i = 0, done = 0; i < NSTEPS; i++) {
+        deliver(&driver, &script[i]);
+        if (driver.saved_epoch == done)
+            continue;
+        done = (int)driver.saved_epoch;
+        char number[8];
+        snprintf(number, sizeof number, "%d", done);
+        FILE *file = fopen(mr_arena_printf(&f.arena, "%s/saved", f.directory), "wb");
+        fwrite(driver.saved.data, 1, driver.saved.size, file);
+        fclose(file);
+        pid_t child = fork();
+        if (child == 0) {
+            execl("/proc/self/exe", "op_suite", "resume", f.directory, number, (char *)NULL);
+            _exit(127);
+        }
+        int exited;
+        waitpid(child, &exited, 0);
+        assert_true(WIFEXITED(exited));
+        assert_int_equal(WEXITSTATUS(exited), 0);
+    }
+    driver_reset(&driver);
+    toy_balance.unbind(plan);
+}
+
+static void test_damaged_state(void **state)
+{
+    (void)state;
+    struct driver driver;
+    struct mr_op_info info;
+    void *plan = bind_op(&f, &toy_balance, NULL, &info);
+    driver_init(&driver, &f, plan);
+    replay_behind(&driver, 0);
+    for (size_t size = 0; size < driver.saved.size; size++) {
+        void *task;
+        FIXTURE_OK(&f, toy_balance.open(plan, &f.runtime, &task, &f.err));
+        assert_int_not_equal(toy_balance.restore(task, (struct mr_slice){driver.saved.data, size},
+                                                 &f.err),
+                             MR_OK);
+        toy_balance.close(task);
+    }
+    driver_reset(&driver);
+    toy_balance.unbind(plan);
+}
+
+/* Rows dealt out to four tasks, combined in order, pulled by any number of partitions: always the same. */
+static void test_combine(void **state)
+{
+    (void)state;
+    for (int npartitions = 1; npartitions <= 5; npartitions++) {
+        struct driver drivers[4];
+        struct mr_op_info info;
+        void *plan = bind_op(&f, &toy_balance, NULL, &info);
+        for (int t = 0; t < 4; t++)
+            driver_init(&drivers[t], &f, plan);
+        for (int i = 0, t = 0; i < NSTEPS; i++) {
+            if (script[i].kind == MR_ITEM_BATCH && script[i].row[1] != '~')
+                deliver(&drivers[t++ % 4], &script[i]);
+        }
+        for (int t = 1; t < 4; t++) {
+            FIXTURE_OK(&f, toy_balance.combine(drivers[0].task, drivers[t].task, &f.err));
+            driver_reset(&drivers[t]);
+        }
+        pull_all(&drivers[0], npartitions);
+        assert_string_equal(take_lines(&f, &drivers[0].out.ports[0]), "a|110 b|7 c|-2 late|2");
+        driver_reset(&drivers[0]);
+        toy_balance.unbind(plan);
+    }
+}
+
+static void test_closed_emitter(void **state)
+{
+    (void)state;
+    struct driver driver;
+    struct mr_op_info info;
+    void *plan = bind_op(&f, &toy_balance, NULL, &info);
+    driver_init(&driver, &f, plan);
+    replay_behind(&driver, 0);
+    driver.out.batches = 0;
+    driver.out.base.closed = true;
+    pull_all(&driver, 1);
+    assert_int_equal(driver.out.batches, 0);
+    driver_reset(&driver);
+    toy_balance.unbind(plan);
+}
+
+static void push(const struct mr_op *op, void *task, int port, const char *const *rows,
+                 struct mr_emit *emit)
+{
+    struct mr_batch *batch = fixture_batch(&f, SCHEMA, rows);
+    FIXTURE_OK(&f, op->push(task, port, batch, emit, &f.err));
+    mr_batch_unref(batch);
+}
+
+/* Two tasks build, two probe; the second probe stops at the limit and says so to the left. */
+static void test_build_side(void **state)
+{
+    (void)state;
+    const char *const pairs[] = {"limit", "3", NULL};
+    const char *const one[] = {"a|0|0", "~|0|0", NULL}, *const two[] = {"b|0|0", NULL};
+    const char *const probes[] = {"a|1|0", "x|2|0", "b|3|0", "~|4|0", "b|5|0", "a|6|0", NULL};
+    const struct mr_op *op = &toy_lookup;
+    struct mr_op_info info;
+    struct collector out;
+    void *built, *other, *probe;
+    void *plan = bind_op(&f, op, pairs, &info);
+    assert_int_equal(info.limit, 3);
+    collector_init(&out);
+    FIXTURE_OK(&f, op->open(plan, &f.runtime, &built, &f.err));
+    FIXTURE_OK(&f, op->open(plan, &f.runtime, &other, &f.err));
+    push(op, built, 1, one, &out.base);
+    push(op, other, 1, two, &out.base);
+    FIXTURE_OK(&f, op->combine(built, other, &f.err));
+    op->close(other);
+    for (int i = 0; i < 2; i++) {
+        out.base.closed = false;
+        FIXTURE_OK(&f, op->open(plan, &f.runtime, &probe, &f.err));
+        FIXTURE_OK(&f, op->attach(probe, built, &f.err));
+        push(op, probe, 0, probes, &out.base);
+        assert_true(out.base.closed);
+        assert_string_equal(take_lines(&f, &out.ports[0]), "a|1|0 b|3|0 b|5|0");
+        op->close(probe);
+    }
+    op->close(built);
+}
+
+static void test_bind_refuses(void **state)
+{
+    (void)state;
+    const struct mr_op_input inputs[2] = {{NULL, fixture_schema(&f, SCHEMA), -1},
+                                          {"b", fixture_schema(&f, "x INT"), -1}};
+    struct mr_op_bind bind = {.runtime = &f.runtime,
+                              .arena = &f.arena,
+                              .inputs = inputs,
+                              .ninputs = 2};
+    struct mr_op_info info;
+    void *plan;
+    assert_int_equal(toy_balance.bind(&bind, &plan, &info, &f.err), MR_CONFIG);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4)
+        return resume(argv[2], atoi(argv[3]));
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_items, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alignment, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fresh_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_state, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_combine, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_closed_emitter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_build_side, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bind_refuses, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
