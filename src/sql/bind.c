@@ -543,27 +543,37 @@ static MR_NOINLINE enum mr_status bind_when(struct mr_unit *unit, struct mr_ast 
                         mr_type_text((*out)->type, text, sizeof(text)));
 }
 
-enum mr_status mr_unit_case(struct mr_unit *unit, int nargs, struct mr_node **args, int position,
-                            struct mr_node **out)
+/* The common type of the results (args[1], args[3], ..., the last). */
+static MR_NOINLINE enum mr_status case_type(struct mr_unit *unit, int nargs,
+                                            struct mr_node *const *args, const struct mr_type **out)
 {
-    const struct mr_type *common = args[nargs - 1]->type;
-    bool nullable = args[nargs - 1]->nullable;
+    *out = args[nargs - 1]->type;
     for (int i = 1; i < nargs - 1; i += 2) {
         const struct mr_type *wider =
-            mr_common_type(unit->arena, unit->session, common, args[i]->type);
+            mr_common_type(unit->arena, unit->session, *out, args[i]->type);
         if (wider == NULL) {
             char a[96], b[96];
             return mr_unit_fail(unit, args[i]->position,
                                 "the results of CASE have no common type: %s and %s",
-                                mr_type_text(common, a, sizeof(a)),
+                                mr_type_text(*out, a, sizeof(a)),
                                 mr_type_text(args[i]->type, b, sizeof(b)));
         }
-        common = wider;
-        nullable |= args[i]->nullable;
+        *out = wider;
     }
-    for (int i = 1; i < nargs; i += i + 2 < nargs ? 2 : 1) {
-        if (i % 2 == 1 || i == nargs - 1)
-            MR_TRY(mr_unit_cast(unit, args[i], common, true, false, args[i]->position, &args[i]));
+    return MR_OK;
+}
+
+enum mr_status mr_unit_case(struct mr_unit *unit, int nargs, struct mr_node **args, int position,
+                            struct mr_node **out)
+{
+    const struct mr_type *common;
+    bool nullable = false;
+    MR_TRY(case_type(unit, nargs, args, &common));
+    for (int i = 0; i < nargs; i++) {
+        if (i % 2 == 0 && i < nargs - 1)
+            continue;
+        MR_TRY(mr_unit_cast(unit, args[i], common, true, false, args[i]->position, &args[i]));
+        nullable |= args[i]->nullable;
     }
     struct mr_node node = {.kind = MR_NODE_CASE,
                            .type = common,

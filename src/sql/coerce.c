@@ -301,7 +301,8 @@ bool mr_cast_can_fail(const struct mr_type *from, const struct mr_type *to)
         return to->id == MR_TYPE_DECIMAL && to->precision == to->scale;
     if (mr_type_is_numeric(from))
         return number_cast_can_fail(from, to);
+    /* Days reach further than microseconds do. */
     if (mr_type_is_datetime(from) && mr_type_is_datetime(to))
-        return false;
+        return from->id == MR_TYPE_DATE;
     return from->id != MR_TYPE_UUID;
 }

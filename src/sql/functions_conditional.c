@@ -55,7 +55,7 @@ static enum mr_status extreme(struct mr_call *call, int sign, struct mr_column *
             if (best < 0 || mr_column_compare_rows(flat[i], row, flat[best], row) * sign > 0)
                 best = i;
         }
-        rows[row] = best < 0 ? -1 : (int32_t)(best * length + row);
+        rows[row] = best < 0 ? -1 : (int32_t)(best * flat[0]->length + row);
     }
     status = mr_column_take(call->memory, all, rows, length, out, call->err);
 out:
