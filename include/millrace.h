@@ -121,8 +121,9 @@ MILLRACE_API int millrace_stream(struct millrace_pipeline *pipeline, const char 
 
 /*
  * For a foreign scheduler: one run in parts. millrace_job_plan fixes the snapshot and describes the tasks; each task is run anywhere
- * by millrace_job_run_task on a pipeline opened from the same file, as long as the planning pipeline stays open (it holds the
- * snapshot); its result goes to millrace_job_commit on the planning pipeline. Tasks and results are byte strings to be passed on as they are.
+ * by millrace_job_run_task on a pipeline opened from the same file (one per task), as long as the planning pipeline stays open (it
+ * holds the snapshot and the lease); the results of all tasks go to millrace_job_commit on the planning pipeline. Tasks and results are
+ * byte strings to be passed on as they are. A task may be run again if its result got lost, but not by two at the same time.
  */
 struct millrace_bytes {
     void *data; /* millrace_free */
@@ -133,8 +134,7 @@ MILLRACE_API int millrace_job_plan(struct millrace_pipeline *pipeline, struct mi
 MILLRACE_API int millrace_job_run_task(struct millrace_pipeline *pipeline, const void *task,
                                        size_t task_size, struct millrace_bytes *result);
 MILLRACE_API int millrace_job_commit(struct millrace_pipeline *pipeline,
-                                     const struct millrace_bytes *results, int nresults,
-                                     char **report);
+                                     const struct millrace_bytes *results, int nresults);
 
 #ifdef __cplusplus
 }

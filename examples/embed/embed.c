@@ -1,15 +1,15 @@
 /*
- * embed.c - a pipeline inside of a C program: check it, look at its rows through the Arrow C stream, run it with progress, and
- * cancel it from another thread on request.
+ * embed.c - a pipeline inside of a C program: look at its rows through the Arrow C stream, then run it with progress (or cancel it
+ * from another thread, or run it in parts as a scheduler of one's own would).
  *
- *   cc embed.c $(pkg-config --cflags --libs millrace) -o embed && ./embed pipeline.json
+ *   cc embed.c $(pkg-config --cflags --libs millrace) -o embed && ./embed pipeline.json [run|cancel|job]
  */
 #include <millrace.h>
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 /* The Arrow C stream interface, as its specification gives it to be copied into programs. */
 struct ArrowSchema {
@@ -112,11 +112,51 @@ static int run(struct millrace_pipeline *pipeline, bool cancel)
     return code;
 }
 
+/* Each task on a pipeline of its own, as it would be in another process or on another host. */
+static int run_task(const char *file, const struct millrace_bytes *task,
+                    struct millrace_bytes *result)
+{
+    struct millrace_pipeline *worker = NULL;
+    int code = open_pipeline(file, &worker);
+    if (code == MILLRACE_OK) {
+        code = millrace_job_run_task(worker, task->data, task->size, result);
+        if (code != MILLRACE_OK)
+            print_errors(worker);
+    }
+    millrace_close(worker);
+    return code;
+}
+
+static int run_job(struct millrace_pipeline *pipeline, const char *file)
+{
+    struct millrace_bytes *tasks = NULL, *results = NULL;
+    int ntasks = 0;
+    int code = millrace_job_plan(pipeline, &tasks, &ntasks);
+    if (code == MILLRACE_OK)
+        results = calloc((size_t)ntasks + 1, sizeof *results);
+    for (int i = 0; results && code == MILLRACE_OK && i < ntasks; i++)
+        code = run_task(file, &tasks[i], &results[i]);
+    if (results && code == MILLRACE_OK)
+        code = millrace_job_commit(pipeline, results, ntasks);
+    if (code != MILLRACE_OK)
+        print_errors(pipeline);
+    printf("job: %d tasks, code %d\n", ntasks, code);
+    for (int i = 0; i < ntasks; i++) {
+        millrace_free(tasks[i].data);
+        if (results)
+            millrace_free(results[i].data);
+    }
+    millrace_free(tasks);
+    free(results);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
+    const char *mode = argc > 2 ? argv[2] : "run";
     struct millrace_pipeline *pipeline = NULL;
     if (argc < 2) {
-        fprintf(stderr, "usage: embed PIPELINE [--cancel]\n");
+        fprintf(stderr, "usage: embed PIPELINE [run|cancel|job]\n");
         return MILLRACE_USAGE;
     }
     printf("millrace %s\n", millrace_version());
@@ -129,7 +169,8 @@ int main(int argc, char **argv)
     pipeline = NULL;
     code = open_pipeline(argv[1], &pipeline);
     if (code == MILLRACE_OK)
-        code = run(pipeline, argc > 2);
+        code = strcmp(mode, "job") ? run(pipeline, !strcmp(mode, "cancel"))
+                                   : run_job(pipeline, argv[1]);
     millrace_close(pipeline);
     return code;
 }

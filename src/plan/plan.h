@@ -136,6 +136,9 @@ struct mr_plan_request {
         with_splits; /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
     bool with_sinks;        /* preview: false */
     const char *until_step; /* preview: the result of this step (name or 1-based number), or NULL */
+    /* Instead of asking the sources: their splits by node, as another plan of the same file made them; or NULL. */
+    const struct mr_split_list *fixed_splits;
+    int nfixed_splits;
     int64_t rows_wanted;    /* preview: of the result; 0 = all. One task then, splits in order */
 };
 

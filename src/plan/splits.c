@@ -40,6 +40,11 @@ enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_er
         struct mr_plan_node *node = &builder->nodes[i];
         if (node->kind != MR_PLAN_SOURCE || !builder->drafts[i].live || builder->drafts[i].failed)
             continue;
+        if (builder->request->fixed_splits != NULL) {
+            if (i < builder->request->nfixed_splits)
+                node->splits = builder->request->fixed_splits[i];
+            continue;
+        }
         struct mr_error step_error = {0};
         enum mr_status status = node->source->splits(node->source_state, node->runtime,
                                                      builder->arena, &node->splits, &step_error);

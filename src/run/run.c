@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "run/epoch.h"
+#include "run/judge.h"
 #include "run/progress.h"
 #include "run/report.h"
 
@@ -86,37 +87,6 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
     return MR_OK;
 }
 
-/* MR_VALIDATION when more rows broke a rule than the step allows. Totals over all tasks. */
-static enum mr_status judge_validations(struct mr_session *session, struct mr_error *err)
-{
-    const struct mr_plan *plan = session->plan;
-    for (int i = 0; i < plan->nnodes; i++) {
-        const struct mr_plan_node *node = &plan->nodes[i];
-        struct mr_op_counts *counts = node->op_info.counts;
-        if (node->kind != MR_PLAN_OP || !counts)
-            continue;
-        int64_t failed = atomic_load(&counts->rows_failed);
-        if (counts->limit < 0 || failed <= counts->limit)
-            continue;
-        struct mr_bytes text;
-        mr_bytes_init(&text, 4096);
-        for (int rule = 0; rule < counts->count; rule++) {
-            long long broken = atomic_load(&counts->values[rule]);
-            if (broken > 0)
-                mr_bytes_printf(&text, "%s%s: %lld", text.size ? ", " : "", counts->names[rule],
-                                broken);
-        }
-        mr_error_set(err, MR_VALIDATION, MR_CLASS_DATA, "%lld row%s broke the rules (%s)",
-                     (long long)failed, failed == 1 ? "" : "s", text.data ? text.data : "");
-        mr_error_where(err, "%s", node->step->label);
-        mr_error_hint(err, "nothing was committed; onFailure drop or quarantine would let the good "
-                           "rows pass, sampleFailures shows some of the bad ones");
-        mr_bytes_reset(&text);
-        return MR_VALIDATION;
-    }
-    return MR_OK;
-}
-
 static enum mr_status execute(struct run *run, struct mr_error *err)
 {
     struct mr_session *session = run->session;
@@ -164,7 +134,7 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors,
     MR_TRY(mr_epoch_discard(session, err));
     enum mr_status status = execute(run, err);
     if (status == MR_OK)
-        status = judge_validations(session, err);
+        status = mr_judge_validations(session->plan, err);
     if (status == MR_OK && mr_engine_cancelled(session->engine))
         status = mr_error_cancelled(err);
     if (status != MR_OK) {

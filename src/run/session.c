@@ -232,6 +232,8 @@ enum mr_status mr_session_plan(struct mr_session *session,
         .with_sinks = options->with_sinks,
         .until_step = options->until_step,
         .rows_wanted = options->rows_wanted,
+        .fixed_splits = options->fixed_splits,
+        .nfixed_splits = options->nfixed_splits,
     };
     return mr_plan_build(&request, &session->plan, errors, err);
 }

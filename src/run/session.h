@@ -55,6 +55,8 @@ struct mr_session_plan_options {
     bool with_sinks;
     const char *until_step;
     int64_t rows_wanted; /* preview: 0 = all */
+    const struct mr_split_list *fixed_splits; /* see mr_plan_request */
+    int nfixed_splits;
 };
 /* Builds session->plan, replacing an earlier one. `errors` may be NULL. */
 enum mr_status mr_session_plan(struct mr_session *session,
