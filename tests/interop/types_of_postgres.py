@@ -10,6 +10,15 @@ import pyarrow
 
 DAYS = "v - date '1970-01-01'"
 MICROS = "(extract(epoch FROM v) * 1000000)::numeric(24,0)::text"
+# extract(epoch) of a time stamp near the ends goes through a float; days and the time of day do not.
+STAMP = (
+    "((v::date - date '1970-01-01')::numeric * 86400000000 + extract(epoch FROM v::time) * 1000000)"
+    "::numeric(24,0)::text"
+)
+INTERVAL = (
+    "concat_ws('|', extract(year FROM v) * 12 + extract(month FROM v), extract(day FROM v), "
+    "((extract(hour FROM v) * 3600 + extract(minute FROM v) * 60) * 1000000 + extract(microseconds FROM v))::numeric(24,0))"
+)
 
 INTEGERS = {"smallint": 16, "integer": 32, "bigint": 64}
 TEXTS = ["''", "' '", "'a'", "'O''Brien \"x\"'", "'Ωmega ☃ 🙂 नमस्ते 李'", "E'tab\\tnew\\nline\\r\\\\'", "repeat('long ', 20000)", "'NULL'"]
@@ -34,6 +43,10 @@ class Type:
 
 def as_text(value, _):
     return None if value is None else str(value)
+
+
+def as_interval(value, _):
+    return None if value is None else f"{value['months']}|{value['days']}|{value['microseconds']}"
 
 
 def padded(value, _):
@@ -78,12 +91,13 @@ TYPES = [
          make="date '1900-01-01' + (h % 80000)::int"),
     Type("date", ["'infinity'", "'-infinity'", "'2020-01-01'"], "CASE WHEN isfinite(v) THEN v - date '1970-01-01' END", options={"infinityAs": "null"}),
     Type("time", ["'00:00:00'", "'23:59:59.999999'", "'12:34:56.000001'"], MICROS, read=as_text, make="time '00:00' + h % 86400000000 * interval '1 microsecond'"),
-    Type("timestamp", STAMPS, MICROS, read=as_text, make="timestamp '1950-01-01' + h % 3000000000000000 * interval '1 microsecond'"),
-    Type("timestamptz", [s[:-1] + "+00'" if "BC" not in s else s.replace(" BC", "+00 BC") for s in STAMPS], MICROS, read=as_text,
+    Type("timestamp", STAMPS, STAMP, read=as_text, make="timestamp '1950-01-01' + h % 3000000000000000 * interval '1 microsecond'"),
+    Type("timestamptz", [s[:-1] + "+00'" if "BC" not in s else s.replace(" BC", "+00 BC") for s in STAMPS], STAMP, read=as_text,
          make="timestamptz '1950-01-01 00:00:00+00' + h % 3000000000000000 * interval '1 microsecond'"),
     Type("timestamp", ["'infinity'", "'-infinity'", "'2020-01-01'"], f"CASE WHEN isfinite(v) THEN {MICROS} END", read=as_text, options={"infinityAs": "null"}),
     Type("timestamptz", ["'infinity'", "'-infinity'"], "v::text", options={"infinityAs": "text"}),
-    Type("interval", ["'1 day'", "'-1 year 2 mons 3 days 04:05:06.7'", "'0'", "'178000000 years'"], read=as_text),
+    Type("interval", ["'1 day'", "'-1 year 2 mons 3 days 04:05:06.7'", "'0'", "'178000000 years'"],
+         "CASE WHEN v IS NOT NULL THEN " + INTERVAL + " END", read=as_interval),
     Type("uuid", ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"],
          read=as_uuid, make="md5(h::text)::uuid"),
     Type("json", ["'null'", "'{\"a\": [1, 2, {\"b\": null}],   \"a\": 1}'", "'\"ü\"'"]),
