@@ -108,6 +108,8 @@ static void print_value(struct mr_bytes *out, const struct mr_value *value)
 
 static void print_batch(const struct job *job, const struct mr_batch *batch, struct mr_bytes *out)
 {
+    if (job->arguments->quiet)
+        return;
     struct mr_error err;
     for (int c = 0; c < batch->schema->nfields; c++) {
         if (mr_column_check(batch->columns[c], &err) != MR_OK) {
@@ -115,8 +117,6 @@ static void print_batch(const struct job *job, const struct mr_batch *batch, str
             abort();
         }
     }
-    if (job->arguments->quiet)
-        return;
     for (int64_t r = 0; r < batch->rows; r++) {
         mr_bytes_text(out, "row");
         for (int c = 0; c < batch->schema->nfields; c++) {

@@ -19,9 +19,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BATCH_BYTES    ((int64_t)4 << 20)
-#define BATCH_ROWS_MIN 1024
-#define BATCH_ROWS_MAX 65536
+#define BATCH_BYTES     ((int64_t)4 << 20)
+#define ASKED_BYTES_MAX ((int64_t)64 << 20) /* a batch of so many rows as the user wants */
+#define BATCH_ROWS_MIN  1024
+#define BATCH_ROWS_MAX  65536
 
 #define TEXT_ARRAY 1009 /* pg_type: text[] */
 
@@ -266,13 +267,15 @@ enum mr_status mr_postgres_reader_open(void *state, struct mr_runtime *runtime,
 
 /* --- reading --- */
 
-static int64_t rows_to_reserve(const struct reader *reader)
+/* Rows of a batch by order of the user, 0 = the bytes decide. */
+static int64_t rows_asked(const struct reader *reader)
 {
     int64_t asked = reader->runtime->batch_rows;
-    if (asked <= 0)
-        asked = reader->state->settings.fetch_rows;
-    if (asked > 0)
-        return asked;
+    return asked > 0 ? asked : reader->state->settings.fetch_rows;
+}
+
+static int64_t rows_expected(const struct reader *reader)
+{
     int64_t rows = BATCH_BYTES / (reader->row_bytes > 0 ? reader->row_bytes : 64);
     return rows < BATCH_ROWS_MIN ? BATCH_ROWS_MIN : rows > BATCH_ROWS_MAX ? BATCH_ROWS_MAX : rows;
 }
@@ -281,8 +284,12 @@ static enum mr_status fill_batch(struct reader *reader, struct mr_error *err)
 {
     struct mr_copy_decoder *decoder = &reader->decoder;
     struct mr_pg *pg = reader->conn->pg;
-    MR_TRY(mr_copy_decoder_begin(decoder, rows_to_reserve(reader), err));
-    while (decoder->rows < decoder->capacity && decoder->bytes < BATCH_BYTES) {
+    int64_t asked = rows_asked(reader);
+    int64_t room = rows_expected(reader);
+    int64_t most = asked > 0 ? asked : room;
+    int64_t most_bytes = asked > 0 ? ASKED_BYTES_MAX : BATCH_BYTES;
+    MR_TRY(mr_copy_decoder_begin(decoder, room < most ? room : most, err));
+    while (decoder->rows < most && decoder->bytes < most_bytes) {
         char *data;
         size_t size;
         MR_TRY(mr_pg_copy_next(pg, &data, &size, err));

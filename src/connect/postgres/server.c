@@ -149,18 +149,28 @@ static enum mr_status open_session(struct mr_postgres_server *server, struct mr_
     return status;
 }
 
+static enum mr_status snapshot_gone(struct mr_error *err)
+{
+    mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG,
+                 "the snapshot of this run is gone: the connection that held it was lost");
+    mr_error_hint(err, "run again; \"snapshot\": \"none\" reads without one");
+    return MR_SOURCE;
+}
+
 enum mr_status mr_postgres_server_lock(struct mr_postgres_server *server,
                                        struct mr_runtime *runtime, struct mr_pg **out,
                                        struct mr_error *err)
 {
     pthread_mutex_lock(&server->lock);
     enum mr_status status = MR_OK;
+    if (server->coordinator == NULL && server->snapshot[0])
+        status = snapshot_gone(err);
     if (server->coordinator && !server->lent && server->snapshot[0] == '\0' &&
         !mr_pg_usable(server->coordinator)) {
         mr_pg_close(server->coordinator); /* nothing depends on it yet */
         server->coordinator = NULL;
     }
-    if (server->coordinator == NULL) {
+    if (status == MR_OK && server->coordinator == NULL) {
         status = open_session(server, runtime, &server->coordinator, err);
         if (status == MR_OK) {
             mr_pg_address(server->coordinator, server->location, sizeof server->location);
@@ -202,7 +212,8 @@ void mr_postgres_server_unlock(struct mr_postgres_server *server)
  * "stamp > time". Unknown (empty) when other roles' transactions are hidden from this one, or some are prepared.
  */
 static const char safe_time_sql[] =
-    "SELECT CASE WHEN (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) > 0"
+    "SELECT CASE WHEN (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) "
+    "> 0"
     " OR bool_or(usename IS DISTINCT FROM current_user AND hidden) THEN '' ELSE"
     " to_char((least(clock_timestamp(), min(xact_start)) - interval '1 microsecond') AT TIME ZONE"
     " 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') END FROM (SELECT usename, xact_start,"
@@ -298,11 +309,8 @@ static enum mr_status join_snapshot(struct mr_pg *pg, const char *snapshot, stru
              "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT '%s'",
              snapshot);
     enum mr_status status = mr_pg_exec(pg, sql, err);
-    if (status != MR_OK && strcmp(mr_pg_sqlstate(pg), "22023") == 0) {
-        mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG,
-                     "the snapshot of this run is gone: the connection that held it was lost");
-        mr_error_hint(err, "run again; \"snapshot\": \"none\" reads without one");
-    }
+    if (status != MR_OK && strcmp(mr_pg_sqlstate(pg), "22023") == 0)
+        return snapshot_gone(err);
     return status;
 }
 
@@ -352,7 +360,10 @@ enum mr_status mr_postgres_server_take(struct mr_postgres_server *server,
                                        struct mr_postgres_conn **out, struct mr_error *err)
 {
     *out = NULL;
-    if (lend && strcmp(snapshot, server->snapshot) == 0)
+    pthread_mutex_lock(&server->lock);
+    lend = lend && !server->lent && strcmp(snapshot, server->snapshot) == 0;
+    pthread_mutex_unlock(&server->lock);
+    if (lend)
         return lend_coordinator(server, runtime, out, err);
     pthread_mutex_lock(&server->lock);
     *out = find_idle(server, snapshot);

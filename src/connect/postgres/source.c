@@ -229,6 +229,7 @@ static enum mr_status bind_source(const struct mr_source_bind *bind, void **out,
         return mr_error_nomem(err);
     state->arena = bind->arena;
     state->limit = -1;
+    state->planning = bind->runtime;
     state->time_zone = bind->runtime->time_zone;
     enum mr_status status =
         mr_postgres_settings_read(&state->settings, bind->options, bind->runtime, bind->arena, err);
@@ -271,6 +272,17 @@ static enum mr_status push_predicates(struct mr_postgres_state *state,
     return status;
 }
 
+/* What is left of the rows, by the server's planner. */
+static enum mr_status estimate_again(struct mr_postgres_state *state, struct mr_source_info *info,
+                                     struct mr_error *err)
+{
+    struct mr_pg *pg = NULL;
+    MR_TRY(mr_postgres_server_lock(state->server, state->planning, &pg, err));
+    enum mr_status status = estimate(state, pg, info, err);
+    mr_postgres_server_unlock(state->server);
+    return status;
+}
+
 static enum mr_status offer_source(void *object, struct mr_source_offer *offer,
                                    struct mr_source_info *info, struct mr_error *err)
 {
@@ -296,7 +308,8 @@ static enum mr_status offer_source(void *object, struct mr_source_offer *offer,
                 pick[n++] = &state->columns[i];
         MR_TRY(choose_columns(state, pick, n, err));
     }
-    return describe(state, info, err);
+    MR_TRY(describe(state, info, err));
+    return estimate_again(state, info, err);
 }
 
 const struct mr_source mr_source_postgres = {

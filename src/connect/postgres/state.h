@@ -12,6 +12,7 @@
 struct mr_postgres_state {
     struct mr_arena *arena; /* the plan's */
     struct mr_postgres_settings settings;
+    struct mr_runtime *planning; /* of bind; for offer only */
     struct mr_postgres_server *server;
     bool owns_server;
     struct mr_postgres_relation relation;
