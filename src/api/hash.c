@@ -11,8 +11,13 @@
 static enum mr_status hash_tap(void *context, struct mr_batch *batch, bool *enough,
                                struct mr_error *err)
 {
+    struct mr_content_hash *sum = context, hash;
     (void)enough;
-    return mr_batch_content_hash(batch, context, err);
+    MR_TRY(mr_batch_content_hash(batch, &hash, err));
+    sum->sum += hash.sum;
+    sum->mixed += hash.mixed;
+    sum->rows += hash.rows;
+    return MR_OK;
 }
 
 int mr_api_run_hashed(struct millrace_pipeline *pipeline, char out[MR_API_HASH_TEXT])

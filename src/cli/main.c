@@ -32,6 +32,9 @@ static const struct command {
     {"version", version, "", "print the version"},
 };
 
+/* Commands of the dialect that this version lacks. */
+static const char *const unbuilt[] = {"watermark", "show", "delta", "avro", "verify", NULL};
+
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 
 static void print_help(FILE *out)
@@ -64,6 +67,12 @@ int mr_cli_main(int argc, char **argv)
             int code = commands[i].run(argc - 1, argv + 1);
             /* -1: the help was printed. */
             return code < 0 ? MILLRACE_OK : code;
+        }
+    }
+    for (int i = 0; unbuilt[i]; i++) {
+        if (!strcmp(argv[1], unbuilt[i])) {
+            fprintf(stderr, "millrace: the command %s is not built in this version\n", argv[1]);
+            return MILLRACE_USAGE;
         }
     }
     const char *near = mr_nearest_name(argv[1], names, NCOMMANDS);

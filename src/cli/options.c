@@ -166,6 +166,12 @@ static const struct cli_option *find_option(const char *name, size_t size, const
     return NULL;
 }
 
+/* Options of the dialect that this version lacks. */
+static bool is_unbuilt(const char *name)
+{
+    return !strcmp(name, "--resume") || !strcmp(name, "--adopt");
+}
+
 static const char *nearest_option(const char *name, const char *allowed)
 {
     const char *names[sizeof cli_options / sizeof cli_options[0]];
@@ -201,6 +207,8 @@ int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int 
         char *equals = strchr(arg, '=');
         size_t size = equals ? (size_t)(equals - arg) : strlen(arg);
         const struct cli_option *option = find_option(arg, size, allowed);
+        if (!option && is_unbuilt(arg))
+            return usage(argv[0], "%s is not built in this version", arg, NULL);
         if (!option)
             return usage(argv[0], "unknown option %s", arg, nearest_option(arg, allowed));
         char *value = equals ? equals + 1 : NULL;

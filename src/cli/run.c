@@ -19,8 +19,13 @@ static void print_step(const json_t *step)
     char written[32];
     const json_t *counters = json_object_get(step, "counters");
     const char *location = json_string_value(json_object_get(step, "location"));
-    printf("  %-34s %12lld rows in %12lld out", json_string_value(json_object_get(step, "step")),
-           integer_at(step, "rows_in"), integer_at(step, "rows_out"));
+    const char *label = json_string_value(json_object_get(step, "step"));
+    if (json_object_get(step, "pushed_down")) {
+        printf("  %-34s done by the source\n", label);
+        return;
+    }
+    printf("  %-34s %12lld rows in %12lld out", label, integer_at(step, "rows_in"),
+           integer_at(step, "rows_out"));
     if (integer_at(counters, "files") > 0) {
         mr_size_format(integer_at(counters, "bytes_written"), written, sizeof written);
         printf("  %lld files, %s", integer_at(counters, "files"), written);

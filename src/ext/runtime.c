@@ -29,21 +29,22 @@ void mr_count_peak(struct mr_runtime *runtime, enum mr_counter counter, int64_t 
 const char *mr_counter_name(enum mr_counter counter)
 {
     static const char *const names[MR_COUNTERS] = {
-        [MR_COUNT_ROWS_READ] = "rowsRead",
-        [MR_COUNT_ROWS_WRITTEN] = "rowsWritten",
-        [MR_COUNT_ROWS_REJECTED] = "rowsRejected",
+        [MR_COUNT_ROWS_READ] = "rows_read",
+        [MR_COUNT_ROWS_WRITTEN] = "rows_written",
+        [MR_COUNT_ROWS_REJECTED] = "rows_rejected",
         [MR_COUNT_BATCHES] = "batches",
-        [MR_COUNT_BYTES_READ] = "bytesRead",
-        [MR_COUNT_BYTES_WRITTEN] = "bytesWritten",
+        [MR_COUNT_BYTES_READ] = "bytes_read",
+        [MR_COUNT_BYTES_WRITTEN] = "bytes_written",
         [MR_COUNT_RETRIES] = "retries",
         [MR_COUNT_CONNECTIONS] = "connections",
-        [MR_COUNT_CONNECTIONS_PEAK] = "connectionsPeak",
+        [MR_COUNT_CONNECTIONS_PEAK] = "connections_peak",
         [MR_COUNT_REQUESTS] = "requests",
         [MR_COUNT_FILES] = "files",
-        [MR_COUNT_FILES_SMALL] = "filesUnder10MB",
-        [MR_COUNT_SPILL_BYTES] = "spillBytes",
-        [MR_COUNT_EXCHANGE_BYTES] = "exchangeBytes",
-        [MR_COUNT_CACHE_HITS] = "cacheHits",
+        [MR_COUNT_FILES_SMALL] = "files_under_10mb",
+        [MR_COUNT_FILE_BYTES_MEDIAN] = "file_bytes_median",
+        [MR_COUNT_SPILL_BYTES] = "spill_bytes",
+        [MR_COUNT_EXCHANGE_BYTES] = "exchange_bytes",
+        [MR_COUNT_CACHE_HITS] = "cache_hits",
     };
     return names[counter];
 }

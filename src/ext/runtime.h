@@ -28,7 +28,8 @@ enum mr_counter {
     MR_COUNT_CONNECTIONS_PEAK, /* open at once */
     MR_COUNT_REQUESTS,
     MR_COUNT_FILES,
-    MR_COUNT_FILES_SMALL, /* under 10 MB */
+    MR_COUNT_FILES_SMALL,       /* under 10 MB */
+    MR_COUNT_FILE_BYTES_MEDIAN, /* of the files of a commit; kept as a maximum */
     MR_COUNT_SPILL_BYTES,
     MR_COUNT_EXCHANGE_BYTES,
     MR_COUNT_CACHE_HITS,

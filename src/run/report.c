@@ -88,6 +88,16 @@ static json_t *step_report(const struct mr_plan_node *node, const struct mr_exec
     return out;
 }
 
+/* Is the node run anywhere? A filter that went into the source is not. */
+static bool is_run(const struct mr_plan *plan, int node)
+{
+    for (int i = 0; i < plan->nsegments; i++)
+        for (int j = 0; j < plan->segments[i].nnodes; j++)
+            if (plan->segments[i].nodes[j] == node)
+                return true;
+    return plan->nodes[node].kind == MR_PLAN_SOURCE;
+}
+
 static json_t *steps_report(const struct mr_plan *plan, const struct mr_exec_result *result)
 {
     json_t *out = json_array();
@@ -96,7 +106,10 @@ static json_t *steps_report(const struct mr_plan *plan, const struct mr_exec_res
         for (int j = 0; j < result->nsteps; j++)
             if (result->steps[j].node == i)
                 step = &result->steps[j];
-        json_array_append_new(out, step_report(&plan->nodes[i], step));
+        json_t *entry = step_report(&plan->nodes[i], step);
+        if (plan->nsegments > 0 && !is_run(plan, i))
+            json_object_set_new(entry, "pushed_down", json_true());
+        json_array_append_new(out, entry);
     }
     return out;
 }

@@ -287,7 +287,7 @@ def explicit_splits(db, wanted):
     result = db.good("--threads", "3", table="big", columns="id", partitionColumn="id", lowerBound="1", upperBound="60000", numPartitions="7")
     exactly_once(result, wanted)
     equal(len(result.splits), 7, "splits")
-    check(result.counters["connectionsPeak"] <= 4, result.counters)
+    check(result.counters["connections_peak"] <= 4, result.counters)
     for column, low, high in [("k", "1", "1000"), ("sparse", "-5", "2000000000"), ("n", "0.5", "100.25"), ("f", "0", "20000"), ("d", "2020-01-01", "2020-12-31"),
                               ("at", "2020-01-01 00:00:00", "2020-02-01"), ("at", "2020-01-01T00:00:00+02", "2020-02-01")]:
         result = db.good(table="big", columns="id", partitionColumn=column, lowerBound=low, upperBound=high, numPartitions="5")

@@ -141,6 +141,25 @@ out:
     return status;
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* For the report. */
+static void count_median(const struct files_token *token, struct mr_runtime *runtime,
+                         struct mr_arena *arena)
+{
+    int64_t *bytes = mr_arena_calloc(arena, (size_t)token->npublish + 1, sizeof *bytes);
+    if (!bytes || token->npublish == 0)
+        return;
+    for (int i = 0; i < token->npublish; i++)
+        bytes[i] = token->publish[i].bytes;
+    qsort(bytes, (size_t)token->npublish, sizeof *bytes, by_bytes);
+    mr_count_peak(runtime, MR_COUNT_FILE_BYTES_MEDIAN, bytes[token->npublish / 2]);
+}
+
 enum mr_status files_prepare(void *state, struct mr_runtime *runtime, const struct mr_epoch *epoch,
                              const struct mr_slice *committables, int ncommittables,
                              struct mr_bytes *out, struct mr_error *err)
@@ -156,6 +175,7 @@ enum mr_status files_prepare(void *state, struct mr_runtime *runtime, const stru
             files_committable_read(committables[i], &arena, &token.publish, &token.npublish, err));
     if (token.npublish == 0)
         MR_TRY_OUT(stage_empty(files, runtime, epoch, &arena, &token, err));
+    count_median(&token, runtime, &arena);
     MR_TRY_OUT(
         files->location.store->open(files->location.url, files->options, runtime, &handle, err));
     MR_TRY_OUT(prepare(files, handle, runtime, &arena, &token, err));
