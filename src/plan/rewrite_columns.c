@@ -3,7 +3,8 @@
  *
  * Through an operator: the input columns that needed output columns carry on (op_info.passes), and the columns that its options
  * name. The latter come from the option table (rows flagged COLUMN and EXPRESSION), so that this knows no operator and a new one
- * gets the rewrite for free; expressions name their columns through the parser. An operator with several inputs, or
+ * gets the rewrite for free; expressions name their columns through the parser. An operator with several inputs (but a
+ * validation against another frame), or
  * without `passes`, needs everything, and so do sinks.
  */
 #include "plan/build.h"
@@ -91,6 +92,28 @@ static enum mr_status need_options(struct mr_plan_builder *builder,
     return MR_OK;
 }
 
+/* A validation against another frame passes on port 0 and keeps of port 1 only what its options name. */
+static bool checks_against(const struct mr_plan_node *node)
+{
+    unsigned both = MR_OP_VALIDATION | MR_OP_BUILD_SIDE;
+    return node->kind == MR_PLAN_OP && node->ninputs == 2 && (node->op->flags & both) == both;
+}
+
+/* Columns of the build side: every option text that names one. */
+static void need_of_build(const struct mr_options *options, const struct mr_schema *schema,
+                          bool *need)
+{
+    for (int i = 0; i < options->count; i++) {
+        const struct mr_option_value *value = &options->values[i];
+        if (!value->set)
+            continue;
+        if (value->option->type == MR_OPTION_STRING)
+            need_name(schema, need, value->u.text);
+        for (int k = 0; value->option->type == MR_OPTION_STRINGS && k < value->u.strings.count; k++)
+            need_name(schema, need, value->u.strings.items[k]);
+    }
+}
+
 static enum mr_status need_through_op(struct mr_plan_builder *builder,
                                       const struct mr_plan_node *node, bool *need,
                                       struct mr_error *err)
@@ -102,7 +125,8 @@ static enum mr_status need_through_op(struct mr_plan_builder *builder,
         for (int k = 0; builder->drafts[i].live && k < builder->nodes[i].ninputs; k++)
             side_read |= builder->nodes[i].inputs[k].node == node->id &&
                          builder->nodes[i].inputs[k].port == 1;
-    if (node->ninputs != 1 || node->op_info.passes == NULL || side_read || from->schema == NULL) {
+    if ((node->ninputs != 1 && !checks_against(node)) || node->op_info.passes == NULL ||
+        side_read || from->schema == NULL) {
         for (int i = 0; from->schema != NULL && i < from->schema->nfields; i++)
             need[i] = true;
         return MR_OK;
@@ -125,6 +149,10 @@ static enum mr_status need_of_inputs(struct mr_plan_builder *builder, struct mr_
             continue;
         if (node->kind == MR_PLAN_OP && k == 0 && node->inputs[0].port == 0) {
             MR_TRY(need_through_op(builder, node, need, err));
+            continue;
+        }
+        if (k == 1 && checks_against(node)) {
+            need_of_build(builder->drafts[node->id].options, from->schema, need);
             continue;
         }
         for (int i = 0; i < from->schema->nfields; i++)
