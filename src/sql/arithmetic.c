@@ -357,7 +357,13 @@ static enum mr_status bind_decimals(struct mr_binding *binding, char op)
     binding->kernel = kernel_decimals;
     binding->type = op == 'D' ? mr_type_of(MR_TYPE_INT64)
                               : mr_decimal_result(binding->arena, op == 'm' ? '%' : op, a, b);
-    return binding->type ? MR_OK : mr_error_nomem(binding->err);
+    if (binding->type == NULL)
+        return mr_error_nomem(binding->err);
+    if (binding->type->id == MR_TYPE_DECIMAL && mr_decimal_is_exact(op, a, b, binding->type)) {
+        binding->kernel = mr_kernel_decimal_exact;
+        binding->flags |= MR_FN_TOTAL;
+    }
+    return MR_OK;
 }
 
 static enum mr_status bind_same_type(struct mr_binding *binding, char op)

@@ -48,16 +48,42 @@ static enum mr_status merged_validity(struct mr_eval *eval, struct mr_column *co
     return MR_OK;
 }
 
+#define COPY_ROWS(ctype)                                                                           \
+    for (int64_t i = 0; i < selected->count; i++) {                                                \
+        int64_t row = selected->rows ? selected->rows[i] : i;                                      \
+        ((ctype *)out)[row] = ((const ctype *)arg.values)[row & arg.mask];                         \
+    }
+
+/* The selected rows of one part to their places. */
+static void copy_part(const struct mr_column *part, const struct mr_selected *selected, int width,
+                      void *out)
+{
+    struct mr_arg arg = mr_arg_of_column(part);
+    switch (width) {
+    case 1:
+        COPY_ROWS(uint8_t)
+        break;
+    case 2:
+        COPY_ROWS(uint16_t)
+        break;
+    case 4:
+        COPY_ROWS(uint32_t)
+        break;
+    case 8:
+        COPY_ROWS(uint64_t)
+        break;
+    default:
+        COPY_ROWS(mr_int128)
+        break;
+    }
+}
+
 static void copy_fixed(struct mr_column *const *parts, const struct mr_selected *selected,
                        int nparts, size_t width, uint8_t *out)
 {
     for (int part = 0; part < nparts; part++) {
-        struct mr_arg arg = mr_arg_of_column(parts[part]);
-        const uint8_t *in = arg.values;
-        for (int64_t i = 0; in != NULL && i < selected[part].count; i++) {
-            int64_t row = selected[part].rows ? selected[part].rows[i] : i;
-            memcpy(out + (size_t)row * width, in + (size_t)(row & arg.mask) * width, width);
-        }
+        if (parts[part]->values != NULL)
+            copy_part(parts[part], &selected[part], (int)width, out);
     }
 }
 
@@ -67,10 +93,11 @@ static enum mr_status merge_fixed(struct mr_eval *eval, const struct mr_type *ty
                                   const int32_t *sources, struct mr_column **out,
                                   struct mr_error *err)
 {
-    int64_t length = eval->batch->rows, nulls;
+    int64_t length = eval->batch->rows, nulls = 0;
     size_t width = (size_t)mr_layout_width(mr_type_layout(type));
-    struct mr_buffer *values, *validity;
-    MR_TRY(merged_validity(eval, parts, sources, length, &validity, &nulls, err));
+    struct mr_buffer *values, *validity = NULL;
+    if (sources != NULL)
+        MR_TRY(merged_validity(eval, parts, sources, length, &validity, &nulls, err));
     enum mr_status status = mr_buffer_new(eval->memory, (size_t)length * width, &values, err);
     if (status != MR_OK) {
         mr_buffer_unref(validity);
@@ -163,13 +190,20 @@ static enum mr_status merge_flat(struct mr_eval *eval, const struct mr_type *typ
                                  struct mr_column *const *parts, const struct mr_selected *selected,
                                  int nparts, struct mr_column **out, struct mr_error *err)
 {
-    struct mr_buffer *buffer;
-    int constants = 0;
-    MR_TRY(sources_of(eval, selected, nparts, eval->batch->rows, &buffer, err));
-    const int32_t *sources = (const int32_t *)(const void *)buffer->data;
-    for (int i = 0; i < nparts; i++)
-        constants += parts[i]->encoding == MR_CONSTANT;
+    struct mr_buffer *buffer = NULL;
+    const int32_t *sources = NULL;
     enum mr_layout layout = mr_type_layout(type);
+    int constants = 0;
+    bool nulls = false;
+    for (int i = 0; i < nparts; i++) {
+        constants += parts[i]->encoding == MR_CONSTANT;
+        nulls |= parts[i]->nulls > 0;
+    }
+    /* Rows of no part are NULL only where the last part is: those that nobody selected have no meaning. */
+    if (nulls || layout >= MR_LAYOUT_BYTES) {
+        MR_TRY(sources_of(eval, selected, nparts, eval->batch->rows, &buffer, err));
+        sources = (const int32_t *)(const void *)buffer->data;
+    }
     enum mr_status status;
     if (layout == MR_LAYOUT_NONE) {
         struct mr_value null = {.type = type, .is_null = true};

@@ -32,15 +32,16 @@ static enum mr_status decimal_literal(struct mr_parser *parser, const struct mr_
         }
         if (text[i] == 'e' || text[i] == 'E') {
             if (!mr_text_to_int64((struct mr_slice){text + i + 1, token->size - i - 1}, false,
-                                  &exponent))
+                                  &exponent) ||
+                exponent > 1000 || exponent < -1000)
                 return number_out_of_range(parser, token, "decimal(38)");
             break;
         }
+        if (digits == MR_DECIMAL_MAX_PRECISION || scale == MR_DECIMAL_MAX_PRECISION)
+            return number_out_of_range(parser, token, "decimal(38)");
         unscaled = unscaled * 10 + (text[i] - '0');
         digits += unscaled != 0;
         scale += point;
-        if (digits > MR_DECIMAL_MAX_PRECISION || scale > MR_DECIMAL_MAX_PRECISION)
-            return number_out_of_range(parser, token, "decimal(38)");
     }
     int64_t shifted = scale - exponent;
     if (shifted > MR_DECIMAL_MAX_PRECISION || digits - shifted > MR_DECIMAL_MAX_PRECISION)
