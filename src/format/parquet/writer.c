@@ -15,8 +15,9 @@
 
 #define DEFAULT_GROUP_ROWS  ((int64_t)1 << 20)
 #define DEFAULT_GROUP_BYTES ((int64_t)64 << 20)
-/* Unless the row group's size was asked for: as much memory as an open row group may hold. */
-#define DEFAULT_GROUP_HELD ((int64_t)32 << 20)
+/* Unless the row group's size was asked for: as much memory as an open row group may hold, and more per column. */
+#define DEFAULT_GROUP_HELD ((int64_t)24 << 20)
+#define COLUMN_HELD        ((int64_t)64 << 10)
 #define FOOTER_MAXIMUM     ((size_t)512 << 20)
 /* Memory left for closing pages and for the next batch's levels before a row group is ended early. */
 #define RESERVE_BYTES ((int64_t)4 << 20)
@@ -32,6 +33,7 @@ struct writer {
     int64_t group_rows; /* limits */
     int64_t group_bytes;
     int64_t group_held;
+    int64_t floor;     /* memory held when the row group was opened */
     int64_t open_rows; /* of the open row group */
     int64_t written;
     /* For the statistics of the file: per leaf. */
@@ -189,11 +191,14 @@ static enum mr_status parquet_write_open(const struct mr_format_write *write,
     writer->encoder.dictionary_bytes = option(write, "dictionarySize", 1 << 20);
     writer->group_rows = write->row_group_rows > 0 ? write->row_group_rows : DEFAULT_GROUP_ROWS;
     writer->group_bytes = write->row_group_bytes > 0 ? write->row_group_bytes : DEFAULT_GROUP_BYTES;
-    writer->group_held =
-        write->row_group_rows > 0 || write->row_group_bytes > 0 ? INT64_MAX : DEFAULT_GROUP_HELD;
     MR_TRY_OUT(find_codec(writer, write, err));
     MR_TRY_OUT(check_level(writer, write, err));
     MR_TRY_OUT(make_columns(writer, write->schema, err));
+    writer->floor = mr_memory_used(&writer->memory);
+    if (write->row_group_rows > 0 || write->row_group_bytes > 0)
+        writer->group_held = INT64_MAX;
+    else
+        writer->group_held = DEFAULT_GROUP_HELD + COLUMN_HELD * writer->leaves.count;
     MR_TRY_OUT(append(writer, "PAR1", 4, err));
     *out = writer;
     return MR_OK;
@@ -294,13 +299,14 @@ static enum mr_status end_group(struct writer *writer, struct mr_error *err)
     writer->meta.ngroups++;
     writer->meta.rows += group->rows;
     writer->open_rows = 0;
+    writer->floor = mr_memory_used(&writer->memory);
     return MR_OK;
 }
 
 static bool group_full(const struct writer *writer)
 {
     if (writer->open_rows >= writer->group_rows ||
-        mr_memory_used(&writer->memory) >= writer->group_held)
+        mr_memory_used(&writer->memory) - writer->floor >= writer->group_held)
         return true;
     int64_t size = 0;
     for (int i = 0; i < writer->leaves.count; i++)
