@@ -347,7 +347,8 @@ static bool matches(const struct expr_case *test, enum mr_status status, const s
                     const struct mr_bytes *out)
 {
     if (test->expected[0] == '!')
-        return (status == MR_CONFIG || status == MR_SOURCE) && strstr(err->message, test->expected + 1) != NULL;
+        return (status == MR_CONFIG || status == MR_SOURCE) &&
+               strstr(err->message, test->expected + 1) != NULL;
     return status == MR_OK && strcmp(out->data ? out->data : "", test->expected) == 0;
 }
 
