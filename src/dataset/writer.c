@@ -8,8 +8,8 @@
  *    buffer is flushed, so the decision to seal is made on real bytes and the files come out near the target.
  *  - Memory: open files may hold a share of the step's account. Over it the largest are flushed first (their row
  *    groups are the least hurt), until half of what flushing can give back is free. What a file holds even when it was
- *    just flushed is its floor; if the floors alone pass the share, files are sealed. The same happens when others have
- *    nearly used up the account.
+ *    just flushed is its floor; if the floors alone pass the share, half of the files are sealed. The same happens when
+ *    others have nearly used up the account.
  *  - Open files: over the limit, the least recently used is sealed; its partition goes on in another file later.
  *
  * What is written where depends only on the rows and their order, never on time: flushes follow the bytes of this task. (The
@@ -30,7 +30,9 @@
 #define SHARE_MAXIMUM ((int64_t)512 << 20)
 /* Under this much buffered altogether, flushing because of others gains nothing. */
 #define RELIEF_MINIMUM ((int64_t)4 << 20)
-#define SMALL_FILE     ((int64_t)10 << 20)
+/* The store keeps few descriptors however many files are open (store/local_stage.c): memory is the limit that counts. */
+#define OPEN_MAXIMUM 16384
+#define SMALL_FILE   ((int64_t)10 << 20)
 
 struct part {
     struct mr_byte_sink sink; /* first: the format writes here */
@@ -90,11 +92,7 @@ enum mr_status mr_dataset_writer_new(const struct mr_dataset_write *write,
         return mr_error_nomem(err);
     writer->write = write;
     writer->share = share_of(write);
-    writer->max_open = write->max_open;
-    if (!writer->max_open) {
-        int64_t files = writer->share / (64 << 10);
-        writer->max_open = files < 64 ? 64 : files > 4096 ? 4096 : (int)files;
-    }
+    writer->max_open = write->max_open ? write->max_open : OPEN_MAXIMUM;
     mr_arena_init(&writer->arena, write->runtime->memory);
     mr_map_init(&writer->parts, false);
     mr_grouper_init(&writer->grouper, write->runtime->memory);
@@ -233,24 +231,48 @@ static int by_flushable(const void *a, const void *b)
     return left->used < right->used ? -1 : 1;
 }
 
+/* The open files, those with most to give first. Freed by the caller. */
+static enum mr_status sort_open(struct mr_dataset_writer *writer, struct part ***out,
+                                struct mr_error *err)
+{
+    struct part **parts = mr_alloc(((size_t)writer->open + 1) * sizeof(struct part *));
+    if (!parts)
+        return mr_error_nomem(err);
+    int n = 0;
+    for (size_t i = 0; i < writer->parts.count; i++) {
+        struct part *part = writer->parts.entries[i].value;
+        if (part->format_writer)
+            parts[n++] = part;
+    }
+    qsort(parts, (size_t)n, sizeof(struct part *), by_flushable);
+    *out = parts;
+    return MR_OK;
+}
+
 /* Flushes the files with most to give until at most `goal` bytes are held. */
 static enum mr_status flush_down_to(struct mr_dataset_writer *writer, int64_t goal,
                                     struct mr_error *err)
 {
-    size_t count = writer->parts.count, n = 0;
-    struct part **largest = mr_alloc((count + 1) * sizeof(struct part *));
-    if (!largest)
-        return mr_error_nomem(err);
-    for (size_t i = 0; i < count; i++) {
-        struct part *part = writer->parts.entries[i].value;
-        if (part->format_writer && flushable(part) > 0)
-            largest[n++] = part;
-    }
-    qsort(largest, n, sizeof(struct part *), by_flushable);
+    struct part **parts;
+    MR_TRY(sort_open(writer, &parts, err));
     enum mr_status status = MR_OK;
-    for (size_t i = 0; i < n && status == MR_OK && writer->buffered > goal; i++)
-        status = flush_file(largest[i], err);
-    mr_free(largest);
+    for (int i = 0; i < writer->open && status == MR_OK && writer->buffered > goal; i++) {
+        if (flushable(parts[i]) > 0)
+            status = flush_file(parts[i], err);
+    }
+    mr_free(parts);
+    return status;
+}
+
+/* Seals the fuller half of the open files, so that the next time is far away and no file is tiny without need. */
+static enum mr_status seal_half(struct mr_dataset_writer *writer, struct mr_error *err)
+{
+    struct part **parts;
+    MR_TRY(sort_open(writer, &parts, err));
+    enum mr_status status = MR_OK;
+    for (int i = 0, n = writer->open / 2; i < n && status == MR_OK; i++)
+        status = seal_file(parts[i], err);
+    mr_free(parts);
     return status;
 }
 
@@ -305,8 +327,10 @@ static enum mr_status keep_memory(struct mr_dataset_writer *writer, struct mr_er
              mr_memory_available(writer->write->runtime->memory) < writer->share / 4)
         MR_TRY(
             flush_down_to(writer, writer->floors + (writer->buffered - writer->floors) / 2, err));
-    while (writer->floors > writer->share && writer->open > 1)
-        MR_TRY(seal_oldest(writer, err));
+    bool starved = writer->buffered > RELIEF_MINIMUM &&
+                   mr_memory_available(writer->write->runtime->memory) < writer->share / 8;
+    if ((writer->floors > writer->share || starved) && writer->open > 1)
+        return seal_half(writer, err);
     return MR_OK;
 }
 

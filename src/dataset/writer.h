@@ -41,7 +41,7 @@ struct mr_dataset_write {
     int task;
     int64_t target_file_size; /* bytes on the disk, 0 = no limit */
     int64_t memory_share;     /* bytes that open files may buffer together, 0 = from the account */
-    int max_open;             /* files open at once, 0 = from the share */
+    int max_open;             /* files open at once, 0 = 16384 */
     struct mr_runtime *runtime;
     enum mr_status (*sealed)(void *context, const struct mr_dataset_file *file,
                              struct mr_error *err);

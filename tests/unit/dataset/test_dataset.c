@@ -6,6 +6,7 @@
 #include "dataset/group.h"
 #include "dataset/hive.h"
 #include "dataset/writer.h"
+#include "format/parquet/parquet.h"
 #include "format/text.h"
 #include "store/local.h"
 
@@ -189,8 +190,10 @@ static void write_shuffled(struct mr_dataset_write *write, int rows, int partiti
     write->file_schema = fixture_schema(&f, "t STRING");
     write->partition_columns = columns;
     write->npartition_columns = 1;
-    write->format = &mr_format_json;
-    write->compression = "none";
+    if (!write->format)
+        write->format = &mr_format_json;
+    if (!write->compression)
+        write->compression = "none";
     write->level = INT_MIN;
     write->store = &mr_store_local;
     write->prefix = "";
@@ -230,6 +233,32 @@ static void test_many_partitions(void **state)
     assert_true(mr_memory_peak(&f.memory) < (int64_t)4 << 20);
 }
 
+/* Parquet keeps memory for every open file: the share and the account hold all the same. */
+static void test_many_parquet_partitions(void **state)
+{
+    (void)state;
+    struct sealed_files sealed = {0};
+    struct mr_dataset_write write = {.format = &mr_format_parquet, .extension = "parquet"};
+    write_shuffled(&write, 30000, 1000, &sealed);
+    assert_int_equal(sealed.rows, 30000);
+    assert_int_equal(sealed.files, 1000);
+    assert_true(mr_memory_peak(&f.memory) < (int64_t)40 << 20);
+}
+
+/* Not even the floors of a thousand files fit: more files than partitions, but no failure and no file a row. */
+static void test_starved_parquet(void **state)
+{
+    (void)state;
+    struct sealed_files sealed = {0};
+    struct mr_dataset_write write = {.format = &mr_format_parquet,
+                                     .extension = "parquet",
+                                     .memory_share = 2 << 20};
+    write_shuffled(&write, 4000, 500, &sealed);
+    assert_int_equal(sealed.rows, 4000);
+    assert_in_range(sealed.files, 501, 3999);
+    assert_true(mr_memory_peak(&f.memory) < (int64_t)10 << 20);
+}
+
 static void test_open_limit(void **state)
 {
     (void)state;
@@ -259,6 +288,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_group, setup, teardown),
         cmocka_unit_test_setup_teardown(test_group_encodings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_partitions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_parquet_partitions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_starved_parquet, setup, teardown),
         cmocka_unit_test_setup_teardown(test_open_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_target_size, setup, teardown),
     };
