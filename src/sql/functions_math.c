@@ -137,17 +137,19 @@ static enum mr_status bind_whole(struct mr_binding *binding)
         binding->type = mr_type_of(MR_TYPE_INT64);
         return MR_OK;
     }
-    int precision = type->precision - type->scale + 1;
+    int precision = type->precision - type->scale + (type->scale > 0);
     if (precision > MR_DECIMAL_MAX_PRECISION)
         precision = MR_DECIMAL_MAX_PRECISION;
     binding->type = mr_type_decimal(binding->arena, precision, 0);
     return binding->type ? MR_OK : mr_error_nomem(binding->err);
 }
 
-/* What bind leaves for round and bround. */
+enum rounding_mode { HALF_UP, HALF_EVEN, UPWARDS, DOWNWARDS };
+
+/* What bind leaves for round, bround, and ceil and floor to digits. */
 struct rounding {
     int digits;
-    bool even; /* half to even (bround), else away from zero */
+    enum rounding_mode mode;
 };
 
 /*
@@ -176,15 +178,15 @@ static double round_text(const char *text, const struct rounding *rounding)
     if (keep >= count)
         keep = count;
     else if (keep < 0)
-        return negative ? -0.0 : 0.0;
+        return 0.0; /* a BigDecimal has no negative zero */
     bool up = false;
     if (keep < count) {
         bool rest = false;
         for (int i = keep + 1; i < count; i++)
             rest |= digits[i] != '0';
         char next = digits[keep];
-        up = next > '5' || (next == '5' && (rest || !rounding->even));
-        if (next == '5' && !rest && rounding->even)
+        up = next > '5' || (next == '5' && (rest || rounding->mode != HALF_EVEN));
+        if (next == '5' && !rest && rounding->mode == HALF_EVEN)
             up = keep > 0 && (digits[keep - 1] - '0') % 2 == 1;
     }
     for (int i = keep - 1; up && i >= 0; i--) {
@@ -195,29 +197,32 @@ static double round_text(const char *text, const struct rounding *rounding)
                         keep, digits, point - keep);
     double value = 0;
     mr_text_to_double((struct mr_slice){built, (size_t)size}, false, &value);
-    return value;
+    return value == 0 ? 0.0 : value;
 }
 
 static double round_float(const struct mr_arg *x, int64_t row, const struct rounding *rounding)
 {
     char text[MR_DOUBLE_TEXT_MAX];
     double value = mr_arg_double(x, row);
-    if (!isfinite(value) || value == 0)
+    if (!isfinite(value))
         return value;
+    if (value == 0)
+        return 0.0;
     if (rounding->digits >= 0 && fabs(value) >= 4503599627370496.0)
         return value;
-    int size = x->type->id == MR_TYPE_FLOAT32 ? mr_float_to_text((float)value, text)
-                                              : mr_double_to_text(value, text);
+    int size = mr_double_to_text(value, text); /* of a FLOAT too: Java widens it first */
     text[size] = '\0';
     return round_text(text, rounding);
 }
 
 /* value / unit rounded, times unit. */
-static mr_int128 round_integer(mr_int128 value, mr_int128 unit, bool even)
+static mr_int128 round_integer(mr_int128 value, mr_int128 unit, enum rounding_mode mode)
 {
     mr_int128 whole = value / unit, rest = value % unit;
     mr_int128 twice = (rest < 0 ? -rest : rest) * 2;
-    bool up = twice > unit || (twice == unit && (!even || whole % 2 != 0));
+    bool up = twice > unit || (twice == unit && (mode != HALF_EVEN || whole % 2 != 0));
+    if (mode == UPWARDS || mode == DOWNWARDS)
+        up = mode == UPWARDS ? rest > 0 : rest < 0;
     return whole + (up ? (value < 0 ? -1 : 1) : 0);
 }
 
@@ -241,7 +246,7 @@ static enum mr_status kernel_round(struct mr_call *call, struct mr_column **out)
         if (drop > MR_DECIMAL_MAX_PRECISION)
             value = 0;
         else if (drop > 0)
-            value = round_integer(value, mr_decimal_pow10(drop), rounding->even);
+            value = round_integer(value, mr_decimal_pow10(drop), rounding->mode);
         /* Digits before the point that were rounded off come back as zeros. */
         if (rounding->digits < 0 && value != 0)
             value *= mr_decimal_pow10(-rounding->digits);
@@ -259,7 +264,7 @@ static enum mr_status kernel_round(struct mr_call *call, struct mr_column **out)
     return mr_result_finish(&result, out);
 }
 
-static enum mr_status bind_rounding(struct mr_binding *binding, bool even)
+static enum mr_status bind_rounding(struct mr_binding *binding, enum rounding_mode mode)
 {
     struct rounding *rounding = mr_arena_calloc(binding->arena, 1, sizeof(*rounding));
     const struct mr_type *type = binding->args[0]->type;
@@ -271,7 +276,7 @@ static enum mr_status bind_rounding(struct mr_binding *binding, bool even)
     int64_t wanted = digits.u.i64;
     wanted = wanted > 400 ? 400 : wanted < -400 ? -400 : wanted;
     rounding->digits = (int)wanted;
-    rounding->even = even;
+    rounding->mode = mode;
     binding->data = rounding;
     binding->type = type;
     if (type->id == MR_TYPE_DECIMAL) {
@@ -289,16 +294,42 @@ static enum mr_status bind_rounding(struct mr_binding *binding, bool even)
 
 static enum mr_status bind_round(struct mr_binding *binding)
 {
-    return bind_rounding(binding, false);
+    return bind_rounding(binding, HALF_UP);
 }
 
 static enum mr_status bind_bround(struct mr_binding *binding)
 {
-    return bind_rounding(binding, true);
+    return bind_rounding(binding, HALF_EVEN);
+}
+
+/* ceil and floor to digits work on decimals only, as in Spark. */
+static enum mr_status bind_directed(struct mr_binding *binding, enum rounding_mode mode)
+{
+    const struct mr_type *type = binding->args[0]->type;
+    const struct mr_type *decimal = mr_type_is_float(type) ? mr_type_decimal(binding->arena, 30, 15)
+                                                           : mr_decimal_for(binding->arena, type);
+    MR_TRY(mr_bind_cast(binding, 0, decimal));
+    return bind_rounding(binding, mode);
+}
+
+static enum mr_status bind_ceil_digits(struct mr_binding *binding)
+{
+    return bind_directed(binding, UPWARDS);
+}
+
+static enum mr_status bind_floor_digits(struct mr_binding *binding)
+{
+    return bind_directed(binding, DOWNWARDS);
 }
 
 MR_KERNEL_UNARY(kernel_sqrt, double, double, sqrt(x))
-MR_KERNEL_UNARY(kernel_cbrt, double, double, cbrt(x))
+/* One Newton step: the C library's result may be off by one unit, and 3 must be 3. */
+static double cube_root(double x)
+{
+    double y = cbrt(x);
+    return y == 0 || !isfinite(y) ? y : y - (y * y * y - x) / (3 * y * y);
+}
+MR_KERNEL_UNARY(kernel_cbrt, double, double, cube_root(x))
 MR_KERNEL_UNARY(kernel_exp, double, double, exp(x))
 MR_KERNEL_UNARY(kernel_expm1, double, double, expm1(x))
 MR_KERNEL_UNARY(kernel_sin, double, double, sin(x))
@@ -313,15 +344,16 @@ MR_KERNEL_UNARY(kernel_atan, double, double, atan(x))
 MR_KERNEL_UNARY(kernel_sinh, double, double, sinh(x))
 MR_KERNEL_UNARY(kernel_cosh, double, double, cosh(x))
 MR_KERNEL_UNARY(kernel_tanh, double, double, tanh(x))
-MR_KERNEL_UNARY(kernel_asinh, double, double, asinh(x))
-MR_KERNEL_UNARY(kernel_acosh, double, double, acosh(x))
-MR_KERNEL_UNARY(kernel_atanh, double, double, atanh(x))
+/* Spark's formulas, whose last digits differ from the C library's functions. */
+MR_KERNEL_UNARY(kernel_asinh, double, double, x == -INFINITY ? x : log(x + sqrt(x * x + 1.0)))
+MR_KERNEL_UNARY(kernel_acosh, double, double, log(x + sqrt(x * x - 1.0)))
+MR_KERNEL_UNARY(kernel_atanh, double, double, 0.5 * (log1p(x) - log1p(-x)))
 MR_KERNEL_UNARY(kernel_degrees, double, double, x *(180.0 / M_PI))
 MR_KERNEL_UNARY(kernel_radians, double, double, x *(M_PI / 180.0))
 MR_KERNEL_UNARY(kernel_rint, double, double, rint(x))
 MR_KERNEL_UNARY(kernel_signum, double, double, isnan(x) || x == 0 ? x : x > 0 ? 1.0 : -1.0)
 MR_KERNEL_UNARY(kernel_bit_count, int32_t, int64_t, __builtin_popcountll((unsigned long long)x))
-MR_KERNEL_BINARY(kernel_atan2, double, double, double, atan2(x, y))
+MR_KERNEL_BINARY(kernel_atan2, double, double, double, atan2(x + 0.0, y + 0.0)) /* -0.0 as 0.0 */
 MR_KERNEL_BINARY(kernel_hypot, double, double, double, hypot(x, y))
 
 /* Math.pow, which differs from C: 1 to NaN is NaN, and (+-1) to an infinity is NaN. */
@@ -363,9 +395,15 @@ static enum mr_status kernel_log10(struct mr_call *call, struct mr_column **out)
     return logarithm(call, log10, 0, out);
 }
 
+/* Spark's quotient: log2(536870912) is 29.000000000000004. */
+static double log_two(double x)
+{
+    return log(x) / log(2.0);
+}
+
 static enum mr_status kernel_log2(struct mr_call *call, struct mr_column **out)
 {
-    return logarithm(call, log2, 0, out);
+    return logarithm(call, log_two, 0, out);
 }
 
 static enum mr_status kernel_log1p(struct mr_call *call, struct mr_column **out)
@@ -506,6 +544,10 @@ static const struct mr_function functions[] = {
          "The least whole number that is not less."),
     MATH("floor", "n", "!", MR_FN_TOTAL, kernel_floor, bind_whole, "floor(number)",
          "The greatest whole number that is not greater."),
+    MATH("ceil ceiling", "ni", "!", 0, kernel_round, bind_ceil_digits, "ceil(number, digits)",
+         "The least decimal with so many digits behind the point that is not less."),
+    MATH("floor", "ni", "!", 0, kernel_round, bind_floor_digits, "floor(number, digits)",
+         "The greatest decimal with so many digits behind the point that is not greater."),
     MATH("round", "n?i", "!", 0, kernel_round, bind_round, "round(number[, digits])",
          "Rounded half away from zero to so many digits behind the point (before it if negative)."),
     MATH("bround", "n?i", "!", 0, kernel_round, bind_bround, "bround(number[, digits])",

@@ -57,6 +57,19 @@ static struct mr_slice sql_substring(struct mr_slice text, int64_t position, int
     return code_points(text, start, length > INT32_MAX ? INT64_MAX / 2 : start + length);
 }
 
+/* The same of bytes. */
+static struct mr_slice byte_substring(struct mr_slice bytes, int64_t position, int64_t length)
+{
+    int64_t size = (int64_t)bytes.size;
+    int64_t start = position > 0 ? position - 1 : position < 0 ? size + position : 0;
+    int64_t end = length > size ? size : start + length;
+    start = start < 0 ? 0 : start;
+    end = end > size ? size : end;
+    if (end <= start)
+        return (struct mr_slice){bytes.data, 0};
+    return (struct mr_slice){bytes.data + start, (size_t)(end - start)};
+}
+
 /* Byte offset of the first `needle` at or behind `from`, or -1. */
 static int64_t find_text(struct mr_slice text, struct mr_slice needle, size_t from)
 {
@@ -367,12 +380,15 @@ static enum mr_status kernel_substring(struct mr_call *call, struct mr_column **
 {
     struct mr_arg x = mr_arg_of(call, 0), from = mr_arg_of(call, 1);
     struct mr_arg length = mr_arg_of(call, call->nargs > 2 ? 2 : 1);
+    bool binary = x.type->id == MR_TYPE_BINARY;
     BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t count = call->nargs > 2 ? MR_ARG(length, int32_t, row) : INT64_MAX;
+        struct mr_slice text = mr_arg_text(&x, row);
+        int32_t position = MR_ARG(from, int32_t, row);
         struct mr_slice part =
-            sql_substring(mr_arg_text(&x, row), MR_ARG(from, int32_t, row), count);
+            binary ? byte_substring(text, position, count) : sql_substring(text, position, count);
         mr_result_text(&result, row, part.data, part.size);
     }
     return mr_result_finish(&result, out);
@@ -410,6 +426,8 @@ static int32_t locate(struct mr_slice text, struct mr_slice needle, int64_t star
 {
     if (start < 1)
         return 0;
+    if (needle.size == 0)
+        return 1; /* Spark's, wherever the search starts */
     size_t from = offset_of(text, start - 1, is_ascii(text));
     int64_t at = start - 1 > text_length(text) ? -1 : find_text(text, needle, from);
     return at < 0 ? 0 : (int32_t)mr_utf8_length(text.data, (size_t)at) + 1;
@@ -430,9 +448,15 @@ static enum mr_status kernel_locate(struct mr_call *call, struct mr_column **out
     struct mr_arg start = mr_arg_of(call, call->nargs > 2 ? 2 : 0);
     BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
-    MR_SET(&result, int32_t, row,
-           locate(mr_arg_text(&x, row), mr_arg_text(&needle, row),
-                  call->nargs > 2 ? MR_ARG(start, int32_t, row) : 1));
+    {
+        bool no_start = call->nargs > 2 && mr_arg_is_null(&start, row);
+        if (!no_start && (mr_arg_is_null(&x, row) || mr_arg_is_null(&needle, row)))
+            mr_result_null(&result, row);
+        else if (!no_start) /* a NULL start gives 0, as in Hive */
+            MR_SET(&result, int32_t, row,
+                   locate(mr_arg_text(&x, row), mr_arg_text(&needle, row),
+                          call->nargs > 2 ? MR_ARG(start, int32_t, row) : 1));
+    }
     return mr_result_finish(&result, out);
 }
 
@@ -459,7 +483,7 @@ static enum mr_status kernel_replace(struct mr_call *call, struct mr_column **ou
         mr_bytes_append(&built, text.data + from, text.size - from);
         if (mr_bytes_status(&built, call->err) != MR_OK)
             result.status = built.status;
-        mr_result_text(&result, row, built.data, built.size);
+        mr_result_text(&result, row, built.data ? built.data : "", built.size);
     }
     mr_bytes_reset(&built);
     return mr_result_finish(&result, out);
@@ -732,12 +756,15 @@ static enum mr_status kernel_find_in_set(struct mr_call *call, struct mr_column 
     MR_EACH_ROW(call, row)
     {
         struct mr_slice word = mr_arg_text(&x, row), set = mr_arg_text(&list, row), part;
-        int64_t count = split_parts(set, mr_slice_of(","), -1, &part);
         int32_t found = 0;
-        for (int64_t i = 0; i < count && !found; i++) {
-            split_parts(set, mr_slice_of(","), i, &part);
+        for (int32_t i = 1; !found; i++) {
+            const char *comma = memchr(set.data, ',', set.size);
+            part = (struct mr_slice){set.data, comma ? (size_t)(comma - set.data) : set.size};
             if (mr_slice_equal(part, word))
-                found = (int32_t)i + 1;
+                found = i;
+            if (!comma)
+                break;
+            set = (struct mr_slice){comma + 1, set.size - part.size - 1};
         }
         MR_SET(&result, int32_t, row, found);
     }
@@ -774,14 +801,20 @@ static const struct mr_function functions[] = {
     TEXT("repeat", "si", "s", kernel_repeat, "repeat(text, times)", "The text so many times."),
     TEXT("space", "i", "s", kernel_space, "space(count)", "So many blanks."),
     TEXT("reverse", "s", "s", kernel_reverse, "reverse(text)", "Characters in reverse order."),
-    TEXT("substring substr", "si?i", "s", kernel_substring, "substring(text, position[, length])",
+    TEXT("substring substr", "xi?i", "0", kernel_substring, "substring(text, position[, length])",
          "Part of a text; positions count from 1, negative ones from the end."),
     TEXT("left", "si", "s", kernel_left, "left(text, count)", "The first characters."),
     TEXT("right", "si", "s", kernel_right, "right(text, count)", "The last characters."),
     TEXT("instr", "ss", "i", kernel_instr, "instr(text, part)",
          "Position of the first occurrence, from 1; 0 when there is none."),
-    TEXT("locate position", "ss?i", "i", kernel_locate, "locate(part, text[, start])",
-         "Position of the first occurrence from `start` on; 0 when there is none."),
+    {.names = "locate position",
+     .args = "ss?i",
+     .result = "i",
+     .flags = MR_FN_TOTAL | MR_FN_NULLS,
+     .kernel = kernel_locate,
+     .signature = "locate(part, text[, start])",
+     .family = "text",
+     .doc = "Position of the first occurrence from `start` on; 0 when there is none."},
     TEXT("replace", "ss?s", "s", kernel_replace, "replace(text, search[, replacement])",
          "Every occurrence replaced, or left out."),
     TEXT("translate", "sss", "s", kernel_translate, "translate(text, from, to)",

@@ -16,7 +16,7 @@
     struct mr_result result;                                                                       \
     mr_result_init(&result, call);                                                                 \
     if (result.status != MR_OK)                                                                    \
-        return mr_result_finish(&result, out)
+    return mr_result_finish(&result, out)
 
 /* Fields of a date: an INT out of days. */
 #define DATE_FIELD(name, expression)                                                               \
@@ -112,22 +112,44 @@ static enum mr_status bind_second_fraction(struct mr_binding *binding)
 static enum mr_status bind_date_part(struct mr_binding *binding)
 {
     static const char *const fields[][2] = {
-        {"year", "year"},           {"y", "year"},
-        {"years", "year"},          {"yr", "year"},
-        {"quarter", "quarter"},     {"qtr", "quarter"},
-        {"month", "month"},         {"mon", "month"},
-        {"months", "month"},        {"day", "day"},
-        {"d", "day"},               {"days", "day"},
-        {"dayofweek", "dayofweek"}, {"dow", "dayofweek"},
-        {"dayofweek_iso", "__isodow"}, {"dow_iso", "__isodow"},
-        {"doy", "dayofyear"},       {"week", "weekofyear"},
-        {"w", "weekofyear"},        {"weeks", "weekofyear"},
-        {"yearofweek", "__isoyear"},   {"hour", "hour"},
-        {"h", "hour"},              {"hours", "hour"},
-        {"minute", "minute"},       {"m", "minute"},
-        {"min", "minute"},          {"minutes", "minute"},
-        {"second", "__seconds"},       {"s", "__seconds"},
-        {"sec", "__seconds"},          {"seconds", "__seconds"},
+        {"year", "year"},
+        {"y", "year"},
+        {"years", "year"},
+        {"yr", "year"},
+        {"yrs", "year"},
+        {"mons", "month"},
+        {"hr", "hour"},
+        {"hrs", "hour"},
+        {"mins", "minute"},
+        {"secs", "__seconds"},
+        {"quarter", "quarter"},
+        {"qtr", "quarter"},
+        {"month", "month"},
+        {"mon", "month"},
+        {"months", "month"},
+        {"day", "day"},
+        {"d", "day"},
+        {"days", "day"},
+        {"dayofweek", "dayofweek"},
+        {"dow", "dayofweek"},
+        {"dayofweek_iso", "__isodow"},
+        {"dow_iso", "__isodow"},
+        {"doy", "dayofyear"},
+        {"week", "weekofyear"},
+        {"w", "weekofyear"},
+        {"weeks", "weekofyear"},
+        {"yearofweek", "__isoyear"},
+        {"hour", "hour"},
+        {"h", "hour"},
+        {"hours", "hour"},
+        {"minute", "minute"},
+        {"m", "minute"},
+        {"min", "minute"},
+        {"minutes", "minute"},
+        {"second", "__seconds"},
+        {"s", "__seconds"},
+        {"sec", "__seconds"},
+        {"seconds", "__seconds"},
     };
     struct mr_value field;
     char name[32];
@@ -138,10 +160,11 @@ static enum mr_status bind_date_part(struct mr_binding *binding)
     name[field.u.bytes.size] = '\0';
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         if (mr_text_equal_nocase(fields[i][0], name))
-            return mr_bind_call(binding, fields[i][1], 1, binding->args + 1,
-                                &binding->replacement);
-    return mr_bind_fail(binding, 0, "there is no field %s (year, quarter, month, week, day, "
-                                    "dayofweek, doy, hour, minute, second)", name);
+            return mr_bind_call(binding, fields[i][1], 1, binding->args + 1, &binding->replacement);
+    return mr_bind_fail(binding, 0,
+                        "there is no field %s (year, quarter, month, week, day, "
+                        "dayofweek, doy, hour, minute, second)",
+                        name);
 }
 
 MR_KERNEL_UNARY(kernel_isodow, int32_t, int32_t, mr_iso_weekday(x))
@@ -213,8 +236,8 @@ static double months_between(int64_t a, int64_t b, bool rounded)
     mr_civil_from_micros(a, &x);
     mr_civil_from_micros(b, &y);
     double months = (double)((x.year * 12 + x.month) - (y.year * 12 + y.month));
-    bool last = x.day == mr_days_in_month(x.year, x.month) &&
-                y.day == mr_days_in_month(y.year, y.month);
+    bool last =
+        x.day == mr_days_in_month(x.year, x.month) && y.day == mr_days_in_month(y.year, y.month);
     if (x.day == y.day || last)
         return months;
     int64_t seconds = (int64_t)(x.day - y.day) * 86400 + (x.hour - y.hour) * 3600 +
@@ -294,13 +317,20 @@ static enum trunc_unit unit_of(struct mr_slice text)
         const char *name;
         enum trunc_unit unit;
     } units[] = {
-        {"year", TRUNC_YEAR},       {"yyyy", TRUNC_YEAR},
-        {"yy", TRUNC_YEAR},         {"quarter", TRUNC_QUARTER},
-        {"month", TRUNC_MONTH},     {"mon", TRUNC_MONTH},
-        {"mm", TRUNC_MONTH},        {"week", TRUNC_WEEK},
-        {"day", TRUNC_DAY},         {"dd", TRUNC_DAY},
-        {"hour", TRUNC_HOUR},       {"minute", TRUNC_MINUTE},
-        {"second", TRUNC_SECOND},   {"millisecond", TRUNC_MILLISECOND},
+        {"year", TRUNC_YEAR},
+        {"yyyy", TRUNC_YEAR},
+        {"yy", TRUNC_YEAR},
+        {"quarter", TRUNC_QUARTER},
+        {"month", TRUNC_MONTH},
+        {"mon", TRUNC_MONTH},
+        {"mm", TRUNC_MONTH},
+        {"week", TRUNC_WEEK},
+        {"day", TRUNC_DAY},
+        {"dd", TRUNC_DAY},
+        {"hour", TRUNC_HOUR},
+        {"minute", TRUNC_MINUTE},
+        {"second", TRUNC_SECOND},
+        {"millisecond", TRUNC_MILLISECOND},
         {"microsecond", TRUNC_MICROSECOND},
     };
     char name[16];
@@ -360,6 +390,17 @@ static int64_t trunc_local(int64_t local, enum trunc_unit unit)
     return trunc_days(mr_floor_divide(local, MR_MICROS_PER_DAY), unit) * MR_MICROS_PER_DAY;
 }
 
+/* Where a day has an hour twice, the start of the second one is in the second one. */
+static int64_t trunc_instant(const struct mr_tz *tz, int64_t utc, enum trunc_unit unit)
+{
+    int64_t local = mr_tz_to_local(tz, utc);
+    int64_t start = trunc_local(local, unit);
+    int64_t same_offset = utc - (local - start);
+    if (unit < TRUNC_DAY && mr_tz_to_local(tz, same_offset) == start)
+        return same_offset;
+    return mr_tz_to_utc(tz, start);
+}
+
 static enum mr_status kernel_date_trunc(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg name = mr_arg_of(call, 0), time = mr_arg_of(call, 1);
@@ -371,11 +412,11 @@ static enum mr_status kernel_date_trunc(struct mr_call *call, struct mr_column *
         int64_t utc = MR_ARG(time, int64_t, row);
         if (unit == TRUNC_NONE)
             mr_result_null(&result, row);
-        else if (unit <= TRUNC_SECOND) /* the zone's offset is whole seconds: no need to leave UTC */
+        else if (unit <=
+                 TRUNC_SECOND) /* the zone's offset is whole seconds: no need to leave UTC */
             MR_SET(&result, int64_t, row, trunc_local(utc, unit));
         else
-            MR_SET(&result, int64_t, row,
-                   mr_tz_to_utc(tz, trunc_local(mr_tz_to_local(tz, utc), unit)));
+            MR_SET(&result, int64_t, row, trunc_instant(tz, utc, unit));
     }
     return mr_result_finish(&result, out);
 }
@@ -396,6 +437,9 @@ static enum mr_status kernel_unix_seconds(struct mr_call *call, struct mr_column
 {
     return kernel_per_second(call, 1, out);
 }
+
+/* unix_timestamp's, which drops the fraction towards zero. */
+MR_KERNEL_UNARY(kernel_whole_seconds, int64_t, int64_t, x / MR_MICROS_PER_SECOND)
 
 static enum mr_status kernel_unix_millis(struct mr_call *call, struct mr_column **out)
 {
@@ -585,21 +629,18 @@ static const struct mr_tz *zone_of(struct mr_call *call, struct mr_slice name)
 static enum mr_status shift_zone(struct mr_call *call, bool from_utc, struct mr_column **out)
 {
     struct mr_arg time = mr_arg_of(call, 0), name = mr_arg_of(call, 1);
-    const struct mr_tz *session = call->session->tz;
     BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         const struct mr_tz *tz = zone_of(call, mr_arg_text(&name, row));
         int64_t utc = MR_ARG(time, int64_t, row);
-        int64_t local = mr_tz_to_local(session, utc);
         if (!tz) {
-            result.status = mr_call_fail(call, "unknown time zone %.*s",
-                                         (int)mr_arg_text(&name, row).size,
-                                         mr_arg_text(&name, row).data);
+            result.status =
+                mr_call_fail(call, "unknown time zone %.*s", (int)mr_arg_text(&name, row).size,
+                             mr_arg_text(&name, row).data);
             break;
         }
-        int64_t moved = from_utc ? mr_tz_to_local(tz, local) : mr_tz_to_utc(tz, local);
-        MR_SET(&result, int64_t, row, mr_tz_to_utc(session, moved));
+        MR_SET(&result, int64_t, row, from_utc ? mr_tz_to_local(tz, utc) : mr_tz_to_utc(tz, utc));
     }
     return mr_result_finish(&result, out);
 }
@@ -615,15 +656,10 @@ static enum mr_status kernel_to_utc(struct mr_call *call, struct mr_column **out
 }
 
 #define TIME(names_, args_, result_, flags_, kernel_, bind_, signature_, doc_)                     \
-    {.names = names_,                                                                              \
-     .args = args_,                                                                                \
-     .result = result_,                                                                            \
-     .flags = flags_,                                                                              \
-     .kernel = kernel_,                                                                            \
-     .bind = bind_,                                                                                \
-     .signature = signature_,                                                                      \
-     .family = "date and time",                                                                    \
-     .doc = doc_}
+    {                                                                                              \
+        .names = names_, .args = args_, .result = result_, .flags = flags_, .kernel = kernel_,     \
+        .bind = bind_, .signature = signature_, .family = "date and time", .doc = doc_             \
+    }
 #define FIELD(names_, args_, kernel_, signature_, doc_)                                            \
     TIME(names_, args_, "i", MR_FN_TOTAL, kernel_, NULL, signature_, doc_)
 #define NOW(names_, result_, kernel_, bind_, signature_, doc_)                                     \
@@ -670,6 +706,7 @@ static const struct mr_function functions[] = {
          "microsecond; NULL for another unit."),
     TIME("unix_seconds", "T", "l", MR_FN_TOTAL, kernel_unix_seconds, NULL,
          "unix_seconds(timestamp)", "Whole seconds since 1970-01-01 00:00:00 UTC."),
+    TIME("__whole_seconds", "T", "l", MR_FN_TOTAL, kernel_whole_seconds, NULL, NULL, NULL),
     TIME("unix_millis", "T", "l", MR_FN_TOTAL, kernel_unix_millis, NULL, "unix_millis(timestamp)",
          "Whole milliseconds since 1970-01-01 00:00:00 UTC."),
     TIME("unix_micros", "T", "l", MR_FN_TOTAL, kernel_unix_micros, NULL, "unix_micros(timestamp)",

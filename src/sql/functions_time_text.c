@@ -15,7 +15,7 @@ static const char default_pattern[] = "yyyy-MM-dd HH:mm:ss";
     struct mr_result result;                                                                       \
     mr_result_init(&result, call);                                                                 \
     if (result.status != MR_OK)                                                                    \
-        return mr_result_finish(&result, out)
+    return mr_result_finish(&result, out)
 
 /* Compiles the constant pattern at argument `at` (or the default one) into binding->data. */
 static enum mr_status bind_pattern(struct mr_binding *binding, int at)
@@ -25,8 +25,7 @@ static enum mr_status bind_pattern(struct mr_binding *binding, int at)
     if (at < binding->nargs && (!mr_bind_constant(binding, at, &text) || text.is_null))
         return MR_OK;
     struct mr_error err = {0};
-    enum mr_status status =
-        mr_time_pattern_compile(binding->arena, text.u.bytes, &pattern, &err);
+    enum mr_status status = mr_time_pattern_compile(binding->arena, text.u.bytes, &pattern, &err);
     if (status != MR_OK)
         return mr_bind_fail(binding, at < binding->nargs ? at : -1, "%s", err.message);
     binding->data = pattern;
@@ -185,7 +184,7 @@ static enum mr_status kernel_text_to_unix(struct mr_call *call, struct mr_column
     {
         int64_t utc = 0;
         if (parse_row(call, &result, row, mr_arg_text(&x, row), &utc))
-            MR_SET(&result, int64_t, row, mr_floor_divide(utc, MR_MICROS_PER_SECOND));
+            MR_SET(&result, int64_t, row, utc / MR_MICROS_PER_SECOND);
     }
     return mr_result_finish(&result, out);
 }
@@ -221,7 +220,7 @@ static enum mr_status bind_unix_timestamp(struct mr_binding *binding)
     if (binding->nargs > 0 && mr_type_is_string(binding->args[0]->type))
         return bind_pattern(binding, 1);
     if (binding->nargs > 0)
-        return mr_bind_call(binding, "unix_seconds", 1, binding->args, &binding->replacement);
+        return mr_bind_call(binding, "__whole_seconds", 1, binding->args, &binding->replacement);
     struct mr_node **now = mr_arena_calloc(binding->arena, 1, sizeof(*now));
     if (!now)
         return mr_error_nomem(binding->err);
@@ -230,15 +229,11 @@ static enum mr_status bind_unix_timestamp(struct mr_binding *binding)
 }
 
 #define TIME(names_, args_, result_, kernel_, bind_, signature_, doc_)                             \
-    {.names = names_,                                                                              \
-     .args = args_,                                                                                \
-     .result = result_,                                                                            \
-     .flags = MR_FN_MAY_NULL,                                                                      \
-     .kernel = kernel_,                                                                            \
-     .bind = bind_,                                                                                \
-     .signature = signature_,                                                                      \
-     .family = "date and time",                                                                    \
-     .doc = doc_}
+    {                                                                                              \
+        .names = names_, .args = args_, .result = result_, .flags = MR_FN_MAY_NULL,                \
+        .kernel = kernel_, .bind = bind_, .signature = signature_, .family = "date and time",      \
+        .doc = doc_                                                                                \
+    }
 
 static const struct mr_function functions[] = {
     TIME("date_format", "ts", "s", kernel_date_format, bind_second_pattern,
@@ -255,5 +250,5 @@ static const struct mr_function functions[] = {
          "Whole seconds since 1970-01-01 00:00:00 UTC of a time, of a text, or of now."),
 };
 
-const struct mr_function_family mr_functions_time_text = {
-    functions, sizeof(functions) / sizeof(functions[0])};
+const struct mr_function_family mr_functions_time_text = {functions,
+                                                          sizeof(functions) / sizeof(functions[0])};

@@ -408,8 +408,7 @@ static enum mr_status parse_trim(struct mr_parser *parser, size_t position, stru
             MR_TRY(mr_parser_accept_op(parser, ",", &comma));
         if (from || comma) {
             nargs = 2;
-            args[1] = args[0];
-            MR_TRY(mr_parse_expression(parser, MR_PREC_OR, comma ? &args[1] : &args[0]));
+            MR_TRY(mr_parse_expression(parser, MR_PREC_OR, &args[1]));
         }
     }
     MR_TRY(mr_parser_expect_op(parser, ")"));
@@ -494,9 +493,11 @@ static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position
 {
     struct mr_ast_list list = {0};
     bool distinct, all;
+    struct mr_token first;
     MR_TRY(mr_parser_accept_word(parser, "DISTINCT", &distinct));
     MR_TRY(mr_parser_accept_word(parser, "ALL", &all));
     bool more = !mr_parser_at_op(parser, ")");
+    first = parser->token;
     while (more) {
         struct mr_ast *item;
         MR_TRY(parse_argument(parser, name, list.count == 0, &item));
@@ -504,6 +505,10 @@ static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position
         MR_TRY(accept_separator(parser, name, &more));
     }
     MR_TRY(mr_parser_expect_op(parser, ")"));
+    /* date_add(day, 1): without a third argument it is a column of that name, not a unit. */
+    if (list.count == 2 && takes_unit(name) && canonical_unit(&first) &&
+        list.items[0]->kind == MR_AST_LITERAL)
+        MR_TRY(mr_ast_new(parser, MR_AST_NAME, first.start, first.text, NULL, 0, &list.items[0]));
     MR_TRY(mr_ast_new(parser, MR_AST_CALL, position, name, list.items, list.count, out));
     (*out)->distinct = distinct;
     return MR_OK;

@@ -13,6 +13,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct item {
     char letter; /* 0: literal; '[' and ']' */
@@ -22,6 +23,7 @@ struct item {
 
 struct mr_time_pattern {
     int count;
+    bool era; /* has G */
     struct item *items;
 };
 
@@ -39,6 +41,10 @@ static int widest(char letter)
     switch (letter) {
     case 'y':
         return 6;
+    case 'F':
+        return 1;
+    case 'Z':
+        return 5;
     case 'G':
     case 'M':
     case 'L':
@@ -77,8 +83,8 @@ static enum mr_status bad_letter(char letter, int width, struct mr_error *err)
         mr_error_config(err, "the datetime pattern has the letter %c, which Spark 3 does not take",
                         letter);
     else
-        mr_error_config(err, "the datetime pattern has %d times %c; that is not a form of it", width,
-                        letter);
+        mr_error_config(err, "the datetime pattern has %d times %c; that is not a form of it",
+                        width, letter);
     return MR_CONFIG;
 }
 
@@ -159,6 +165,7 @@ enum mr_status mr_time_pattern_compile(struct mr_arena *arena, struct mr_slice t
     while (text.size > 0) {
         size_t taken = 0;
         MR_TRY(next_item(arena, text, &depth, &pattern->items[pattern->count], &taken, err));
+        pattern->era |= pattern->items[pattern->count].letter == 'G';
         pattern->count++;
         text.data += taken;
         text.size -= taken;
@@ -171,22 +178,37 @@ enum mr_status mr_time_pattern_compile(struct mr_arena *arena, struct mr_slice t
 
 /* ---- formatting ---- */
 
-static void put_year(struct mr_bytes *out, int64_t year, int width)
+/* At least `width` digits. */
+static void put_number(struct mr_bytes *out, int64_t number, int width)
 {
-    int64_t of_era = year > 0 ? year : 1 - year;
-    if (width == 2)
-        mr_bytes_printf(out, "%02d", (int)(of_era % 100));
-    else if (width >= 4 && of_era > 9999)
-        mr_bytes_printf(out, "+%lld", (long long)of_era);
-    else
-        mr_bytes_printf(out, "%0*lld", width, (long long)of_era);
+    char digits[24];
+    int at = (int)sizeof(digits);
+    for (; number > 0 || (int)sizeof(digits) - at < width; number /= 10)
+        digits[--at] = (char)('0' + number % 10);
+    mr_bytes_append(out, digits + at, sizeof(digits) - (size_t)at);
+}
+
+/* With an era the year counts within it; without one it is astronomical and has a sign where it needs one. */
+static void put_year(struct mr_bytes *out, int64_t year, int width, bool era)
+{
+    static const int64_t limits[] = {0, 0, 0, 0, 10000, 100000, 1000000};
+    int64_t shown = year > 0 ? year : era ? 1 - year : -year;
+    if (width == 2) {
+        put_number(out, shown % 100, 2);
+        return;
+    }
+    if (year < 0 && !era)
+        mr_bytes_char(out, '-');
+    else if (width >= 4 && shown >= limits[width])
+        mr_bytes_char(out, '+');
+    put_number(out, shown, width);
 }
 
 /* A number padded to the width, or a name cut to three letters, or the whole name. */
 static void put_named(struct mr_bytes *out, int number, int width, const char *name)
 {
     if (width <= 2)
-        mr_bytes_printf(out, "%0*d", width, number);
+        put_number(out, number, width);
     else if (width == 3)
         mr_bytes_append(out, name, 3);
     else
@@ -198,11 +220,13 @@ static void put_offset(struct mr_bytes *out, int32_t seconds, char letter, int w
     int32_t absolute = seconds < 0 ? -seconds : seconds;
     int hours = absolute / 3600, minutes = absolute / 60 % 60, rest = absolute % 60;
     char sign = seconds < 0 ? '-' : '+';
-    if (letter == 'X' && seconds == 0) {
+    if (seconds == 0 && (letter == 'X' || (letter == 'Z' && width == 5))) {
         mr_bytes_char(out, 'Z');
         return;
     }
-    if (letter == 'O') {
+    if (letter == 'Z' && width < 4)
+        width = 2; /* +0100 */
+    if (letter == 'O' || (letter == 'Z' && width == 4)) {
         mr_bytes_text(out, "GMT");
         if (seconds == 0)
             return;
@@ -241,7 +265,8 @@ static void put_clock(struct mr_bytes *out, const struct item *item, const struc
     }
     if (item->letter == 'S') {
         char digits[16];
-        snprintf(digits, sizeof(digits), "%06d000", civil->micro);
+        for (int i = 8, rest = civil->micro * 1000; i >= 0; i--, rest /= 10)
+            digits[i] = (char)('0' + rest % 10);
         mr_bytes_append(out, digits, (size_t)item->width);
         return;
     }
@@ -255,11 +280,11 @@ static void put_clock(struct mr_bytes *out, const struct item *item, const struc
         value = civil->minute;
     else if (item->letter == 's')
         value = civil->second;
-    mr_bytes_printf(out, "%0*d", item->width, value);
+    put_number(out, value, item->width);
 }
 
-static void put_date(struct mr_bytes *out, const struct item *item, const struct mr_civil *civil,
-                     int64_t days)
+static void put_date(const struct mr_time_pattern *pattern, struct mr_bytes *out,
+                     const struct item *item, const struct mr_civil *civil, int64_t days)
 {
     int quarter = (civil->month - 1) / 3 + 1;
     static const char *const short_quarters[4] = {"Q1", "Q2", "Q3", "Q4"};
@@ -271,18 +296,20 @@ static void put_date(struct mr_bytes *out, const struct item *item, const struct
             mr_bytes_text(out, civil->year > 0 ? "AD" : "BC");
         break;
     case 'y':
-        put_year(out, civil->year, item->width);
+        put_year(out, civil->year, item->width, pattern->era);
         break;
     case 'M':
     case 'L':
         put_named(out, civil->month, item->width, month_names[civil->month - 1]);
         break;
     case 'd':
-        mr_bytes_printf(out, "%0*d", item->width, civil->day);
+        put_number(out, civil->day, item->width);
         break;
     case 'D':
-        mr_bytes_printf(out, "%0*d", item->width,
-                        (int)(days - mr_days_from_civil(civil->year, 1, 1)) + 1);
+        put_number(out, days - mr_days_from_civil(civil->year, 1, 1) + 1, item->width);
+        break;
+    case 'F':
+        put_number(out, (civil->day - 1) % 7 + 1, 1);
         break;
     case 'E':
         put_named(out, 0, item->width < 4 ? 3 : 4, day_names[mr_iso_weekday(days) - 1]);
@@ -307,12 +334,12 @@ void mr_time_pattern_format(const struct mr_time_pattern *pattern, const struct 
             mr_bytes_append(out, item->text.data, item->text.size);
         else if (item->letter == '[' || item->letter == ']')
             continue;
-        else if (strchr("VzOXx", item->letter))
+        else if (strchr("VzOXxZ", item->letter))
             put_zone(out, item, tz, utc);
         else if (strchr("ahHkKmsS", item->letter))
             put_clock(out, item, &civil);
         else
-            put_date(out, item, &civil, days);
+            put_date(pattern, out, item, &civil, days);
     }
 }
 
@@ -325,6 +352,7 @@ struct parsed {
     int hour, half_hour, half, minute, second; /* half_hour: 0..11 with AM (0) or PM (1) */
     int micro;
     int era; /* 1 AD, 0 BC */
+    int weekday;
     bool zoned;
     int32_t offset;
     bool has_year;
@@ -346,7 +374,7 @@ static size_t take_name(struct mr_slice text, const char *const *names, int coun
 {
     for (int i = 0; i < count; i++) {
         size_t size = cut ? cut : strlen(names[i]);
-        if (text.size >= size && strncmp(text.data, names[i], size) == 0) {
+        if (text.size >= size && strncasecmp(text.data, names[i], size) == 0) {
             *value = i + 1;
             return size;
         }
@@ -382,6 +410,14 @@ static size_t take_number(const struct item *item, struct mr_slice text, int mos
     return size;
 }
 
+static size_t take_digits_between(struct mr_slice text, int least, int most, int *value)
+{
+    int64_t number = 0;
+    size_t size = take_digits(text, least, most, &number);
+    *value = (int)number;
+    return size;
+}
+
 static size_t take_fraction(const struct item *item, struct mr_slice text, int *micro)
 {
     int64_t number = 0;
@@ -398,8 +434,8 @@ static size_t take_fraction(const struct item *item, struct mr_slice text, int *
 static size_t take_zone(struct mr_slice text, struct parsed *out)
 {
     size_t size = 0;
-    while (size < text.size && (isalnum((unsigned char)text.data[size]) ||
-                                strchr("+-:/_", text.data[size]) != NULL))
+    while (size < text.size &&
+           (isalnum((unsigned char)text.data[size]) || strchr("+-:/_", text.data[size]) != NULL))
         size++;
     for (; size > 0; size--) {
         if (mr_zone_offset((struct mr_slice){text.data, size}, &out->offset)) {
@@ -428,9 +464,11 @@ static size_t take_date(const struct item *item, struct mr_slice text, struct pa
     case 'd':
         return take_number(item, text, 2, &out->day);
     case 'D':
-        return take_number(item, text, 3, &out->day_of_year);
+        return take_digits_between(text, item->width, 3, &out->day_of_year);
     case 'E':
-        return take_name(text, day_names, 7, item->width < 4 ? 3 : 0, &number);
+        return take_name(text, day_names, 7, item->width < 4 ? 3 : 0, &out->weekday);
+    case 'F':
+        return take_number(item, text, 1, &number);
     default:
         return take_number(item, text, 1, &out->quarter);
     }
@@ -470,7 +508,7 @@ static size_t take_item(const struct item *item, struct mr_slice text, struct pa
 {
     if (item->letter == 'y')
         return take_year(item, text, out);
-    if (strchr("VzOXx", item->letter))
+    if (strchr("VzOXxZ", item->letter))
         return take_zone(text, out);
     if (strchr("ahHkKmsS", item->letter))
         return take_clock(item, text, out);
@@ -502,7 +540,7 @@ static bool match(const struct mr_time_pattern *pattern, int from, int to, struc
         size_t size = item->text.size;
         if (item->letter != 0)
             size = take_item(item, *text, out);
-        else if (text->size < size || memcmp(text->data, item->text.data, size) != 0)
+        else if (text->size < size || strncasecmp(text->data, item->text.data, size) != 0)
             return false;
         if (size == 0)
             return false;
@@ -548,6 +586,9 @@ static bool resolve(struct parsed *in, int64_t *micros)
         int64_t now = mr_days_from_civil(year, civil.month, civil.day);
         *micros += (first + in->day_of_year - 1 - now) * MR_MICROS_PER_DAY;
     }
+    int64_t midnight = *micros / MR_MICROS_PER_DAY - (*micros % MR_MICROS_PER_DAY < 0);
+    if (in->weekday > 0 && mr_iso_weekday(midnight) != in->weekday)
+        return false;
     *micros -= (int64_t)in->offset * MR_MICROS_PER_SECOND;
     return true;
 }
@@ -565,7 +606,8 @@ bool mr_time_pattern_parse(const struct mr_time_pattern *pattern, struct mr_slic
                             .minute = -1,
                             .second = -1,
                             .micro = -1,
-                            .era = -1};
+                            .era = -1,
+                            .weekday = -1};
     if (!match(pattern, 0, pattern->count, &text, &parsed) || text.size != 0)
         return false;
     *zoned = parsed.zoned;
