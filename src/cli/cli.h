@@ -56,8 +56,13 @@ int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int 
 int mr_cli_open(const struct mr_cli_options *options, int index, struct millrace_pipeline **out);
 /* Prints what went wrong in the last call, one line each, on standard error. */
 void mr_cli_print_errors(const struct millrace_pipeline *pipeline);
-/* SIGINT and SIGTERM cancel `pipeline` (NULL: back to the defaults). The signal that came, or 0. */
+/*
+ * From hold on, SIGINT and SIGTERM do not end the process: they cancel the pipeline that was named last (NULL = none, the signal is
+ * only remembered), at once if they came before it was named.
+ */
+void mr_cli_hold_signals(void);
 void mr_cli_catch_signals(struct millrace_pipeline *pipeline);
+/* The signal that came, or 0. */
 int mr_cli_signal(void);
 /* 130 or 143 when a signal stopped the call, else the code. */
 int mr_cli_exit_code(int code);

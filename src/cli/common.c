@@ -21,14 +21,19 @@ static void on_signal(int number)
         millrace_cancel(cancel_target);
 }
 
-void mr_cli_catch_signals(struct millrace_pipeline *pipeline)
+void mr_cli_hold_signals(void)
 {
-    struct sigaction action = {.sa_handler = pipeline ? on_signal : SIG_DFL,
-                               .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
-    cancel_target = pipeline;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+}
+
+void mr_cli_catch_signals(struct millrace_pipeline *pipeline)
+{
+    cancel_target = pipeline;
+    if (pipeline && caught_signal)
+        millrace_cancel(pipeline);
 }
 
 int mr_cli_signal(void)
@@ -69,6 +74,7 @@ int mr_cli_open(const struct mr_cli_options *options, int index, struct millrace
         .log_level = options->log_level,
         .log_json = options->log_json,
     };
+    mr_cli_hold_signals();
     int code = millrace_open(&open, out);
     if (code != MILLRACE_OK) {
         if (*out)

@@ -63,6 +63,21 @@ static enum mr_status commit_tokens(const struct mr_plan *plan,
     return MR_OK;
 }
 
+/* The epoch is committed: nothing that happens here can make the run a failed one. */
+static void acknowledge(struct mr_session *session, int64_t epoch)
+{
+    const struct mr_plan *plan = session->plan;
+    for (int i = 0; i < plan->nnodes; i++) {
+        const struct mr_plan_node *node = &plan->nodes[i];
+        struct mr_error err = {0};
+        if (node->kind == MR_PLAN_SOURCE && node->source->ack &&
+            node->source->ack(node->source_state, 0, epoch, &err) != MR_OK)
+            mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                             "%s: the source was not told of the commit: %s", node->step->label,
+                             err.message);
+    }
+}
+
 enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *state,
                                const struct mr_exec_result *result, int64_t epoch,
                                const char *watermark, struct mr_error *err)
@@ -102,11 +117,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     MR_TRY_OUT(commit_tokens(plan, &record, err));
     record.phase = MR_EPOCH_COMMITTED;
     MR_TRY_OUT(mr_state_store_epoch(state, session->spec->state_key, &record, err));
-    for (int i = 0; i < plan->nnodes; i++) {
-        const struct mr_plan_node *node = &plan->nodes[i];
-        if (node->kind == MR_PLAN_SOURCE && node->source->ack)
-            MR_TRY_OUT(node->source->ack(node->source_state, 0, epoch, err));
-    }
+    acknowledge(session, epoch);
 out:
     for (int i = 0; tokens && i < plan->nsinks; i++)
         mr_bytes_reset(&tokens[i]);

@@ -13,8 +13,7 @@
 #include "run/progress.h"
 #include "run/report.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 struct run {
     struct mr_session *session;
@@ -45,12 +44,15 @@ static enum mr_status begin(struct run *run, struct mr_error *err)
     return MR_OK;
 }
 
-/* Was the run that wrote the last record interrupted before it could say how it ended? */
+/*
+ * Did the run that wrote the last record end without success? It may have been killed, or have failed after its rows were
+ * prepared: either way they are there, or will be.
+ */
 static enum mr_status was_interrupted(struct run *run, bool *interrupted, struct mr_error *err)
 {
     struct mr_run_row *row = NULL;
     MR_TRY(mr_state_run(run->state, run->last.run_id, &run->session->arena, &row, err));
-    *interrupted = row && row->exit_code < 0;
+    *interrupted = row && strcmp(row->status, "success") != 0;
     return MR_OK;
 }
 

@@ -145,20 +145,29 @@ def disturbed(server, target, action):
                     rerun_and_check(space, server, target, what)
 
 
+def held_by_lock(connection):
+    """How many sessions wait for a lock."""
+    return connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]
+
+
 def stopped(server, target, sent, code):
-    """A signal stops the run within seconds, with nothing half-written, and it can be run again."""
-    with fresh(server, target) as space:
+    """A signal stops the run within seconds, with nothing half-written, and it can be run again. A lock keeps it from ending first."""
+    with fresh(server, target) as space, server.connect("fault") as watcher, server.connect("fault") as holder:
         before = snapshot(space)
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
         process = space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
-        time.sleep(0.15)
+        deadline = time.monotonic() + 60
+        while not held_by_lock(watcher):
+            check(process.poll() is None, f"the run ended with {process.returncode} before it read")
+            check(time.monotonic() < deadline, "the run never began to read")
         process.send_signal(sent)
         began = time.monotonic()
         process.wait(20)
         check(time.monotonic() - began < 5, "stopping took more than five seconds")
-        if process.returncode == 0:
-            raise Skip("the run was over before the signal")
         equal(process.returncode, code, "exit code")
         equal(snapshot(space), before, "files after the stop")
+        holder.execute("ROLLBACK")
         rerun_and_check(space, server, target, "after the stop")
 
 
