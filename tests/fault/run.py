@@ -20,6 +20,7 @@ from suite import Suite, Skip, check, equal, need
 need("psycopg", "pyarrow", "duckdb")
 import table
 from engine import Workspace
+from proxy import Proxy
 from server import Server
 
 LONG = bool(os.environ.get("MILLRACE_LONG"))
@@ -171,6 +172,27 @@ def stopped(server, target, sent, code):
         rerun_and_check(space, server, target, "after the stop")
 
 
+def stopped_midway(server, target, sent, code):
+    """The same while rows arrive over a slow link."""
+    with fresh(server, target) as space, Proxy(server.port, 300_000) as slow:
+        before = snapshot(space)
+        direct = dict(space.credentials["defaults"]["postgres"])
+        space.credentials["defaults"]["postgres"].update(host="127.0.0.1", port=slow.port)
+        space.write("config/credentials.json", space.credentials)
+        process = space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
+        time.sleep(0.7)
+        equal(process.poll(), None, "the run's exit code before the signal")
+        process.send_signal(sent)
+        began = time.monotonic()
+        process.wait(20)
+        check(time.monotonic() - began < 3, "stopping took more than three seconds")
+        equal(process.returncode, code, "exit code")
+        equal(snapshot(space), before, "files after the stop")
+        space.credentials["defaults"]["postgres"] = direct
+        space.write("config/credentials.json", space.credentials)
+        rerun_and_check(space, server, target, "after the stop")
+
+
 def main():
     suite = Suite("fault")
     with Server() as server:
@@ -183,6 +205,7 @@ def main():
             suite.case(f"{target.name}: undisturbed", undisturbed, server, target)
             suite.case(f"{target.name}: SIGTERM", stopped, server, target, signal.SIGTERM, 143)
             suite.case(f"{target.name}: SIGINT", stopped, server, target, signal.SIGINT, 130)
+            suite.case(f"{target.name}: SIGTERM midway", stopped_midway, server, target, signal.SIGTERM, 143)
             suite.case(f"{target.name}: random kills", random_kills, server, target, 34 if LONG else 6)
             suite.case(f"{target.name}: kills at places", disturbed, server, target, "kill")
             suite.case(f"{target.name}: errors at places", disturbed, server, target, "eio")

@@ -41,7 +41,7 @@ def read_pyarrow(path):
 def read_duckdb(path):
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    return connection.execute("SELECT * FROM read_parquet(?)", [table.files(path)]).to_arrow_table()
+    return connection.sql("SELECT * FROM read_parquet(?)", params=[table.files(path)]).to_arrow_table()
 
 
 def compare(space, server, database, types):

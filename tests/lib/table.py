@@ -73,7 +73,7 @@ def duck(query, path, format="parquet"):
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"CREATE VIEW data AS SELECT * FROM {reader}")
-    table = connection.execute(query).to_arrow_table()
+    table = connection.sql(query).to_arrow_table()
     columns = [c.to_pylist() for c in table.columns]
     return [tuple(plain(v) for v in row) for row in zip(*columns)]
 
