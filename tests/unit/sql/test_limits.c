@@ -20,7 +20,7 @@ static const struct mr_sql_session session = {.ansi = true};
 static const struct mr_field fields[] = {{"i", NULL, true, NULL}};
 
 /* A sanitizer's frames are several times larger. */
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STACK_SIZE ((size_t)8 << 20)
 #else
 #define STACK_SIZE ((size_t)512 << 10)
