@@ -499,6 +499,37 @@ static enum mr_status bind_shift(struct mr_binding *binding)
     return MR_OK;
 }
 
+/* Number of the bucket of equal width, from 1; 0 and count + 1 outside; NULL where there are no such buckets. */
+static enum mr_status kernel_width_bucket(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_arg x = mr_arg_of(call, 0), from = mr_arg_of(call, 1), to = mr_arg_of(call, 2);
+    struct mr_arg count = mr_arg_of(call, 3);
+    struct mr_result result;
+    mr_result_init(&result, call);
+    if (result.status != MR_OK)
+        return mr_result_finish(&result, out);
+    MR_EACH_ROW(call, row)
+    {
+        double value = MR_ARG(x, double, row), low = MR_ARG(from, double, row);
+        double high = MR_ARG(to, double, row);
+        int64_t n = MR_ARG(count, int64_t, row);
+        bool down = low > high;
+        if (n <= 0 || n == INT64_MAX || isnan(value) || low == high || !isfinite(low) ||
+            !isfinite(high))
+            mr_result_null(&result, row);
+        else if (down ? value > low : value < low)
+            MR_SET(&result, int64_t, row, 0);
+        else if (down ? value <= high : value >= high)
+            MR_SET(&result, int64_t, row, n + 1);
+        else
+            MR_SET(&result, int64_t, row,
+                   saturate((double)n * (down ? low - value : value - low) /
+                            (down ? low - high : high - low)) +
+                       1);
+    }
+    return mr_result_finish(&result, out);
+}
+
 static enum mr_status constant(struct mr_call *call, double value, struct mr_column **out)
 {
     struct mr_value held = {.type = call->type, .u.f64 = value};
@@ -601,6 +632,9 @@ static const struct mr_function functions[] = {
          "shiftright(number, bits)", "Shifted right, the sign kept."),
     MATH("shiftrightunsigned", "Ii", "!", MR_FN_TOTAL, kernel_shift_unsigned, bind_shift,
          "shiftrightunsigned(number, bits)", "Shifted right, zeros brought in."),
+    MATH("width_bucket", "dddl", "l", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_width_bucket, NULL,
+         "width_bucket(number, low, high, count)",
+         "Number of the bucket, of so many equal ones between low and high, from 1."),
     MATH("bit_count", "l", "i", MR_FN_TOTAL, kernel_bit_count, NULL, "bit_count(number)",
          "Number of bits set in the 64-bit form."),
     MATH("pi", "", "d", MR_FN_TOTAL | MR_FN_NULLS, kernel_pi, NULL, "pi()", "The number pi."),

@@ -533,10 +533,40 @@ static enum mr_status kernel_make_date(struct mr_call *call, struct mr_column **
     return mr_result_finish(&result, out);
 }
 
+/* A zone by its name, remembered by the thread while it stays the same. */
+struct zone_state {
+    struct mr_tz *tz;
+    char name[64];
+};
+
+static void release_zone(void *state)
+{
+    mr_tz_free(((struct zone_state *)state)->tz);
+}
+
+static const struct mr_tz *zone_named(struct zone_state *state, struct mr_slice name)
+{
+    if (!state || name.size >= sizeof(state->name))
+        return NULL;
+    if (state->tz && strlen(state->name) == name.size && !memcmp(state->name, name.data, name.size))
+        return state->tz;
+    mr_tz_free(state->tz);
+    state->tz = NULL;
+    memcpy(state->name, name.data, name.size);
+    state->name[name.size] = '\0';
+    return mr_tz_new(state->name, &state->tz, NULL) == MR_OK ? state->tz : NULL;
+}
+
+static const struct mr_tz *zone_of(struct mr_call *call, struct mr_slice name)
+{
+    return zone_named(mr_call_state(call, sizeof(struct zone_state), release_zone), name);
+}
+
 static enum mr_status kernel_make_timestamp(struct mr_call *call, struct mr_column **out)
 {
-    struct mr_arg parts[6];
-    for (int i = 0; i < 6; i++)
+    struct mr_arg parts[7];
+    const struct mr_tz *tz = call->type->id == MR_TYPE_TIMESTAMP ? call->session->tz : NULL;
+    for (int i = 0; i < call->nargs; i++)
         parts[i] = mr_arg_of(call, i);
     BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
@@ -554,7 +584,11 @@ static enum mr_status kernel_make_timestamp(struct mr_call *call, struct mr_colu
         }
         int64_t local = mr_days_from_civil(fields[0], fields[1], fields[2]) * MR_MICROS_PER_DAY +
                         (fields[3] * 60 + fields[4]) * 60 * MR_MICROS_PER_SECOND + micros;
-        MR_SET(&result, int64_t, row, mr_tz_to_utc(call->session->tz, local));
+        if (call->nargs > 6 && !(tz = zone_of(call, mr_arg_text(&parts[6], row)))) {
+            result.status = mr_call_fail(call, "unknown time zone");
+            break;
+        }
+        MR_SET(&result, int64_t, row, tz ? mr_tz_to_utc(tz, local) : local);
     }
     return mr_result_finish(&result, out);
 }
@@ -601,31 +635,6 @@ static enum mr_status kernel_current_timezone(struct mr_call *call, struct mr_co
     return mr_column_new_constant(call->memory, call->type, &held, call->length, out, call->err);
 }
 
-/* The zone of argument 1, remembered by the thread while it stays the same. */
-struct zone_state {
-    struct mr_tz *tz;
-    char name[64];
-};
-
-static void release_zone(void *state)
-{
-    mr_tz_free(((struct zone_state *)state)->tz);
-}
-
-static const struct mr_tz *zone_of(struct mr_call *call, struct mr_slice name)
-{
-    struct zone_state *state = mr_call_state(call, sizeof(*state), release_zone);
-    if (!state || name.size >= sizeof(state->name))
-        return NULL;
-    if (state->tz && strlen(state->name) == name.size && !memcmp(state->name, name.data, name.size))
-        return state->tz;
-    mr_tz_free(state->tz);
-    state->tz = NULL;
-    memcpy(state->name, name.data, name.size);
-    state->name[name.size] = '\0';
-    return mr_tz_new(state->name, &state->tz, NULL) == MR_OK ? state->tz : NULL;
-}
-
 static enum mr_status shift_zone(struct mr_call *call, bool from_utc, struct mr_column **out)
 {
     struct mr_arg time = mr_arg_of(call, 0), name = mr_arg_of(call, 1);
@@ -653,6 +662,50 @@ static enum mr_status kernel_from_utc(struct mr_call *call, struct mr_column **o
 static enum mr_status kernel_to_utc(struct mr_call *call, struct mr_column **out)
 {
     return shift_zone(call, false, out);
+}
+
+/* Two zones by name, remembered by the thread while they stay the same. */
+struct zone_pair {
+    struct zone_state zones[2];
+};
+
+static void release_pair(void *state)
+{
+    release_zone(&((struct zone_pair *)state)->zones[0]);
+    release_zone(&((struct zone_pair *)state)->zones[1]);
+}
+
+static enum mr_status kernel_convert_zone(struct mr_call *call, struct mr_column **out)
+{
+    int names = call->nargs - 1;
+    struct mr_arg first = mr_arg_of(call, 0), second = mr_arg_of(call, 1);
+    struct mr_arg time = mr_arg_of(call, names);
+    struct zone_pair *pair = mr_call_state(call, sizeof(*pair), release_pair);
+    if (!pair)
+        return mr_error_nomem(call->err);
+    BEGIN(call, result, out);
+    MR_EACH_ROW(call, row)
+    {
+        const struct mr_tz *from = call->session->tz;
+        const struct mr_tz *to = zone_named(&pair->zones[0], mr_arg_text(&first, row));
+        if (names > 1) {
+            from = to;
+            to = zone_named(&pair->zones[1], mr_arg_text(&second, row));
+        }
+        if (!from || !to) {
+            result.status = mr_call_fail(call, "unknown time zone");
+            break;
+        }
+        int64_t utc = mr_tz_to_utc(from, MR_ARG(time, int64_t, row));
+        MR_SET(&result, int64_t, row, mr_tz_to_local(to, utc));
+    }
+    return mr_result_finish(&result, out);
+}
+
+static enum mr_status bind_convert_zone(struct mr_binding *binding)
+{
+    binding->type = mr_type_of(MR_TYPE_TIMESTAMP_NTZ);
+    return mr_bind_cast(binding, binding->nargs - 1, binding->type);
 }
 
 #define TIME(names_, args_, result_, flags_, kernel_, bind_, signature_, doc_)                     \
@@ -723,8 +776,18 @@ static const struct mr_function functions[] = {
          "date_from_unix_date(days)", "The date so many days after 1970-01-01."),
     TIME("make_date", "iii", "D", MR_FN_MAY_NULL, kernel_make_date, NULL,
          "make_date(year, month, day)", "A date of its parts."),
-    TIME("make_timestamp", "iiiiid", "T", MR_FN_MAY_NULL, kernel_make_timestamp, NULL,
-         "make_timestamp(year, month, day, hour, minute, second)", "A timestamp of its parts."),
+    TIME("make_timestamp make_timestamp_ltz", "iiiiid", "T", MR_FN_MAY_NULL, kernel_make_timestamp,
+         NULL, "make_timestamp(year, month, day, hour, minute, second[, zone])",
+         "A timestamp of its parts."),
+    TIME("make_timestamp make_timestamp_ltz", "iiiiids", "T", MR_FN_MAY_NULL, kernel_make_timestamp,
+         NULL, NULL, NULL),
+    TIME("make_timestamp_ntz", "iiiiid", "!", 0, kernel_make_timestamp, bind_ntz,
+         "make_timestamp_ntz(year, month, day, hour, minute, second)",
+         "A timestamp without zone of its parts."),
+    TIME("convert_timezone", "ssa", "!", 0, kernel_convert_zone, bind_convert_zone,
+         "convert_timezone([from, ]to, timestamp_ntz)",
+         "The fields of one zone (the session's by default) as those of another."),
+    TIME("convert_timezone", "sa", "!", 0, kernel_convert_zone, bind_convert_zone, NULL, NULL),
     TIME("from_utc_timestamp", "Ts", "T", 0, kernel_from_utc, NULL,
          "from_utc_timestamp(timestamp, zone)",
          "The fields taken as UTC, shown as the fields in that zone."),

@@ -214,6 +214,36 @@ static enum mr_status bind_to_timestamp(struct mr_binding *binding)
     return bind_to(binding, mr_type_of(MR_TYPE_TIMESTAMP));
 }
 
+/* Without a pattern it is TRY_CAST, which a pattern of the default form cannot replace: the text is cast in the kernel. */
+static enum mr_status kernel_try_cast(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_arg x = mr_arg_of(call, 0);
+    BEGIN(call, result, out);
+    MR_EACH_ROW(call, row)
+    {
+        struct mr_slice zone = {0}, text = mr_arg_text(&x, row);
+        int64_t local = 0;
+        int32_t offset = 0;
+        if (!mr_text_to_local(text, &local, &zone) ||
+            (zone.size > 0 && !mr_zone_offset(zone, &offset)))
+            mr_result_null(&result, row);
+        else
+            MR_SET(&result, int64_t, row,
+                   zone.size > 0 ? local - offset * MR_MICROS_PER_SECOND
+                                 : mr_tz_to_utc(call->session->tz, local));
+    }
+    return mr_result_finish(&result, out);
+}
+
+static enum mr_status bind_try_to_timestamp(struct mr_binding *binding)
+{
+    if (binding->nargs == 1 && mr_type_is_string(binding->args[0]->type)) {
+        binding->kernel = kernel_try_cast;
+        return MR_OK;
+    }
+    return bind_to_timestamp(binding);
+}
+
 /* unix_timestamp: now, or a text through a pattern, or unix_seconds of a time. */
 static enum mr_status bind_unix_timestamp(struct mr_binding *binding)
 {
@@ -245,6 +275,15 @@ static const struct mr_function functions[] = {
          "A date, by CAST or by a datetime pattern."),
     TIME("to_timestamp", "a?s", "T", kernel_to_timestamp, bind_to_timestamp,
          "to_timestamp(text[, pattern])", "A timestamp, by CAST or by a datetime pattern."),
+    {.names = "try_to_timestamp",
+     .args = "a?s",
+     .result = "T",
+     .flags = MR_FN_MAY_NULL | MR_FN_TRY,
+     .kernel = kernel_to_timestamp,
+     .bind = bind_try_to_timestamp,
+     .signature = "try_to_timestamp(text[, pattern])",
+     .family = "date and time",
+     .doc = "The same, NULL where the text is no timestamp."},
     TIME("unix_timestamp to_unix_timestamp", "?as", "l", kernel_text_to_unix, bind_unix_timestamp,
          "unix_timestamp([time[, pattern]])",
          "Whole seconds since 1970-01-01 00:00:00 UTC of a time, of a text, or of now."),

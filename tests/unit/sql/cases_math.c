@@ -110,6 +110,23 @@ static const struct expr_case math[] = {
     {"bit_count(i)", "1 | 1 | 2 | NULL"},
     {"pi()", "double: 3.141592653589793"},
     {"mod(-7, 3)", "-1"},
+    {"bin(13)", "string: 1101"},
+    {"bin(-1L)", "1111111111111111111111111111111111111111111111111111111111111111"},
+    {"bin(0)", "0"},
+    {"conv('100', 2, 10)", "string: 4"},
+    {"conv('-10', 16, -10)", "-16"},
+    {"conv('-10', 16, 10)", "18446744073709551600"},
+    {"conv('ff', 16, 2)", "11111111"},
+    {"conv('12x', 10, 10)", "12"},
+    {"conv('', 10, 16)", "NULL"},
+    {"conv('10', 1, 10)", "NULL"},
+    {"conv(l, 10, 16)", "A | 14 | 1E | NULL"},
+    {"width_bucket(5.3, 0.2, 10.6, 5)", "bigint: 3"},
+    {"width_bucket(-2.1, 1.3, 3.4, 3)", "0"},
+    {"width_bucket(8.1, 0.0, 5.7, 4)", "5"},
+    {"width_bucket(-0.9, 5.2, 0.5, 2)", "3"},
+    {"width_bucket(1, 1, 1, 5)", "NULL"},
+    {"width_bucket(1, 0, 5, 0)", "NULL"},
 };
 
 static const struct expr_case math_legacy[] = {
