@@ -339,7 +339,7 @@ def page_splits(db, wanted):
     # A selective condition with an index behind it is one split, not a walk over the table for each.
     result = db.good(table="big", columns="id", where="id = 17")
     equal([len(result.splits), ids(result)], [1, [17]], "selective")
-    equal(db.good("--need", "", table="big", numPartitions="2").counters["rowsRead"], len(wanted), "zero columns")
+    equal(db.good("--need", "", table="big", numPartitions="2").counters["rows_read"], len(wanted), "zero columns")
     result = db.good("--limit", "10", table="big", columns="id", numPartitions="2")
     equal([len(s["rows"]) for s in result.splits], [10, 10], "limit per split")
 
@@ -358,7 +358,7 @@ def relations(db):
     )
     equal(len(db.good(table="empty").rows), 0, "empty")
     equal(db.good(table="empty").schema["id"][0], "int", "schema of an empty table")
-    equal(db.good(table="nothing").counters["rowsRead"], 1, "a table without columns")
+    equal(db.good(table="nothing").counters["rows_read"], 1, "a table without columns")
     result = db.good(table='"My Schema"."T ""q"""')
     equal([list(result.schema), result.rows], [["Id", "a b"], [("1", "x")]], "quoted")
     equal(db.good(table='"T ""q"""', schema="My Schema", columns="a b").rows, [("x",)], "schema key")
