@@ -123,7 +123,7 @@ MILLRACE_API int millrace_stream(struct millrace_pipeline *pipeline, const char 
  * For a foreign scheduler: one run in parts. millrace_job_plan fixes the snapshot and describes the tasks; each task is run anywhere
  * by millrace_job_run_task on a pipeline opened from the same file (one per task), as long as the planning pipeline stays open (it
  * holds the snapshot and the lease); the results of all tasks go to millrace_job_commit on the planning pipeline. Tasks and results are
- * byte strings to be passed on as they are. A task may be run again if its result got lost, but not by two at the same time.
+ * byte strings to be passed on as they are. No tasks at all: the commit of an interrupted run was finished instead. A task may be run again if its result got lost, but not by two at the same time.
  */
 struct millrace_bytes {
     void *data; /* millrace_free */

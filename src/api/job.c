@@ -22,7 +22,8 @@ static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *
                           &pipeline->job_lease, &fence, err));
     MR_TRY(mr_state_load_epoch(pipeline->job_state, session->spec->state_key, 0, &session->arena,
                                &last, err));
-    if (last.phase == MR_EPOCH_PREPARED)
+    pipeline->job_finished = last.phase == MR_EPOCH_PREPARED;
+    if (pipeline->job_finished)
         MR_TRY(mr_epoch_finish(session, pipeline->job_state, &last, err));
     pipeline->job_epoch = last.epoch + 1;
     return MR_OK;
@@ -72,6 +73,8 @@ int millrace_job_plan(struct millrace_pipeline *pipeline, struct millrace_bytes 
     struct mr_session_plan_options options = {
         .connect = true, .with_splits = true, .with_sinks = true};
     enum mr_status status = hold(pipeline, &err);
+    if (status == MR_OK && pipeline->job_finished)
+        return mr_api_end(pipeline, status, NULL);
     if (status == MR_OK)
         status = mr_session_plan(pipeline->session, &options, &pipeline->errors, &err);
     if (status == MR_OK)
@@ -105,6 +108,8 @@ static enum mr_status commit(struct millrace_pipeline *pipeline,
 {
     struct mr_session *session = pipeline->session;
     struct mr_exec_result collected = {0};
+    if (pipeline->job_lease && pipeline->job_finished)
+        return MR_OK;
     if (!pipeline->job_lease || !session->plan)
         return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG, "millrace_job_plan comes first");
     struct mr_slice *slices = mr_calloc((size_t)nresults + 1, sizeof *slices);

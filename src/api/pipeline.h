@@ -19,6 +19,7 @@ struct millrace_pipeline {
     struct mr_state *job_state; /* between millrace_job_plan and millrace_job_commit */
     struct mr_lease *job_lease;
     int64_t job_epoch;
+    bool job_finished; /* an interrupted run was finished instead: there are no tasks */
 };
 
 /* The registry of this build. */

@@ -167,6 +167,20 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *stat
     return mr_state_store_epoch(state, session->spec->state_key, record, err);
 }
 
+enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoch_record *record,
+                                struct mr_error *err)
+{
+    for (int i = 0; i < record->ntokens; i++) {
+        const struct mr_sink *sink = NULL;
+        const struct mr_options *options = NULL;
+        struct sink_runtime lent;
+        struct mr_runtime *runtime = commit_runtime(&lent, &session->runtime);
+        MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
+        MR_TRY(sink->abort(options, runtime, record->tokens[i].token, err));
+    }
+    return MR_OK;
+}
+
 enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err)
 {
     const struct mr_plan *plan = session->plan;

@@ -17,6 +17,9 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
 /* Commits what `record` (PREPARED) names, by the options of the present file, and stores it as COMMITTED. */
 enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *state,
                                struct mr_epoch_record *record, struct mr_error *err);
+/* Discards what `record` (PREPARED) names and is not visible yet. */
+enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoch_record *record,
+                                struct mr_error *err);
 /* Discards what runs of this pipeline left staged. */
 enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err);
 /* Stops with the remedy when a target knows a later epoch than ours. */

@@ -69,6 +69,27 @@ static enum mr_status close_earlier(struct run *run, struct mr_error *err)
     return mr_state_run_end(run->state, row, err);
 }
 
+/* --fresh, and the commit of the interrupted run cannot be finished: what it staged is discarded. */
+static enum mr_status give_up(struct run *run, struct mr_error *err)
+{
+    mr_logger_printf(&run->session->logger, MR_LOG_WARN, "run",
+                     "the commit of the interrupted run %s cannot be finished (%s) and is given up; "
+                     "files that it had made visible already stay",
+                     run->last.run_id, err->message);
+    return mr_epoch_abandon(run->session, &run->last, err);
+}
+
+/* Until it is finished no other run may begin: that could bring its rows a second time. */
+static enum mr_status unfinished(struct run *run, struct mr_error *err)
+{
+    if (!err)
+        return MR_SINK;
+    mr_error_prefix(err, "the commit of the interrupted run %s cannot be finished",
+                    run->last.run_id);
+    mr_error_hint(err, "mend the target and run again; --fresh gives up what that run staged");
+    return err->status;
+}
+
 /* Finishes the commit of an interrupted run. */
 static enum mr_status recover(struct run *run, struct mr_error *err)
 {
@@ -79,14 +100,32 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
     MR_TRY(was_interrupted(run, &interrupted, err));
     if (run->last.phase == MR_EPOCH_COMMITTED && !interrupted)
         return MR_OK;
-    if (run->last.phase == MR_EPOCH_PREPARED)
-        MR_TRY(mr_epoch_finish(session, run->state, &run->last, err));
+    if (run->last.phase == MR_EPOCH_PREPARED) {
+        enum mr_status status = mr_epoch_finish(session, run->state, &run->last, err);
+        if (status != MR_OK && run->options->fresh)
+            return give_up(run, err);
+        if (status != MR_OK)
+            return unfinished(run, err);
+    }
     MR_TRY(close_earlier(run, err));
     run->finished_earlier = true;
     mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
                      "finished the commit of the interrupted run %s; nothing was read again",
                      run->last.run_id);
     return MR_OK;
+}
+
+/*
+ * --fresh: positions and the watermark go. The number of the epoch stays: names of files derive from it, and a name must never
+ * mean two contents.
+ */
+static enum mr_status forget(struct run *run, struct mr_error *err)
+{
+    if (run->last.phase == MR_EPOCH_NONE)
+        return MR_OK;
+    run->last = (struct mr_epoch_record){
+        .phase = MR_EPOCH_COMMITTED, .epoch = run->last.epoch, .run_id = "", .fingerprint = ""};
+    return mr_state_store_epoch(run->state, run->session->spec->state_key, &run->last, err);
 }
 
 static enum mr_status execute(struct run *run, struct mr_error *err)
@@ -124,8 +163,7 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors,
     MR_TRY(begin(run, err));
     MR_TRY(recover(run, err));
     if (run->options->fresh) {
-        MR_TRY(mr_state_forget(run->state, session->spec->state_key, err));
-        run->last = (struct mr_epoch_record){.epoch = run->last.epoch};
+        MR_TRY(forget(run, err));
     } else if (run->finished_earlier) {
         return MR_OK;
     }

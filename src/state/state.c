@@ -326,14 +326,6 @@ out:
     return status;
 }
 
-enum mr_status mr_state_forget(struct mr_state *state, const char *key, struct mr_error *err)
-{
-    sqlite3_stmt *stmt = NULL;
-    MR_TRY(prepare(state, "DELETE FROM lanes WHERE state_key = ?", &stmt, err));
-    bind_text(stmt, 1, key);
-    return finish(state, stmt, err);
-}
-
 enum mr_status mr_state_run_begin(struct mr_state *state, const struct mr_run_row *row,
                                   struct mr_error *err)
 {

@@ -56,9 +56,6 @@ enum mr_status mr_state_load_epoch(struct mr_state *state, const char *key, int 
 /* Replaces the record; the one before is kept beside it. */
 enum mr_status mr_state_store_epoch(struct mr_state *state, const char *key,
                                     const struct mr_epoch_record *record, struct mr_error *err);
-/* Forgets lanes and watermarks of a key (--fresh); runs are kept. */
-enum mr_status mr_state_forget(struct mr_state *state, const char *key, struct mr_error *err);
-
 struct mr_run_row {
     const char *run_id;
     const char *pipeline;

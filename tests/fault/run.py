@@ -193,6 +193,39 @@ def stopped_midway(server, target, sent, code):
         rerun_and_check(space, server, target, "after the stop")
 
 
+def fresh_never_reuses_names(server):
+    """Two runs that append, with a --fresh that fails between them: the second must not take the first one's file names."""
+    target = TARGETS[0]
+    with fresh(server, target) as space:
+        space.run("pipeline.json").expect(0)
+        space.write("failing.json", target.pipeline("1 / (id - id) = 1", "append", "load"))
+        space.run("failing.json", "--fresh").expect(5)
+        space.run("pipeline.json").expect(0)
+        table.same_rows(content(space), 2 * target.wanted(server), "after both")
+
+
+def commit_that_cannot_be_finished(server):
+    """The target is in the way of a prepared commit: no other run begins until it is mended or given up with --fresh."""
+    target = TARGETS[0]
+    with fresh(server, target) as space:
+        died = space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
+        if died.code == 0:
+            raise Skip("built without --enable-failpoints")
+        os.rename(space.file("out"), space.file("aside"))
+        space.write("out", "not a directory")
+        stuck = space.run("pipeline.json").expect(6)
+        check("cannot be finished" in stuck.err and "--fresh" in stuck.err, stuck)
+        os.unlink(space.file("out"))
+        os.rename(space.file("aside"), space.file("out"))
+        rerun_and_check(space, server, target, "after mending")
+    with fresh(server, target) as space:
+        space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
+        shutil.rmtree(space.file("out"))
+        space.run("pipeline.json").expect(6)
+        space.run("pipeline.json", "--fresh").expect(0)
+        table.same_rows(content(space), target.wanted(server), "after giving up")
+
+
 def main():
     suite = Suite("fault")
     with Server() as server:
@@ -201,6 +234,8 @@ def main():
             "fault", "CREATE TABLE t (id integer PRIMARY KEY, grp integer, body text)",
             f"INSERT INTO t SELECT id, id % 7, md5(id::text) || repeat('x', id % 50) FROM generate_series(1, {ROWS}) id",
             "INSERT INTO t SELECT -id, CASE WHEN id % 2 = 0 THEN 99 ELSE 3 END, 'old ' || id FROM generate_series(1, 1000) id", "ANALYZE t")
+        suite.case("--fresh never reuses names", fresh_never_reuses_names, server)
+        suite.case("a commit that cannot be finished", commit_that_cannot_be_finished, server)
         for target in TARGETS:
             suite.case(f"{target.name}: undisturbed", undisturbed, server, target)
             suite.case(f"{target.name}: SIGTERM", stopped, server, target, signal.SIGTERM, 143)
