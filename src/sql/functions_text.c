@@ -172,6 +172,18 @@ static enum mr_status kernel_initcap(struct mr_call *call, struct mr_column **ou
     {
         struct mr_slice text = mr_arg_text(&x, row);
         size_t size = 0;
+        if (is_ascii(text)) {
+            char *plain = mr_result_reserve(&result, text.size);
+            for (size_t i = 0; plain && i < text.size; i++) {
+                char c = text.data[i];
+                bool begins = i == 0 || text.data[i - 1] == ' ';
+                char letter = (char)(c | 32);
+                bool is_letter = letter >= 'a' && letter <= 'z';
+                plain[i] = !is_letter ? c : begins ? (char)(letter - 32) : letter;
+            }
+            mr_result_commit(&result, row, text.size);
+            continue;
+        }
         uint8_t *low = u8_tolower((const uint8_t *)text.data, text.size, NULL, NULL, NULL, &size);
         char *to = low ? mr_result_reserve(&result, size * 4) : NULL;
         size_t written = 0;
