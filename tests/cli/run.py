@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""The commands beside `run`: what they print, what they leave behind, and how they end."""
+
+import glob
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Suite, check, checkout, equal, need
+
+need("psycopg", "pyarrow")
+import pyarrow.parquet as parquet
+from engine import Workspace
+from server import Server
+
+SECRET = "correct-horse-battery"
+
+
+def pipeline(name, condition, **resources):
+    return {
+        "name": name,
+        "resources": resources,
+        "steps": [
+            {"type": "extract", "method": "fromPostgres", "config": {"table": "people"}},
+            {"type": "transform", "method": "filterRows", "config": {"condition": condition}},
+            {"type": "load", "method": "toFile", "config": {"path": f"{name}/", "format": "parquet", "mode": "overwrite"}},
+        ],
+    }
+
+
+def workspace(server):
+    keys = {**server.credentials("cli"), "password": SECRET}
+    space = Workspace(postgres=keys)
+    space.write("a.json", pipeline("a", "active", batchRows=100))
+    space.write("b.json", pipeline("b", "active"))
+    space.write("other.json", pipeline("other", "age > 30"))
+    return space
+
+
+def bench(server):
+    with workspace(server) as space:
+        done = space.millrace("bench", "a.json", "b.json", "--runs", "2").expect(0)
+        check("a.json (2 runs)" in done.out and "b.json (2 runs)" in done.out, done)
+        check("peak MiB" in done.out and "plan of b.json against a.json" in done.out, done)
+        folder = glob.glob(space.file("benchmark-results-*"))[0]
+        with open(os.path.join(folder, "results.json")) as file:
+            results = json.load(file)
+        equal([r["file"] for r in results], ["a.json", "b.json"], "files")
+        equal(results[0]["content"], results[1]["content"], "content")
+        check(results[0]["content"].startswith("800:"), results[0])
+        check(results[0]["wall_seconds"]["min"] <= results[0]["wall_seconds"]["median"], results[0])
+        equal(sorted(os.listdir(folder)), sorted(
+            ["machine.json", "plan-1.txt", "plan-2.txt", "results.json", "results.txt"]
+            + [f"report-{c}-{r}.json" for c in (1, 2) for r in (1, 2)]), "files of the results")
+
+
+def bench_of_different_work(server):
+    with workspace(server) as space:
+        done = space.millrace("bench", "a.json", "other.json", "--runs", "1").expect(7)
+        check("does not write the same rows" in done.err, done)
+        done = space.millrace("bench", "a.json").expect(2)
+
+
+def runs(server):
+    with workspace(server) as space:
+        done = space.millrace("runs").expect(0)
+        check("no runs" in done.out and not os.path.exists(space.file(".millrace")), done)
+        first = space.run("a.json").expect(0).report
+        space.write("bad.json", pipeline("bad", "no_such_column > 1"))
+        space.run("bad.json").expect(3)
+        done = space.millrace("runs").expect(0)
+        lines = done.out.splitlines()
+        check("failed" in lines[1] and "bad" in lines[1], done)
+        check(any(first["run_id"] in line and "success" in line for line in lines), done)
+        shown = json.loads(space.millrace("runs", "show", first["run_id"]).expect(0).out)
+        equal(shown["rows_written"], 800, "rows_written")
+        equal(shown["run_id"], first["run_id"], "run_id")
+        space.millrace("runs", "show", "nothing").expect(2)
+
+
+def plan(server):
+    with workspace(server) as space:
+        text = space.millrace("plan", "a.json").expect(0).out
+        check('WHERE (("active"))' in text and "filter in the source: active" in text, text)
+        value = json.loads(space.millrace("plan", "a.json", "--json").expect(0).out)
+        check(isinstance(value, dict) and value, value)
+        check(SECRET not in text and SECRET not in json.dumps(value), "the plan shows a password")
+        check(not os.path.exists(space.file("a")), "plan wrote something")
+
+
+def preview(server):
+    with workspace(server) as space:
+        lines = space.millrace("preview", "a.json", "--rows", "3").expect(0).out.splitlines()
+        equal(len(lines), 4, "lines")
+        check(lines[0].startswith("id  name"), lines)
+        done = space.millrace("preview", "a.json", "--step", "1", "--rows", "1").expect(0)
+        equal(len(done.out.splitlines()), 2, "lines")
+        check(not os.path.exists(space.file("a")) and not os.path.exists(space.file(".millrace")), "preview left something")
+
+
+def busy(server):
+    """A second run of the same state key waits for nobody: exit 9, naming the first."""
+    with workspace(server) as space, server.connect("cli") as holder, server.connect("cli") as watcher:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE people IN ACCESS EXCLUSIVE MODE")
+        process = space.start("run", "a.json", "--progress", "none", stdout=-3, stderr=-3)
+        while not watcher.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+            check(process.poll() is None, "the first run ended")
+        done = space.millrace("run", "a.json").expect(9)
+        check("another run holds the pipeline a" in done.err and f"process {process.pid}" in done.err, done)
+        holder.execute("ROLLBACK")
+        equal(process.wait(60), 0, "the first run's exit code")
+        equal(parquet.read_table(space.file("a")).num_rows, 800, "rows")
+
+
+def usage(server):
+    with workspace(server) as space:
+        check("filterRows" in space.millrace("methods").expect(0).out, "methods")
+        check("numPartitions" in space.millrace("methods", "fromPostgres").expect(0).out, "methods fromPostgres")
+        check(space.millrace("version").expect(0).out.startswith("millrace "), "version")
+        check("did you mean validate" in space.millrace("validat").expect(2).err, "a misspelt command")
+        check("not built" in space.millrace("watermark", "show", "x").expect(2).err, "a command that is not built")
+        check("did you mean --rows" in space.millrace("preview", "a.json", "--row", "1").expect(2).err, "a misspelt option")
+        check("not built" in space.millrace("run", "a.json", "--adopt").expect(2).err, "an option that is not built")
+        check("--rows takes N" in space.millrace("preview", "a.json", "--rows", "many").expect(2).err, "a bad value")
+        check("no-such-file.json" in space.millrace("run", "no-such-file.json").expect(3).err, "a file that is not there")
+        check("--param" in space.millrace("run", "--help").expect(0).out, "help")
+
+
+def json_log(server):
+    with workspace(server) as space:
+        done = space.run("a.json", "--log-format", "json").expect(0)
+        records = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+        check(records, done)
+        for record in records:
+            check({"@timestamp", "level", "logger_name", "thread_name", "message", "run_id", "pipeline"} <= set(record), record)
+        check(SECRET not in done.err + done.out + json.dumps(done.report), "a secret is shown")
+
+
+suite = Suite("cli")
+with Server() as server:
+    server.run_file(server.database("cli"), os.path.join(checkout(), "tests", "cases", "people.sql"))
+    for case in (bench, bench_of_different_work, runs, plan, preview, busy, usage, json_log):
+        suite.case(case.__name__.replace("_", " "), case, server)
+suite.end()
