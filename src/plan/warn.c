@@ -155,6 +155,25 @@ static enum mr_status tell_differences(struct mr_plan_builder *builder, struct m
     return MR_OK;
 }
 
+/* Which guarantee ${last_run_timestamp} has in this run. */
+static enum mr_status tell_watermark(struct mr_plan_builder *builder, struct mr_error *err)
+{
+    static const char where[] = "${last_run_timestamp}";
+    const char *from = builder->request->last_run_timestamp;
+    if (!builder->spec->uses_last_run_timestamp || builder->plan->nsegments == 0)
+        return MR_OK;
+    if (builder->plan->watermark != NULL)
+        return mr_plan_warn(builder, where, err,
+                            "is %s now and %s in the next run: at least once. No committed row whose "
+                            "stamp is its transaction's start is lost; rows that are written while the "
+                            "snapshot is taken may be read twice",
+                            from != NULL ? from : "the initial value", builder->plan->watermark);
+    return mr_plan_warn(builder, where, err,
+                        "the server hides other roles' transactions from this role, or some are "
+                        "prepared: a safe time is not known, and the next run reads everything again "
+                        "(GRANT pg_read_all_stats makes it known)");
+}
+
 enum mr_status mr_plan_add_warnings(struct mr_plan_builder *builder, struct mr_error *err)
 {
     for (int i = 0; i < builder->plan->nnodes; i++) {
@@ -164,5 +183,6 @@ enum mr_status mr_plan_add_warnings(struct mr_plan_builder *builder, struct mr_e
     }
     for (int i = 0; i < builder->plan->nsegments; i++)
         MR_TRY(warn_tasks(builder, &builder->plan->segments[i], err));
+    MR_TRY(tell_watermark(builder, err));
     return tell_differences(builder, err);
 }
