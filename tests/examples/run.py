@@ -127,7 +127,10 @@ def warm():
             env={**os.environ, "MILLRACE_CREDENTIALS": credentials})
         equal(direct.returncode, 0, f"millrace run on port {port}")
         added.append((between - began) - (time.monotonic() - between))
-    check(statistics.median(added) < 0.3, f"a warm start adds {statistics.median(added):.2f} s: {added}")
+    # A figure, not a limit: a busy machine is no defect. What must not happen on a warm checkout is work.
+    warm_output = door(example, environment={"SAMPLE_ROWS": "0"})
+    for word in ("installing", "building", "creating", "loading"):
+        check(word not in warm_output.stdout + warm_output.stderr, f"a warm start is {word}: {said(warm_output)}")
     print(f"# a warm start adds {statistics.median(added) * 1000:.0f} ms")
 
 
