@@ -245,10 +245,14 @@ static bool write_interval(struct writer *writer, const struct mr_postgres_colum
     case MR_GT:
         return write_boundary(writer, column, " >= ", to);
     case MR_EQ:
+        mr_bytes_char(sql, '(');
         if (!write_boundary(writer, column, " >= ", from))
             return false;
         mr_bytes_text(sql, " AND ");
-        return write_boundary(writer, column, " < ", to);
+        if (!write_boundary(writer, column, " < ", to))
+            return false;
+        mr_bytes_char(sql, ')');
+        return true;
     default:
         mr_bytes_char(sql, '(');
         if (!write_boundary(writer, column, " < ", from))
@@ -331,10 +335,10 @@ static bool write_one(struct writer *writer, const struct mr_predicate *predicat
     case MR_PREDICATE_OR:
         return write_list(writer, predicate, positive);
     case MR_PREDICATE_NOT:
-        mr_bytes_text(writer->sql, "(NOT ");
+        mr_bytes_text(writer->sql, "(NOT (");
         if (!write_one(writer, predicate->args[0], false))
             return false;
-        mr_bytes_char(writer->sql, ')');
+        mr_bytes_text(writer->sql, "))");
         return true;
     case MR_PREDICATE_COMPARE:
         return write_compare(writer, predicate);
