@@ -198,7 +198,10 @@ static const struct mr_predicate *compare_monotone(const struct convert *c,
         monotone = MR_MONOTONE_DATE;
     else
         return NULL;
-    int column = column_of(c, call->args[0]);
+    const struct mr_node *of = call->args[0];
+    if (monotone == MR_MONOTONE_YEAR && of->kind == MR_NODE_CAST && of->type->id == MR_TYPE_DATE)
+        of = of->args[0]; /* the binder's: year() takes dates */
+    int column = column_of(c, of);
     if (column < 0)
         return NULL;
     enum mr_type_id id = c->schema->fields[column].type->id;
