@@ -89,7 +89,8 @@ enum mr_status mr_error_internal(struct mr_error *err, const char *format, ...)
 enum mr_status mr_error_nomem(struct mr_error *err)
 {
     mr_error_set(err, MR_NOMEM, MR_CLASS_TRANSIENT, "out of memory");
-    mr_error_hint(err, "lower resources.memory or parallelism, or give the process more memory");
+    mr_error_hint(
+        err, "raise resources.memory where the machine has more; else lower resources.parallelism");
     return MR_NOMEM;
 }
 
