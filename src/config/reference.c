@@ -200,7 +200,7 @@ void mr_config_write_exit_codes_page(struct mr_bytes *out)
         {MR_USAGE, "the command line is wrong"},
         {MR_CONFIG, "the pipeline file, or what a catalog says of it, is wrong"},
         {MR_CREDENTIALS, "no credentials, or refused ones"},
-        {MR_SOURCE, "reading failed"},
+        {MR_SOURCE, "reading failed, or an expression failed on a row"},
         {MR_SINK, "writing failed"},
         {MR_VALIDATION, "rows broke a validation rule; nothing was committed"},
         {MR_LIMIT, "a stated limit was reached: memory, time, disk"},
