@@ -1,15 +1,17 @@
 /*
  * millrace.h - the embedding API of Millrace.
  *
- * Open a pipeline, validate it, plan it, run it; cancel it from another thread; take batches out through the Arrow C stream
- * interface; or take the plan apart into tasks for a foreign scheduler. The library keeps no global state, installs no signal
- * handlers, writes nothing to standard output or error, and never calls exit().
+ * Open a pipeline, validate it, plan it, run it; cancel it from another thread; take batches out
+ * through the Arrow C stream interface; or take the plan apart into tasks for a foreign scheduler.
+ * The library keeps no global state, installs no signal handlers, writes nothing to standard output
+ * or error, and never calls exit().
  *
- * Threads: different pipelines may be used from different threads at once. One pipeline is used by one thread at a time, except
- * millrace_cancel, which any thread (and a signal handler) may call.
+ * Threads: different pipelines may be used from different threads at once. One pipeline is used by
+ * one thread at a time, except millrace_cancel, which any thread (and a signal handler) may call.
  *
- * Every call that can fail returns a code (MILLRACE_OK = 0; the others are the command's exit codes) and describes the
- * failure in millrace_error_count / millrace_error_message, valid until the next call on the same pipeline.
+ * Every call that can fail returns a code (MILLRACE_OK = 0; the others are the command's exit
+ * codes) and describes the failure in millrace_error_count / millrace_error_message, valid until
+ * the next call on the same pipeline.
  */
 #ifndef MILLRACE_H
 #define MILLRACE_H
@@ -30,14 +32,14 @@ extern "C" {
 
 enum millrace_code {
     MILLRACE_OK = 0,
-    MILLRACE_USAGE = 2,       /* an argument is wrong */
-    MILLRACE_CONFIG = 3,      /* the pipeline file is wrong */
+    MILLRACE_USAGE = 2,  /* an argument is wrong */
+    MILLRACE_CONFIG = 3, /* the pipeline file is wrong */
     MILLRACE_CREDENTIALS = 4,
     MILLRACE_SOURCE = 5,
     MILLRACE_SINK = 6,
-    MILLRACE_VALIDATION = 7,  /* rows broke the rules; nothing was committed */
-    MILLRACE_LIMIT = 8,       /* memory or another stated limit */
-    MILLRACE_BUSY = 9,        /* another run holds the pipeline */
+    MILLRACE_VALIDATION = 7, /* rows broke the rules; nothing was committed */
+    MILLRACE_LIMIT = 8,      /* memory or another stated limit */
+    MILLRACE_BUSY = 9,       /* another run holds the pipeline */
     MILLRACE_INTERNAL = 10,
     MILLRACE_CANCELLED = 130, /* millrace_cancel; resumable */
 };
@@ -52,14 +54,20 @@ enum millrace_log_level {
 struct millrace_pipeline;
 
 struct millrace_open_options {
-    const char *file; /* path of the pipeline file; with `text`, its name in messages and the base of relative paths */
+    /*
+     * path of the pipeline file; with `text`, its name in messages and the base of relative paths
+     */
+    const char *file;
     const char *text; /* the JSON itself, or NULL to read `file` */
     size_t text_size;
-    const char *credentials_file; /* NULL = the usual places */
-    const char *state_path;       /* NULL = as the file says */
+    const char *credentials_file;  /* NULL = the usual places */
+    const char *state_path;        /* NULL = as the file says */
     const char *const *parameters; /* name, value, ..., NULL; or NULL */
     const char *const *conf;       /* sparkConf overrides: key, value, ..., NULL; or NULL */
-    /* One call a record, never concurrently with itself, from any thread. Text is one line. NULL = no log. */
+    /*
+     * One call a record, never concurrently with itself, from any thread. Text is one line. NULL =
+     * no log.
+     */
     void (*log)(void *context, enum millrace_log_level level, const char *text);
     void *log_context;
     enum millrace_log_level log_level;
@@ -88,7 +96,8 @@ struct millrace_run_options {
 MILLRACE_API const char *millrace_version(void);
 
 /*
- * Reads and checks a pipeline. *out is set on failure too (unless memory is out), to carry the errors; always close it.
+ * Reads and checks a pipeline. *out is set on failure too (unless memory is out), to carry the
+ * errors; always close it.
  */
 MILLRACE_API int millrace_open(const struct millrace_open_options *options,
                                struct millrace_pipeline **out);
@@ -99,38 +108,50 @@ MILLRACE_API void millrace_close(struct millrace_pipeline *pipeline);
 MILLRACE_API int millrace_error_count(const struct millrace_pipeline *pipeline);
 MILLRACE_API const char *millrace_error_message(const struct millrace_pipeline *pipeline, int i);
 
-/* Binds everything. Without `connect` nothing is contacted, and what only a catalog knows stays unchecked. */
+/*
+ * Binds everything. Without `connect` nothing is contacted, and what only a catalog knows stays
+ * unchecked.
+ */
 MILLRACE_API int millrace_validate(struct millrace_pipeline *pipeline, bool connect);
 /* The plan as text or JSON (connects). *out is freed with millrace_free. */
 MILLRACE_API int millrace_plan(struct millrace_pipeline *pipeline, bool json, char **out);
-/* Runs it, once per millrace_open. *report (JSON, millrace_free; may be NULL) is given on success and failure; `options` may be NULL. */
+/*
+ * Runs it, once per millrace_open. *report (JSON, millrace_free; may be NULL) is given on success
+ * and failure; `options` may be NULL.
+ */
 MILLRACE_API int millrace_run(struct millrace_pipeline *pipeline,
                               const struct millrace_run_options *options, char **report);
-/* Any thread, signal handlers too: the call in progress returns MILLRACE_CANCELLED within seconds. */
+/*
+ * Any thread, signal handlers too: the call in progress returns MILLRACE_CANCELLED within seconds.
+ */
 MILLRACE_API void millrace_cancel(struct millrace_pipeline *pipeline);
 MILLRACE_API void millrace_free(void *memory);
 
 struct ArrowArrayStream;
 /*
- * The rows of the primary frame after step `step` (its name, or its number from 1; NULL = after the last transform), at most
- * `rows` of them (0 = all), as an Arrow C stream. Nothing is loaded or committed. The stream is read on one thread, must be
- * released before the pipeline is closed, and the pipeline must not be used meanwhile (millrace_cancel excepted).
+ * The rows of the primary frame after step `step` (its name, or its number from 1; NULL = after the
+ * last transform), at most `rows` of them (0 = all), as an Arrow C stream. Nothing is loaded or
+ * committed. The stream is read on one thread, must be released before the pipeline is closed, and
+ * the pipeline must not be used meanwhile (millrace_cancel excepted).
  */
 MILLRACE_API int millrace_stream(struct millrace_pipeline *pipeline, const char *step, int64_t rows,
                                  struct ArrowArrayStream *out);
 
 /*
- * For a foreign scheduler: one run in parts. millrace_job_plan fixes the snapshot and describes the tasks; each task is run anywhere
- * by millrace_job_run_task on a pipeline opened from the same file (one per task), as long as the planning pipeline stays open (it
- * holds the snapshot and the lease); the results of all tasks go to millrace_job_commit on the planning pipeline. Tasks and results are
- * byte strings to be passed on as they are. No tasks at all: the commit of an interrupted run was finished instead. A task may be run again if its result got lost, but not by two at the same time.
+ * For a foreign scheduler: one run in parts. millrace_job_plan fixes the snapshot and describes the
+ * tasks; each task is run anywhere by millrace_job_run_task on a pipeline opened from the same file
+ * (one per task), as long as the planning pipeline stays open (it holds the snapshot and the
+ * lease); the results of all tasks go to millrace_job_commit on the planning pipeline. Tasks and
+ * results are byte strings to be passed on as they are. No tasks at all: the commit of an
+ * interrupted run was finished instead. A task may be run again if its result got lost, but not by
+ * two at the same time.
  */
 struct millrace_bytes {
     void *data; /* millrace_free */
     size_t size;
 };
-MILLRACE_API int millrace_job_plan(struct millrace_pipeline *pipeline, struct millrace_bytes **tasks,
-                                   int *ntasks);
+MILLRACE_API int millrace_job_plan(struct millrace_pipeline *pipeline,
+                                   struct millrace_bytes **tasks, int *ntasks);
 MILLRACE_API int millrace_job_run_task(struct millrace_pipeline *pipeline, const void *task,
                                        size_t task_size, struct millrace_bytes *result);
 MILLRACE_API int millrace_job_commit(struct millrace_pipeline *pipeline,

@@ -1,8 +1,8 @@
 /*
  * registry.c - the only file that names concrete implementations.
  *
- * A method of the dialect that is not built yet has a row too, so that it is refused by name and with a reason rather than as
- * unknown.
+ * A method of the dialect that is not built yet has a row too, so that it is refused by name and
+ * with a reason rather than as unknown.
  */
 #include "registry.h"
 
@@ -21,7 +21,10 @@ static const struct mr_method methods[] = {
     {.name = "fromPostgres", .type = MR_STEP_EXTRACT, .source = &mr_source_postgres},
     {.name = "fromKafka", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
     {.name = "fromS3", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
-    {.name = "fromDeltaLake", .aliases = "fromDelta", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromDeltaLake",
+     .aliases = "fromDelta",
+     .type = MR_STEP_EXTRACT,
+     .unbuilt = NOT_BUILT},
     {.name = "fromAvro", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
     {.name = "fromFile", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
     {.name = "fromMySQL", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
@@ -78,7 +81,9 @@ static const struct mr_format *const formats[] = {&mr_format_parquet, &mr_format
                                                   &mr_format_csv, NULL};
 
 static const struct mr_codec *const codecs[] = {&mr_codec_snappy, &mr_codec_zstd, &mr_codec_gzip,
-                                                &mr_codec_lz4, &mr_codec_none, NULL};
+                                                &mr_codec_lz4,    &mr_codec_none, NULL};
 
-const struct mr_registry mr_registry_builtin = {
-    .methods = methods, .stores = stores, .formats = formats, .codecs = codecs};
+const struct mr_registry mr_registry_builtin = {.methods = methods,
+                                                .stores = stores,
+                                                .formats = formats,
+                                                .codecs = codecs};

@@ -1,13 +1,13 @@
 /*
  * alloc.c - the heap wrappers and the tree of memory accounts.
  *
- * An account is two atomics; charging walks up to the root, adding, and takes its additions back when an
- * ancestor refuses. The alternative, a lock per tree, would put one lock under every buffer of every thread.
- * The price is that two charges that race for the last bytes may both be refused; the budget is never
- * exceeded, not even for a moment that somebody could act on.
+ * An account is two atomics; charging walks up to the root, adding, and takes its additions back
+ * when an ancestor refuses. The alternative, a lock per tree, would put one lock under every buffer
+ * of every thread. The price is that two charges that race for the last bytes may both be refused;
+ * the budget is never exceeded, not even for a moment that somebody could act on.
  *
- * The Nth allocation fails when a test build (--enable-failpoints) sees MILLRACE_FAIL_ALLOC; the counter is
- * process-wide by its purpose and absent from a normal build.
+ * The Nth allocation fails when a test build (--enable-failpoints) sees MILLRACE_FAIL_ALLOC; the
+ * counter is process-wide by its purpose and absent from a normal build.
  */
 #include "base/alloc.h"
 

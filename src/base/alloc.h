@@ -1,11 +1,11 @@
 /*
  * alloc.h - the one door to the heap, and the byte-accounted budget.
  *
- * All heap memory of ours comes through mr_alloc & co, so that a test build can make the Nth call fail
- * (configure --enable-failpoints; MILLRACE_FAIL_ALLOC=N[,sticky]). Memory whose size depends on the data
- * (column buffers, arenas of a batch, queues, encoders) is also charged to a `struct mr_memory`, a node in a
- * tree of accounts whose root is `resources.memory`. Charging never blocks: it fails with MR_LIMIT, and the
- * caller spills, flushes, waits or ends the run.
+ * All heap memory of ours comes through mr_alloc & co, so that a test build can make the Nth call
+ * fail (configure --enable-failpoints; MILLRACE_FAIL_ALLOC=N[,sticky]). Memory whose size depends
+ * on the data (column buffers, arenas of a batch, queues, encoders) is also charged to a `struct
+ * mr_memory`, a node in a tree of accounts whose root is `resources.memory`. Charging never blocks:
+ * it fails with MR_LIMIT, and the caller spills, flushes, waits or ends the run.
  */
 #ifndef MR_BASE_ALLOC_H
 #define MR_BASE_ALLOC_H
@@ -16,7 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Like malloc, calloc, realloc, free, strdup; NULL when out of memory. Size 0 gives a unique pointer. */
+/*
+ * Like malloc, calloc, realloc, free, strdup; NULL when out of memory. Size 0 gives a unique
+ * pointer.
+ */
 void *mr_alloc(size_t size);
 void *mr_calloc(size_t count, size_t size);
 void *mr_realloc(void *old, size_t size);
@@ -40,7 +43,10 @@ struct mr_memory {
 
 void mr_memory_init(struct mr_memory *memory, struct mr_memory *parent, const char *name,
                     int64_t limit);
-/* MR_LIMIT names the account that refused, its limit and what was asked. A NULL account takes anything. */
+/*
+ * MR_LIMIT names the account that refused, its limit and what was asked. A NULL account takes
+ * anything.
+ */
 enum mr_status mr_memory_charge(struct mr_memory *memory, int64_t bytes, struct mr_error *err);
 void mr_memory_credit(struct mr_memory *memory, int64_t bytes);
 /* Bytes that could still be charged here, the tightest ancestor counted. */

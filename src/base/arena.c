@@ -1,9 +1,9 @@
 /*
  * arena.c - a chain of growing blocks.
  *
- * Blocks double from 4 KiB to 1 MiB; a request larger than that gets a block of its own behind the current
- * one, so that the room left in the current block is not lost. The first block is made at the first request:
- * an arena that is never used costs nothing.
+ * Blocks double from 4 KiB to 1 MiB; a request larger than that gets a block of its own behind the
+ * current one, so that the room left in the current block is not lost. The first block is made at
+ * the first request: an arena that is never used costs nothing.
  */
 #include "base/arena.h"
 

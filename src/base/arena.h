@@ -1,8 +1,8 @@
 /*
  * arena.h - bump allocation for things that die together.
  *
- * Four lifetimes exist, each an arena passed explicitly: process, plan, run, batch. Nothing in an arena is
- * freed alone. Not thread-safe: one owner at a time.
+ * Four lifetimes exist, each an arena passed explicitly: process, plan, run, batch. Nothing in an
+ * arena is freed alone. Not thread-safe: one owner at a time.
  */
 #ifndef MR_BASE_ARENA_H
 #define MR_BASE_ARENA_H

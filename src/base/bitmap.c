@@ -1,8 +1,8 @@
 /*
  * bitmap.c - the bit-set operations that work on whole words.
  *
- * Words are read with memcpy: bitmaps of imported columns need not be aligned, and the compiler makes one load
- * of it.
+ * Words are read with memcpy: bitmaps of imported columns need not be aligned, and the compiler
+ * makes one load of it.
  */
 #include "base/bitmap.h"
 

@@ -39,7 +39,10 @@ int64_t mr_bitmap_count(const uint8_t *bits, int64_t count);
 /* out = a AND b over `count` bits; either may be NULL (all set). */
 void mr_bitmap_and(uint8_t *out, const uint8_t *a, const uint8_t *b, int64_t count);
 
-/* Bits [in_from, in_from + count) of `in` (NULL = all set) to bits [out_from, ..) of `out`; they do not overlap. */
+/*
+ * Bits [in_from, in_from + count) of `in` (NULL = all set) to bits [out_from, ..) of `out`; they do
+ * not overlap.
+ */
 void mr_bitmap_copy(uint8_t *out, int64_t out_from, const uint8_t *in, int64_t in_from,
                     int64_t count);
 

@@ -1,9 +1,9 @@
 /*
  * buffer.c - reference-counted storage of columns.
  *
- * Growing allocates, copies and frees instead of calling realloc, because realloc does not keep the 64-byte
- * alignment that vectorised loops and the Arrow format want. Storage is not cleared when it is made: decoders
- * overwrite it; only the padding behind the size is, once, by mr_buffer_finish.
+ * Growing allocates, copies and frees instead of calling realloc, because realloc does not keep the
+ * 64-byte alignment that vectorised loops and the Arrow format want. Storage is not cleared when it
+ * is made: decoders overwrite it; only the padding behind the size is, once, by mr_buffer_finish.
  */
 #include "base/buffer.h"
 
@@ -117,7 +117,10 @@ void mr_buffer_finish(struct mr_buffer *buffer, size_t size)
     assert(size <= buffer->capacity && !buffer->release);
     buffer->size = size;
     size_t needed = size ? round_up(size) : 64;
-    /* Below a page nothing is won; a refusal leaves the buffer larger than it need be, which is no failure. */
+    /*
+     * Below a page nothing is won; a refusal leaves the buffer larger than it need be, which is no
+     * failure.
+     */
     size_t unused = buffer->capacity - needed;
     if (unused > buffer->capacity / 4 && unused >= 4096)
         (void)move_to(buffer, needed, NULL);

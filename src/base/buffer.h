@@ -1,9 +1,9 @@
 /*
  * buffer.h - the storage under columns: reference-counted, 64-byte aligned, charged to an account.
  *
- * A buffer is written by the one who made it and immutable once it is shared. Its padding up to the next
- * multiple of 64 bytes is readable and zero after mr_buffer_finish, as the Arrow columnar format asks, so
- * that kernels may run over the end.
+ * A buffer is written by the one who made it and immutable once it is shared. Its padding up to the
+ * next multiple of 64 bytes is readable and zero after mr_buffer_finish, as the Arrow columnar
+ * format asks, so that kernels may run over the end.
  */
 #ifndef MR_BASE_BUFFER_H
 #define MR_BASE_BUFFER_H

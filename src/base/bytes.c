@@ -1,9 +1,9 @@
 /*
  * bytes.c - growing byte strings and the reader of what they wrote.
  *
- * The first failure stays in `status` and turns later appends into nothing, so that code that builds a
- * message reads as a list of appends with one check at its end. Growth doubles up to `maximum`; one byte
- * more is always allocated for the NUL.
+ * The first failure stays in `status` and turns later appends into nothing, so that code that
+ * builds a message reads as a list of appends with one check at its end. Growth doubles up to
+ * `maximum`; one byte more is always allocated for the NUL.
  */
 #include "base/bytes.h"
 

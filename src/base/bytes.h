@@ -1,9 +1,10 @@
 /*
  * bytes.h - a growing byte string with a stated maximum, and a borrowed slice.
  *
- * `mr_bytes` builds text and binary messages (SQL, JSON, page headers, versioned split strings). It is
- * always NUL-terminated behind `size`, so `data` of a text can be used as a C string. It keeps the first
- * failure: after one, appends do nothing and mr_bytes_status tells, so that builders need one check at the end.
+ * `mr_bytes` builds text and binary messages (SQL, JSON, page headers, versioned split strings). It
+ * is always NUL-terminated behind `size`, so `data` of a text can be used as a C string. It keeps
+ * the first failure: after one, appends do nothing and mr_bytes_status tells, so that builders need
+ * one check at the end.
  */
 #ifndef MR_BASE_BYTES_H
 #define MR_BASE_BYTES_H
@@ -60,7 +61,10 @@ enum mr_status mr_bytes_status(const struct mr_bytes *bytes, struct mr_error *er
 /* The storage moves to the caller (mr_free); `bytes` is empty afterwards. */
 char *mr_bytes_move(struct mr_bytes *bytes, size_t *size);
 
-/* Reads what the functions above wrote. After the first shortage `bad` is set and zeroes are returned. */
+/*
+ * Reads what the functions above wrote. After the first shortage `bad` is set and zeroes are
+ * returned.
+ */
 struct mr_byte_reader {
     const uint8_t *at;
     const uint8_t *end;

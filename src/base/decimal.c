@@ -1,10 +1,11 @@
 /*
  * decimal.c - exact decimals in 128 bits.
  *
- * A product of two 38-digit numbers needs 253 bits, and so does the dividend of a division that keeps 38
- * digits. Both are held in four 64-bit limbs; division is Knuth's algorithm D (The Art of Computer Programming,
- * volume 2, 4.3.1). When everything fits 128 bits, which is nearly always, the compiler's __int128 does it.
- * All work is on magnitudes; the sign is put back last, so that half up means away from zero for both signs.
+ * A product of two 38-digit numbers needs 253 bits, and so does the dividend of a division that
+ * keeps 38 digits. Both are held in four 64-bit limbs; division is Knuth's algorithm D (The Art of
+ * Computer Programming, volume 2, 4.3.1). When everything fits 128 bits, which is nearly always,
+ * the compiler's __int128 does it. All work is on magnitudes; the sign is put back last, so that
+ * half up means away from zero for both signs.
  */
 #include "base/decimal.h"
 
@@ -91,7 +92,10 @@ static bool multiply_more(struct u256 *value, mr_uint128 by)
     return (sum >> 64) == 0;
 }
 
-/* One step of algorithm D: the quotient digit of u[0..2] by the normalised v; u becomes the remainder. */
+/*
+ * One step of algorithm D: the quotient digit of u[0..2] by the normalised v; u becomes the
+ * remainder.
+ */
 static uint64_t divide_step(uint64_t u[3], mr_uint128 v)
 {
     uint64_t v1 = (uint64_t)(v >> 64), v0 = (uint64_t)v;
@@ -199,8 +203,8 @@ bool mr_decimal_multiply(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int
         return divide_wide(wide, (mr_uint128)mr_decimal_pow10(drop), &quotient) &&
                checked(quotient, negative, out);
     /*
-     * |a*b| < 10^76, so the first 38 digits can be cut off without rounding: half up looks at one digit only, and
-     * that one is among the rest.
+     * |a*b| < 10^76, so the first 38 digits can be cut off without rounding: half up looks at one
+     * digit only, and that one is among the rest.
      */
     mr_uint128 d = (mr_uint128)mr_decimal_pow10(MR_DECIMAL_MAX_PRECISION);
     mr_uint128 half = d / 2;

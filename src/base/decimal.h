@@ -1,7 +1,8 @@
 /*
  * decimal.h - exact decimals: 128-bit two's complement integers with a scale kept by the type.
  *
- * Precision is at most 38 digits (Spark, Parquet, Arrow). Rounding is half up (away from zero), as Spark does.
+ * Precision is at most 38 digits (Spark, Parquet, Arrow). Rounding is half up (away from zero), as
+ * Spark does.
  */
 #ifndef MR_BASE_DECIMAL_H
 #define MR_BASE_DECIMAL_H
@@ -27,15 +28,18 @@ mr_int128 mr_decimal_pow10(int n);
 bool mr_decimal_fits(mr_int128 value, int precision);
 /* Changes the scale; half-up rounding when digits are lost. False on overflow of 38 digits. */
 bool mr_decimal_rescale(mr_int128 value, int from_scale, int to_scale, mr_int128 *out);
-/* a/b at `scale` digits, half up; inputs at their own scales. False on division by zero or overflow. */
+/*
+ * a/b at `scale` digits, half up; inputs at their own scales. False on division by zero or
+ * overflow.
+ */
 bool mr_decimal_divide(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int scale,
                        mr_int128 *out);
 /* a*b rounded half up from (a_scale + b_scale) to `scale`; 256-bit inside. False on overflow. */
 bool mr_decimal_multiply(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int scale,
                          mr_int128 *out);
 /*
- * Reads [+-]digits[.digits][e[+-]digits], surrounding ASCII space allowed, rounding half up to `scale`.
- * False when it is not a number or has more than `precision` digits.
+ * Reads [+-]digits[.digits][e[+-]digits], surrounding ASCII space allowed, rounding half up to
+ * `scale`. False when it is not a number or has more than `precision` digits.
  */
 bool mr_decimal_parse(const char *text, size_t size, int precision, int scale, mr_int128 *out);
 /* Plain notation with exactly `scale` digits behind the point; returns the length without NUL. */

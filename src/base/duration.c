@@ -1,8 +1,8 @@
 /*
  * duration.c - durations and sizes as pipeline files write them, and as people read them.
  *
- * Both are a decimal number and a unit. The number is read as an exact decimal, not as a double, so that
- * "0.1s" is 100000 microseconds and large byte counts stay exact.
+ * Both are a decimal number and a unit. The number is read as an exact decimal, not as a double, so
+ * that "0.1s" is 100000 microseconds and large byte counts stay exact.
  */
 #include "base/decimal.h"
 #include "base/text.h"

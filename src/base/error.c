@@ -1,9 +1,10 @@
 /*
  * error.c - fills struct mr_error.
  *
- * Everything is fixed-size and nothing allocates, so that running out of memory is reported the same way as
- * any other failure. Texts that do not fit are cut at a UTF-8 boundary and end in "...", because messages
- * carry names and values of users in any script and go into JSON reports that must stay valid.
+ * Everything is fixed-size and nothing allocates, so that running out of memory is reported the
+ * same way as any other failure. Texts that do not fit are cut at a UTF-8 boundary and end in
+ * "...", because messages carry names and values of users in any script and go into JSON reports
+ * that must stay valid.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* strerror_r that returns the text */

@@ -1,10 +1,11 @@
 /*
  * error.h - how a function says that it failed.
  *
- * A function that can fail returns `enum mr_status` and takes `struct mr_error *err` last. The leaf that
- * notices the failure fills the error and never logs; callers add where it happened and pass it up; only
- * run/ decides what to do and only run/ logs. Every buffer in the error is fixed, so that "out of memory"
- * can be reported without memory. `err` may be NULL where a caller does not care.
+ * A function that can fail returns `enum mr_status` and takes `struct mr_error *err` last. The leaf
+ * that notices the failure fills the error and never logs; callers add where it happened and pass
+ * it up; only run/ decides what to do and only run/ logs. Every buffer in the error is fixed, so
+ * that "out of memory" can be reported without memory. `err` may be NULL where a caller does not
+ * care.
  */
 #ifndef MR_BASE_ERROR_H
 #define MR_BASE_ERROR_H

@@ -1,8 +1,9 @@
 /*
  * failpoint.c - the body of MR_FAILPOINT in a test build.
  *
- * The environment is read once. "kill" is SIGKILL to ourselves: no handler, no flush, as a power cut would leave it.
- * The counter is process-wide by its purpose; a normal build compiles this file to nothing.
+ * The environment is read once. "kill" is SIGKILL to ourselves: no handler, no flush, as a power
+ * cut would leave it. The counter is process-wide by its purpose; a normal build compiles this file
+ * to nothing.
  */
 #include "base/failpoint.h"
 

@@ -1,9 +1,9 @@
 /*
  * hash.c - xxHash and the CRC, kept behind two functions each.
  *
- * XXH3 is compiled in here (XXH_INLINE_ALL) rather than linked, so that short keys, the common case of a row
- * hash, do not pay a call into a shared library. The CRC is libdeflate's, which uses the carry-less
- * multiplication of the CPU.
+ * XXH3 is compiled in here (XXH_INLINE_ALL) rather than linked, so that short keys, the common case
+ * of a row hash, do not pay a call into a shared library. The CRC is libdeflate's, which uses the
+ * carry-less multiplication of the CPU.
  */
 #define XXH_INLINE_ALL
 #include "base/hash.h"

@@ -1,8 +1,9 @@
 /*
  * log.c - the two written forms of a log record.
  *
- * Text is for a terminal: time of day in UTC, level, logger, message. JSON has the field names that log
- * collectors set up for Logback already parse (@timestamp, level, logger_name, ...); absent fields are left out.
+ * Text is for a terminal: time of day in UTC, level, logger, message. JSON has the field names that
+ * log collectors set up for Logback already parse (@timestamp, level, logger_name, ...); absent
+ * fields are left out.
  */
 #include "base/log.h"
 

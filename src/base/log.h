@@ -22,7 +22,10 @@ struct mr_log_record {
 /* Called from any thread, never concurrently with itself. */
 typedef void (*mr_log_fn)(void *context, const struct mr_log_record *record);
 
-/* One line as text ("12:00:01.123 INFO  run: ...") or as JSON with the field names of DIALECT; no newline. */
+/*
+ * One line as text ("12:00:01.123 INFO  run: ...") or as JSON with the field names of DIALECT; no
+ * newline.
+ */
 void mr_log_format_text(const struct mr_log_record *record, struct mr_bytes *out);
 void mr_log_format_json(const struct mr_log_record *record, struct mr_bytes *out);
 

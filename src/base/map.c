@@ -1,9 +1,9 @@
 /*
  * map.c - open addressing over 32-bit entry numbers, entries in insertion order.
  *
- * Two arrays instead of one table of pairs: iteration is in the order of insertion without a linked list,
- * and a probe touches four bytes a slot. Nothing is ever removed, so there are no tombstones. Slots are
- * kept at most half full.
+ * Two arrays instead of one table of pairs: iteration is in the order of insertion without a linked
+ * list, and a probe touches four bytes a slot. Nothing is ever removed, so there are no tombstones.
+ * Slots are kept at most half full.
  */
 #include "base/map.h"
 
@@ -129,7 +129,9 @@ void *mr_map_get(const struct mr_map *map, struct mr_slice key)
     return slot ? map->entries[slot - 1].value : NULL;
 }
 
-/* Edit distance where swapping two neighbours counts one (optimal string alignment), in three rows. */
+/*
+ * Edit distance where swapping two neighbours counts one (optimal string alignment), in three rows.
+ */
 #define NAME_MAX_LENGTH 128
 static size_t distance(const char *a, size_t na, const char *b, size_t nb)
 {

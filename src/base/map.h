@@ -30,7 +30,10 @@ enum mr_status mr_map_put(struct mr_map *map, struct mr_slice key, void *value,
 /* NULL when absent (values are never NULL). */
 void *mr_map_get(const struct mr_map *map, struct mr_slice key);
 
-/* The nearest of `count` names by edit distance (ASCII case ignored), or NULL if none is near enough to offer. */
+/*
+ * The nearest of `count` names by edit distance (ASCII case ignored), or NULL if none is near
+ * enough to offer.
+ */
 const char *mr_nearest_name(const char *name, const char *const *names, size_t count);
 
 #endif

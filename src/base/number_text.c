@@ -1,15 +1,16 @@
 /*
  * number_text.c - numbers from text and back, without the process's locale.
  *
- * Reading: up to 19 digits are gathered in an integer. If it is below 2^53 and the power of ten is at most 22,
- * both are exact doubles and one multiplication or division rounds correctly (Clinger, "How to read floating
- * point numbers accurately", 1990): nearly all real data. The rest goes to strtod in the C locale, which is made
- * once and never changes.
+ * Reading: up to 19 digits are gathered in an integer. If it is below 2^53 and the power of ten is
+ * at most 22, both are exact doubles and one multiplication or division rounds correctly (Clinger,
+ * "How to read floating point numbers accurately", 1990): nearly all real data. The rest goes to
+ * strtod in the C locale, which is made once and never changes.
  *
- * Writing needs the shortest digits that read back to the same value: the Schubfach algorithm (Raffaello Giulietti,
- * 2021; also what Java's Double.toString does since version 19), three 64 by 128 bit products and a table of 10 KiB.
- * Trying %.15g, %.16g and %.17g with strtod in turn needs no table and takes 1.3 microseconds a value, which is
- * felt in a CSV file of measurements. Subnormal numbers, being rare, still go that way.
+ * Writing needs the shortest digits that read back to the same value: the Schubfach algorithm
+ * (Raffaello Giulietti, 2021; also what Java's Double.toString does since version 19), three 64 by
+ * 128 bit products and a table of 10 KiB. Trying %.15g, %.16g and %.17g with strtod in turn needs
+ * no table and takes 1.3 microseconds a value, which is felt in a CSV file of measurements.
+ * Subnormal numbers, being rare, still go that way.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -161,8 +162,8 @@ static bool split_number(struct mr_slice text, struct parts *out)
 }
 
 /*
- * More digits than strtod can be asked for on the stack are cut: 770 decide the rounding of any double, and one
- * "1" behind them stands for whatever followed.
+ * More digits than strtod can be asked for on the stack are cut: 770 decide the rounding of any
+ * double, and one "1" behind them stands for whatever followed.
  */
 #define DECIDING_DIGITS 780
 
@@ -292,9 +293,9 @@ static uint64_t round_to_odd(struct pow10_entry g, uint64_t by)
 }
 
 /*
- * The value is c * 2^q, a normal double or float. Its neighbours' midpoints, in units of a quarter of 10^k, are below and
- * above; the shortest decimal between them has its last digit at 10^(k+1), or at 10^k. `closer`: c is a power of
- * two, and the neighbour below is only half as far.
+ * The value is c * 2^q, a normal double or float. Its neighbours' midpoints, in units of a quarter
+ * of 10^k, are below and above; the shortest decimal between them has its last digit at 10^(k+1),
+ * or at 10^k. `closer`: c is a power of two, and the neighbour below is only half as far.
  */
 static void shortest_normal(uint64_t c, int q, bool closer, struct digits *out)
 {
@@ -365,7 +366,9 @@ static char *put_digits(char *at, const struct digits *digits, int from, int to)
     return at;
 }
 
-/* Plain between 10^-3 and 10^7, else "d.ddE10"; always a digit behind the point (Double.toString). */
+/*
+ * Plain between 10^-3 and 10^7, else "d.ddE10"; always a digit behind the point (Double.toString).
+ */
 static int put_java(const struct digits *digits, bool negative, char *out)
 {
     char *at = out;

@@ -1,8 +1,10 @@
 /*
- * pow10_table.h - powers of ten as 128-bit significands, rounded up: 10^k = (high, low) * 2^e with the top bit set.
+ * pow10_table.h - powers of ten as 128-bit significands, rounded up: 10^k = (high, low) * 2^e with
+ * the top bit set.
  *
- * For k from -292 to 324, which is what printing any double needs (Giulietti, "The Schubfach way to render doubles",
- * 2021). Exact integer arithmetic made it; test_number.c compares what is printed with strtod.
+ * For k from -292 to 324, which is what printing any double needs (Giulietti, "The Schubfach way to
+ * render doubles", 2021). Exact integer arithmetic made it; test_number.c compares what is printed
+ * with strtod.
  */
 #ifndef MR_BASE_POW10_TABLE_H
 #define MR_BASE_POW10_TABLE_H

@@ -1,9 +1,9 @@
 /*
  * text.c - UTF-8 and ASCII-case comparison.
  *
- * UTF-8 is decided by the table of well-formed byte sequences (Unicode 15, table 3-7): no overlong forms, no
- * surrogates, nothing above U+10FFFF. Runs of ASCII are skipped eight bytes at a time, since that is what
- * most data is.
+ * UTF-8 is decided by the table of well-formed byte sequences (Unicode 15, table 3-7): no overlong
+ * forms, no surrogates, nothing above U+10FFFF. Runs of ASCII are skipped eight bytes at a time,
+ * since that is what most data is.
  */
 #include "base/text.h"
 

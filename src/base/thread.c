@@ -1,9 +1,9 @@
 /*
  * thread.c - threads, and condition variables on the monotonic clock.
  *
- * Signals are blocked around the creation, so that the new thread starts with all of them blocked and only
- * the thread that run/ chose ever sees one. The start record lives on the heap because the creator may be
- * gone before the thread runs.
+ * Signals are blocked around the creation, so that the new thread starts with all of them blocked
+ * and only the thread that run/ chose ever sees one. The start record lives on the heap because the
+ * creator may be gone before the thread runs.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

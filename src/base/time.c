@@ -1,9 +1,10 @@
 /*
  * time.c - the proleptic Gregorian calendar, its text forms, and the clocks.
  *
- * Day numbers follow Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years start in March, so
- * that the leap day comes last, and 400-year eras of 146097 days repeat exactly. No table, no loop, valid for
- * every int32 day number and far beyond. libc's gmtime is not used: it is slower and limited to its tm_year.
+ * Day numbers follow Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years start in
+ * March, so that the leap day comes last, and 400-year eras of 146097 days repeat exactly. No
+ * table, no loop, valid for every int32 day number and far beyond. libc's gmtime is not used: it is
+ * slower and limited to its tm_year.
  */
 #include "base/time.h"
 

@@ -1,14 +1,16 @@
 /*
  * tz.c - time zones read from the system's TZif files.
  *
- * libc keeps one zone for the whole process (tzset, TZ), and a pipeline may need several at once, so the files
- * are read here: RFC 8536, version 2 and later (64-bit times) or version 1. A zone is a sorted array of instants
- * and the offset in force from each; looking one up is a binary search. The rule in the file's footer is
- * unrolled to the year 2100 when the zone is loaded, because files made "slim" hold nothing after the last
- * change of the rule, and today's data should not pay for calendar arithmetic. Later instants ask the rule.
+ * libc keeps one zone for the whole process (tzset, TZ), and a pipeline may need several at once,
+ * so the files are read here: RFC 8536, version 2 and later (64-bit times) or version 1. A zone is
+ * a sorted array of instants and the offset in force from each; looking one up is a binary search.
+ * The rule in the file's footer is unrolled to the year 2100 when the zone is loaded, because files
+ * made "slim" hold nothing after the last change of the rule, and today's data should not pay for
+ * calendar arithmetic. Later instants ask the rule.
  *
- * Layout of a file: header (44 bytes: "TZif", version, 15 unused, six big-endian counts), data with 32-bit times,
- * and from version 2 on a second header, the same with 64-bit times, and "\n<POSIX TZ>\n".
+ * Layout of a file: header (44 bytes: "TZif", version, 15 unused, six big-endian counts), data with
+ * 32-bit times, and from version 2 on a second header, the same with 64-bit times, and "\n<POSIX
+ * TZ>\n".
  */
 #include "base/tz.h"
 
@@ -383,7 +385,10 @@ int64_t mr_tz_to_utc(const struct mr_tz *tz, int64_t local_micros)
     if (tz->utc)
         return local_micros;
     int64_t local = floor_seconds(local_micros);
-    /* No offset is larger than a day, so these are in force before and after any change near the instant. */
+    /*
+     * No offset is larger than a day, so these are in force before and after any change near the
+     * instant.
+     */
     int32_t early = offset_at(tz, local - 86400), late = offset_at(tz, local + 86400);
     if (early == late)
         return shift(local_micros, -early);

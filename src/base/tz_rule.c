@@ -1,8 +1,8 @@
 /*
  * tz_rule.c - POSIX TZ strings with the extensions of RFC 8536 (hours to 167, negative too).
  *
- * Offsets in the text are west of Greenwich and are turned round when they are read. Southern zones have a start
- * behind their end: daylight time is then everything but the time between.
+ * Offsets in the text are west of Greenwich and are turned round when they are read. Southern zones
+ * have a start behind their end: daylight time is then everything but the time between.
  */
 #include "base/tz_rule.h"
 

@@ -1,8 +1,9 @@
 /*
  * wait.c - the calls behind mr_wait, and the waiter that simply polls.
  *
- * A source or sink never polls itself: it calls mr_wait with the waiter of its task, and exec/ decides what
- * happens meanwhile. The plain waiter is for tests and tools that have no permits to give back.
+ * A source or sink never polls itself: it calls mr_wait with the waiter of its task, and exec/
+ * decides what happens meanwhile. The plain waiter is for tests and tools that have no permits to
+ * give back.
  */
 #include "base/wait.h"
 

@@ -1,9 +1,10 @@
 /*
  * wait.h - the one way to block.
  *
- * A task that must wait (socket, queue, timer, memory) calls mr_wait with the waiter that it was given: exec/ gives
- * the task's CPU permit back meanwhile, wakes on cancel, enforces the deadline and books the time to the cause. A
- * simple waiter without permits (tests, offline tools) is mr_waiter_plain.
+ * A task that must wait (socket, queue, timer, memory) calls mr_wait with the waiter that it was
+ * given: exec/ gives the task's CPU permit back meanwhile, wakes on cancel, enforces the deadline
+ * and books the time to the cause. A simple waiter without permits (tests, offline tools) is
+ * mr_waiter_plain.
  */
 #ifndef MR_BASE_WAIT_H
 #define MR_BASE_WAIT_H
@@ -25,7 +26,10 @@ enum mr_wait_cause {
 enum { MR_WAIT_READ = 1, MR_WAIT_WRITE = 2 };
 
 struct mr_waiter {
-    /* fd -1: only the deadline. Returns MR_OK when ready or when the deadline passed (*timed_out), else MR_CANCELLED. */
+    /*
+     * fd -1: only the deadline. Returns MR_OK when ready or when the deadline passed (*timed_out),
+     * else MR_CANCELLED.
+     */
     enum mr_status (*wait)(struct mr_waiter *waiter, int fd, int events, int64_t deadline_micros,
                            enum mr_wait_cause cause, bool *timed_out, struct mr_error *err);
     /* True once the run was told to stop. */

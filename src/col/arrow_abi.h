@@ -1,5 +1,6 @@
 /*
- * arrow_abi.h - the structs of the Arrow C data interface and C stream interface, as the specification gives them.
+ * arrow_abi.h - the structs of the Arrow C data interface and C stream interface, as the
+ * specification gives them.
  */
 #ifndef MR_COL_ARROW_ABI_H
 #define MR_COL_ARROW_ABI_H

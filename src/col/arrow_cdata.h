@@ -1,9 +1,9 @@
 /*
  * arrow_cdata.h - batches across the Arrow C data and C stream interfaces.
  *
- * Export flattens encodings, packs booleans to bits, widens decimals to 128 bits, and shares every buffer that can be
- * shared. Import takes any ArrowArray whose types map to ours. Source: "The Arrow C data interface",
- * "The Arrow C stream interface" (Apache Arrow, format version 1.0).
+ * Export flattens encodings, packs booleans to bits, widens decimals to 128 bits, and shares every
+ * buffer that can be shared. Import takes any ArrowArray whose types map to ours. Source: "The
+ * Arrow C data interface", "The Arrow C stream interface" (Apache Arrow, format version 1.0).
  */
 #ifndef MR_COL_ARROW_CDATA_H
 #define MR_COL_ARROW_CDATA_H
@@ -14,7 +14,10 @@ struct ArrowSchema;
 struct ArrowArray;
 struct ArrowArrayStream;
 
-/* As a struct type, deep copy, `out` released by the consumer. UUID: fixed_size_binary(16) with arrow.uuid, JSON: utf8 with arrow.json. */
+/*
+ * As a struct type, deep copy, `out` released by the consumer. UUID: fixed_size_binary(16) with
+ * arrow.uuid, JSON: utf8 with arrow.json.
+ */
 enum mr_status mr_arrow_export_schema(const struct mr_schema *schema, struct ArrowSchema *out,
                                       struct mr_error *err);
 /* As a struct array; the selection is applied; holds references until released. */
@@ -23,8 +26,9 @@ enum mr_status mr_arrow_export_batch(struct mr_batch *batch, struct ArrowArray *
 enum mr_status mr_arrow_import_schema(const struct ArrowSchema *in, struct mr_arena *arena,
                                       const struct mr_schema **out, struct mr_error *err);
 /*
- * Copies the array into columns charged to `memory`: foreign buffers have neither our padding nor our account. `in_schema`
- * is what `schema` was imported from. Releases the array, also when it fails.
+ * Copies the array into columns charged to `memory`: foreign buffers have neither our padding nor
+ * our account. `in_schema` is what `schema` was imported from. Releases the array, also when it
+ * fails.
  */
 enum mr_status mr_arrow_import_batch(struct ArrowArray *in, const struct ArrowSchema *in_schema,
                                      const struct mr_schema *schema, struct mr_memory *memory,

@@ -1,10 +1,11 @@
 /*
  * arrow_export.c - schemas and batches out through the Arrow C data interface.
  *
- * Buffers are handed out as they are wherever the layouts agree, which is nearly everywhere; only booleans (bits
- * there, bytes here), decimals of up to 18 digits (16 bytes there, 8 here) and intervals (nanoseconds there) are
- * converted. Every exported node owns what it needs and frees it in its own release, because a consumer may
- * move a child out of its parent and release the parent first.
+ * Buffers are handed out as they are wherever the layouts agree, which is nearly everywhere; only
+ * booleans (bits there, bytes here), decimals of up to 18 digits (16 bytes there, 8 here) and
+ * intervals (nanoseconds there) are converted. Every exported node owns what it needs and frees it
+ * in its own release, because a consumer may move a child out of its parent and release the parent
+ * first.
  */
 #include "col/arrow_abi.h"
 #include "col/arrow_cdata.h"
@@ -78,7 +79,10 @@ static const char *format_of(const struct mr_type *type, char text[32])
     return "n";
 }
 
-/* One key of metadata: int32 number of pairs, then length and bytes of key and value, native byte order. */
+/*
+ * One key of metadata: int32 number of pairs, then length and bytes of key and value, native byte
+ * order.
+ */
 static char *extension_metadata(const char *name)
 {
     static const char key[] = "ARROW:extension:name";

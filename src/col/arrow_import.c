@@ -1,10 +1,11 @@
 /*
  * arrow_import.c - schemas and arrays in through the Arrow C data interface.
  *
- * Everything is copied. Sharing foreign buffers would save a memcpy, at the price that every kernel must expect
- * buffers without padding, with offsets, at any alignment, and memory that no account knows of. Widths that we
- * do not have are widened on the way (unsigned integers, half of the time units), 64-bit offsets and string
- * views become 32-bit offsets, and values under NULL are dropped, as column.h wants it.
+ * Everything is copied. Sharing foreign buffers would save a memcpy, at the price that every kernel
+ * must expect buffers without padding, with offsets, at any alignment, and memory that no account
+ * knows of. Widths that we do not have are widened on the way (unsigned integers, half of the time
+ * units), 64-bit offsets and string views become 32-bit offsets, and values under NULL are dropped,
+ * as column.h wants it.
  */
 #include "col/arrow_abi.h"
 #include "col/arrow_cdata.h"
@@ -505,7 +506,9 @@ out:
     return status;
 }
 
-/* Codes with -1 for NULL, and from them a column that stays dictionary-coded if its entries allow. */
+/*
+ * Codes with -1 for NULL, and from them a column that stays dictionary-coded if its entries allow.
+ */
 static enum mr_status import_dictionary(const struct part *part, struct mr_column **out)
 {
     struct part entries = *part;

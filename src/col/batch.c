@@ -1,9 +1,9 @@
 /*
  * batch.c - batches and selections.
  *
- * Batches are small records over shared columns, so that deriving, selecting and re-labelling cost one
- * allocation and some reference counts, never a copy of data. Slicing copies: columns have no offset, which
- * keeps every kernel free of one.
+ * Batches are small records over shared columns, so that deriving, selecting and re-labelling cost
+ * one allocation and some reference counts, never a copy of data. Slicing copies: columns have no
+ * offset, which keeps every kernel free of one.
  */
 #include "col/batch.h"
 

@@ -1,8 +1,9 @@
 /*
  * batch.h - a schema and its columns: the unit that flows.
  *
- * Immutable once finished and reference counted. A batch may carry a selection: the rows that count, ascending. It never
- * crosses a queue and reaches only operators and sinks that say they take it (MR_OP_TAKES_SELECTION).
+ * Immutable once finished and reference counted. A batch may carry a selection: the rows that
+ * count, ascending. It never crosses a queue and reaches only operators and sinks that say they
+ * take it (MR_OP_TAKES_SELECTION).
  */
 #ifndef MR_COL_BATCH_H
 #define MR_COL_BATCH_H
@@ -34,17 +35,28 @@ enum mr_status mr_batch_new(const struct mr_schema *schema, int64_t rows,
 struct mr_batch *mr_batch_ref(struct mr_batch *batch);
 /* NULL is allowed. */
 void mr_batch_unref(struct mr_batch *batch);
-/* A batch of the same columns with this selection (takes the reference; NULL removes it) and the same kinds. */
+/*
+ * A batch of the same columns with this selection (takes the reference; NULL removes it) and the
+ * same kinds.
+ */
 enum mr_status mr_batch_select(struct mr_batch *batch, struct mr_selection *selection,
                                struct mr_batch **out, struct mr_error *err);
-/* Same rows, selection and kinds under another schema: column i of the result is columns[i] (references taken over). */
+/*
+ * Same rows, selection and kinds under another schema: column i of the result is columns[i]
+ * (references taken over).
+ */
 enum mr_status mr_batch_derive(const struct mr_batch *batch, const struct mr_schema *schema,
                                struct mr_column **columns, struct mr_batch **out,
                                struct mr_error *err);
-/* Applies the selection: the result has none. A new reference to the same batch when there is none. */
+/*
+ * Applies the selection: the result has none. A new reference to the same batch when there is none.
+ */
 enum mr_status mr_batch_compact(struct mr_memory *memory, struct mr_batch *batch,
                                 struct mr_batch **out, struct mr_error *err);
-/* Row i of the result is row rows[i] of the batch's columns (its selection does not count; rows >= 0). */
+/*
+ * Row i of the result is row rows[i] of the batch's columns (its selection does not count; rows >=
+ * 0).
+ */
 enum mr_status mr_batch_take(struct mr_memory *memory, const struct mr_batch *batch,
                              const int32_t *rows, int64_t count, struct mr_batch **out,
                              struct mr_error *err);

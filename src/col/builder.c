@@ -1,10 +1,11 @@
 /*
  * builder.c - columns grow row by row.
  *
- * Two decisions make decoders fast. The bits of the validity bitmap behind `length` are always set, so that
- * appending a value never touches the bitmap, and a decoder that writes `values` itself only adds to `length`;
- * only a NULL clears its bit. And the bitmap does not exist before the first NULL. The alternative, one byte a
- * row packed at the end, costs a pass over data that mostly have no NULL at all.
+ * Two decisions make decoders fast. The bits of the validity bitmap behind `length` are always set,
+ * so that appending a value never touches the bitmap, and a decoder that writes `values` itself
+ * only adds to `length`; only a NULL clears its bit. And the bitmap does not exist before the first
+ * NULL. The alternative, one byte a row packed at the end, costs a pass over data that mostly have
+ * no NULL at all.
  *
  * Layout of a STRING builder after "ab", NULL, "c":
  *

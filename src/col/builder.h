@@ -1,8 +1,9 @@
 /*
  * builder.h - makes FLAT columns row by row or in bulk.
  *
- * A builder belongs to one thread. Its buffers are charged to `memory` as they grow. The fields are public so
- * that decoders can write into `values` and `data` directly between mr_builder_reserve and their own count.
+ * A builder belongs to one thread. Its buffers are charged to `memory` as they grow. The fields are
+ * public so that decoders can write into `values` and `data` directly between mr_builder_reserve
+ * and their own count.
  */
 #ifndef MR_COL_BUILDER_H
 #define MR_COL_BUILDER_H
@@ -28,7 +29,10 @@ struct mr_builder {
 enum mr_status mr_builder_init(struct mr_builder *builder, struct mr_memory *memory,
                                const struct mr_type *type, struct mr_error *err);
 void mr_builder_reset(struct mr_builder *builder);
-/* Room for `rows` more rows and `bytes` more data bytes (BYTES). More than 2^31-1 data bytes is MR_LIMIT. */
+/*
+ * Room for `rows` more rows and `bytes` more data bytes (BYTES). More than 2^31-1 data bytes is
+ * MR_LIMIT.
+ */
 enum mr_status mr_builder_reserve(struct mr_builder *builder, int64_t rows, int64_t bytes,
                                   struct mr_error *err);
 enum mr_status mr_builder_null(struct mr_builder *builder, struct mr_error *err);
@@ -49,13 +53,17 @@ enum mr_status mr_builder_struct(struct mr_builder *builder, struct mr_error *er
 enum mr_status mr_builder_value(struct mr_builder *builder, const struct mr_value *value,
                                 struct mr_error *err);
 /*
- * Marks the next row NULL, for decoders that write the value slot (offset) themselves and then add to `length`. Needs room
- * reserved. Bits of rows not marked are set already: valid rows need no call.
+ * Marks the next row NULL, for decoders that write the value slot (offset) themselves and then add
+ * to `length`. Needs room reserved. Bits of rows not marked are set already: valid rows need no
+ * call.
  */
 enum mr_status mr_builder_mark_null(struct mr_builder *builder, struct mr_error *err);
 /* Bytes charged so far, children included. */
 int64_t mr_builder_size(const struct mr_builder *builder);
-/* Moves what was built into a column; the builder is empty (also when it fails) and can be used again. */
+/*
+ * Moves what was built into a column; the builder is empty (also when it fails) and can be used
+ * again.
+ */
 enum mr_status mr_builder_finish(struct mr_builder *builder, struct mr_column **out,
                                  struct mr_error *err);
 

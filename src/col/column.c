@@ -1,9 +1,10 @@
 /*
  * column.c - making, sharing and reading columns.
  *
- * A column owns references to its buffers and children, nothing else; all of the heavy storage is in buffers,
- * so retyping, constants and dictionary views share it. The children of nested columns may have any
- * encoding; the kernels are recursive, so a list of dictionary-coded strings stays one.
+ * A column owns references to its buffers and children, nothing else; all of the heavy storage is
+ * in buffers, so retyping, constants and dictionary views share it. The children of nested columns
+ * may have any encoding; the kernels are recursive, so a list of dictionary-coded strings stays
+ * one.
  */
 #include "col/column.h"
 

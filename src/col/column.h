@@ -1,11 +1,12 @@
 /*
  * column.h - one column of a batch: values of one type over Arrow-layout buffers.
  *
- * A column is immutable once finished and reference counted (any thread). Three encodings: FLAT (a value a row), CONSTANT
- * (one value, at index 0 of the buffers, for every row) and DICTIONARY (int32 codes into `dictionary`, a FLAT
- * column whose entries are not NULL). Validity is always per row for FLAT and DICTIONARY; for CONSTANT bit 0 counts.
- * Where validity is NULL every value is valid. Values under a cleared validity bit are defined memory (zero or
- * anything initialised) and have no meaning; offsets under it are equal.
+ * A column is immutable once finished and reference counted (any thread). Three encodings: FLAT (a
+ * value a row), CONSTANT (one value, at index 0 of the buffers, for every row) and DICTIONARY
+ * (int32 codes into `dictionary`, a FLAT column whose entries are not NULL). Validity is always per
+ * row for FLAT and DICTIONARY; for CONSTANT bit 0 counts. Where validity is NULL every value is
+ * valid. Values under a cleared validity bit are defined memory (zero or anything initialised) and
+ * have no meaning; offsets under it are equal.
  */
 #ifndef MR_COL_COLUMN_H
 #define MR_COL_COLUMN_H
@@ -36,11 +37,17 @@ struct mr_column *mr_column_ref(struct mr_column *column);
 /* NULL is allowed. */
 void mr_column_unref(struct mr_column *column);
 
-/* Takes over the references given (also when it fails). validity, data may be NULL. FLAT, not nested. */
+/*
+ * Takes over the references given (also when it fails). validity, data may be NULL. FLAT, not
+ * nested.
+ */
 enum mr_status mr_column_new(const struct mr_type *type, int64_t length, int64_t nulls,
                              struct mr_buffer *validity, struct mr_buffer *values,
                              struct mr_buffer *data, struct mr_column **out, struct mr_error *err);
-/* FLAT LIST, MAP or STRUCT; takes over the references in `children` (not the array). `offsets` NULL for STRUCT. */
+/*
+ * FLAT LIST, MAP or STRUCT; takes over the references in `children` (not the array). `offsets` NULL
+ * for STRUCT.
+ */
 enum mr_status mr_column_new_nested(const struct mr_type *type, int64_t length, int64_t nulls,
                                     struct mr_buffer *validity, struct mr_buffer *offsets,
                                     struct mr_column **children, int nchildren,
@@ -56,7 +63,10 @@ enum mr_status mr_column_new_dictionary(struct mr_column *dictionary, int64_t le
 /* The same values as FLAT (a new reference to the same column if it is FLAT already). */
 enum mr_status mr_column_flatten(struct mr_memory *memory, struct mr_column *column,
                                  struct mr_column **out, struct mr_error *err);
-/* The same storage under another type of the same layout (STRING <-> JSON, TIMESTAMP <-> TIMESTAMP_NTZ, names). */
+/*
+ * The same storage under another type of the same layout (STRING <-> JSON, TIMESTAMP <->
+ * TIMESTAMP_NTZ, names).
+ */
 enum mr_status mr_column_retype(struct mr_column *column, const struct mr_type *type,
                                 struct mr_column **out, struct mr_error *err);
 
@@ -74,9 +84,15 @@ static inline bool mr_column_is_null(const struct mr_column *column, int64_t row
     return column->validity != NULL &&
            !mr_bitmap_get(column->validity->data, column->encoding == MR_CONSTANT ? 0 : row);
 }
-/* Reads any row of any encoding: slow, for tests, errors, previews and literals. Bytes are borrowed. */
+/*
+ * Reads any row of any encoding: slow, for tests, errors, previews and literals. Bytes are
+ * borrowed.
+ */
 void mr_column_get(const struct mr_column *column, int64_t row, struct mr_value *out);
-/* Debug check of the invariants above (offsets monotone, codes in range, UTF-8, counts): tests and sanitizer builds. */
+/*
+ * Debug check of the invariants above (offsets monotone, codes in range, UTF-8, counts): tests and
+ * sanitizer builds.
+ */
 enum mr_status mr_column_check(const struct mr_column *column, struct mr_error *err);
 
 /* Typed views of FLAT columns. */

@@ -1,8 +1,8 @@
 /*
  * column_check.c - the invariants of column.h, checked one by one.
  *
- * Tests and sanitizer builds call it on everything that a decoder made; it is linear in the data and never
- * runs in a normal run.
+ * Tests and sanitizer builds call it on everything that a decoder made; it is linear in the data
+ * and never runs in a normal run.
  */
 #include "base/text.h"
 #include "col/column.h"

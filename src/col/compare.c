@@ -1,10 +1,10 @@
 /*
  * compare.c - order and equality of two rows.
  *
- * Each side is first resolved to a place in flat storage (through codes and constants), then one switch over
- * layouts compares. Sorting and joining compile faster comparisons for their keys; this is the one
- * definition that they must agree with: NULL first, NaN greatest, -0.0 equal to 0.0, text by bytes (which is by
- * code point), lists by elements, structs by fields in order.
+ * Each side is first resolved to a place in flat storage (through codes and constants), then one
+ * switch over layouts compares. Sorting and joining compile faster comparisons for their keys; this
+ * is the one definition that they must agree with: NULL first, NaN greatest, -0.0 equal to 0.0,
+ * text by bytes (which is by code point), lists by elements, structs by fields in order.
  */
 #include "col/kernel.h"
 

@@ -1,9 +1,9 @@
 /*
  * concat.c - columns one after the other, and ranges of rows.
  *
- * Both are the same thing: a list of pieces (column, from, count) is laid end to end. Pieces of FLAT columns are
- * copied with memcpy and their offsets shifted; the elements of lists are pieces of the child, so the recursion
- * needs no row numbers. Other encodings are flattened first.
+ * Both are the same thing: a list of pieces (column, from, count) is laid end to end. Pieces of
+ * FLAT columns are copied with memcpy and their offsets shifted; the elements of lists are pieces
+ * of the child, so the recursion needs no row numbers. Other encodings are flattened first.
  */
 #include "col/kernel.h"
 

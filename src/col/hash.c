@@ -1,10 +1,11 @@
 /*
  * hash.c - row hashes over columns of any encoding.
  *
- * A value's hash depends on the value only: an int hashes as the bigint of the same value, a float as the double, a
- * decimal of 38 digits as one of 18 when it fits, a dictionary entry as its text. Row numbers are resolved in
- * blocks of 1024 to places in the flat storage (-1 = NULL), so that each type has two short loops: dense,
- * and by place. NULL has a hash of its own, as grouping wants it.
+ * A value's hash depends on the value only: an int hashes as the bigint of the same value, a float
+ * as the double, a decimal of 38 digits as one of 18 when it fits, a dictionary entry as its text.
+ * Row numbers are resolved in blocks of 1024 to places in the flat storage (-1 = NULL), so that
+ * each type has two short loops: dense, and by place. NULL has a hash of its own, as grouping wants
+ * it.
  */
 #include "base/hash.h"
 #include "col/kernel.h"
@@ -163,7 +164,10 @@ static void resolve(const struct mr_column *column, const int32_t *rows, int64_t
     }
 }
 
-/* Text dictionaries: one hash an entry instead of one a row. False when there is no memory for that. */
+/*
+ * Text dictionaries: one hash an entry instead of one a row. False when there is no memory for
+ * that.
+ */
 static bool hash_by_entry(const struct mr_column *column, const int32_t *rows, int64_t count,
                           uint64_t *hashes)
 {

@@ -1,15 +1,19 @@
 /*
  * kernel.h - the vector operations that every folder shares: take, hash, compare, concatenate.
  *
- * All take columns of any encoding and any type, nested ones too. `rows` is an array of int32 row numbers or NULL
- * for 0..count-1. Results are FLAT unless said otherwise. (Arithmetic and casts are the SQL evaluator's, in sql/.)
+ * All take columns of any encoding and any type, nested ones too. `rows` is an array of int32 row
+ * numbers or NULL for 0..count-1. Results are FLAT unless said otherwise. (Arithmetic and casts are
+ * the SQL evaluator's, in sql/.)
  */
 #ifndef MR_COL_KERNEL_H
 #define MR_COL_KERNEL_H
 
 #include "col/batch.h"
 
-/* out[i] = column[rows[i]]; a negative row number gives NULL (outer joins). DICTIONARY and CONSTANT stay so. */
+/*
+ * out[i] = column[rows[i]]; a negative row number gives NULL (outer joins). DICTIONARY and CONSTANT
+ * stay so.
+ */
 enum mr_status mr_column_take(struct mr_memory *memory, const struct mr_column *column,
                               const int32_t *rows, int64_t count, struct mr_column **out,
                               struct mr_error *err);
@@ -18,8 +22,9 @@ enum mr_status mr_column_range(struct mr_memory *memory, const struct mr_column 
                                int64_t from, int64_t count, struct mr_column **out,
                                struct mr_error *err);
 /*
- * Combines the hash of each row into hashes[i] (mr_hash_combine). Equal values hash equally whatever the
- * encoding; NULL has a hash of its own; -0.0 as 0.0 and every NaN as one; decimals by value at their scale.
+ * Combines the hash of each row into hashes[i] (mr_hash_combine). Equal values hash equally
+ * whatever the encoding; NULL has a hash of its own; -0.0 as 0.0 and every NaN as one; decimals by
+ * value at their scale.
  */
 void mr_column_hash(const struct mr_column *column, const int32_t *rows, int64_t count,
                     uint64_t *hashes);
@@ -35,8 +40,9 @@ enum mr_status mr_column_concat(struct mr_memory *memory, struct mr_column *cons
 enum mr_status mr_batch_concat(struct mr_memory *memory, struct mr_batch *const *batches,
                                int nbatches, struct mr_batch **out, struct mr_error *err);
 /*
- * Order-independent content hash of a batch's rows: sum over rows of the row hash, as 128 bits in two words
- * (sum of hashes, sum of mixed hashes). Adding two batches' pairs gives the pair of their union.
+ * Order-independent content hash of a batch's rows: sum over rows of the row hash, as 128 bits in
+ * two words (sum of hashes, sum of mixed hashes). Adding two batches' pairs gives the pair of their
+ * union.
  */
 struct mr_content_hash {
     uint64_t sum;

@@ -1,8 +1,9 @@
 /*
  * schema.c - ordered, named and typed columns.
  *
- * Lookup is a scan: schemas have tens of columns and are searched when a plan is bound, not per row. The exact
- * name wins over one that differs in ASCII case, so that a frame read with "id" and "ID" stays usable.
+ * Lookup is a scan: schemas have tens of columns and are searched when a plan is bound, not per
+ * row. The exact name wins over one that differs in ASCII case, so that a frame read with "id" and
+ * "ID" stays usable.
  */
 #include "base/map.h"
 #include "base/text.h"

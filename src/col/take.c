@@ -1,10 +1,10 @@
 /*
  * take.c - rows picked by number, and flattening, which is picking by code.
  *
- * Every fixed-width type is one of five copy loops. Text and lists are done in two passes: lengths first, so that
- * the result is allocated once at its exact size, then the bytes. A row number below zero stands for a row that
- * does not exist (outer joins) and becomes NULL; one OR over the numbers decides whether the loops
- * must look for it.
+ * Every fixed-width type is one of five copy loops. Text and lists are done in two passes: lengths
+ * first, so that the result is allocated once at its exact size, then the bytes. A row number below
+ * zero stands for a row that does not exist (outer joins) and becomes NULL; one OR over the numbers
+ * decides whether the loops must look for it.
  */
 #include "col/kernel.h"
 
@@ -134,8 +134,8 @@ static enum mr_status take_offsets(const struct pick *pick, const struct mr_colu
 }
 
 /*
- * Most texts are short, and a call of memcpy for each costs more than its bytes. Where 16 bytes may be read and
- * written, they are, in two registers; the next value overwrites what was too much.
+ * Most texts are short, and a call of memcpy for each costs more than its bytes. Where 16 bytes may
+ * be read and written, they are, in two registers; the next value overwrites what was too much.
  */
 static void copy_texts(const struct pick *pick, const struct mr_column *column,
                        const int32_t *offsets, struct mr_buffer *out)
@@ -286,7 +286,10 @@ static struct mr_column one_row(const struct mr_column *constant)
     return view;
 }
 
-/* A constant with rows missing: codes 0 into a dictionary of one entry, NULL where the row is negative. */
+/*
+ * A constant with rows missing: codes 0 into a dictionary of one entry, NULL where the row is
+ * negative.
+ */
 static enum mr_status constant_with_gaps(const struct pick *pick, const struct mr_column *column,
                                          struct mr_column **out)
 {

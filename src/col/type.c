@@ -1,9 +1,9 @@
 /*
  * type.c - types: constants, constructors, comparison, layout.
  *
- * A type is a small immutable tree in an arena. Interning all types in one table would make comparison a
- * pointer compare, but needs a lock or a table per plan passed everywhere; comparing trees happens once a plan
- * or batch, never once a row.
+ * A type is a small immutable tree in an arena. Interning all types in one table would make
+ * comparison a pointer compare, but needs a lock or a table per plan passed everywhere; comparing
+ * trees happens once a plan or batch, never once a row.
  */
 #include "col/type.h"
 
@@ -71,7 +71,10 @@ const struct mr_type *mr_type_list(struct mr_arena *arena, const struct mr_type 
 const struct mr_type *mr_type_map(struct mr_arena *arena, const struct mr_type *key,
                                   const struct mr_type *value, bool value_nullable)
 {
-    /* The one child of a map column has a type of its own: fields[2] is that struct, kept out of nfields. */
+    /*
+     * The one child of a map column has a type of its own: fields[2] is that struct, kept out of
+     * nfields.
+     */
     struct mr_field entries[] = {{.name = "key", .type = key},
                                  {.name = "value", .type = value, .nullable = value_nullable}};
     const struct mr_type *entry = nested(arena, MR_TYPE_STRUCT, entries, 2);

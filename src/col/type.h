@@ -1,9 +1,10 @@
 /*
  * type.h - the types a value can have, and schemas.
  *
- * Types and schemas are immutable and live in an arena (the plan's): "const struct mr_type *" is never freed
- * by who holds it, and every batch dies before the plan that made its schema. Types without parameters are
- * static constants. Two types are the same if mr_type_equal says so, never by address.
+ * Types and schemas are immutable and live in an arena (the plan's): "const struct mr_type *" is
+ * never freed by who holds it, and every batch dies before the plan that made its schema. Types
+ * without parameters are static constants. Two types are the same if mr_type_equal says so, never
+ * by address.
  */
 #ifndef MR_COL_TYPE_H
 #define MR_COL_TYPE_H
@@ -26,7 +27,8 @@ enum mr_type_id {
     MR_TYPE_DECIMAL, /* precision <= 18: int64; else int128; unscaled */
     MR_TYPE_DATE,    /* int32 days since 1970-01-01 */
     MR_TYPE_TIME,    /* int64 microseconds since midnight */
-    MR_TYPE_TIMESTAMP, /* int64 microseconds since the epoch, an instant (Spark TIMESTAMP, timestamptz) */
+    /* int64 microseconds since the epoch, an instant (Spark TIMESTAMP, timestamptz) */
+    MR_TYPE_TIMESTAMP,
     MR_TYPE_TIMESTAMP_NTZ, /* int64 microseconds, local fields without a zone */
     MR_TYPE_INTERVAL,      /* struct mr_interval */
     MR_TYPE_STRING,        /* UTF-8, int32 offsets */
@@ -103,21 +105,28 @@ const struct mr_type *mr_type_copy(struct mr_arena *arena, const struct mr_type 
 /* Names of struct fields count; nullability and origin do not. */
 bool mr_type_equal(const struct mr_type *a, const struct mr_type *b);
 enum mr_layout mr_type_layout(const struct mr_type *type);
-/* Bytes of one value in the values buffer: 0 for NONE, STRUCT; 4 (the offset) for BYTES and LIST. */
+/*
+ * Bytes of one value in the values buffer: 0 for NONE, STRUCT; 4 (the offset) for BYTES and LIST.
+ */
 int mr_layout_width(enum mr_layout layout);
 bool mr_type_is_numeric(const struct mr_type *type); /* INT*, FLOAT*, DECIMAL */
 bool mr_type_is_integer(const struct mr_type *type);
 bool mr_type_is_string(const struct mr_type *type); /* STRING, JSON */
 bool mr_type_is_nested(const struct mr_type *type);
 
-/* Spark's spelling: "int", "decimal(12,2)", "array<string>", "struct<a:int,b:string>", "timestamp_ntz". */
+/*
+ * Spark's spelling: "int", "decimal(12,2)", "array<string>", "struct<a:int,b:string>",
+ * "timestamp_ntz".
+ */
 void mr_type_format(const struct mr_type *type, struct mr_bytes *out);
 /* The same into a buffer, cut when too long; returns out. */
 const char *mr_type_text(const struct mr_type *type, char *out, size_t capacity);
 /*
- * Reads Spark and SQL type names (case-insensitive): int/integer, long/bigint, short/smallint, byte/tinyint, float/real, double, boolean, string/text/varchar(n)/char(n),
- * binary, date, timestamp, timestamp_ntz, decimal/numeric[(p[,s])] (10,0 when bare), array<..>, map<..,..>,
- * struct<name[:]type,..>, uuid, json, time, interval. MR_CONFIG with the position otherwise; nesting at most 64.
+ * Reads Spark and SQL type names (case-insensitive): int/integer, long/bigint, short/smallint,
+ * byte/tinyint, float/real, double, boolean, string/text/varchar(n)/char(n), binary, date,
+ * timestamp, timestamp_ntz, decimal/numeric[(p[,s])] (10,0 when bare), array<..>, map<..,..>,
+ * struct<name[:]type,..>, uuid, json, time, interval. MR_CONFIG with the position otherwise;
+ * nesting at most 64.
  */
 enum mr_status mr_type_parse(struct mr_arena *arena, const char *text, const struct mr_type **out,
                              struct mr_error *err);

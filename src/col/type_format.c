@@ -1,8 +1,8 @@
 /*
  * type_format.c - types and schemas as text, in Spark's spelling.
  *
- * What is written here is read back by type_parse.c: field names that are not plain identifiers are put in
- * backquotes.
+ * What is written here is read back by type_parse.c: field names that are not plain identifiers are
+ * put in backquotes.
  */
 #include "col/type.h"
 

@@ -3,9 +3,9 @@
  *
  * The grammar is Spark's DDL with the SQL spellings that people paste from their databases:
  *
- *     type    = name [ '(' number [ ',' number ] ')' ] | array '<' type '>' | map '<' type ',' type '>'
- *             | struct '<' [ column { ',' column } ] '>'
- *     column  = identifier [ ':' ] type [ NOT NULL | NULL ] [ COMMENT 'text' ]
+ *     type    = name [ '(' number [ ',' number ] ')' ] | array '<' type '>' | map '<' type ',' type
+ * '>' | struct '<' [ column { ',' column } ] '>' column  = identifier [ ':' ] type [ NOT NULL |
+ * NULL ] [ COMMENT 'text' ]
  *
  * Identifiers are words or `backquoted` with doubled backquotes inside.
  */
@@ -66,7 +66,9 @@ static enum mr_status expect(struct parser *p, char c)
     return fail(p, what);
 }
 
-/* The next word, ASCII lower-cased and cut to the buffer; empty when there is none. Does not move. */
+/*
+ * The next word, ASCII lower-cased and cut to the buffer; empty when there is none. Does not move.
+ */
 static size_t peek_word(struct parser *p, char *out, size_t capacity)
 {
     skip_space(p);

@@ -1,7 +1,8 @@
 /*
  * value.c - single values: order, text, copies.
  *
- * Nested values are a row of a column; ordering them is the column kernel's, and only their text is made here.
+ * Nested values are a row of a column; ordering them is the column kernel's, and only their text is
+ * made here.
  */
 #include "col/value.h"
 

@@ -1,9 +1,10 @@
 /*
  * builds.c - build sides: the states that tasks filled, and the one that they are combined into.
  *
- * Each task that fills a build side keeps its operator state when its graph is closed; when all segments that fill it have
- * ended, the states are combined in the order of task numbers (so that nothing depends on who was faster) on the coordinating
- * thread, and segments that waited for it may start.
+ * Each task that fills a build side keeps its operator state when its graph is closed; when all
+ * segments that fill it have ended, the states are combined in the order of task numbers (so that
+ * nothing depends on who was faster) on the coordinating thread, and segments that waited for it
+ * may start.
  */
 #include "exec/run.h"
 

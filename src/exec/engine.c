@@ -1,8 +1,9 @@
 /*
  * engine.c - an engine: made, cancelled, asked for progress, freed.
  *
- * Cancelling sets a flag and makes an eventfd readable, both allowed in a signal handler; whoever waits polls that
- * descriptor, and whoever computes looks at the flag between batches. Nothing is interrupted in the middle.
+ * Cancelling sets a flag and makes an eventfd readable, both allowed in a signal handler; whoever
+ * waits polls that descriptor, and whoever computes looks at the flag between batches. Nothing is
+ * interrupted in the middle.
  */
 #include "exec/engine.h"
 

@@ -37,8 +37,9 @@ void mr_stop_reset(struct mr_stop *stop);
 void mr_stop_set(struct mr_stop *stop);
 
 /*
- * Where the time of one thread goes: always to exactly one node, or to a waiting cause of it. Moving to another node
- * charges the time since the last move, so that nested pushes need no subtraction.
+ * Where the time of one thread goes: always to exactly one node, or to a waiting cause of it.
+ * Moving to another node charges the time since the last move, so that nested pushes need no
+ * subtraction.
  */
 struct mr_clock {
     struct mr_exec_step *steps; /* one per plan node, this thread's own */

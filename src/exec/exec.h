@@ -1,8 +1,9 @@
 /*
  * exec.h - runs a plan: the only place with mutable run state.
  *
- * An engine is a pool of threads with CPU permits, one cancel flag, one error slot and the waiting function. Threads =
- * open readers + output tasks; permits = cores. mr_exec_run stages everything and commits nothing: the caller (run/) does.
+ * An engine is a pool of threads with CPU permits, one cancel flag, one error slot and the waiting
+ * function. Threads = open readers + output tasks; permits = cores. mr_exec_run stages everything
+ * and commits nothing: the caller (run/) does.
  */
 #ifndef MR_EXEC_EXEC_H
 #define MR_EXEC_EXEC_H
@@ -20,7 +21,10 @@ struct mr_engine_options {
 enum mr_status mr_engine_new(const struct mr_engine_options *options, struct mr_engine **out,
                              struct mr_error *err);
 void mr_engine_free(struct mr_engine *engine);
-/* Any thread, also a signal handler: async-signal-safe. The run ends with MR_CANCELLED within seconds. */
+/*
+ * Any thread, also a signal handler: async-signal-safe. The run ends with MR_CANCELLED within
+ * seconds.
+ */
 void mr_engine_cancel(struct mr_engine *engine);
 bool mr_engine_cancelled(const struct mr_engine *engine);
 /* A waiter for planning and committing on the caller's thread: cancellable, no permit. */
@@ -58,7 +62,10 @@ struct mr_exec_progress {
 
 struct mr_exec_result {
     int nsinks;
-    /* Per sink sequence: the committables of its tasks, ordered by task. Heap, freed by mr_exec_result_reset. */
+    /*
+     * Per sink sequence: the committables of its tasks, ordered by task. Heap, freed by
+     * mr_exec_result_reset.
+     */
     struct {
         struct mr_slice *items;
         int count;
@@ -73,8 +80,9 @@ struct mr_exec_request {
     struct mr_plan *plan;
     struct mr_epoch epoch; /* lane 0 and the number of this run's epoch */
     /*
-     * Preview, Arrow stream, bench hashing: receives every batch that leaves `tap_node` by port 0 (that reaches it, if it is a
-     * sink), compacted. Calls are serialised, may block, and run without a CPU permit. `*enough` ends all reading.
+     * Preview, Arrow stream, bench hashing: receives every batch that leaves `tap_node` by port 0
+     * (that reaches it, if it is a sink), compacted. Calls are serialised, may block, and run
+     * without a CPU permit. `*enough` ends all reading.
      */
     int tap_node; /* -1 = none */
     enum mr_status (*tap)(void *context, struct mr_batch *batch, bool *enough,
@@ -86,9 +94,9 @@ struct mr_exec_request {
 };
 
 /*
- * Blocks until all tasks ended. On failure the error of the first task that failed, its step in err->where. Whether
- * validations let the run pass is the caller's to judge, from op_info.counts. Also on failure `result` says what was done;
- * reset it always.
+ * Blocks until all tasks ended. On failure the error of the first task that failed, its step in
+ * err->where. Whether validations let the run pass is the caller's to judge, from op_info.counts.
+ * Also on failure `result` says what was done; reset it always.
  */
 enum mr_status mr_exec_run(struct mr_engine *engine, const struct mr_exec_request *request,
                            struct mr_exec_result *result, struct mr_error *err);

@@ -1,14 +1,17 @@
 /*
  * funnel.c - many readers, one output task, and an order that does not depend on who is faster.
  *
- * Every split has a queue, bounded in bytes. `window` splits have a slot; the task takes one batch from each slot in turn,
- * and waits where it must rather than take what happens to be there. A split that is used up passes its slot on to the
- * next split in order. So the sequence depends on the batches alone. With a window of one it is the order of the splits.
+ * Every split has a queue, bounded in bytes. `window` splits have a slot; the task takes one batch
+ * from each slot in turn, and waits where it must rather than take what happens to be there. A
+ * split that is used up passes its slot on to the next split in order. So the sequence depends on
+ * the batches alone. With a window of one it is the order of the splits.
  *
- * Readers take splits in order, at most `readers` ahead of the slots, so that at most window + readers queues hold rows. This cannot
- * deadlock when window <= readers: of the splits with a slot, those not yet taken by a reader come after all those that were,
- * the readers are busy only with splits that have a slot or are full ahead of it, and a split with a slot is always drained.
- * A shared queue would be simpler and would write rows in the order of arrival: bytes of files would differ from run to run.
+ * Readers take splits in order, at most `readers` ahead of the slots, so that at most window +
+ * readers queues hold rows. This cannot deadlock when window <= readers: of the splits with a slot,
+ * those not yet taken by a reader come after all those that were, the readers are busy only with
+ * splits that have a slot or are full ahead of it, and a split with a slot is always drained. A
+ * shared queue would be simpler and would write rows in the order of arrival: bytes of files would
+ * differ from run to run.
  */
 #include "exec/funnel.h"
 

@@ -44,12 +44,18 @@ enum mr_status mr_funnel_init(struct mr_funnel *funnel, struct mr_stop *stop, in
 void mr_funnel_reset(struct mr_funnel *funnel);
 /* Reader: the next split to read, -1 when there is none (or the task wants no more). */
 int mr_funnel_next_split(struct mr_funnel *funnel, struct mr_task_waiter *waiter);
-/* Reader: takes over the batch. *closed when the task wants no more. MR_CANCELLED when the run stops. */
+/*
+ * Reader: takes over the batch. *closed when the task wants no more. MR_CANCELLED when the run
+ * stops.
+ */
 enum mr_status mr_funnel_put(struct mr_funnel *funnel, int split, int node, int port,
                              struct mr_batch *batch, struct mr_task_waiter *waiter, bool *closed,
                              struct mr_error *err);
 void mr_funnel_end_split(struct mr_funnel *funnel, int split);
-/* Task: the next batch, NULL batch at the end; its reference goes to the caller. MR_CANCELLED when the run stops. */
+/*
+ * Task: the next batch, NULL batch at the end; its reference goes to the caller. MR_CANCELLED when
+ * the run stops.
+ */
 enum mr_status mr_funnel_take(struct mr_funnel *funnel, struct mr_task_waiter *waiter, int *node,
                               int *port, struct mr_batch **batch, struct mr_error *err);
 /* Task: no more; wakes the readers. */

@@ -1,9 +1,10 @@
 /*
  * permit.c - a counting semaphore whose waiters are served in the order of their coming.
  *
- * More threads than cores exist on purpose (open connections); permits keep the number that compute at cores, so
- * that a decoding thread is not interrupted with its caches warm. Without the order a thread that gives its permit back
- * and asks again at once would always win against those that sleep. sem_t promises no order, hence this list.
+ * More threads than cores exist on purpose (open connections); permits keep the number that compute
+ * at cores, so that a decoding thread is not interrupted with its caches warm. Without the order a
+ * thread that gives its permit back and asks again at once would always win against those that
+ * sleep. sem_t promises no order, hence this list.
  */
 #include "exec/engine.h"
 

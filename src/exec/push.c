@@ -1,12 +1,14 @@
 /*
  * push.c - a batch runs through the graph of one thread.
  *
- * A node with several consumers hands the same batch to each in turn, so that consumers of one frame cannot drift apart and no
- * queue between them can fill up while another one starves: this is why a diamond cannot deadlock. Selections are applied
- * at most once per emission, in front of the first consumer that does not take them.
+ * A node with several consumers hands the same batch to each in turn, so that consumers of one
+ * frame cannot drift apart and no queue between them can fill up while another one starves: this is
+ * why a diamond cannot deadlock. Selections are applied at most once per emission, in front of the
+ * first consumer that does not take them.
  *
- * `closed` runs from right to left: an operator that will emit nothing more closes itself, a producer all of whose
- * consumers are closed is closed. A validation is never closed by what is behind it: it must see every row.
+ * `closed` runs from right to left: an operator that will emit nothing more closes itself, a
+ * producer all of whose consumers are closed is closed. A validation is never closed by what is
+ * behind it: it must see every row.
  */
 #include "exec/push.h"
 
@@ -254,7 +256,9 @@ static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum m
     return node;
 }
 
-/* Does anything in the graph lead to this node (READER), or is it simply behind the queues (TASK)? */
+/*
+ * Does anything in the graph lead to this node (READER), or is it simply behind the queues (TASK)?
+ */
 static bool wanted(const struct mr_push_graph *graph, const struct mr_plan_segment *segment,
                    enum mr_push_side side, int index)
 {

@@ -1,8 +1,9 @@
 /*
- * push.h - the nodes of a segment as one thread sees them: who gets a batch or a marker next. Private to exec/.
+ * push.h - the nodes of a segment as one thread sees them: who gets a batch or a marker next.
+ * Private to exec/.
  *
- * A graph belongs to one thread and one task (or one split, in a reader). Everything is a plain call: a batch that
- * enters runs through all its consumers before the call returns.
+ * A graph belongs to one thread and one task (or one split, in a reader). Everything is a plain
+ * call: a batch that enters runs through all its consumers before the call returns.
  */
 #ifndef MR_EXEC_PUSH_H
 #define MR_EXEC_PUSH_H
@@ -109,7 +110,10 @@ bool mr_push_task_closed(const struct mr_push_graph *graph);
 /* push.c, for push_marker.c: gives a batch to one input of one node; borrows it. */
 enum mr_status mr_push_deliver(struct mr_push_node *node, int port, struct mr_batch *batch,
                                struct mr_error *err);
-/* push_marker.c: the input has ended; a marker has come to an input; a batch behind a barrier (borrowed). */
+/*
+ * push_marker.c: the input has ended; a marker has come to an input; a batch behind a barrier
+ * (borrowed).
+ */
 enum mr_status mr_push_end_input(struct mr_push_node *node, int port, struct mr_error *err);
 enum mr_status mr_push_mark_input(struct mr_push_node *node, int port, const struct mr_item *item,
                                   struct mr_error *err);
@@ -117,7 +121,10 @@ enum mr_status mr_push_hold(struct mr_push_node *node, int port, struct mr_batch
                             struct mr_error *err);
 enum mr_status mr_push_send_watermark(struct mr_push_node *node, int64_t watermark,
                                       struct mr_error *err);
-/* Puts the step in front of `where`, unless a node further to the right has done so. Returns the status. */
+/*
+ * Puts the step in front of `where`, unless a node further to the right has done so. Returns the
+ * status.
+ */
 enum mr_status mr_push_blame(const struct mr_plan *plan, const struct mr_plan_node *node,
                              enum mr_status status, struct mr_error *err);
 

@@ -1,9 +1,10 @@
 /*
  * push_marker.c - ends, watermarks, idleness and barriers on their way through the graph.
  *
- * A node with several inputs forwards the smallest watermark of those that are neither ended nor idle; a barrier only once
- * every open input has delivered it. What comes on an input behind its barrier is held meanwhile and replayed afterwards, in the
- * order of the inputs, so that a state saved at the barrier holds exactly the rows before it. Batch runs send ends only.
+ * A node with several inputs forwards the smallest watermark of those that are neither ended nor
+ * idle; a barrier only once every open input has delivered it. What comes on an input behind its
+ * barrier is held meanwhile and replayed afterwards, in the order of the inputs, so that a state
+ * saved at the barrier holds exactly the rows before it. Batch runs send ends only.
  */
 #include "exec/push.h"
 

@@ -1,10 +1,11 @@
 /*
  * read.c - one split from open to end, with retries.
  *
- * A transient failure reopens the reader at the position behind the last batch that went through, after a pause that grows, and
- * only if the source promises the same rows in the same order; a split of which nothing was used yet can always be opened
- * anew. Attempts count from the last progress: a long split on a flaky line must not run out of them. Rows that went
- * through are never read again, so that nothing downstream has to forget.
+ * A transient failure reopens the reader at the position behind the last batch that went through,
+ * after a pause that grows, and only if the source promises the same rows in the same order; a
+ * split of which nothing was used yet can always be opened anew. Attempts count from the last
+ * progress: a long split on a flaky line must not run out of them. Rows that went through are never
+ * read again, so that nothing downstream has to forget.
  */
 #include "exec/run.h"
 

@@ -1,12 +1,14 @@
 /*
  * run.c - coordinates a run: starts segments as their needs are met, collects errors, ends.
  *
- * The calling thread computes nothing: it polls the engine's cancel descriptor and its own notification, so that a signal
- * handler can stop a run although it may touch no mutex: this thread turns the flag into wake-ups.
+ * The calling thread computes nothing: it polls the engine's cancel descriptor and its own
+ * notification, so that a signal handler can stop a run although it may touch no mutex: this thread
+ * turns the flag into wake-ups.
  *
- * Segments that need no build side start at once, the others when their build sides are combined. FUSED segments run side by
- * side. A segment with queues runs alone: its readers may block on full queues while they hold connections, and two such segments
- * could share a pool of connections and wait for each other. (Threads of FUSED segments never wait for another thread.)
+ * Segments that need no build side start at once, the others when their build sides are combined.
+ * FUSED segments run side by side. A segment with queues runs alone: its readers may block on full
+ * queues while they hold connections, and two such segments could share a pool of connections and
+ * wait for each other. (Threads of FUSED segments never wait for another thread.)
  */
 #include "exec/run.h"
 
@@ -172,7 +174,10 @@ static bool feeds(const struct mr_plan_segment *from, const struct mr_plan_segme
     return false;
 }
 
-/* For a foreign scheduler: that task, and whole segments (without their sinks) that fill build sides for it. */
+/*
+ * For a foreign scheduler: that task, and whole segments (without their sinks) that fill build
+ * sides for it.
+ */
 static void choose_segments(struct mr_run *run)
 {
     int only = run->request->only_segment;

@@ -1,9 +1,10 @@
 /*
  * waiter.c - the waiting function of a task, and the clock that knows where its time goes.
  *
- * A thread that must wait polls its descriptor together with three eventfds (the user's cancel, the run's stop, enough), having given
- * its CPU permit back. If the descriptor is ready at once nothing is given back: a socket with data costs one poll. The time
- * is booked to the cause, that for getting a permit again to MR_WAIT_CPU.
+ * A thread that must wait polls its descriptor together with three eventfds (the user's cancel, the
+ * run's stop, enough), having given its CPU permit back. If the descriptor is ready at once nothing
+ * is given back: a socket with data costs one poll. The time is booked to the cause, that for
+ * getting a permit again to MR_WAIT_CPU.
  */
 #include "exec/engine.h"
 

@@ -1,9 +1,10 @@
 /*
  * worker.c - what the threads of a segment do.
  *
- * FUSED: as many threads as readers are allowed; each takes the next output task, in order, and runs it from its splits to its
- * writers. Otherwise each task has a thread of its own behind a funnel, and readers in front of it that take its splits in
- * order. Whatever a thread opens it closes, in the reverse order, whether it failed or not.
+ * FUSED: as many threads as readers are allowed; each takes the next output task, in order, and
+ * runs it from its splits to its writers. Otherwise each task has a thread of its own behind a
+ * funnel, and readers in front of it that take its splits in order. Whatever a thread opens it
+ * closes, in the reverse order, whether it failed or not.
  */
 #include "exec/run.h"
 

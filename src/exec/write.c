@@ -1,11 +1,12 @@
 /*
  * write.c - the writers of one output task, and what happens when memory runs short.
  *
- * A writer is opened at its first batch, so that a task without rows makes no file; the first task of a segment always opens its
- * writers, so that an empty result still is a result. Memory is watched ahead of need, because a charge that fails in the
- * middle of a callback cannot be repeated: when a sink holds more than its share, or the budget is nearly used up, the writers of this
- * task flush early; if that was not enough the task waits a moment for others to do the same. Only then may a charge fail,
- * which ends the run with the limit and how to raise it.
+ * A writer is opened at its first batch, so that a task without rows makes no file; the first task
+ * of a segment always opens its writers, so that an empty result still is a result. Memory is
+ * watched ahead of need, because a charge that fails in the middle of a callback cannot be
+ * repeated: when a sink holds more than its share, or the budget is nearly used up, the writers of
+ * this task flush early; if that was not enough the task waits a moment for others to do the same.
+ * Only then may a charge fail, which ends the run with the limit and how to raise it.
  */
 #include "exec/run.h"
 

@@ -77,8 +77,8 @@ struct mr_format {
     /* Borrows the batch (no selection). */
     enum mr_status (*write)(void *writer, struct mr_batch *batch, struct mr_error *err);
     /*
-     * Bytes of memory held for rows that are not in the sink yet (what is kept for reuse may count); and bytes handed
-     * to the sink so far.
+     * Bytes of memory held for rows that are not in the sink yet (what is kept for reuse may
+     * count); and bytes handed to the sink so far.
      */
     int64_t (*buffered)(const void *writer);
     int64_t (*written)(const void *writer);

@@ -22,14 +22,16 @@ struct mr_split {
     int lane;          /* independently committed share; batch: 0 */
     int64_t rows;      /* predicted, -1 = unknown */
     int64_t bytes;     /* predicted bytes read, -1 = unknown */
-    bool unordered;    /* its rows may come in another order when read again: no reopening in its middle */
+    /* its rows may come in another order when read again: no reopening in its middle */
+    bool unordered;
 };
 
 struct mr_split_list {
     struct mr_split *items; /* arena-owned, in the order of reading */
     int count;
     /*
-     * A row that these splits do not show can only carry a time of the source's clock at or after this
+     * A row that these splits do not show can only carry a time of the source's clock at or after
+     * this
      * ("yyyy-MM-dd HH:mm:ss.ffffff", UTC). NULL where that cannot be known.
      */
     const char *safe_time;

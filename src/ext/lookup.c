@@ -1,9 +1,9 @@
 /*
  * lookup.c - finding implementations by name in a registry table.
  *
- * The table has a few dozen rows and is searched when a file is loaded, never per batch, so that a linear walk is
- * enough. It also answers what config/ and the reference pages need to know of an implementation without seeing its
- * contract header.
+ * The table has a few dozen rows and is searched when a file is loaded, never per batch, so that a
+ * linear walk is enough. It also answers what config/ and the reference pages need to know of an
+ * implementation without seeing its contract header.
  */
 #include "ext/registry.h"
 

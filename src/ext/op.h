@@ -1,8 +1,9 @@
 /*
  * op.h - contract: a transform, a validation, anything between source and sink.
  *
- * The plan binds an operator once; each task opens its own state and pushes batches through it. An operator emits
- * through `struct mr_emit`, zero or more batches a call, on port 0 (result) or port 1 (side output: rejected rows).
+ * The plan binds an operator once; each task opens its own state and pushes batches through it. An
+ * operator emits through `struct mr_emit`, zero or more batches a call, on port 0 (result) or port
+ * 1 (side output: rejected rows).
  */
 #ifndef MR_EXT_OP_H
 #define MR_EXT_OP_H
@@ -48,23 +49,30 @@ struct mr_op_info {
     const char *details;            /* one line for the plan: "active = true AND age >= 18" */
     int partitions;     /* repartition, coalesce: wanted number of output tasks, 0 = no wish */
     bool coalesce_only; /* partitions is an upper bound (coalesce) */
-    /* An operator that is one condition or one projection says so, for fusing and pushdown; else NULL. */
+    /*
+     * An operator that is one condition or one projection says so, for fusing and pushdown; else
+     * NULL.
+     */
     const struct mr_expr *condition;
     const struct mr_projection *projection;
     /*
-     * passes[i] = input column (port 0) that output column i carries unchanged, or -1; NULL = not row-wise. For
-     * pushing filters and column lists through.
+     * passes[i] = input column (port 0) that output column i carries unchanged, or -1; NULL = not
+     * row-wise. For pushing filters and column lists through.
      */
     const int *passes;
-    /* Passes on only the first `limit` rows (limitRows); 0 = no such promise. Offered to sources per split. */
+    /*
+     * Passes on only the first `limit` rows (limitRows); 0 = no such promise. Offered to sources
+     * per split.
+     */
     int64_t limit;
     /* Named counts for the report (rules of validations), filled during the run; or NULL. */
     struct mr_op_counts *counts;
 };
 
 /*
- * Rows that broke a rule, by rule, over all tasks. Whether a run fails is decided from the totals when all rows were
- * seen (the message and the report then never depend on timing), and before anything is committed.
+ * Rows that broke a rule, by rule, over all tasks. Whether a run fails is decided from the totals
+ * when all rows were seen (the message and the report then never depend on timing), and before
+ * anything is committed.
  */
 struct mr_op_counts {
     int count;
@@ -81,8 +89,9 @@ struct mr_emit {
     /* Sends an event-time watermark downstream. */
     enum mr_status (*watermark)(struct mr_emit *emit, int64_t watermark, struct mr_error *err);
     /*
-     * Nobody wants more: producers may stop early. An operator that will emit nothing more, whatever comes, sets it
-     * itself (limitRows after its last row); the engine passes that on to the left.
+     * Nobody wants more: producers may stop early. An operator that will emit nothing more,
+     * whatever comes, sets it itself (limitRows after its last row); the engine passes that on to
+     * the left.
      */
     bool closed;
 };
@@ -106,13 +115,17 @@ struct mr_op {
     /* No more input on this port in this task. Optional. */
     enum mr_status (*finish)(void *task, int port, struct mr_emit *emit, struct mr_error *err);
     /*
-     * BUILD_SIDE: tasks that take in port 1 are separate from those that take in port 0. Each of the former is opened,
-     * pushed (port 1), finished; all are combined, in task order, into one state. Each of the latter is opened and
-     * attached to that state, which nobody changes any more and which outlives it, before its first push on port 0.
-     * (Hash joins build and probe like this; a validation against another frame too.)
+     * BUILD_SIDE: tasks that take in port 1 are separate from those that take in port 0. Each of
+     * the former is opened, pushed (port 1), finished; all are combined, in task order, into one
+     * state. Each of the latter is opened and attached to that state, which nobody changes any more
+     * and which outlives it, before its first push on port 0. (Hash joins build and probe like
+     * this; a validation against another frame too.)
      */
     enum mr_status (*attach)(void *task, const void *built, struct mr_error *err);
-    /* Breakers and build sides: takes in the state of another task of the same plan; `from` is closed afterwards. */
+    /*
+     * Breakers and build sides: takes in the state of another task of the same plan; `from` is
+     * closed afterwards.
+     */
     enum mr_status (*combine)(void *into, void *from, struct mr_error *err);
     /* Breakers: after combine, emits the rows of partition p of n. */
     enum mr_status (*pull)(void *task, int partition, int npartitions, struct mr_emit *emit,

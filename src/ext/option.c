@@ -1,11 +1,13 @@
 /*
  * option.c - reading values by an option table.
  *
- * A table row says all there is to say about an option; this file holds the few generic functions over rows: finding
- * the row of a key, reading one text by a row, filling defaults, and getting values by name. A step has at most a few
- * dozen options, so that a linear search by name beats a map in both time and code.
+ * A table row says all there is to say about an option; this file holds the few generic functions
+ * over rows: finding the row of a key, reading one text by a row, filling defaults, and getting
+ * values by name. A step has at most a few dozen options, so that a linear search by name beats a
+ * map in both time and code.
  *
- * Errors name the option and quote what was written, cut to 60 bytes, and never quote the value of a secret row.
+ * Errors name the option and quote what was written, cut to 60 bytes, and never quote the value of
+ * a secret row.
  */
 #include "ext/option.h"
 

@@ -1,8 +1,9 @@
 /*
  * option.h - options are data: one table row is the only place where an option is described.
  *
- * A row drives parsing, "did you mean", `millrace methods`, the reference pages and the JSON Schema. config/ checks a
- * step's "config" object against its table and produces `struct mr_options`; implementations read values by name.
+ * A row drives parsing, "did you mean", `millrace methods`, the reference pages and the JSON
+ * Schema. config/ checks a step's "config" object against its table and produces `struct
+ * mr_options`; implementations read values by name.
  */
 #ifndef MR_EXT_OPTION_H
 #define MR_EXT_OPTION_H
@@ -22,11 +23,13 @@ enum mr_option_type {
     MR_OPTION_STRING,   /* numbers and booleans are taken as their text */
     MR_OPTION_ENUM,     /* one of `choices`, ASCII case ignored; value = index */
     MR_OPTION_STRINGS,  /* list of strings; one string is a list of one */
-    MR_OPTION_PAIRS, /* {name: string} in file order; with MR_OPTION_OR_LIST also a list (texts are NULL) */
+    /* {name: string} in file order; with MR_OPTION_OR_LIST also a list (texts are NULL) */
+    MR_OPTION_PAIRS,
     MR_OPTION_OBJECT,  /* an object with the rows of `fields` */
     MR_OPTION_OBJECTS, /* a list of such objects; one object is a list of one */
-    MR_OPTION_NAMED_OBJECTS, /* {name: object}; a list [min, max] fills the first two fields when OR_LIST */
-    MR_OPTION_ANY,           /* kept as JSON text */
+    /* {name: object}; a list [min, max] fills the first two fields when OR_LIST */
+    MR_OPTION_NAMED_OBJECTS,
+    MR_OPTION_ANY, /* kept as JSON text */
 };
 
 enum mr_option_flag {
@@ -104,7 +107,10 @@ struct mr_option_value {
     } u;
 };
 
-/* The checked options of one step (or of one nested object): a value per row of the table. Arena-owned, immutable. */
+/*
+ * The checked options of one step (or of one nested object): a value per row of the table.
+ * Arena-owned, immutable.
+ */
 struct mr_options {
     const struct mr_option *table;
     int count;
@@ -112,7 +118,10 @@ struct mr_options {
     struct mr_position position; /* of the object */
 };
 
-/* Never NULL for a name of the table (asserts); `set` tells whether there is a value. Names are exact. */
+/*
+ * Never NULL for a name of the table (asserts); `set` tells whether there is a value. Names are
+ * exact.
+ */
 const struct mr_option_value *mr_options_get(const struct mr_options *options, const char *name);
 bool mr_options_has(const struct mr_options *options, const char *name);
 /* The value (of an ENUM the choice's text), or the argument/NULL/0 when unset. */
@@ -126,16 +135,23 @@ enum mr_status mr_options_error(const struct mr_options *options, const char *na
 
 /* All values unset; NULL when out of memory. */
 struct mr_options *mr_options_new(struct mr_arena *arena, const struct mr_option *table);
-/* Sets one option from a text, as mr_options_from_texts does. `name` is exact, or the full key of a PREFIX row. */
+/*
+ * Sets one option from a text, as mr_options_from_texts does. `name` is exact, or the full key of a
+ * PREFIX row.
+ */
 enum mr_status mr_options_set_text(struct mr_arena *arena, struct mr_options *options,
                                    const char *name, const char *text, struct mr_error *err);
-/* Values from the `fallback` of every row that is not set. An OBJECT whose fallback is "{}" gets its fields' defaults. */
+/*
+ * Values from the `fallback` of every row that is not set. An OBJECT whose fallback is "{}" gets
+ * its fields' defaults.
+ */
 enum mr_status mr_options_fill_defaults(struct mr_arena *arena, struct mr_options *options,
                                         struct mr_error *err);
 /*
- * Builds options from texts, with defaults and checks, for tests, presets and embedding: `pairs` is name, text,
- * ..., NULL. Scalar and ENUM rows; STRINGS (comma-separated); PAIRS ("name=text" or "name", one pair each time the
- * option is repeated); PREFIX rows.
+ * Builds options from texts, with defaults and checks, for tests, presets and embedding: `pairs` is
+ * name, text,
+ * ..., NULL. Scalar and ENUM rows; STRINGS (comma-separated); PAIRS ("name=text" or "name", one
+ * pair each time the option is repeated); PREFIX rows.
  */
 enum mr_status mr_options_from_texts(struct mr_arena *arena, const struct mr_option *table,
                                      const char *const *pairs, const struct mr_options **out,

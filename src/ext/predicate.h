@@ -1,9 +1,10 @@
 /*
  * predicate.h - conditions that a source can be asked to apply, in a form without SQL.
  *
- * plan/ makes them from bound expressions, only where the meaning is the same everywhere: comparisons of a column (perhaps through
- * a monotone function) with literals of its own type, null tests, IN lists, AND/OR/NOT of those. A source answers exact (rows that
- * fail never come), partial (some may come; the filter stays) or refused.
+ * plan/ makes them from bound expressions, only where the meaning is the same everywhere:
+ * comparisons of a column (perhaps through a monotone function) with literals of its own type, null
+ * tests, IN lists, AND/OR/NOT of those. A source answers exact (rows that fail never come), partial
+ * (some may come; the filter stays) or refused.
  */
 #ifndef MR_EXT_PREDICATE_H
 #define MR_EXT_PREDICATE_H
@@ -14,11 +15,11 @@ enum mr_predicate_kind {
     MR_PREDICATE_AND,
     MR_PREDICATE_OR,
     MR_PREDICATE_NOT,
-    MR_PREDICATE_COMPARE,  /* column <op> values[0] */
-    MR_PREDICATE_IN,       /* column IN values */
+    MR_PREDICATE_COMPARE, /* column <op> values[0] */
+    MR_PREDICATE_IN,      /* column IN values */
     MR_PREDICATE_IS_NULL,
-    MR_PREDICATE_PREFIX,   /* text column starts with values[0] */
-    MR_PREDICATE_IS_TRUE,  /* boolean column */
+    MR_PREDICATE_PREFIX,  /* text column starts with values[0] */
+    MR_PREDICATE_IS_TRUE, /* boolean column */
 };
 
 enum mr_compare { MR_EQ, MR_NE, MR_LT, MR_LE, MR_GT, MR_GE };

@@ -1,7 +1,9 @@
 /*
- * registry.h - finding implementations by name. The table itself is src/registry.c, seen only by api/.
+ * registry.h - finding implementations by name. The table itself is src/registry.c, seen only by
+ * api/.
  *
- * A method is data: what a user types maps to an implementation with preset options (toS3, toFile and toAvro are one sink).
+ * A method is data: what a user types maps to an implementation with preset options (toS3, toFile
+ * and toAvro are one sink).
  */
 #ifndef MR_EXT_REGISTRY_H
 #define MR_EXT_REGISTRY_H
@@ -28,17 +30,18 @@ struct mr_method {
     const char *name;    /* "toS3" */
     const char *aliases; /* comma-separated, or NULL */
     enum mr_step_type type;
-    const char *doc; /* one sentence; NULL = the implementation's */
+    const char *doc;                /* one sentence; NULL = the implementation's */
     const struct mr_source *source; /* exactly one of these, or `unbuilt` */
     const struct mr_op *op;
     const struct mr_sink *sink;
     const struct mr_action *action;
     const char *const *presets; /* option, text, ..., NULL */
-    const char *unbuilt;        /* known to the dialect, refused in this build: why, and what to use */
+    /* known to the dialect, refused in this build: why, and what to use */
+    const char *unbuilt;
 };
 
 struct mr_registry {
-    const struct mr_method *methods; /* ended by a row without name */
+    const struct mr_method *methods;      /* ended by a row without name */
     const struct mr_store *const *stores; /* these three end with NULL */
     const struct mr_format *const *formats;
     const struct mr_codec *const *codecs;
@@ -55,7 +58,10 @@ const char *mr_registry_nearest_method(const struct mr_registry *registry, const
 const struct mr_option *mr_method_options(const struct mr_method *method);
 const char *mr_method_system(const struct mr_method *method);
 const char *mr_method_doc(const struct mr_method *method);
-/* Input frames that it takes: transforms by their operator, loads and validations 1, extracts and maintenance 0. */
+/*
+ * Input frames that it takes: transforms by their operator, loads and validations 1, extracts and
+ * maintenance 0.
+ */
 int mr_method_min_inputs(const struct mr_method *method);
 int mr_method_max_inputs(const struct mr_method *method);
 /* Of formats and codecs, for the reference pages and for checks without their headers. */

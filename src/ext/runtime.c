@@ -1,11 +1,12 @@
 /*
  * runtime.c - counters, notes, and the objects that the steps of one run share.
  *
- * mr_shared keeps one entry per key ("postgres://host/db snapshot"). Whoever asks first makes the object; the others
- * wait. A lock held during `make` would be the obvious way and is wrong here: making an object waits for a server and
- * gives the CPU permit back meanwhile, while a thread blocked in the lock keeps its own permit; with one permit left
- * neither goes on. So the entry has a state, the lock guards only that state, and waiting goes through the waiter in
- * steps of two milliseconds: this happens at most once per object and run.
+ * mr_shared keeps one entry per key ("postgres://host/db snapshot"). Whoever asks first makes the
+ * object; the others wait. A lock held during `make` would be the obvious way and is wrong here:
+ * making an object waits for a server and gives the CPU permit back meanwhile, while a thread
+ * blocked in the lock keeps its own permit; with one permit left neither goes on. So the entry has
+ * a state, the lock guards only that state, and waiting goes through the waiter in steps of two
+ * milliseconds: this happens at most once per object and run.
  */
 #include "ext/runtime.h"
 

@@ -1,8 +1,9 @@
 /*
- * runtime.h - what the engine lends to an implementation: memory, cancel, clock, waiting, spill, counters, events.
+ * runtime.h - what the engine lends to an implementation: memory, cancel, clock, waiting, spill,
+ * counters, events.
  *
- * Every callback that may block or count receives a `struct mr_runtime`. It belongs to one task (or to planning) and
- * one thread; what it points to is shared and thread-safe.
+ * Every callback that may block or count receives a `struct mr_runtime`. It belongs to one task (or
+ * to planning) and one thread; what it points to is shared and thread-safe.
  */
 #ifndef MR_EXT_RUNTIME_H
 #define MR_EXT_RUNTIME_H
@@ -49,15 +50,15 @@ struct mr_runtime {
     const char *run_id;
     const char *state_uuid; /* identity of the pipeline's state */
     const char *state_key;
-    const char *pipeline_dir; /* relative paths in options start here */
-    int64_t start_micros;     /* wall clock at the start of the run */
-    int parallelism;          /* CPU permits of the run */
-    int64_t batch_rows;       /* resources.batchRows, 0 = chosen by bytes */
+    const char *pipeline_dir;         /* relative paths in options start here */
+    int64_t start_micros;             /* wall clock at the start of the run */
+    int parallelism;                  /* CPU permits of the run */
+    int64_t batch_rows;               /* resources.batchRows, 0 = chosen by bytes */
     int64_t timeout_connect_micros;   /* timeouts.connect, 0 = the implementation's default */
     int64_t timeout_statement_micros; /* timeouts.statement, 0 = none */
-    const char *time_zone;    /* sql.timeZone */
-    bool offline;             /* planning without connections */
-    struct mr_shared *shared; /* things that several steps of a run use together */
+    const char *time_zone;            /* sql.timeZone */
+    bool offline;                     /* planning without connections */
+    struct mr_shared *shared;         /* things that several steps of a run use together */
     void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);
     void *event_context;
 };
@@ -73,17 +74,17 @@ void mr_event(struct mr_runtime *runtime, enum mr_log_level level, const char *f
     __attribute__((format(printf, 3, 4)));
 
 /*
- * Things shared by the steps of one run: the exported snapshot and the connection pool of a server, an HTTP pool.
- * `make` runs at most once per key (again after a failure), while nobody else is in it; others wait through
- * runtime->waiter, booked to MR_WAIT_SOURCE. `destroy` (may be NULL) is called when the run ends, in reverse order of making.
+ * Things shared by the steps of one run: the exported snapshot and the connection pool of a server,
+ * an HTTP pool. `make` runs at most once per key (again after a failure), while nobody else is in
+ * it; others wait through runtime->waiter, booked to MR_WAIT_SOURCE. `destroy` (may be NULL) is
+ * called when the run ends, in reverse order of making.
  */
 struct mr_shared;
 struct mr_shared *mr_shared_new(void);
 void mr_shared_free(struct mr_shared *shared);
-enum mr_status mr_shared_get(struct mr_runtime *runtime, const char *key,
-                             enum mr_status (*make)(void *context, void **out,
-                                                    struct mr_error *err),
-                             void *context, void (*destroy)(void *object), void **out,
-                             struct mr_error *err);
+enum mr_status
+mr_shared_get(struct mr_runtime *runtime, const char *key,
+              enum mr_status (*make)(void *context, void **out, struct mr_error *err),
+              void *context, void (*destroy)(void *object), void **out, struct mr_error *err);
 
 #endif

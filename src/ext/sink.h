@@ -1,9 +1,10 @@
 /*
  * sink.h - contract: something that rows are written to, in two phases.
  *
- * writer_open .. writer_finish stages rows where no reader looks; prepare makes one token of all committables; the engine
- * records the token durably (PREPARED); commit makes the rows visible, idempotently. commit, recover and abort work in a fresh
- * process given only the options and the token.
+ * writer_open .. writer_finish stages rows where no reader looks; prepare makes one token of all
+ * committables; the engine records the token durably (PREPARED); commit makes the rows visible,
+ * idempotently. commit, recover and abort work in a fresh process given only the options and the
+ * token.
  */
 #ifndef MR_EXT_SINK_H
 #define MR_EXT_SINK_H
@@ -12,10 +13,10 @@
 #include "ext/runtime.h"
 
 enum mr_sink_kinds { /* which changelogs it can take */
-    MR_SINK_APPEND = 1 << 0,
-    MR_SINK_UPSERT = 1 << 1,
-    MR_SINK_RETRACT = 1 << 2,
-    MR_SINK_COMPLETE = 1 << 3,
+                     MR_SINK_APPEND = 1 << 0,
+                     MR_SINK_UPSERT = 1 << 1,
+                     MR_SINK_RETRACT = 1 << 2,
+                     MR_SINK_COMPLETE = 1 << 3,
 };
 
 struct mr_sink_bind {
@@ -31,10 +32,11 @@ struct mr_sink_bind {
 
 struct mr_sink_info {
     unsigned kinds;
-    int tasks;                    /* wished number of writers, 0 = no wish, 1 = only one */
-    const char *const *match_keys; /* merge: the plan adds a scan of the target and a join; NULL-terminated or NULL */
-    const char *location;         /* for people: "file:///data/out (parquet, snappy)" */
-    const char *const *notes;     /* for the plan: predicted files, small-file warning */
+    int tasks; /* wished number of writers, 0 = no wish, 1 = only one */
+    /* merge: the plan adds a scan of the target and a join; NULL-terminated or NULL */
+    const char *const *match_keys;
+    const char *location;     /* for people: "file:///data/out (parquet, snappy)" */
+    const char *const *notes; /* for the plan: predicted files, small-file warning */
     int nnotes;
     bool skip; /* mode ignore and the target exists: nothing to do */
 };
@@ -61,12 +63,17 @@ struct mr_sink {
                                   struct mr_error *err);
     /* Borrows the batch (no selection). */
     enum mr_status (*write)(void *writer, struct mr_batch *batch, struct mr_error *err);
-    /* Asks the writer to give back memory (flush early); optional. Returns freed bytes through the account. */
+    /*
+     * Asks the writer to give back memory (flush early); optional. Returns freed bytes through the
+     * account.
+     */
     enum mr_status (*relieve)(void *writer, int64_t bytes, struct mr_error *err);
     /* Seals what was staged, durably, and describes it: a versioned byte string. */
     enum mr_status (*writer_finish)(void *writer, struct mr_bytes *committable,
                                     struct mr_error *err);
-    /* Always called, after finish or after a failure: without finish the staged data is discarded. */
+    /*
+     * Always called, after finish or after a failure: without finish the staged data is discarded.
+     */
     void (*writer_close)(void *writer);
     /* All committables of one epoch -> one token. Nothing is visible yet. */
     enum mr_status (*prepare)(void *state, struct mr_runtime *runtime, const struct mr_epoch *epoch,
@@ -74,7 +81,10 @@ struct mr_sink {
                               struct mr_bytes *token, struct mr_error *err);
     enum mr_status (*commit)(const struct mr_options *options, struct mr_runtime *runtime,
                              struct mr_slice token, struct mr_error *err);
-    /* The last epoch of this lane that the target itself knows (0 = none or cannot know), and its positions. */
+    /*
+     * The last epoch of this lane that the target itself knows (0 = none or cannot know), and its
+     * positions.
+     */
     enum mr_status (*recover)(const struct mr_options *options, struct mr_runtime *runtime,
                               int lane, int64_t *epoch, struct mr_bytes *positions,
                               struct mr_error *err);

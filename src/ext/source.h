@@ -10,24 +10,29 @@
 
 enum mr_source_flag {
     MR_SOURCE_STREAMING = 1 << 0,
-    MR_SOURCE_STABLE_ORDER = 1 << 1, /* a split read twice under one snapshot gives the same rows in the same order */
-    MR_SOURCE_IMMUTABLE = 1 << 2,    /* a split means the same rows in another run (files, offsets) */
+    /* a split read twice under one snapshot gives the same rows in the same order */
+    MR_SOURCE_STABLE_ORDER = 1 << 1,
+    /* a split means the same rows in another run (files, offsets) */
+    MR_SOURCE_IMMUTABLE = 1 << 2,
 };
 
 struct mr_source_bind {
     const struct mr_options *options;
     struct mr_runtime *runtime;
-    struct mr_arena *arena;          /* the plan's: what bind makes lives here */
+    struct mr_arena *arena;         /* the plan's: what bind makes lives here */
     const char *last_run_timestamp; /* value of ${last_run_timestamp}, or NULL */
 };
 
 /* What the source knows of itself after bind. */
 struct mr_source_info {
-    const struct mr_schema *schema; /* NULL offline when only the catalog knows: "checked on connect" */
-    int64_t rows;                   /* estimate, -1 = unknown */
+    /* NULL offline when only the catalog knows: "checked on connect" */
+    const struct mr_schema *schema;
+    int64_t rows; /* estimate, -1 = unknown */
     int64_t bytes;
-    int max_readers;           /* how many readers may be open at once (connections), 0 = parallelism */
-    const char *const *notes;  /* lines for the plan: types read as text, splits chosen how and why */
+    /* how many readers may be open at once (connections), 0 = parallelism */
+    int max_readers;
+    /* lines for the plan: types read as text, splits chosen how and why */
+    const char *const *notes;
     int nnotes;
     const char *location; /* for people, without secrets: "postgres://host:5432/db table users" */
     const char *details;  /* e.g. the SQL that a reader runs, for the plan */
@@ -38,14 +43,16 @@ struct mr_source_offer {
     const struct mr_predicate *const *predicates; /* joined by AND */
     enum mr_pushed *pushed;                       /* answer, one each */
     int npredicates;
-    const bool *columns; /* needed columns of info.schema (filters that stay included); NULL = all */
-    int64_t limit;       /* rows wanted per split at most, -1 = all */
+    /* needed columns of info.schema (filters that stay included); NULL = all */
+    const bool *columns;
+    int64_t limit; /* rows wanted per split at most, -1 = all */
 };
 
 struct mr_source {
     const char *name;
     const char *doc;
-    const char *system; /* "postgres", "kafka", "s3": which `defaults` of the credentials file apply; or NULL */
+    /* "postgres", "kafka", "s3": which `defaults` of the credentials file apply; or NULL */
+    const char *system;
     const struct mr_option *options;
     unsigned flags;
 
@@ -53,18 +60,27 @@ struct mr_source {
     enum mr_status (*bind)(const struct mr_source_bind *bind, void **state,
                            struct mr_source_info *info, struct mr_error *err);
     /*
-     * Optional. May narrow info->schema to the needed columns (order kept). After bind, once or twice: first with predicates
-     * only (columns NULL), then with the same predicates and the columns still needed. The later call replaces the earlier.
+     * Optional. May narrow info->schema to the needed columns (order kept). After bind, once or
+     * twice: first with predicates only (columns NULL), then with the same predicates and the
+     * columns still needed. The later call replaces the earlier.
      */
     enum mr_status (*offer)(void *state, struct mr_source_offer *offer, struct mr_source_info *info,
                             struct mr_error *err);
-    /* The splits of this run, in the order in which their rows are to be written. Fixes the snapshot. */
+    /*
+     * The splits of this run, in the order in which their rows are to be written. Fixes the
+     * snapshot.
+     */
     enum mr_status (*splits)(void *state, struct mr_runtime *runtime, struct mr_arena *arena,
                              struct mr_split_list *out, struct mr_error *err);
-    /* Opens a reader on a split at a position (`from.size` 0 = its start). Any thread; readers are independent. */
+    /*
+     * Opens a reader on a split at a position (`from.size` 0 = its start). Any thread; readers are
+     * independent.
+     */
     enum mr_status (*reader_open)(void *state, struct mr_runtime *runtime, struct mr_slice split,
                                   struct mr_slice from, void **reader, struct mr_error *err);
-    /* The next item; MR_ITEM_END once and then no further call. Waits only through runtime->waiter. */
+    /*
+     * The next item; MR_ITEM_END once and then no further call. Waits only through runtime->waiter.
+     */
     enum mr_status (*next)(void *reader, struct mr_item *out, struct mr_error *err);
     /* Where reading would go on behind the last item: a versioned byte string. */
     enum mr_status (*position)(void *reader, struct mr_bytes *out, struct mr_error *err);

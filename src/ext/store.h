@@ -1,8 +1,8 @@
 /*
  * store.h - contract: a place for whole objects (local directory, S3).
  *
- * Paths are relative to the opened root, with '/' between parts, never starting with one. What is staged is invisible
- * to list and read until it is published.
+ * Paths are relative to the opened root, with '/' between parts, never starting with one. What is
+ * staged is invisible to list and read until it is published.
  */
 #ifndef MR_EXT_STORE_H
 #define MR_EXT_STORE_H
@@ -20,18 +20,24 @@ struct mr_store {
     const char *scheme; /* "file" */
     const char *doc;
 
-    /* `url` is scheme://... or an absolute path; `options` of the step (store keys), may be NULL. */
+    /*
+     * `url` is scheme://... or an absolute path; `options` of the step (store keys), may be NULL.
+     */
     enum mr_status (*open)(const char *url, const struct mr_options *options,
                            struct mr_runtime *runtime, void **handle, struct mr_error *err);
     /*
-     * Calls `each` for all objects below `prefix` ("" or a directory, or one object) in byte order of paths; staged and
-     * hidden ones ('.', or '_' without '=') only if `hidden`. What `each` returns other than MR_OK ends the listing.
+     * Calls `each` for all objects below `prefix` ("" or a directory, or one object) in byte order
+     * of paths; staged and hidden ones ('.', or '_' without '=') only if `hidden`. What `each`
+     * returns other than MR_OK ends the listing.
      */
     enum mr_status (*list)(void *handle, const char *prefix, bool hidden,
                            enum mr_status (*each)(void *context, const struct mr_store_entry *entry,
                                                   struct mr_error *err),
                            void *context, struct mr_error *err);
-    /* Reads up to `size` bytes at `offset`; *got < size only at the end. Absent: MR_SOURCE, class config. */
+    /*
+     * Reads up to `size` bytes at `offset`; *got < size only at the end. Absent: MR_SOURCE, class
+     * config.
+     */
     enum mr_status (*read)(void *handle, const char *path, int64_t offset, void *out, size_t size,
                            size_t *got, struct mr_error *err);
     /* Atomically replaces or creates a small object. */
@@ -41,9 +47,10 @@ struct mr_store {
     enum mr_status (*put_if_absent)(void *handle, const char *path, struct mr_slice data,
                                     bool *created, struct mr_error *err);
     /*
-     * Stages an object under its final path: open, append, then finish makes it durable (once `sync` returned) and
-     * writes a ticket (versioned byte string) with which any process can publish or discard it. `stage_close` frees; without
-     * finish it discards. `tag` (run identity) lets a later run find what a dead one left.
+     * Stages an object under its final path: open, append, then finish makes it durable (once
+     * `sync` returned) and writes a ticket (versioned byte string) with which any process can
+     * publish or discard it. `stage_close` frees; without finish it discards. `tag` (run identity)
+     * lets a later run find what a dead one left.
      */
     enum mr_status (*stage_open)(void *handle, const char *path, const char *tag, void **stage,
                                  struct mr_error *err);

@@ -1,10 +1,12 @@
 /*
- * bind.c - asks every implementation to check its options against what comes in, and to say what goes out.
+ * bind.c - asks every implementation to check its options against what comes in, and to say what
+ * goes out.
  *
- * Sources first: only they know schemas. Operators follow in the order of the steps, each once it knows the schemas of
- * its inputs; sinks come last, because their schema depends on the rewrites. A node that fails does not stop the pass: nodes
- * behind it are skipped (their expressions are still parsed), the others go on, so that one run shows all the mistakes.
- * Offline a source may not know its schema: what is behind it is parsed only, and the plan says "checked on connect".
+ * Sources first: only they know schemas. Operators follow in the order of the steps, each once it
+ * knows the schemas of its inputs; sinks come last, because their schema depends on the rewrites. A
+ * node that fails does not stop the pass: nodes behind it are skipped (their expressions are still
+ * parsed), the others go on, so that one run shows all the mistakes. Offline a source may not know
+ * its schema: what is behind it is parsed only, and the plan says "checked on connect".
  */
 #include "plan/build.h"
 

@@ -1,9 +1,10 @@
 /*
  * build.c - spec -> plan: the passes in their order, and the end of a plan.
  *
- * Each pass looks at all nodes and takes note of every failure; a pass that saw one ends the build, because the next
- * pass would only report consequences. Binding happens before anything else can be decided and before anything is
- * written; splits (which fix the snapshot) come when all is known to be well formed.
+ * Each pass looks at all nodes and takes note of every failure; a pass that saw one ends the build,
+ * because the next pass would only report consequences. Binding happens before anything else can be
+ * decided and before anything is written; splits (which fix the snapshot) come when all is known to
+ * be well formed.
  */
 #include "plan/build.h"
 

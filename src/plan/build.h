@@ -1,8 +1,8 @@
 /*
  * build.h - what the files of plan/ share while a plan is being built. Private to the folder.
  *
- * A draft stands beside each node with the same number and dies (in meaning) when the plan is finished. The order of
- * the passes is that of the declarations below; mr_plan_build calls them.
+ * A draft stands beside each node with the same number and dies (in meaning) when the plan is
+ * finished. The order of the passes is that of the declarations below; mr_plan_build calls them.
  */
 #ifndef MR_PLAN_BUILD_H
 #define MR_PLAN_BUILD_H
@@ -40,8 +40,8 @@ struct mr_plan_builder {
 };
 
 /*
- * Takes note of a failure of a step: its label in front of the message, file:line:column as `where` when the error has
- * none. The build goes on; it fails at the end of the pass.
+ * Takes note of a failure of a step: its label in front of the message, file:line:column as `where`
+ * when the error has none. The build goes on; it fails at the end of the pass.
  */
 void mr_plan_fail(struct mr_plan_builder *builder, const struct mr_step_spec *step,
                   struct mr_error *err);
@@ -82,7 +82,10 @@ struct mr_plan_offer {
     struct mr_plan_conjunct *conjuncts;
     struct mr_source_offer request; /* of those conjuncts that have a predicate */
 };
-/* rewrite_filter.c: conjuncts of the filters that stand alone above a source; and taking exact ones out of them. */
+/*
+ * rewrite_filter.c: conjuncts of the filters that stand alone above a source; and taking exact ones
+ * out of them.
+ */
 enum mr_status mr_plan_collect_filters(struct mr_plan_builder *builder, struct mr_plan_offer *offer,
                                        struct mr_error *err);
 enum mr_status mr_plan_drop_pushed(struct mr_plan_builder *builder,
@@ -96,7 +99,10 @@ enum mr_status mr_plan_rewrite(struct mr_plan_builder *builder, struct mr_error 
 /* conjunct.c: splits a condition at its top-level ANDs. *count 1 when there is nothing to split. */
 enum mr_status mr_plan_split_conjuncts(struct mr_arena *arena, const char *text, const char ***out,
                                        int *count, struct mr_error *err);
-/* predicate.c: NULL when there is no form with the same meaning. map[i]: source column of input column i, or -1. */
+/*
+ * predicate.c: NULL when there is no form with the same meaning. map[i]: source column of input
+ * column i, or -1.
+ */
 const struct mr_predicate *mr_plan_predicate(struct mr_arena *arena, const struct mr_node *node,
                                              const int *map, const struct mr_schema *schema,
                                              bool utc);

@@ -1,9 +1,10 @@
 /*
  * conjunct.c - splits the text of a condition at its top-level ANDs.
  *
- * Texts, not trees, because a filter that keeps some of its conjuncts is bound again like any other, and its plan line must show
- * what it still does. A scan over characters is enough: quotes and parentheses hide what is in them, CASE ... END too, the AND of a
- * BETWEEN belongs to it, and a condition with a top-level OR is one conjunct. The parser has accepted the text before.
+ * Texts, not trees, because a filter that keeps some of its conjuncts is bound again like any
+ * other, and its plan line must show what it still does. A scan over characters is enough: quotes
+ * and parentheses hide what is in them, CASE ... END too, the AND of a BETWEEN belongs to it, and a
+ * condition with a top-level OR is one conjunct. The parser has accepted the text before.
  */
 #include "plan/build.h"
 

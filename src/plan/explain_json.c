@@ -1,8 +1,9 @@
 /*
  * explain_json.c - the plan as one JSON object, for tools.
  *
- * {"pipeline", "mode", "fingerprint", "nodes": [..], "segments": [..], "tasks", "predictedMemory", "notes", "warnings"}. Numbers
- * that are not known are null. Field names are part of the interface: docs/internals/plan.md lists them.
+ * {"pipeline", "mode", "fingerprint", "nodes": [..], "segments": [..], "tasks", "predictedMemory",
+ * "notes", "warnings"}. Numbers that are not known are null. Field names are part of the interface:
+ * docs/internals/plan.md lists them.
  */
 #include "plan/plan.h"
 

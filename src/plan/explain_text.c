@@ -1,9 +1,10 @@
 /*
  * explain_text.c - the plan as a tree for people.
  *
- * The tree follows the rows: sources at the left margin, below them what reads them, each node once; where a node has several
- * inputs the others refer to it by its step. Only `location`, `details` and notes of implementations are printed, which are
- * free of secrets by contract; options never are.
+ * The tree follows the rows: sources at the left margin, below them what reads them, each node
+ * once; where a node has several inputs the others refer to it by its step. Only `location`,
+ * `details` and notes of implementations are printed, which are free of secrets by contract;
+ * options never are.
  */
 #include "plan/plan.h"
 

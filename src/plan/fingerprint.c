@@ -1,8 +1,9 @@
 /*
  * fingerprint.c - a hash of what decides rows and names.
  *
- * Methods, options (but connections and secrets: the same pipeline against a moved server is the same pipeline), schemas,
- * edges, and how output tasks share the splits. Not the splits' own bytes: they hold a snapshot, new in every run.
+ * Methods, options (but connections and secrets: the same pipeline against a moved server is the
+ * same pipeline), schemas, edges, and how output tasks share the splits. Not the splits' own bytes:
+ * they hold a snapshot, new in every run.
  */
 #include "plan/build.h"
 

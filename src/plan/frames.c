@@ -1,10 +1,12 @@
 /*
  * frames.c - from steps to nodes and edges: who reads whose rows.
  *
- * There is one primary frame. An extract replaces it; a transform or a validation maps it (what passes a validation is what
- * later steps see); a load reads it. registerAs gives the frame of a step a name that later steps can ask for. A frame that
- * several steps name is one node with several consumers, so that it is computed once without any rule for "caching".
- * Side outputs (rejected rows of a validation) get a sink node of their own right behind the operator, in the same epoch.
+ * There is one primary frame. An extract replaces it; a transform or a validation maps it (what
+ * passes a validation is what later steps see); a load reads it. registerAs gives the frame of a
+ * step a name that later steps can ask for. A frame that several steps name is one node with
+ * several consumers, so that it is computed once without any rule for "caching". Side outputs
+ * (rejected rows of a validation) get a sink node of their own right behind the operator, in the
+ * same epoch.
  */
 #include "plan/build.h"
 
@@ -199,7 +201,9 @@ static const struct mr_options *quarantine_of(const struct mr_step_spec *step)
     return NULL;
 }
 
-/* Does `onFailure` ask for the side output? (A quarantine without it is an error of the operator.) */
+/*
+ * Does `onFailure` ask for the side output? (A quarantine without it is an error of the operator.)
+ */
 static bool wants_side(const struct mr_step_spec *step)
 {
     const struct mr_option *row = mr_option_find(step->options->table, "onFailure");

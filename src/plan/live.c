@@ -1,8 +1,9 @@
 /*
  * live.c - which nodes a run has to work for.
  *
- * Live are the ancestors of what has an effect: sinks (but those that skip), validations, and in a preview only the
- * result. A source that nothing live reads is bound (its mistakes are shown) and never read.
+ * Live are the ancestors of what has an effect: sinks (but those that skip), validations, and in a
+ * preview only the result. A source that nothing live reads is bound (its mistakes are shown) and
+ * never read.
  */
 #include "plan/build.h"
 

@@ -1,9 +1,10 @@
 /*
  * memory.c - shares out the budget: the bound of queues, and smaller batches where memory is short.
  *
- * A reader holds about three batches (filling, pushed, in a sink's hands), a queue its bound, a writer its open pages and row
- * group. With plenty of memory nothing is restricted; below 32 MB a thread batches shrink, so that a small budget means a slower run
- * and not a failing one. resources.batchRows as written always wins.
+ * A reader holds about three batches (filling, pushed, in a sink's hands), a queue its bound, a
+ * writer its open pages and row group. With plenty of memory nothing is restricted; below 32 MB a
+ * thread batches shrink, so that a small budget means a slower run and not a failing one.
+ * resources.batchRows as written always wins.
  */
 #include "plan/build.h"
 

@@ -1,9 +1,10 @@
 /*
  * plan.h - what a run will do, decided before anything is written, and printable.
  *
- * spec -> nodes (one per step, perhaps fused or moved by rewrites) -> segments (what one task runs). Nothing happens in a run
- * that the plan did not show. A plan is immutable once built; everything in it lives in its arena; it owns the bound states of
- * sources and sinks until mr_plan_free.
+ * spec -> nodes (one per step, perhaps fused or moved by rewrites) -> segments (what one task
+ * runs). Nothing happens in a run that the plan did not show. A plan is immutable once built;
+ * everything in it lives in its arena; it owns the bound states of sources and sinks until
+ * mr_plan_free.
  */
 #ifndef MR_PLAN_PLAN_H
 #define MR_PLAN_PLAN_H
@@ -27,12 +28,12 @@ struct mr_plan_node {
     int id; /* index in plan->nodes, topological */
     enum mr_plan_node_kind kind;
     const struct mr_step_spec *step; /* the step that asked for it */
-    const char *
-        label; /* "step 3 (validateRanges)"; of a side output "step 3 (validateRanges) quarantine" */
+    /* "step 3 (validateRanges)"; of a side output "step 3 (validateRanges) quarantine" */
+    const char *label;
     int ninputs;
     const struct mr_plan_edge *inputs;
-    const struct mr_schema
-        *schema;  /* of port 0; of the rows written for a sink; NULL offline when unknown */
+    /* of port 0; of the rows written for a sink; NULL offline when unknown */
+    const struct mr_schema *schema;
     int64_t rows; /* estimate, -1 = unknown */
     int64_t bytes;
     struct mr_runtime *runtime; /* of the step: account and counters */
@@ -47,8 +48,8 @@ struct mr_plan_node {
     const struct mr_op *op;
     void *op_plan;
     struct mr_op_info op_info;
-    bool
-        absorbed; /* a rewrite left it nothing to do (its filter went into the source): in no segment */
+    /* a rewrite left it nothing to do (its filter went into the source): in no segment */
+    bool absorbed;
     /* SINK */
     const struct mr_sink *sink;
     void *sink_state;
@@ -59,9 +60,12 @@ struct mr_plan_node {
 
 /* How the splits of a segment reach its output tasks. */
 enum mr_gather {
-    MR_GATHER_FUSED, /* each output task reads its own contiguous run of splits, everything on one thread */
-    MR_GATHER_ROTATE, /* readers fill queues; the output task takes a batch of each in turn: deterministic */
-    MR_GATHER_ORDERED, /* readers fill queues; the output task drains them in split order (limitRows) */
+    /* each output task reads its own contiguous run of splits, everything on one thread */
+    MR_GATHER_FUSED,
+    /* readers fill queues; the output task takes a batch of each in turn: deterministic */
+    MR_GATHER_ROTATE,
+    /* readers fill queues; the output task drains them in split order (limitRows) */
+    MR_GATHER_ORDERED,
 };
 
 struct mr_plan_split {
@@ -70,10 +74,11 @@ struct mr_plan_split {
 };
 
 /*
- * What is run together: sources and the nodes that they reach down to sinks and build sides, a DAG run in lock-step on one
- * thread (a node with several consumers pushes the same batch to each; no queue, so no deadlock). Sources that meet (union)
- * share a segment, their splits one list. A source is in a second segment, and read again under the same snapshot,
- * only where one of its consumers needs what another one builds, or where explicit numbers of output tasks differ.
+ * What is run together: sources and the nodes that they reach down to sinks and build sides, a DAG
+ * run in lock-step on one thread (a node with several consumers pushes the same batch to each; no
+ * queue, so no deadlock). Sources that meet (union) share a segment, their splits one list. A
+ * source is in a second segment, and read again under the same snapshot, only where one of its
+ * consumers needs what another one builds, or where explicit numbers of output tasks differ.
  */
 struct mr_plan_segment {
     int nsources;
@@ -82,19 +87,19 @@ struct mr_plan_segment {
     const struct mr_plan_split *splits; /* of all sources, in the order of writing */
     int nnodes;
     const int *nodes; /* operators and sinks, topological */
-    const bool *
-        in_task; /* nnodes entries: runs in the output task, behind the queues; all true when FUSED */
+    /* nnodes entries: runs in the output task, behind the queues; all true when FUSED */
+    const bool *in_task;
     int nbuilds;
-    const int
-        *builds; /* operators among `nodes` that end here: their build side (port 1) is filled */
+    /* operators among `nodes` that end here: their build side (port 1) is filled */
+    const int *builds;
     int nneeds;
-    const int *
-        needs; /* operators among `nodes` whose build side other segments must have filled before */
+    /* operators among `nodes` whose build side other segments must have filled before */
+    const int *needs;
     int first_task; /* number of its first output task in the run: names of files derive from it */
     int ntasks;     /* output tasks */
-    const int *
-        task_splits; /* ntasks + 1 entries: task t reads splits [task_splits[t], task_splits[t + 1]) */
-    int readers;     /* open at once over all tasks */
+    /* ntasks + 1 entries: task t reads splits [task_splits[t], task_splits[t + 1]) */
+    const int *task_splits;
+    int readers; /* open at once over all tasks */
     enum mr_gather gather;
     int64_t queue_bytes; /* bound of the queue of one split */
 };
@@ -115,12 +120,15 @@ struct mr_plan {
     int nsinks;
     const int *sinks; /* nodes, by sink_sequence */
     int ntasks;
-    int result; /* node whose port 0 is the result: of until_step, else the primary frame at the end; -1 = none */
+    /*
+     * node whose port 0 is the result: of until_step, else the primary frame at the end; -1 = none
+     */
+    int result;
     int64_t predicted_memory; /* bytes */
     int nwarnings;
     const struct mr_plan_warning *warnings;
-    const char
-        *watermark; /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */
+    /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */
+    const char *watermark;
     const char *fingerprint; /* hash of what decides rows and names: 16 hex digits */
 };
 
@@ -132,24 +140,33 @@ struct mr_plan_request {
     int64_t now_micros;
     const char *last_run_timestamp; /* or NULL */
     bool connect; /* false: offline check; sources whose schema needs a catalog stay unbound */
-    bool
-        with_splits; /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
+    /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
+    bool with_splits;
     bool with_sinks;        /* preview: false */
     const char *until_step; /* preview: the result of this step (name or 1-based number), or NULL */
-    /* Instead of asking the sources: their splits by node, as another plan of the same file made them; or NULL. */
+    /*
+     * Instead of asking the sources: their splits by node, as another plan of the same file made
+     * them; or NULL.
+     */
     const struct mr_split_list *fixed_splits;
     int nfixed_splits;
-    int64_t rows_wanted;    /* preview: of the result; 0 = all. One task then, splits in order */
+    int64_t rows_wanted; /* preview: of the result; 0 = all. One task then, splits in order */
 };
 
-/* Several errors may be found in one pass; `errors` as config/load.h, may be NULL for the first only. */
+/*
+ * Several errors may be found in one pass; `errors` as config/load.h, may be NULL for the first
+ * only.
+ */
 struct mr_load_errors;
 enum mr_status mr_plan_build(const struct mr_plan_request *request, struct mr_plan **out,
                              struct mr_load_errors *errors, struct mr_error *err);
 /* Closes sources and sinks. Before the arena is reset. */
 void mr_plan_free(struct mr_plan *plan);
 
-/* The tree for people, and a JSON object (stable field names, documented in docs/guide). Without secrets. */
+/*
+ * The tree for people, and a JSON object (stable field names, documented in docs/guide). Without
+ * secrets.
+ */
 void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out);
 void mr_plan_explain_json(const struct mr_plan *plan, struct mr_bytes *out);
 

@@ -1,10 +1,12 @@
 /*
- * predicate.c - from a bound condition to the form that sources understand, only where the meaning is the same everywhere.
+ * predicate.c - from a bound condition to the form that sources understand, only where the meaning
+ * is the same everywhere.
  *
- * A column against literals of its own type; null tests; IN; LIKE with a fixed beginning; AND, OR, NOT of those. Where the
- * binder has widened the column (age INT against a BIGINT, a decimal against one with more digits) the literal is brought
- * back to the column's type if that loses nothing, because widening keeps the order. Anything else has no such form and is
- * evaluated here. What a source makes of text order (collations) or time zones is for its own answer.
+ * A column against literals of its own type; null tests; IN; LIKE with a fixed beginning; AND, OR,
+ * NOT of those. Where the binder has widened the column (age INT against a BIGINT, a decimal
+ * against one with more digits) the literal is brought back to the column's type if that loses
+ * nothing, because widening keeps the order. Anything else has no such form and is evaluated here.
+ * What a source makes of text order (collations) or time zones is for its own answer.
  */
 #include "plan/build.h"
 
@@ -183,7 +185,9 @@ static enum mr_compare mirrored(enum mr_compare compare)
     return other[compare];
 }
 
-/* year(c) and date(c) against a literal. Instants have fields only in a zone: offered in UTC only. */
+/*
+ * year(c) and date(c) against a literal. Instants have fields only in a zone: offered in UTC only.
+ */
 static const struct mr_predicate *compare_monotone(const struct convert *c,
                                                    const struct mr_node *call,
                                                    const struct mr_node *literal,

@@ -1,9 +1,10 @@
 /*
  * rewrite.c - what is moved into sources: filters, then column lists and limits.
  *
- * In two rounds, because which columns are needed depends on which filters stay: first every live source is offered its
- * predicates, filters become smaller or empty, operators are bound again; then it is offered the same predicates with the
- * columns still needed and the limit, and operators are bound to the narrowed schemas. sparkConf's adaptive switch turns all this off.
+ * In two rounds, because which columns are needed depends on which filters stay: first every live
+ * source is offered its predicates, filters become smaller or empty, operators are bound again;
+ * then it is offered the same predicates with the columns still needed and the limit, and operators
+ * are bound to the narrowed schemas. sparkConf's adaptive switch turns all this off.
  */
 #include "plan/build.h"
 

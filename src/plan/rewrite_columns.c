@@ -1,11 +1,11 @@
 /*
  * rewrite_columns.c - which columns of each frame somebody reads, computed from right to left.
  *
- * Through an operator: the input columns that needed output columns carry on (op_info.passes), and the columns that its options
- * name. The latter come from the option table (rows flagged COLUMN and EXPRESSION), so that this knows no operator and a new one
- * gets the rewrite for free; expressions name their columns through the parser. An operator with several inputs (but a
- * validation against another frame), or
- * without `passes`, needs everything, and so do sinks.
+ * Through an operator: the input columns that needed output columns carry on (op_info.passes), and
+ * the columns that its options name. The latter come from the option table (rows flagged COLUMN and
+ * EXPRESSION), so that this knows no operator and a new one gets the rewrite for free; expressions
+ * name their columns through the parser. An operator with several inputs (but a validation against
+ * another frame), or without `passes`, needs everything, and so do sinks.
  */
 #include "plan/build.h"
 
@@ -92,7 +92,10 @@ static enum mr_status need_options(struct mr_plan_builder *builder,
     return MR_OK;
 }
 
-/* A validation against another frame passes on port 0 and keeps of port 1 only what its options name. */
+/*
+ * A validation against another frame passes on port 0 and keeps of port 1 only what its options
+ * name.
+ */
 static bool checks_against(const struct mr_plan_node *node)
 {
     unsigned both = MR_OP_VALIDATION | MR_OP_BUILD_SIDE;

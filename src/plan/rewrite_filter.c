@@ -1,10 +1,11 @@
 /*
  * rewrite_filter.c - filters into sources.
  *
- * From a source upwards while there is exactly one consumer: conjuncts of a filter are offered if all columns they use are
- * carried unchanged from the source by the operators in between (op_info.passes), and these let filters cross. A
- * validation stops the walk, because it has to see the rows that a filter behind it removes; so does a frame with several
- * consumers, because the others want all rows. What the source takes exactly leaves the filter, which is bound again with
+ * From a source upwards while there is exactly one consumer: conjuncts of a filter are offered if
+ * all columns they use are carried unchanged from the source by the operators in between
+ * (op_info.passes), and these let filters cross. A validation stops the walk, because it has to see
+ * the rows that a filter behind it removes; so does a frame with several consumers, because the
+ * others want all rows. What the source takes exactly leaves the filter, which is bound again with
  * the rest; a filter without a rest is taken out of the plan.
  */
 #include "plan/build.h"

@@ -1,8 +1,8 @@
 /*
  * rewrite_limit.c - a limit right above a source: no split needs to give more rows than the limit.
  *
- * Only through operators that give exactly one row for each row: row-wise (passes), and neither a condition nor a
- * validation. The limit itself stays, because it counts over all splits.
+ * Only through operators that give exactly one row for each row: row-wise (passes), and neither a
+ * condition nor a validation. The limit itself stays, because it counts over all splits.
  */
 #include "plan/build.h"
 

@@ -1,17 +1,21 @@
 /*
  * segment.c - which nodes run together.
  *
- * Work from the ends: a terminal is a sink, a validation, a build side, or the result of a preview. Terminals that share a
- * source belong together, so that the source is read once and every consumer of a frame sees the same batch on the same
- * thread: there is no queue between consumers and so nothing that could deadlock. Two things force them apart, and the
- * source is then read again under the same snapshot:
+ * Work from the ends: a terminal is a sink, a validation, a build side, or the result of a preview.
+ * Terminals that share a source belong together, so that the source is read once and every consumer
+ * of a frame sees the same batch on the same thread: there is no queue between consumers and so
+ * nothing that could deadlock. Two things force them apart, and the source is then read again under
+ * the same snapshot:
  *
- *   - one terminal needs a build side that another one fills (a frame validated against itself). First all terminals are
- *     tried together; if segments then wait for each other in a circle, build sides get keys by their depth and everything
- *     else runs last. That order has no circle: a build side of depth d needs only build sides of depth < d.
- *   - sinks ask explicitly for different numbers of output tasks (coalesce 1 here, repartition 8 there).
+ *   - one terminal needs a build side that another one fills (a frame validated against itself).
+ * First all terminals are tried together; if segments then wait for each other in a circle, build
+ * sides get keys by their depth and everything else runs last. That order has no circle: a build
+ * side of depth d needs only build sides of depth < d.
+ *   - sinks ask explicitly for different numbers of output tasks (coalesce 1 here, repartition 8
+ * there).
  *
- * Buffering a frame between two independent consumers was refused: reading twice costs time, a buffer costs memory without a bound.
+ * Buffering a frame between two independent consumers was refused: reading twice costs time, a
+ * buffer costs memory without a bound.
  */
 #include "plan/build.h"
 
@@ -137,7 +141,10 @@ static void group(struct state *state)
     }
 }
 
-/* Can group `from` not start before group `to` has ended? Through any number of others; `seen` stops circles. */
+/*
+ * Can group `from` not start before group `to` has ended? Through any number of others; `seen`
+ * stops circles.
+ */
 static bool waits_for(const struct state *state, int from, int to, bool *seen)
 {
     for (int i = 0; i < state->count; i++) {

@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-/* The watermark of a run is the earliest of its sources'; one source without makes it unknown. The texts compare as times. */
+/*
+ * The watermark of a run is the earliest of its sources'; one source without makes it unknown. The
+ * texts compare as times.
+ */
 static void lower_watermark(struct mr_plan *plan, const char *safe_time, bool *first)
 {
     if (safe_time == NULL)

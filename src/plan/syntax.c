@@ -1,8 +1,8 @@
 /*
  * syntax.c - parses the expressions of a step whose input columns are not known (yet).
  *
- * The option table says which texts are expressions, so that this needs to know no operator: it walks the values,
- * nested objects too.
+ * The option table says which texts are expressions, so that this needs to know no operator: it
+ * walks the values, nested objects too.
  */
 #include "plan/build.h"
 

@@ -1,13 +1,16 @@
 /*
- * tasks.c - how many output tasks and readers a segment has, which splits each task takes, and where the queues are.
+ * tasks.c - how many output tasks and readers a segment has, which splits each task takes, and
+ * where the queues are.
  *
- * The number of output tasks decides the number of files, so what the user wrote is obeyed as written. Without a
- * word from them: one task for little data (under 64 MB), the parallelism of the run for more. Tasks take contiguous runs of splits
- * of about equal predicted bytes, so that names and contents of files depend on the plan alone and not on who was faster.
+ * The number of output tasks decides the number of files, so what the user wrote is obeyed as
+ * written. Without a word from them: one task for little data (under 64 MB), the parallelism of the
+ * run for more. Tasks take contiguous runs of splits of about equal predicted bytes, so that names
+ * and contents of files depend on the plan alone and not on who was faster.
  *
- * Readers are limited by the source (connections). No more readers than tasks: everything of a task on one thread. More
- * readers than tasks: decoding and row-wise work in the readers, queues, and from the first node that must see the merged rows
- * (a sink, a build side, limitRows and all behind them) in the task.
+ * Readers are limited by the source (connections). No more readers than tasks: everything of a task
+ * on one thread. More readers than tasks: decoding and row-wise work in the readers, queues, and
+ * from the first node that must see the merged rows (a sink, a build side, limitRows and all behind
+ * them) in the task.
  */
 #include "plan/build.h"
 

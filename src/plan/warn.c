@@ -1,6 +1,6 @@
 /*
- * warn.c - what a user should know before the run: skew, frames that nobody reads, wishes that cannot be met, and the
- * deliberate differences from the older dialect that touch this file.
+ * warn.c - what a user should know before the run: skew, frames that nobody reads, wishes that
+ * cannot be met, and the deliberate differences from the older dialect that touch this file.
  *
  * (Small files are foreseen by the sinks, in their notes: only they know what a row becomes.)
  */
@@ -163,15 +163,17 @@ static enum mr_status tell_watermark(struct mr_plan_builder *builder, struct mr_
     if (!builder->spec->uses_last_run_timestamp || builder->plan->nsegments == 0)
         return MR_OK;
     if (builder->plan->watermark != NULL)
-        return mr_plan_warn(builder, where, err,
-                            "is %s now and %s in the next run: at least once. No committed row whose "
-                            "stamp is its transaction's start is lost; rows that are written while the "
-                            "snapshot is taken may be read twice",
-                            from != NULL ? from : "the initial value", builder->plan->watermark);
-    return mr_plan_warn(builder, where, err,
-                        "the server hides other roles' transactions from this role, or some are "
-                        "prepared: a safe time is not known, and the next run reads everything again "
-                        "(GRANT pg_read_all_stats makes it known)");
+        return mr_plan_warn(
+            builder, where, err,
+            "is %s now and %s in the next run: at least once. No committed row whose "
+            "stamp is its transaction's start is lost; rows that are written while the "
+            "snapshot is taken may be read twice",
+            from != NULL ? from : "the initial value", builder->plan->watermark);
+    return mr_plan_warn(
+        builder, where, err,
+        "the server hides other roles' transactions from this role, or some are "
+        "prepared: a safe time is not known, and the next run reads everything again "
+        "(GRANT pg_read_all_stats makes it known)");
 }
 
 enum mr_status mr_plan_add_warnings(struct mr_plan_builder *builder, struct mr_error *err)
