@@ -199,10 +199,20 @@ static void add_rows(json_t *out, const struct mr_plan *plan)
         int64_t sum = 0;
         for (int j = 0; plan && j < plan->nnodes; j++)
             if (plan->nodes[j].kind == totals[i].kind)
-                sum += atomic_load(
-                    &plan->nodes[j].runtime->counters->value[totals[i].counter]);
+                sum += atomic_load(&plan->nodes[j].runtime->counters->value[totals[i].counter]);
         json_object_set_new(out, totals[i].name, json_integer(sum));
     }
+}
+
+/* What the file says of itself: its name and, where it has them, its description and metadata. */
+static void add_pipeline(json_t *out, const struct mr_spec *spec)
+{
+    json_object_set_new(out, "pipeline", json_string(spec->name));
+    if (spec->description)
+        json_object_set_new(out, "description", json_string(spec->description));
+    if (spec->metadata_json)
+        json_object_set_new(out, "metadata",
+                            json_loads(spec->metadata_json, JSON_DECODE_ANY, NULL));
 }
 
 char *mr_report_build(const struct mr_report_input *input)
@@ -212,12 +222,12 @@ char *mr_report_build(const struct mr_report_input *input)
     int64_t wall = mr_clock_monotonic_micros() - session->start_monotonic;
     json_t *out = json_object();
     json_object_set_new(out, "run_id", json_string(session->run_id));
-    json_object_set_new(out, "pipeline", json_string(session->spec->name));
+    add_pipeline(out, session->spec);
     json_object_set_new(out, "state_key", json_string(session->spec->state_key));
-    json_object_set_new(out, "status", json_string(input->status == MR_OK ? "success"
-                                                   : input->status == MR_CANCELLED
-                                                       ? "cancelled"
-                                                       : "failed"));
+    json_object_set_new(out, "status",
+                        json_string(input->status == MR_OK          ? "success"
+                                    : input->status == MR_CANCELLED ? "cancelled"
+                                                                    : "failed"));
     json_object_set_new(out, "exit_code", json_integer(mr_status_exit_code(input->status)));
     json_object_set_new(out, "started", instant(session->start_wall));
     json_object_set_new(out, "epoch", json_integer(input->epoch));
