@@ -113,6 +113,12 @@ MILLRACE_API const char *millrace_error_message(const struct millrace_pipeline *
  * unchecked.
  */
 MILLRACE_API int millrace_validate(struct millrace_pipeline *pipeline, bool connect);
+/*
+ * What the last millrace_validate or millrace_plan found worth a warning, the deliberate differences
+ * from Spark among it: "warning: where: text", a line each, "" where there is none. *out is freed
+ * with millrace_free.
+ */
+MILLRACE_API int millrace_warnings(struct millrace_pipeline *pipeline, char **out);
 /* The plan as text or JSON (connects). *out is freed with millrace_free. */
 MILLRACE_API int millrace_plan(struct millrace_pipeline *pipeline, bool json, char **out);
 /*

@@ -154,9 +154,26 @@ int millrace_validate(struct millrace_pipeline *pipeline, bool connect)
         return not_open(pipeline);
     struct mr_error err = {0};
     mr_api_begin(pipeline);
-    struct mr_session_plan_options options = {
-        .connect = connect, .with_splits = connect, .with_sinks = true};
+    struct mr_session_plan_options options = {.connect = connect,
+                                              .with_splits = connect,
+                                              .with_sinks = true};
     enum mr_status status = mr_session_plan(pipeline->session, &options, &pipeline->errors, &err);
+    return mr_api_end(pipeline, status, &err);
+}
+
+int millrace_warnings(struct millrace_pipeline *pipeline, char **out)
+{
+    *out = NULL;
+    if (!pipeline || !pipeline->session)
+        return not_open(pipeline);
+    struct mr_error err = {0};
+    struct mr_bytes text;
+    mr_api_begin(pipeline);
+    mr_bytes_init(&text, MR_BYTES_DEFAULT_MAXIMUM);
+    if (pipeline->session->plan)
+        mr_plan_explain_warnings(pipeline->session->plan, &text);
+    enum mr_status status = mr_bytes_status(&text, &err);
+    *out = mr_bytes_move(&text, NULL);
     return mr_api_end(pipeline, status, &err);
 }
 
@@ -167,8 +184,9 @@ int millrace_plan(struct millrace_pipeline *pipeline, bool json, char **out)
         return not_open(pipeline);
     struct mr_error err = {0};
     mr_api_begin(pipeline);
-    struct mr_session_plan_options options = {
-        .connect = true, .with_splits = true, .with_sinks = true};
+    struct mr_session_plan_options options = {.connect = true,
+                                              .with_splits = true,
+                                              .with_sinks = true};
     enum mr_status status = mr_session_plan(pipeline->session, &options, &pipeline->errors, &err);
     if (status == MR_OK) {
         struct mr_bytes text;
@@ -221,8 +239,7 @@ int mr_api_run(struct millrace_pipeline *pipeline, const struct millrace_run_opt
         .tap = tap,
         .tap_context = tap_context,
     };
-    enum mr_status status =
-        mr_run_execute(pipeline->session, &run, &text, &pipeline->errors, &err);
+    enum mr_status status = mr_run_execute(pipeline->session, &run, &text, &pipeline->errors, &err);
     if (report)
         *report = text;
     else

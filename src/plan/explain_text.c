@@ -166,6 +166,12 @@ static void put_segment(struct mr_bytes *out, const struct mr_plan *plan, int s)
     mr_bytes_char(out, '\n');
 }
 
+void mr_plan_explain_warnings(const struct mr_plan *plan, struct mr_bytes *out)
+{
+    for (int i = 0; i < plan->nwarnings; i++)
+        mr_bytes_printf(out, "warning: %s: %s\n", plan->warnings[i].where, plan->warnings[i].text);
+}
+
 void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out)
 {
     const struct mr_spec *spec = plan->spec;
@@ -187,6 +193,5 @@ void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out)
         mr_bytes_text(out, "note: sparkConf has switched rewrites off\n");
     for (int i = 0; i < spec->nnotes; i++)
         mr_bytes_printf(out, "note: %s\n", spec->notes[i].text);
-    for (int i = 0; i < plan->nwarnings; i++)
-        mr_bytes_printf(out, "warning: %s: %s\n", plan->warnings[i].where, plan->warnings[i].text);
+    mr_plan_explain_warnings(plan, out);
 }

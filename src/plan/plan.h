@@ -168,6 +168,8 @@ void mr_plan_free(struct mr_plan *plan);
  * secrets.
  */
 void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out);
+/* The warnings alone, a line each: the last lines of mr_plan_explain_text. */
+void mr_plan_explain_warnings(const struct mr_plan *plan, struct mr_bytes *out);
 void mr_plan_explain_json(const struct mr_plan *plan, struct mr_bytes *out);
 
 #endif

@@ -119,7 +119,7 @@ static bool any_instant(const struct mr_plan_builder *builder)
     return false;
 }
 
-/* DIALECT, "deliberate differences". */
+/* Where we differ from the older dialect on purpose, and what restores it. */
 static enum mr_status tell_differences(struct mr_plan_builder *builder, struct mr_error *err)
 {
     if (builder->spec->ansi && any_expression(builder))
