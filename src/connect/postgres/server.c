@@ -333,23 +333,30 @@ static enum mr_status new_reader(struct mr_postgres_server *server, struct mr_ru
     return MR_OK;
 }
 
+/*
+ * Hands out the coordinator's own connection, if it is free. Nothing is asked of the server here: a thread that waited for it
+ * under the lock would want a CPU permit back while others sit on theirs waiting for the lock.
+ */
 static enum mr_status lend_coordinator(struct mr_postgres_server *server,
-                                       struct mr_runtime *runtime, struct mr_postgres_conn **out,
-                                       struct mr_error *err)
+                                       struct mr_runtime *runtime, const char *snapshot,
+                                       struct mr_postgres_conn **out, struct mr_error *err)
 {
-    struct mr_pg *pg = NULL;
     struct mr_postgres_conn *conn = mr_calloc(1, sizeof *conn);
     if (conn == NULL)
         return mr_error_nomem(err);
-    enum mr_status status = mr_postgres_server_lock(server, runtime, &pg, err);
-    if (status != MR_OK) {
-        mr_free(conn);
-        return status;
+    pthread_mutex_lock(&server->lock);
+    if (!server->lent && server->coordinator && mr_pg_usable(server->coordinator) &&
+        strcmp(snapshot, server->snapshot) == 0) {
+        server->lent = true;
+        conn->pg = server->coordinator;
     }
-    server->lent = true;
-    memcpy(conn->snapshot, server->snapshot, sizeof conn->snapshot);
-    mr_postgres_server_unlock(server);
-    conn->pg = pg;
+    pthread_mutex_unlock(&server->lock);
+    if (conn->pg == NULL) {
+        mr_free(conn);
+        return MR_OK;
+    }
+    mr_pg_set_waiter(conn->pg, runtime->waiter);
+    snprintf(conn->snapshot, sizeof conn->snapshot, "%s", snapshot);
     conn->lent = true;
     *out = conn;
     return MR_OK;
@@ -360,11 +367,10 @@ enum mr_status mr_postgres_server_take(struct mr_postgres_server *server,
                                        struct mr_postgres_conn **out, struct mr_error *err)
 {
     *out = NULL;
-    pthread_mutex_lock(&server->lock);
-    lend = lend && !server->lent && strcmp(snapshot, server->snapshot) == 0;
-    pthread_mutex_unlock(&server->lock);
     if (lend)
-        return lend_coordinator(server, runtime, out, err);
+        MR_TRY(lend_coordinator(server, runtime, snapshot, out, err));
+    if (*out)
+        return MR_OK;
     pthread_mutex_lock(&server->lock);
     *out = find_idle(server, snapshot);
     if (*out == NULL)
