@@ -74,6 +74,7 @@ if wanted asan; then
     build asan '-O1 -g' --enable-werror --enable-asan --enable-failpoints
     unit asan
     FLAVOUR=asan python cases-asan cases/run.py
+    FLAVOUR=asan python alloc-asan fault/alloc.py
 fi
 if wanted tsan; then
     build tsan '-O1 -g' --enable-werror --enable-tsan

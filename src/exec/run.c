@@ -114,8 +114,10 @@ static void start_ready(struct mr_run *run)
             continue;
         struct mr_error err = {0};
         enum mr_status status = mr_run_start_segment(segment, &err);
-        if (status != MR_OK)
-            mr_run_fail(run, status, &err);
+        if (status == MR_OK)
+            continue;
+        mr_run_fail(run, status, &err);
+        mr_stop_set(&run->notify); /* it may have no worker that would: it is reaped at once */
     }
 }
 
