@@ -259,7 +259,7 @@ static enum mr_status make_options(const struct arguments *arguments, struct mr_
     return MR_OK;
 }
 
-/* "column op value": op is =, <>, <, <=, >, >=, in (values separated by '|'), prefix, null, true; year>= and so on. */
+/* "not" before the rest, or not; "column op value": op is =, <>, <, <=, >, >=, in (values separated by '|'), prefix, null, true; year>= and so on. */
 static enum mr_status make_predicate(const char *text, const struct mr_schema *schema,
                                      struct mr_arena *arena, const struct mr_predicate **out,
                                      struct mr_error *err)
@@ -267,6 +267,9 @@ static enum mr_status make_predicate(const char *text, const struct mr_schema *s
     static const char *const compares[] = {"=", "<>", "<", "<=", ">", ">="};
     char column[64] = "", op[16] = "";
     int used = 0;
+    bool negated = strncmp(text, "not ", 4) == 0;
+    if (negated)
+        text += 4;
     if (sscanf(text, "%63s %15s %n", column, op, &used) < 2)
         return mr_error_internal(err, "bad predicate");
     struct mr_predicate *predicate = mr_arena_calloc(arena, 1, sizeof *predicate);
@@ -317,6 +320,13 @@ static enum mr_status make_predicate(const char *text, const struct mr_schema *s
         }
     }
     *out = predicate;
+    if (negated) {
+        struct mr_predicate *outer = mr_arena_calloc(arena, 1, sizeof *outer);
+        const struct mr_predicate **args = mr_arena_calloc(arena, 1, sizeof *args);
+        args[0] = predicate;
+        *outer = (struct mr_predicate){.kind = MR_PREDICATE_NOT, .args = args, .nargs = 1};
+        *out = outer;
+    }
     return MR_OK;
 }
 

@@ -477,6 +477,8 @@ def predicates(db):
         ("r = 0.5", "exact", "r = 0.5::real"), ("i = 10.0.0.1", "refused", "true"), ("i null x", "exact", "i IS NULL"), ("l null x", "exact", "l IS NULL"),
         ("tz year= 2020", "exact", "extract(year FROM tz) = 2020"), ("d year<> 2019", "exact", "extract(year FROM d) <> 2019"), ("ts year<= 2019", "exact", "extract(year FROM ts) <= 2019"),
         ("tz year> 2019", "exact", "extract(year FROM tz) > 2019"), (f"ts date= {day}", "exact", "ts::date = '2020-01-01'"), (f"tz date> {day}", "exact", "tz::date > '2020-01-01'"),
+        ("not tz year= 2020", "exact", "extract(year FROM tz) <> 2020"), ("not d year<> 2019", "exact", "extract(year FROM d) = 2019"), (f"not ts date= {day}", "exact", "ts::date <> '2020-01-01'"),
+        ("not s null x", "exact", "s IS NOT NULL"), ("not id in 1|2|3", "exact", "id NOT IN (1, 2, 3)"), ("not s prefix A", "exact", "s NOT LIKE 'A%'"), ("not c = ab", "refused", "true"),
         (f"tz month= {day}", "exact", "date_trunc('month', tz) = '2020-01-01 00:00:00+00'"), (f"tz month= {day + 1}", "refused", "true"),
     ]:
         result = db.good("--where", offered, table="p")
