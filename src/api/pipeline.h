@@ -14,7 +14,6 @@ struct millrace_pipeline {
     void (*log)(void *context, enum millrace_log_level level, const char *text);
     void *log_context;
     bool log_json;
-    struct mr_run_options run_options;
     const struct millrace_run_options *user_options;
     struct mr_state *job_state; /* between millrace_job_plan and millrace_job_commit */
     struct mr_lease *job_lease;
