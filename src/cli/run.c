@@ -28,7 +28,8 @@ static void print_step(const json_t *step)
            integer_at(step, "rows_out"));
     if (integer_at(counters, "files") > 0) {
         mr_size_format(integer_at(counters, "bytes_written"), written, sizeof written);
-        printf("  %lld files, %s", integer_at(counters, "files"), written);
+        printf("  %lld file%s, %s", integer_at(counters, "files"),
+               integer_at(counters, "files") == 1 ? "" : "s", written);
     }
     if (integer_at(counters, "rows_rejected") > 0)
         printf("  %lld rejected", integer_at(counters, "rows_rejected"));
@@ -55,8 +56,7 @@ static void print_summary(const char *text)
     if (json_object_get(report, "finished_run"))
         printf("  finished the commit of the interrupted run %s; nothing was read again\n",
                json_string_value(json_object_get(report, "finished_run")));
-    json_array_foreach(json_object_get(report, "steps"), i, step)
-        print_step(step);
+    json_array_foreach(json_object_get(report, "steps"), i, step) print_step(step);
     const char *advice = json_string_value(json_object_get(report, "advice"));
     if (advice)
         printf("  %s\n", advice);

@@ -337,8 +337,7 @@ static enum mr_status apply_parallelism(struct mr_config_context *context, struc
                      (long long)(spark->set[MR_SPARK_INITIAL] ? value[MR_SPARK_INITIAL] : 0),
                      (long long)wanted, capped, spec->parallelism);
         else
-            snprintf(effect, sizeof(effect), "parallelism %lld%s: %d", (long long)wanted, capped,
-                     spec->parallelism);
+            snprintf(effect, sizeof(effect), "parallelism %d%s", spec->parallelism, capped);
     }
     const char *off = "no effect: spark.dynamicAllocation.enabled is not true";
     const char *alone = "no effect: no maxExecutors is given, all cores are used";
