@@ -8,6 +8,7 @@
  */
 #include "config/load.h"
 
+#include "base/hash.h"
 #include "base/tz.h"
 #include "config/context.h"
 #include "config/pipeline_options.h"
@@ -209,6 +210,27 @@ static enum mr_status read_pipeline(struct load *load)
     return mr_parameters_note_unused(context, &load->parameters);
 }
 
+/* Tells a retry of the same work from a run of the same file for another day. */
+static enum mr_status hash_parameters(struct load *load)
+{
+    const struct mr_load_request *request = load->context.request;
+    uint64_t hash = 0;
+    for (const struct mr_parameter *p = load->parameters.first; p != NULL; p = p->next) {
+        if (!p->used || p->text == NULL || strcmp(p->name, "last_run_timestamp") == 0)
+            continue;
+        /* A value made of one of these is new in every start. */
+        if ((request->run_id && strstr(p->text, request->run_id)) ||
+            (request->last_run_timestamp && strstr(p->text, request->last_run_timestamp)) ||
+            strstr(p->text, "1970-01-01 00:00:00"))
+            continue;
+        hash = mr_hash64_seed(p->name, strlen(p->name) + 1, hash);
+        hash = mr_hash64_seed(p->text, strlen(p->text) + 1, hash);
+    }
+    load->spec->parameters_hash =
+        mr_arena_printf(load->context.arena, "%016llx", (unsigned long long)hash);
+    return load->spec->parameters_hash != NULL ? MR_OK : MR_NOMEM;
+}
+
 static enum mr_status read_all(struct load *load)
 {
     struct mr_config_context *context = &load->context;
@@ -229,6 +251,7 @@ static enum mr_status read_all(struct load *load)
     MR_TRY(substitute(load));
     MR_TRY(read_pipeline(load));
     spec->uses_last_run_timestamp = load->parameters.uses_last_run_timestamp;
+    MR_TRY(hash_parameters(load));
     spec->notes = context->notes;
     spec->nnotes = context->nnotes;
     return MR_OK;

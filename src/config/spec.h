@@ -74,6 +74,7 @@ struct mr_spec {
     const char *metrics_path; /* or NULL */
     const char *metrics_format;
     bool uses_last_run_timestamp; /* ${last_run_timestamp} occurs somewhere */
+    const char *parameters_hash; /* of the parameters used, but ${run_id} and ${last_run_timestamp} */
     bool rewrites;                /* false: sparkConf switched adaptive execution off */
     const char *metadata_json;    /* or NULL */
     int nnotes;

@@ -91,11 +91,12 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
         .lane = 0,
         .epoch = epoch,
         .run_id = session->run_id,
-        .fingerprint = plan->fingerprint,
+        .fingerprint = mr_arena_printf(&session->arena, "%s:%s", plan->fingerprint,
+                                       session->spec->parameters_hash),
         .watermark = watermark,
         .tokens = entries,
     };
-    if (!tokens || !entries) {
+    if (!tokens || !entries || !record.fingerprint) {
         status = mr_error_nomem(err);
         goto out;
     }
@@ -104,8 +105,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
         mr_bytes_init(&tokens[i], (size_t)1 << 29);
         if (node->sink_info.skip)
             continue;
-        MR_TRY_OUT(add_step(node->step,
-                            prepare_sink(node, result, epoch, &tokens[i], err), err));
+        MR_TRY_OUT(add_step(node->step, prepare_sink(node, result, epoch, &tokens[i], err), err));
         MR_TRY_OUT(mr_bytes_status(&tokens[i], err));
         entries[record.ntokens++] = (struct mr_epoch_token){
             .step = node->step->index,
@@ -189,8 +189,8 @@ enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err
         const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
         struct sink_runtime lent;
         struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
-        MR_TRY(add_step(node->step, node->sink->abort(node->sink_options, runtime, none, err),
-                        err));
+        MR_TRY(
+            add_step(node->step, node->sink->abort(node->sink_options, runtime, none, err), err));
     }
     return MR_OK;
 }

@@ -3,7 +3,8 @@
  *
  * open state -> lease -> recover -> plan -> discard leftovers -> execute -> judge validations -> commit -> report. A start that
  * finds rows of an earlier, interrupted run durably staged or committed finishes that run and does nothing else: a scheduler's retry
- * of a killed run must not append the rows a second time. Errors come up here and are only logged here.
+ * of a killed run must not append the rows a second time. Unless its parameters differ: then it is no retry but the next work, which
+ * follows after the finished commit. Errors come up here and are only logged here.
  */
 #include "run/run.h"
 
@@ -72,10 +73,11 @@ static enum mr_status close_earlier(struct run *run, struct mr_error *err)
 /* --fresh, and the commit of the interrupted run cannot be finished: what it staged is discarded. */
 static enum mr_status give_up(struct run *run, struct mr_error *err)
 {
-    mr_logger_printf(&run->session->logger, MR_LOG_WARN, "run",
-                     "the commit of the interrupted run %s cannot be finished (%s) and is given up; "
-                     "files that it had made visible already stay",
-                     run->last.run_id, err->message);
+    mr_logger_printf(
+        &run->session->logger, MR_LOG_WARN, "run",
+        "the commit of the interrupted run %s cannot be finished (%s) and is given up; "
+        "files that it had made visible already stay",
+        run->last.run_id, err->message);
     return mr_epoch_abandon(run->session, &run->last, err);
 }
 
@@ -123,9 +125,32 @@ static enum mr_status forget(struct run *run, struct mr_error *err)
 {
     if (run->last.phase == MR_EPOCH_NONE)
         return MR_OK;
-    run->last = (struct mr_epoch_record){
-        .phase = MR_EPOCH_COMMITTED, .epoch = run->last.epoch, .run_id = "", .fingerprint = ""};
+    run->last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
+                                         .epoch = run->last.epoch,
+                                         .run_id = "",
+                                         .fingerprint = ""};
     return mr_state_store_epoch(run->state, run->session->spec->state_key, &run->last, err);
+}
+
+/* Is this start the retry of the run that it has just finished, so that nothing is left to do? */
+static enum mr_status is_retry(struct run *run, bool stale_watermark, bool *retry,
+                               struct mr_error *err)
+{
+    const struct mr_spec *spec = run->session->spec;
+    const char *mark = run->last.fingerprint ? strchr(run->last.fingerprint, ':') : NULL;
+    *retry = !mark || strcmp(mark + 1, spec->parameters_hash) == 0;
+    if (*retry)
+        return MR_OK;
+    run->finished_earlier = false;
+    mr_logger_printf(&run->session->logger, MR_LOG_INFO, "run",
+                     "that run had other parameters: this one follows");
+    if (!stale_watermark || !spec->uses_last_run_timestamp)
+        return MR_OK;
+    mr_error_set(err, MR_BUSY, MR_CLASS_TRANSIENT,
+                 "the commit of the interrupted run %s is finished, and moved the watermark",
+                 run->last.run_id);
+    mr_error_hint(err, "run again: this run had begun with the watermark before");
+    return MR_BUSY;
 }
 
 static enum mr_status execute(struct run *run, struct mr_error *err)
@@ -152,8 +177,7 @@ static enum mr_status execute(struct run *run, struct mr_error *err)
     return status;
 }
 
-static enum mr_status run_body(struct run *run, struct mr_load_errors *errors,
-                               struct mr_error *err)
+static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, struct mr_error *err)
 {
     struct mr_session *session = run->session;
     if (session->ran)
@@ -161,13 +185,18 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors,
                             "this pipeline has run already: open it again");
     session->ran = true;
     MR_TRY(begin(run, err));
+    bool prepared = run->last.phase == MR_EPOCH_PREPARED;
+    bool retry = false;
     MR_TRY(recover(run, err));
     if (run->options->fresh) {
         MR_TRY(forget(run, err));
     } else if (run->finished_earlier) {
-        return MR_OK;
+        MR_TRY(is_retry(run, prepared, &retry, err));
+        if (retry)
+            return MR_OK;
     }
-    struct mr_session_plan_options plan = {.connect = true, .with_splits = true,
+    struct mr_session_plan_options plan = {.connect = true,
+                                           .with_splits = true,
                                            .with_sinks = true};
     MR_TRY(mr_session_plan(session, &plan, errors, err));
     MR_TRY(mr_epoch_check_targets(session, run->last.epoch, err));

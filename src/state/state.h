@@ -42,7 +42,7 @@ struct mr_epoch_record {
     int lane;
     int64_t epoch;
     const char *run_id;
-    const char *fingerprint; /* of the plan */
+    const char *fingerprint; /* of the plan, ':', hash of the parameters */
     const char *watermark;   /* safe upper time bound for ${last_run_timestamp}, or NULL */
     struct mr_slice positions;
     int ntokens;

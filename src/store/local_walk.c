@@ -3,7 +3,8 @@
  *
  * A directory is read whole, sorted and then visited. Sorting the name of a directory as if it ended in '/' gives the
  * byte order of full paths that S3 lists in ("a.b" before "a/x"), so the two stores agree without a global sort.
- * Links to directories are followed, 64 levels deep at most. A file that vanishes while we look is skipped.
+ * Links to directories below the root are not followed: an overwrite removes what is listed, and what such a link leads to
+ * is not below the target. The root itself may be a link. A file that vanishes while we look is skipped.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -12,6 +13,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #define MAX_DEPTH 64
@@ -50,6 +52,10 @@ static enum mr_status add_name(struct mr_arena *arena, DIR *dir, const char *tex
     if (fstatat(dirfd(dir), text, &name->info, 0) != 0)
         return errno == ENOENT ? MR_OK : local_errno(err, MR_SOURCE, errno, "cannot look at", text);
     bool directory = S_ISDIR(name->info.st_mode);
+    struct stat link;
+    if (directory &&
+        (fstatat(dirfd(dir), text, &link, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK(link.st_mode)))
+        return MR_OK;
     if (!directory && !S_ISREG(name->info.st_mode))
         return MR_OK;
     name->text = directory ? mr_arena_printf(arena, "%s/", text) : mr_arena_strdup(arena, text);
@@ -117,8 +123,7 @@ static enum mr_status visit_names(struct walk *walk, const struct name *names, i
 static enum mr_status visit(struct walk *walk, struct mr_error *err)
 {
     if (walk->depth == MAX_DEPTH)
-        return mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG,
-                            "%s is more than %d directories deep (a link to itself?)",
+        return mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG, "%s is more than %d directories deep",
                             walk->full.data, MAX_DEPTH);
     DIR *dir = opendir(walk->full.data);
     if (!dir)

@@ -222,6 +222,38 @@ def commit_that_cannot_be_finished(server):
         table.same_rows(content(space), target.wanted(server), "after giving up")
 
 
+def next_work(server):
+    """A start with other parameters than the killed run's finishes that one and does its own work, once."""
+    steps = [
+        {"type": "extract", "method": "fromPostgres", "config": {"table": "t", "where": "id > 0 AND grp = ${day}"}},
+        {"type": "load", "method": "toFile", "config": {"path": "out/", "format": "parquet"}},
+    ]
+    for place in ("epoch.before_commit", "state.after:2"):
+        with Workspace(postgres=server.credentials("fault")) as space:
+            space.write("pipeline.json", {"name": "days", "parameters": {"day": 0}, "steps": steps})
+            killed = space.millrace("run", "pipeline.json", "--progress", "none", "--param", "day=1",
+                                    environment={"MILLRACE_FAILPOINT": f"{place}=kill"})
+            if killed.code == 0:
+                raise Skip("built without --enable-failpoints")
+            wanted = server.rows("fault", "SELECT id, grp, body FROM t WHERE id > 0 AND grp = 1")
+            space.run("pipeline.json", "--param", "day=2").expect(0)
+            wanted += server.rows("fault", "SELECT id, grp, body FROM t WHERE id > 0 AND grp = 2")
+            table.same_rows(content(space), wanted, place)
+
+
+def foreign_link(server):
+    """An overwrite leaves alone what a link inside the target leads to."""
+    with Workspace(postgres=server.credentials("fault")) as space:
+        for folder in ("elsewhere", "out"):
+            os.mkdir(space.file(folder))
+        space.write("elsewhere/keep.parquet", "of somebody else")
+        os.symlink(space.file("elsewhere"), space.file("out", "link"))
+        pipeline = Target("link", "overwrite").pipeline("id > 39000", "overwrite", "link")
+        del pipeline["steps"][1]["config"]["partitionBy"]
+        space.run(pipeline).expect(0)
+        check(os.path.exists(space.file("elsewhere", "keep.parquet")), "the overwrite removed a file outside of its target")
+
+
 def main():
     suite = Suite("fault")
     with Server() as server:
@@ -232,6 +264,8 @@ def main():
             "INSERT INTO t SELECT -id, CASE WHEN id % 2 = 0 THEN 99 ELSE 3 END, 'old ' || id FROM generate_series(1, 1000) id", "ANALYZE t")
         suite.case("--fresh never reuses names", fresh_never_reuses_names, server)
         suite.case("a commit that cannot be finished", commit_that_cannot_be_finished, server)
+        suite.case("the next work after a kill", next_work, server)
+        suite.case("a link inside the target", foreign_link, server)
         for target in TARGETS:
             suite.case(f"{target.name}: undisturbed", undisturbed, server, target)
             suite.case(f"{target.name}: SIGTERM", stopped, server, target, signal.SIGTERM, 143)
