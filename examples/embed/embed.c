@@ -62,8 +62,9 @@ static void *cancel_soon(void *pipeline)
 
 static int open_pipeline(const char *file, struct millrace_pipeline **pipeline)
 {
-    struct millrace_open_options options = {
-        .file = file, .log = on_log, .log_level = MILLRACE_LOG_WARN};
+    struct millrace_open_options options = {.file = file,
+                                            .log = on_log,
+                                            .log_level = MILLRACE_LOG_WARN};
     int code = millrace_open(&options, pipeline);
     if (code != MILLRACE_OK)
         print_errors(*pipeline);

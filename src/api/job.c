@@ -4,9 +4,9 @@
  * The planning pipeline keeps the lease and the snapshot between millrace_job_plan and millrace_job_commit. A segment that only fills a build
  * side is no task of its own: each task that needs it fills it for itself.
  */
+#include "run/job.h"
 #include "api/pipeline.h"
 #include "run/epoch.h"
-#include "run/job.h"
 #include "run/judge.h"
 
 static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *err)
@@ -70,8 +70,9 @@ int millrace_job_plan(struct millrace_pipeline *pipeline, struct millrace_bytes 
     if (!pipeline || !pipeline->session)
         return MILLRACE_USAGE;
     mr_api_begin(pipeline);
-    struct mr_session_plan_options options = {
-        .connect = true, .with_splits = true, .with_sinks = true};
+    struct mr_session_plan_options options = {.connect = true,
+                                              .with_splits = true,
+                                              .with_sinks = true};
     enum mr_status status = hold(pipeline, &err);
     if (status == MR_OK && pipeline->job_finished)
         return mr_api_end(pipeline, status, NULL);
@@ -94,8 +95,8 @@ int millrace_job_run_task(struct millrace_pipeline *pipeline, const void *task, 
         return MILLRACE_USAGE;
     mr_api_begin(pipeline);
     mr_bytes_init(&bytes, (size_t)1 << 30);
-    enum mr_status status = mr_job_run_task(
-        pipeline->session, (struct mr_slice){task, task_size}, &bytes, &err);
+    enum mr_status status =
+        mr_job_run_task(pipeline->session, (struct mr_slice){task, task_size}, &bytes, &err);
     if (status == MR_OK)
         result->data = mr_bytes_move(&bytes, &result->size);
     mr_bytes_reset(&bytes);

@@ -131,8 +131,10 @@ int mr_api_preview(struct millrace_pipeline *pipeline, const char *step, int64_t
     struct preview preview = {.left = rows};
     struct mr_error err = {0};
     mr_api_begin(pipeline);
-    struct mr_session_plan_options options = {
-        .connect = true, .with_splits = true, .until_step = step, .rows_wanted = rows};
+    struct mr_session_plan_options options = {.connect = true,
+                                              .with_splits = true,
+                                              .until_step = step,
+                                              .rows_wanted = rows};
     enum mr_status status = mr_session_plan(pipeline->session, &options, &pipeline->errors, &err);
     if (status == MR_OK && pipeline->session->plan->result < 0)
         status = mr_error_config(&err, "the pipeline has no frame to show");

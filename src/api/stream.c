@@ -7,8 +7,8 @@
 #include "api/pipeline.h"
 
 #include "base/thread.h"
-#include "col/arrow_cdata.h"
 #include "col/arrow_abi.h"
+#include "col/arrow_cdata.h"
 
 #include <errno.h>
 
@@ -32,8 +32,8 @@ static enum mr_status stream_tap(void *context, struct mr_batch *batch, bool *en
     struct stream *stream = context;
     struct mr_batch *part = NULL;
     if (mr_batch_active(batch) > stream->left)
-        MR_TRY(mr_batch_slice(&stream->pipeline->session->memory, batch, 0, stream->left, &part,
-                              err));
+        MR_TRY(
+            mr_batch_slice(&stream->pipeline->session->memory, batch, 0, stream->left, &part, err));
     else
         part = mr_batch_ref(batch);
     pthread_mutex_lock(&stream->mutex);
@@ -134,8 +134,10 @@ static enum mr_status open_stream(struct millrace_pipeline *pipeline, const char
                                   int64_t rows, struct stream **out, struct mr_error *err)
 {
     struct mr_session *session = pipeline->session;
-    struct mr_session_plan_options options = {
-        .connect = true, .with_splits = true, .until_step = step, .rows_wanted = rows};
+    struct mr_session_plan_options options = {.connect = true,
+                                              .with_splits = true,
+                                              .until_step = step,
+                                              .rows_wanted = rows};
     MR_TRY(mr_session_plan(session, &options, &pipeline->errors, err));
     if (session->plan->result < 0)
         return mr_error_config(err, "the pipeline has no frame to show");

@@ -97,9 +97,8 @@ static int timed_run(const struct mr_cli_options *options, const struct mr_bench
         return MILLRACE_INTERNAL;
     double wall = (double)(mr_clock_monotonic_micros() - start) / 1e6;
     figures[MR_BENCH_WALL] = wall;
-    figures[MR_BENCH_CPU] =
-        (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-        (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    figures[MR_BENCH_CPU] = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     figures[MR_BENCH_PEAK] = (double)usage.ru_maxrss * 1024;
     if (WEXITSTATUS(status) == 0) {
         figures[MR_BENCH_ROWS] = report_number(report, "rows_read") / wall;
@@ -193,7 +192,8 @@ int mr_cli_bench(int argc, char **argv)
     int code = mr_cli_parse(argc, argv, "pcCSNL", 2, MR_BENCH_MAX_CONFIGS, &options);
     if (code != 0)
         return code;
-    options.log_level = options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
+    options.log_level =
+        options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
     code = prepare(&options, &bench);
     if (code == MILLRACE_OK)
         code = describe_all(&options, &bench);

@@ -40,8 +40,7 @@ static int by_value(const void *a, const void *b)
 static struct summary summarise(double *values, int count)
 {
     qsort(values, (size_t)count, sizeof *values, by_value);
-    double middle = count % 2 ? values[count / 2]
-                              : (values[count / 2 - 1] + values[count / 2]) / 2;
+    double middle = count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
     return (struct summary){values[0], middle, values[count - 1]};
 }
 
@@ -58,8 +57,8 @@ static void print_config(const struct mr_bench_config *config,
             snprintf(values[j], sizeof values[j], figure->format, raw[j] / figure->unit);
         double ratio = figure->lower_is_better ? first[i].median / summaries[i].median
                                                : summaries[i].median / first[i].median;
-        fprintf(out, "  %-9s median %12s   min %12s   max %12s   %.2fx\n", figure->title,
-                values[0], values[1], values[2], summaries[i].median > 0 ? ratio : 0);
+        fprintf(out, "  %-9s median %12s   min %12s   max %12s   %.2fx\n", figure->title, values[0],
+                values[1], values[2], summaries[i].median > 0 ? ratio : 0);
     }
 }
 
@@ -98,8 +97,7 @@ static json_t *results_json(const struct mr_bench *bench,
         for (int j = 0; j < MR_BENCH_FIGURES; j++)
             json_object_set_new(entry, figures[j].name,
                                 json_pack("{s:f,s:f,s:f}", "median", summaries[i][j].median, "min",
-                                          summaries[i][j].minimum, "max",
-                                          summaries[i][j].maximum));
+                                          summaries[i][j].minimum, "max", summaries[i][j].maximum));
         json_array_append_new(out, entry);
     }
     return out;
@@ -170,8 +168,7 @@ int mr_bench_report(struct mr_bench *bench)
     FILE *file = NULL;
     for (int i = 0; i < bench->nconfigs; i++)
         for (int j = 0; j < MR_BENCH_FIGURES; j++)
-            summaries[i][j] =
-                summarise(bench->configs[i].figures[j], bench->configs[i].runs);
+            summaries[i][j] = summarise(bench->configs[i].figures[j], bench->configs[i].runs);
     print_all(bench, summaries, stdout);
     int code = open_file(bench, "results.txt", &file);
     if (code == MILLRACE_OK) {

@@ -23,7 +23,8 @@ static const struct command {
     const char *doc;
 } commands[] = {
     {"run", mr_cli_run, "FILE", "run a pipeline"},
-    {"validate", mr_cli_validate, "FILE", "check a pipeline file; --connect checks it against the catalogs"},
+    {"validate", mr_cli_validate, "FILE",
+     "check a pipeline file; --connect checks it against the catalogs"},
     {"plan", mr_cli_plan, "FILE", "show what a run would do"},
     {"preview", mr_cli_preview, "FILE", "show the first rows of a frame; commits nothing"},
     {"bench", mr_cli_bench, "BASELINE OPTIMIZED..", "time configurations against each other"},

@@ -51,7 +51,9 @@ static int usage(const char *command, const char *format, const char *what, cons
 static void help(const char *command, const char *allowed, int max_files)
 {
     printf("usage: millrace %s [options]%s\n", command,
-           max_files == 0 ? "" : max_files == 1 ? " FILE" : " FILE..");
+           max_files == 0   ? ""
+           : max_files == 1 ? " FILE"
+                            : " FILE..");
     for (size_t i = 0; i < sizeof cli_options / sizeof cli_options[0]; i++) {
         const struct cli_option *option = &cli_options[i];
         char left[64];
@@ -185,8 +187,8 @@ static const char *nearest_option(const char *name, const char *allowed)
 int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int max_files,
                  struct mr_cli_options *out)
 {
-    *out = (struct mr_cli_options){
-        .rows = 20, .runs = 5, .limit = 20, .log_level = MILLRACE_LOG_INFO};
+    *out =
+        (struct mr_cli_options){.rows = 20, .runs = 5, .limit = 20, .log_level = MILLRACE_LOG_INFO};
     bool only_files = false;
     for (int i = 1; i < argc; i++) {
         char *arg = argv[i];

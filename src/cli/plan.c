@@ -12,7 +12,8 @@ int mr_cli_plan(int argc, char **argv)
     int code = mr_cli_parse(argc, argv, "pcCSLFj", 1, 1, &options);
     if (code != 0)
         return code;
-    options.log_level = options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
+    options.log_level =
+        options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
     code = mr_cli_open(&options, 0, &pipeline);
     if (code == MILLRACE_OK) {
         char *text = NULL;

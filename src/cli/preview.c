@@ -14,7 +14,8 @@ int mr_cli_preview(int argc, char **argv)
     int code = mr_cli_parse(argc, argv, "pcCSLFsn", 1, 1, &options);
     if (code != 0)
         return code;
-    options.log_level = options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
+    options.log_level =
+        options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
     code = mr_cli_open(&options, 0, &pipeline);
     if (code == MILLRACE_OK) {
         struct mr_bytes table;

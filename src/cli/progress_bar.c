@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define LINE_INTERVAL_MICROS 5000000
-#define BAR_CELLS 24
+#define BAR_CELLS            24
 
 void mr_cli_bar_init(struct mr_cli_bar *bar, enum mr_cli_progress mode)
 {

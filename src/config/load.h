@@ -7,16 +7,18 @@
 #include "config/spec.h"
 
 struct mr_load_request {
-    const char *file;  /* path; also the name in messages when `text` is given */
-    const char *text;  /* NULL = read `file` */
+    const char *file; /* path; also the name in messages when `text` is given */
+    const char *text; /* NULL = read `file` */
     size_t text_size;
     const struct mr_registry *registry;
-    const char *credentials_file; /* NULL = $MILLRACE_CREDENTIALS, else config/credentials.json found beside or above the file */
+    const char *
+        credentials_file; /* NULL = $MILLRACE_CREDENTIALS, else config/credentials.json found beside or above the file */
     const char *const *parameters; /* name, value, ..., NULL */
     const char *const *conf;       /* sparkConf overrides: key, value, ..., NULL */
     const char *run_id;
-    const char *run_date;           /* yyyy-MM-dd */
-    const char *last_run_timestamp; /* NULL on a first run or when not looked up yet: the initial value is used */
+    const char *run_date; /* yyyy-MM-dd */
+    const char *
+        last_run_timestamp; /* NULL on a first run or when not looked up yet: the initial value is used */
 };
 
 /*

@@ -18,19 +18,20 @@ struct mr_load_errors {
 };
 
 struct mr_step_spec {
-    int index;                     /* from 0 */
+    int index; /* from 0 */
     enum mr_step_type type;
     const struct mr_method *method;
-    const char *method_name;       /* as written (may be an alias) */
-    const char *name;              /* the user's, or NULL */
-    const char *label;             /* "step 2 (filterRows)": for messages, the report and accounts */
+    const char *method_name; /* as written (may be an alias) */
+    const char *name;        /* the user's, or NULL */
+    const char *label;       /* "step 2 (filterRows)": for messages, the report and accounts */
     const struct mr_options *options; /* of the method's table, credentials merged in */
-    const char *register_as;       /* extract, transform; or NULL */
-    const char *const *inputs;     /* inputDataFrames, in order; NULL = the primary frame */
+    const char *register_as;          /* extract, transform; or NULL */
+    const char *const *inputs;        /* inputDataFrames, in order; NULL = the primary frame */
     int ninputs;
-    const char *referenced;        /* referencedDataFrame of validations, or NULL */
-    struct mr_position position;   /* of the step */
-    const char *credentials_error; /* what mr_spec_need_credentials says when nothing was found; or NULL */
+    const char *referenced;      /* referencedDataFrame of validations, or NULL */
+    struct mr_position position; /* of the step */
+    const char
+        *credentials_error; /* what mr_spec_need_credentials says when nothing was found; or NULL */
 };
 
 enum mr_mode { MR_MODE_BATCH, MR_MODE_STREAMING };
@@ -64,19 +65,20 @@ struct mr_spec {
     int64_t timeout_statement_micros;
     int64_t timeout_step_micros;
     int64_t timeout_run_micros;
-    int parallelism; /* 0 = the machine's cores */
-    int64_t memory;  /* bytes, 0 = half of what the cgroup allows */
-    const char *temp_dir; /* NULL = $TMPDIR or /tmp */
-    int64_t batch_rows;   /* 0 = by bytes */
+    int parallelism;             /* 0 = the machine's cores */
+    int64_t memory;              /* bytes, 0 = half of what the cgroup allows */
+    const char *temp_dir;        /* NULL = $TMPDIR or /tmp */
+    int64_t batch_rows;          /* 0 = by bytes */
     int64_t broadcast_threshold; /* -1 = automatic */
     bool ansi;
     const char *time_zone;
     const char *metrics_path; /* or NULL */
     const char *metrics_format;
     bool uses_last_run_timestamp; /* ${last_run_timestamp} occurs somewhere */
-    const char *parameters_hash; /* of the parameters used, but ${run_id} and ${last_run_timestamp} */
-    bool rewrites;                /* false: sparkConf switched adaptive execution off */
-    const char *metadata_json;    /* or NULL */
+    const char
+        *parameters_hash;      /* of the parameters used, but ${run_id} and ${last_run_timestamp} */
+    bool rewrites;             /* false: sparkConf switched adaptive execution off */
+    const char *metadata_json; /* or NULL */
     int nnotes;
     const struct mr_spec_note *notes;
 };

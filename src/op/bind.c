@@ -10,8 +10,8 @@
 
 struct mr_sql_session mr_op_session(const struct mr_op_bind *bind)
 {
-    return (struct mr_sql_session){
-        .ansi = bind->ansi, .tz = bind->tz, .now_micros = bind->now_micros};
+    return (
+        struct mr_sql_session){.ansi = bind->ansi, .tz = bind->tz, .now_micros = bind->now_micros};
 }
 
 struct mr_sql_scope mr_op_scope(const struct mr_op_bind *bind, int input)

@@ -6,8 +6,8 @@
 #include "op/ops.h"
 #include "op/project.h"
 
-static enum mr_status cast_bind(const struct mr_op_bind *bind, void **plan,
-                                struct mr_op_info *info, struct mr_error *err)
+static enum mr_status cast_bind(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
+                                struct mr_error *err)
 {
     const struct mr_schema *input = bind->inputs[0].schema;
     const struct mr_option_value *value = mr_options_get(bind->options, "columns");
@@ -33,8 +33,8 @@ static enum mr_status cast_bind(const struct mr_op_bind *bind, void **plan,
         }
         char *quoted = mr_op_quote_name(bind->arena, input->fields[at].name);
         names[i] = pair->name;
-        texts[i] = quoted ? mr_arena_printf(bind->arena, "CAST(%s AS %s)", quoted, pair->text)
-                          : NULL;
+        texts[i] =
+            quoted ? mr_arena_printf(bind->arena, "CAST(%s AS %s)", quoted, pair->text) : NULL;
         if (!texts[i])
             return mr_error_nomem(err);
         source[at] = -1 - i;

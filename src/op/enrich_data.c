@@ -61,9 +61,8 @@ static enum mr_status enrich_bind(const struct mr_op_bind *bind, void **plan,
     self->session = mr_op_session(bind);
     struct mr_sql_scope scope = mr_op_scope(bind, 0);
     int failed = 0;
-    enum mr_status status =
-        mr_projection_compile(bind->arena, &scope, &self->session, count, names, texts, true,
-                              &self->projection, &failed, err);
+    enum mr_status status = mr_projection_compile(bind->arena, &scope, &self->session, count, names,
+                                                  texts, true, &self->projection, &failed, err);
     if (status != MR_OK)
         return mr_op_option_failed(bind->options, "columns", names[failed], err);
     MR_TRY(enrich_schema(bind, self, pairs, count, err));

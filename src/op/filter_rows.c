@@ -21,8 +21,8 @@ static enum mr_status filter_bind(const struct mr_op_bind *bind, void **plan,
     self->session = mr_op_session(bind);
     struct mr_sql_scope scope = mr_op_scope(bind, 0);
     const char *text = mr_options_text(bind->options, "condition");
-    enum mr_status status = mr_expr_compile_condition(bind->arena, text, &scope, &self->session,
-                                                      &self->condition, err);
+    enum mr_status status =
+        mr_expr_compile_condition(bind->arena, text, &scope, &self->session, &self->condition, err);
     if (status != MR_OK)
         return mr_op_option_failed(bind->options, "condition", NULL, err);
     info->schema = bind->inputs[0].schema;

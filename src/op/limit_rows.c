@@ -46,8 +46,8 @@ static enum mr_status limit_open(void *plan, struct mr_runtime *runtime, void **
     return MR_OK;
 }
 
-static enum mr_status limit_push(void *task, int port, struct mr_batch *batch,
-                                 struct mr_emit *emit, struct mr_error *err)
+static enum mr_status limit_push(void *task, int port, struct mr_batch *batch, struct mr_emit *emit,
+                                 struct mr_error *err)
 {
     (void)port;
     struct limit_task *self = task;

@@ -6,8 +6,7 @@
 enum mr_status mr_op_project_info(const struct mr_op_bind *bind, const struct mr_op_project *plan,
                                   struct mr_op_info *info, struct mr_error *err)
 {
-    int *passes =
-        mr_arena_calloc(bind->arena, (size_t)plan->schema->nfields + 1, sizeof *passes);
+    int *passes = mr_arena_calloc(bind->arena, (size_t)plan->schema->nfields + 1, sizeof *passes);
     if (!passes)
         return mr_error_nomem(err);
     for (int i = 0; i < plan->schema->nfields; i++)

@@ -14,8 +14,8 @@ static enum mr_status partitions_bind(const struct mr_op_bind *bind, bool coales
     info->partitions = (int)mr_options_integer(bind->options, "numPartitions", 1);
     info->coalesce_only = coalesce;
     info->passes = mr_op_passes_all(bind->arena, info->schema);
-    info->details = mr_arena_printf(bind->arena, "%s%d output tasks",
-                                    coalesce ? "at most " : "", info->partitions);
+    info->details = mr_arena_printf(bind->arena, "%s%d output tasks", coalesce ? "at most " : "",
+                                    info->partitions);
     if (!info->passes || !info->details)
         return mr_error_nomem(err);
     *plan = NULL;

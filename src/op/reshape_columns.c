@@ -41,8 +41,8 @@ static int find_column(const struct mr_op_bind *bind, const char *name, struct m
     return -1;
 }
 
-static enum mr_status drop_bind(const struct mr_op_bind *bind, void **plan,
-                                struct mr_op_info *info, struct mr_error *err)
+static enum mr_status drop_bind(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
+                                struct mr_error *err)
 {
     const struct mr_schema *input = bind->inputs[0].schema;
     const struct mr_option_value *value = mr_options_get(bind->options, "columns");

@@ -59,8 +59,8 @@ enum mr_status mr_rules_new(const struct mr_op_bind *bind, int count, struct mr_
     rules->counts.count = count;
     rules->on_failure = (enum mr_on_failure)mr_options_integer(options, "onFailure", 0);
     rules->samples = mr_options_integer(options, "sampleFailures", 0);
-    rules->counts.limit = mr_options_integer(
-        options, "maxFailures", rules->on_failure == MR_ON_FAILURE_FAIL ? 0 : -1);
+    rules->counts.limit = mr_options_integer(options, "maxFailures",
+                                             rules->on_failure == MR_ON_FAILURE_FAIL ? 0 : -1);
     bool quarantine = mr_options_has(options, "quarantine");
     if (rules->on_failure == MR_ON_FAILURE_QUARANTINE && !quarantine)
         return mr_options_error(options, "onFailure", err,

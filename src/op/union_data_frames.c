@@ -133,10 +133,9 @@ static enum mr_status bind_port(const struct mr_op_bind *bind, struct union_plan
             char text[256];
             char *quoted = mr_op_quote_name(bind->arena, schema->fields[at].name);
             names[casts] = field->name;
-            texts[casts++] =
-                quoted ? mr_arena_printf(bind->arena, "CAST(%s AS %s)", quoted,
-                                         mr_type_text(field->type, text, sizeof text))
-                       : NULL;
+            texts[casts++] = quoted ? mr_arena_printf(bind->arena, "CAST(%s AS %s)", quoted,
+                                                      mr_type_text(field->type, text, sizeof text))
+                                    : NULL;
             port->source[i] = -1;
             if (!texts[casts - 1])
                 return mr_error_nomem(err);
@@ -197,8 +196,8 @@ static enum mr_status union_open(void *plan, struct mr_runtime *runtime, void **
     return mr_op_eval_open(plan, runtime, &self->session, task, err);
 }
 
-static enum mr_status union_push(void *task, int port, struct mr_batch *batch,
-                                 struct mr_emit *emit, struct mr_error *err)
+static enum mr_status union_push(void *task, int port, struct mr_batch *batch, struct mr_emit *emit,
+                                 struct mr_error *err)
 {
     struct mr_op_eval_task *self = task;
     struct union_plan *plan = self->plan;

@@ -58,8 +58,7 @@ static enum mr_status range_rule(const struct mr_op_bind *bind, const struct mr_
     if (!name)
         return mr_error_nomem(err);
     if (low && high)
-        rule->text =
-            mr_arena_printf(bind->arena, "%s < %s OR %s > %s", name, low, name, high);
+        rule->text = mr_arena_printf(bind->arena, "%s < %s OR %s > %s", name, low, name, high);
     else
         rule->text = low ? mr_arena_printf(bind->arena, "%s < %s", name, low)
                          : mr_arena_printf(bind->arena, "%s > %s", name, high);
@@ -93,7 +92,8 @@ static const struct mr_option ranges_options[] = {
      .type = MR_OPTION_NAMED_OBJECTS,
      .flags = MR_OPTION_REQUIRED | MR_OPTION_COLUMN | MR_OPTION_OR_LIST,
      .fields = range_fields,
-     .doc = "Columns and their bounds: {\"age\": {\"min\": 0, \"max\": 150}} or {\"age\": [0, 150]}."},
+     .doc =
+         "Columns and their bounds: {\"age\": {\"min\": 0, \"max\": 150}} or {\"age\": [0, 150]}."},
     MR_RULES_OPTIONS,
     MR_OPTION_END,
 };

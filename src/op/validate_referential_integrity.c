@@ -100,8 +100,7 @@ static enum mr_status set_add_chunk(struct value_set *set, struct mr_column *col
 {
     if (set->nchunks == set->chunk_capacity) {
         int capacity = set->chunk_capacity ? set->chunk_capacity * 2 : 16;
-        struct mr_column **chunks =
-            mr_realloc(set->chunks, (size_t)capacity * sizeof(*chunks));
+        struct mr_column **chunks = mr_realloc(set->chunks, (size_t)capacity * sizeof(*chunks));
         if (!chunks)
             return mr_error_nomem(err);
         set->chunks = chunks;
@@ -129,8 +128,7 @@ static enum mr_status set_insert(struct value_set *set, const struct mr_column *
     /* Candidates first, then exactness: a chunk is taken once, and its rows are entered where they are still new. */
     for (int64_t i = 0; i < count; i++) {
         int32_t row = rows ? rows[i] : (int32_t)i;
-        if (mr_column_is_null(column, row) ||
-            set_find(set, hashes[i], column, row)->chunk >= 0)
+        if (mr_column_is_null(column, row) || set_find(set, hashes[i], column, row)->chunk >= 0)
             continue;
         hashes[nfresh] = hashes[i];
         fresh[nfresh++] = row;
@@ -250,8 +248,8 @@ static enum mr_status probe(struct integrity_task *self, struct mr_batch *batch,
         int32_t row = rows ? rows[i] : (int32_t)i;
         if (mr_column_is_null(column, row))
             continue;
-        bool found = self->built->count > 0 &&
-                     set_find(self->built, hashes[i], column, row)->chunk >= 0;
+        bool found =
+            self->built->count > 0 && set_find(self->built, hashes[i], column, row)->chunk >= 0;
         broken[row] = !found;
         any |= !found;
     }

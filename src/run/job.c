@@ -85,8 +85,9 @@ static bool get_splits(struct mr_byte_reader *reader, struct mr_arena *arena,
     for (int i = 0; out->items && i < out->count; i++) {
         struct mr_split *split = &out->items[i];
         struct mr_slice token = mr_byte_reader_lenpref(reader);
-        split->token = (struct mr_slice){
-            mr_arena_strndup(arena, token.size ? token.data : "", token.size), token.size};
+        split->token =
+            (struct mr_slice){mr_arena_strndup(arena, token.size ? token.data : "", token.size),
+                              token.size};
         split->label = get_text(reader, arena);
         split->rows = (int64_t)mr_byte_reader_varint(reader) - 1;
         split->bytes = (int64_t)mr_byte_reader_varint(reader) - 1;
@@ -135,8 +136,9 @@ static enum mr_status adopt_task(struct mr_session *session, const struct task *
     MR_TRY(mr_session_plan(session, &options, NULL, err));
     if (strcmp(session->plan->fingerprint, task->fingerprint) != 0) {
         mr_error_config(err, "the task belongs to another plan than this file gives");
-        mr_error_hint(err, "the file, its parameters or the tables have changed since; ${run_id} and "
-                           "${run_date} must not decide options of a job");
+        mr_error_hint(err,
+                      "the file, its parameters or the tables have changed since; ${run_id} and "
+                      "${run_date} must not decide options of a job");
         return MR_CONFIG;
     }
     if (task->segment >= session->plan->nsegments ||
@@ -224,8 +226,7 @@ static enum mr_status collect_one(const struct mr_plan *plan, struct mr_slice by
     mr_byte_reader_init(&reader, bytes.data + sizeof result_magic,
                         bytes.size - sizeof result_magic);
     uint64_t segment = mr_byte_reader_varint(&reader), task = mr_byte_reader_varint(&reader);
-    if (segment >= (uint64_t)plan->nsegments ||
-        task >= (uint64_t)plan->segments[segment].ntasks ||
+    if (segment >= (uint64_t)plan->nsegments || task >= (uint64_t)plan->segments[segment].ntasks ||
         mr_byte_reader_varint(&reader) != (uint64_t)plan->nsinks)
         return bad_result(err);
     int number = plan->segments[segment].first_task + (int)task;
@@ -283,9 +284,9 @@ enum mr_status mr_job_collect(struct mr_session *session, const struct mr_slice 
         int ntasks = mr_job_segment_writes(plan, segment) ? segment->ntasks : 0;
         for (int task = 0; task < ntasks && status == MR_OK; task++)
             if (!seen[segment->first_task + task])
-                status = mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG,
-                                      "the result of task %d is missing",
-                                      segment->first_task + task);
+                status =
+                    mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG, "the result of task %d is missing",
+                                 segment->first_task + task);
     }
     if (out->sinks)
         pack(out);

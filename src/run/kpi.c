@@ -85,22 +85,32 @@ void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *resu
     const struct mr_plan_node *node = &plan->nodes[result->steps[at].node];
     const char *label = node->step->label;
     if (cause < 0) {
-        mr_bytes_printf(out, "%s did most of the work (CPU): more cores, or fewer columns and rows "
-                             "before it, would shorten the run.", label);
+        mr_bytes_printf(out,
+                        "%s did most of the work (CPU): more cores, or fewer columns and rows "
+                        "before it, would shorten the run.",
+                        label);
     } else if (cause == MR_WAIT_SOURCE) {
-        mr_bytes_printf(out, "The run waited mostly for the source of %s: if its server has CPU to "
-                             "spare, more connections (maxConnections, numPartitions) would help; "
-                             "else read fewer rows or columns.", label);
+        mr_bytes_printf(out,
+                        "The run waited mostly for the source of %s: if its server has CPU to "
+                        "spare, more connections (maxConnections, numPartitions) would help; "
+                        "else read fewer rows or columns.",
+                        label);
     } else if (cause == MR_WAIT_SINK) {
-        mr_bytes_printf(out, "The run waited mostly for the target of %s: more parallel writers or "
-                             "a stronger compression would help.", label);
+        mr_bytes_printf(out,
+                        "The run waited mostly for the target of %s: more parallel writers or "
+                        "a stronger compression would help.",
+                        label);
     } else if (cause == MR_WAIT_MEMORY) {
-        mr_bytes_printf(out, "%s waited mostly for memory: raise resources.memory or lower "
-                             "parallelism.", label);
+        mr_bytes_printf(out,
+                        "%s waited mostly for memory: raise resources.memory or lower "
+                        "parallelism.",
+                        label);
     } else if (cause == MR_WAIT_CPU) {
         mr_bytes_printf(out, "%s waited mostly for a free core: the run is bound by CPU.", label);
     } else {
-        mr_bytes_printf(out, "%s waited mostly for retries: look at the source's or target's "
-                             "errors in the log.", label);
+        mr_bytes_printf(out,
+                        "%s waited mostly for retries: look at the source's or target's "
+                        "errors in the log.",
+                        label);
     }
 }

@@ -8,7 +8,7 @@
 #include "state/state.h"
 
 struct mr_run_options {
-    bool fresh; /* forget positions and watermarks first */
+    bool fresh;               /* forget positions and watermarks first */
     const char *metrics_path; /* where to write the report; NULL = the spec's, if any */
     /* About five times a second from a thread of its own, and once at the end (`done`). */
     void (*progress)(void *context, const struct mr_exec_progress *progress, bool done);

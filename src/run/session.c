@@ -58,8 +58,8 @@ static enum mr_status read_last_run(struct mr_session *session, struct mr_error 
     if (stat(session->state_path, &info) != 0)
         return MR_OK;
     MR_TRY(mr_state_open(session->state_path, &state, err));
-    enum mr_status status = mr_state_load_epoch(state, session->spec->state_key, 0,
-                                                &session->arena, &record, err);
+    enum mr_status status =
+        mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &record, err);
     mr_state_close(state);
     if (status == MR_OK && record.phase == MR_EPOCH_COMMITTED)
         session->last_run_timestamp = record.watermark;
@@ -84,11 +84,11 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
     session->logger.run_id = session->run_id;
     session->logger.pipeline = spec->name;
     MR_TRY(mr_tz_new(spec->time_zone ? spec->time_zone : "UTC", &session->tz, err));
-    struct mr_engine_options options = {
-        .permits = permits,
-        .run_deadline = spec->timeout_run_micros > 0
-                            ? session->start_monotonic + spec->timeout_run_micros
-                            : INT64_MAX};
+    struct mr_engine_options options = {.permits = permits,
+                                        .run_deadline = spec->timeout_run_micros > 0
+                                                            ? session->start_monotonic +
+                                                                  spec->timeout_run_micros
+                                                            : INT64_MAX};
     MR_TRY(mr_engine_new(&options, &session->engine, err));
     if (atomic_load(&session->cancelled))
         mr_engine_cancel(session->engine);

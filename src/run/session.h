@@ -33,8 +33,8 @@ struct mr_session {
     struct mr_plan *plan;        /* NULL until planned */
     char run_id[40];
     char run_date[11];
-    char *state_path;           /* absolute or relative to the current directory */
-    char *temp_dir;             /* made on first need, removed at close */
+    char *state_path; /* absolute or relative to the current directory */
+    char *temp_dir;   /* made on first need, removed at close */
     const char *last_run_timestamp;
     int64_t start_wall;
     int64_t start_monotonic;
@@ -54,7 +54,7 @@ struct mr_session_plan_options {
     bool with_splits;
     bool with_sinks;
     const char *until_step;
-    int64_t rows_wanted; /* preview: 0 = all */
+    int64_t rows_wanted;                      /* preview: 0 = all */
     const struct mr_split_list *fixed_splits; /* see mr_plan_request */
     int nfixed_splits;
 };

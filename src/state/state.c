@@ -83,8 +83,8 @@ static enum mr_status make_directory(const char *path, struct mr_error *err)
         char kept = *at;
         *at = '\0';
         if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
-            status = mr_error_errno(err, MR_CONFIG, errno, "cannot create the state directory %s",
-                                    copy);
+            status =
+                mr_error_errno(err, MR_CONFIG, errno, "cannot create the state directory %s", copy);
             break;
         }
         *at = kept;
@@ -312,10 +312,11 @@ enum mr_status mr_state_store_epoch(struct mr_state *state, const char *key,
     enum mr_status status = MR_OK;
     MR_TRY_OUT(mr_bytes_status(&bytes, err));
     MR_TRY_OUT(MR_FAILPOINT("state.before", err));
-    MR_TRY_OUT(prepare(state,
-                       "INSERT INTO lanes VALUES (?1, ?2, ?3, NULL) ON CONFLICT (state_key, lane) DO"
-                       " UPDATE SET previous = record, record = ?3",
-                       &stmt, err));
+    MR_TRY_OUT(
+        prepare(state,
+                "INSERT INTO lanes VALUES (?1, ?2, ?3, NULL) ON CONFLICT (state_key, lane) DO"
+                " UPDATE SET previous = record, record = ?3",
+                &stmt, err));
     bind_text(stmt, 1, key);
     sqlite3_bind_int(stmt, 2, record->lane);
     sqlite3_bind_blob64(stmt, 3, bytes.data, bytes.size, SQLITE_STATIC);

@@ -89,8 +89,8 @@ static void record_survives(void **out)
     struct mr_epoch_record record = sample(), read;
     mr_bytes_init(&bytes, MR_BYTES_DEFAULT_MAXIMUM);
     mr_epoch_record_encode(&record, &bytes);
-    assert_true(mr_epoch_record_decode((struct mr_slice){bytes.data, bytes.size}, &fixture->arena,
-                                       &read));
+    assert_true(
+        mr_epoch_record_decode((struct mr_slice){bytes.data, bytes.size}, &fixture->arena, &read));
     check_sample(&read);
     mr_bytes_reset(&bytes);
 }
@@ -110,8 +110,8 @@ static void damage_is_noticed(void **out)
         bytes.data[i / 8] ^= (char)(1 << (i % 8));
     }
     for (size_t size = 0; size < bytes.size; size++)
-        assert_false(mr_epoch_record_decode((struct mr_slice){bytes.data, size}, &fixture->arena,
-                                            &read));
+        assert_false(
+            mr_epoch_record_decode((struct mr_slice){bytes.data, size}, &fixture->arena, &read));
     mr_bytes_reset(&bytes);
 }
 
@@ -120,8 +120,8 @@ static void epoch_is_stored(void **out)
     struct fixture *fixture = *out;
     struct mr_epoch_record record = sample(), read;
     struct mr_error err = {0};
-    assert_int_equal(
-        mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err), MR_OK);
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
     assert_int_equal(read.phase, MR_EPOCH_NONE);
     assert_int_equal(mr_state_store_epoch(fixture->state, "k", &record, &err), MR_OK);
     record.epoch--;
@@ -133,8 +133,8 @@ static void epoch_is_stored(void **out)
     fixture->state = NULL;
     assert_int_equal(mr_state_open(fixture->directory, &fixture->state, &err), MR_OK);
     assert_string_equal(mr_state_uuid(fixture->state), uuid);
-    assert_int_equal(
-        mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err), MR_OK);
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
     check_sample(&read);
 }
 
@@ -181,8 +181,10 @@ static void runs_are_listed(void **out)
     for (int i = 0; i < 3; i++) {
         char id[8];
         snprintf(id, sizeof id, "run-%d", i);
-        struct mr_run_row begin = {
-            .run_id = id, .pipeline = "p", .state_key = i == 2 ? "b" : "a", .started_micros = i};
+        struct mr_run_row begin = {.run_id = id,
+                                   .pipeline = "p",
+                                   .state_key = i == 2 ? "b" : "a",
+                                   .started_micros = i};
         assert_int_equal(mr_state_run_begin(fixture->state, &begin, &err), MR_OK);
     }
     struct mr_run_row end = {.run_id = "run-1",
@@ -193,13 +195,13 @@ static void runs_are_listed(void **out)
                              .message = "it's \"broken\"",
                              .report = "{}"};
     assert_int_equal(mr_state_run_end(fixture->state, &end, &err), MR_OK);
-    assert_int_equal(
-        mr_state_runs(fixture->state, NULL, 10, &fixture->arena, &rows, &count, &err), MR_OK);
+    assert_int_equal(mr_state_runs(fixture->state, NULL, 10, &fixture->arena, &rows, &count, &err),
+                     MR_OK);
     assert_int_equal(count, 3);
     assert_string_equal(rows[0].run_id, "run-2");
     assert_int_equal(rows[0].exit_code, -1);
-    assert_int_equal(
-        mr_state_runs(fixture->state, "a", 1, &fixture->arena, &rows, &count, &err), MR_OK);
+    assert_int_equal(mr_state_runs(fixture->state, "a", 1, &fixture->arena, &rows, &count, &err),
+                     MR_OK);
     assert_int_equal(count, 1);
     assert_string_equal(rows[0].run_id, "run-1");
     assert_string_equal(rows[0].message, "it's \"broken\"");
