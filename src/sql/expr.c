@@ -178,11 +178,6 @@ bool mr_expr_nullable(const struct mr_expr *expr)
     return expr->root->nullable;
 }
 
-const char *mr_expr_text(const struct mr_expr *expr)
-{
-    return expr->text;
-}
-
 const struct mr_node *mr_expr_root(const struct mr_expr *expr)
 {
     return expr->root;
@@ -191,14 +186,6 @@ const struct mr_node *mr_expr_root(const struct mr_expr *expr)
 int mr_expr_as_column(const struct mr_expr *expr)
 {
     return expr->root->kind == MR_NODE_COLUMN ? expr->root->column : -1;
-}
-
-bool mr_expr_as_constant(const struct mr_expr *expr, struct mr_value *value)
-{
-    if (expr->root->kind != MR_NODE_LITERAL)
-        return false;
-    *value = expr->root->literal;
-    return true;
 }
 
 void mr_expr_uses(const struct mr_expr *expr, bool *used)

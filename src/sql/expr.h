@@ -57,11 +57,8 @@ const struct mr_type *mr_expr_type(const struct mr_expr *expr);
 bool mr_expr_nullable(const struct mr_expr *expr);
 /* Sets used[i] for every input column that it reads. */
 void mr_expr_uses(const struct mr_expr *expr, bool *used);
-/* The text as written. */
-const char *mr_expr_text(const struct mr_expr *expr);
-/* If it is a bare column reference: its index, else -1. If it is a constant: true and the value. */
+/* If it is a bare column reference: its index, else -1. */
 int mr_expr_as_column(const struct mr_expr *expr);
-bool mr_expr_as_constant(const struct mr_expr *expr, struct mr_value *value);
 
 /*
  * A list of expressions evaluated together over the same input, common subexpressions computed once. With

@@ -50,11 +50,6 @@ static const struct unit *find_unit(const char *name, size_t size)
     return NULL;
 }
 
-bool mr_interval_is_unit(const char *unit, size_t size)
-{
-    return find_unit(unit, size) != NULL;
-}
-
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';

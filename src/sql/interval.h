@@ -8,9 +8,10 @@
 
 #include <stddef.h>
 
-/* Is it a unit: year(s), quarter, month, week, day, hour, minute, second, millisecond, microsecond? */
-bool mr_interval_is_unit(const char *unit, size_t size);
-/* Adds `number` ("-1", "2.5"; a fraction only for seconds) of `unit`. False when it is no number or overflows. */
+/*
+ * Adds `number` ("-1", "2.5"; a fraction only for seconds) of `unit` (year(s), quarter, month, week, day, hour, minute,
+ * second, millisecond, microsecond). False when it is no number or overflows.
+ */
 bool mr_interval_add(struct mr_interval *interval, const char *number, size_t size,
                      const char *unit, size_t unit_size);
 /* "1 day 2 hours", "interval -3 months", "1 02:03:04.5" with units or as printed. False when it is none. */

@@ -128,8 +128,3 @@ int mr_regex_match(struct mr_call *call, struct mr_regex *regex, struct mr_slice
     }
     return (int)regex->groups + 1;
 }
-
-int mr_regex_groups(const struct mr_regex *regex)
-{
-    return (int)regex->groups;
-}

@@ -17,7 +17,5 @@ enum mr_status mr_regex_get(struct mr_call *call, struct mr_slice pattern, struc
  */
 int mr_regex_match(struct mr_call *call, struct mr_regex *regex, struct mr_slice text, size_t from,
                    const size_t **groups);
-/* Groups of the pattern, without the whole match. */
-int mr_regex_groups(const struct mr_regex *regex);
 
 #endif
