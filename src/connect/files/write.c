@@ -121,6 +121,7 @@ enum mr_status files_writer_finish(void *opaque, struct mr_bytes *committable, s
 {
     struct files_writer *writer = opaque;
     MR_TRY(mr_dataset_writer_finish(writer->writer, err));
+    MR_TRY(mr_bytes_status(&writer->committable, err));
     mr_bytes_append(committable, writer->committable.data, writer->committable.size);
     MR_TRY(mr_bytes_status(committable, err));
     /* From here on the committable owns the files: closing must not discard them. */
