@@ -257,3 +257,9 @@ enum mr_status mr_call_eval(struct mr_call *call, int i, const struct mr_selecte
 {
     return mr_eval_node(call->eval, call->node->args[i], selected, out, call->err);
 }
+
+enum mr_status mr_kernel_replaced(struct mr_call *call, struct mr_column **out)
+{
+    (void)out;
+    return mr_error_internal(call->err, "%s was not replaced", call->node->name);
+}

@@ -178,6 +178,12 @@ struct mr_result {
     enum mr_status status;
 };
 void mr_result_init(struct mr_result *result, struct mr_call *call);
+/* Declares `result`, and leaves the kernel when there is no memory for it. */
+#define MR_RESULT_BEGIN(call, result, out)                                                         \
+    struct mr_result result;                                                                       \
+    mr_result_init(&result, call);                                                                 \
+    if (result.status != MR_OK)                                                                    \
+    return mr_result_finish(&result, out)
 #define MR_SET(result, ctype, row, value) (((ctype *)(void *)(result)->values->data)[row] = (value))
 void mr_result_decimal(struct mr_result *result, int64_t row, mr_int128 value);
 void mr_result_null(struct mr_result *result, int64_t row);
@@ -208,6 +214,9 @@ struct mr_selected {
     int64_t count;
     bool whole; /* the batch's own selection: results may be kept for other places */
 };
+
+/* The kernel of a row whose bind always puts another node in the call's place: an internal error. */
+enum mr_status mr_kernel_replaced(struct mr_call *call, struct mr_column **out);
 
 /* Bodies of whole kernels: MR_KERNEL_UNARY(kernel_sqrt, double, double, sqrt(x)). Fixed widths only. */
 #define MR_KERNEL_UNARY(name, result_type, arg_type, expression)                                   \

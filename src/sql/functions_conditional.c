@@ -5,12 +5,6 @@
 #include "sql/coerce.h"
 #include "sql/eval.h"
 
-static enum mr_status unreachable(struct mr_call *call, struct mr_column **out)
-{
-    (void)out;
-    return mr_error_internal(call->err, "%s was not replaced", call->node->name);
-}
-
 static enum mr_status bind_if(struct mr_binding *binding)
 {
     return mr_bind_case(binding, 3, binding->args, &binding->replacement);
@@ -82,7 +76,7 @@ static const struct mr_function functions[] = {
      .args = "zaa",
      .result = "!",
      .flags = MR_FN_TOTAL,
-     .kernel = unreachable,
+     .kernel = mr_kernel_replaced,
      .bind = bind_if,
      .signature = "if(condition, value, otherwise)",
      .family = "conditional",

@@ -10,12 +10,6 @@
 
 #include <stdlib.h>
 
-#define BEGIN(call, result, out)                                                                   \
-    struct mr_result result;                                                                       \
-    mr_result_init(&result, call);                                                                 \
-    if (result.status != MR_OK)                                                                    \
-    return mr_result_finish(&result, out)
-
 static const char digits36[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /* `value` in base 2..36, most significant first; returns the start within `out`. */
@@ -33,7 +27,7 @@ static char *number_text(uint64_t value, unsigned base, char out[72], size_t *si
 static enum mr_status kernel_hex_number(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         char text[72];
@@ -47,7 +41,7 @@ static enum mr_status kernel_hex_number(struct mr_call *call, struct mr_column *
 static enum mr_status kernel_bin(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         char text[72];
@@ -61,7 +55,7 @@ static enum mr_status kernel_bin(struct mr_call *call, struct mr_column **out)
 static enum mr_status kernel_hex_bytes(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice bytes = mr_arg_text(&x, row);
@@ -88,7 +82,7 @@ static int digit_of(char c)
 static enum mr_status kernel_unhex(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -115,7 +109,7 @@ static enum mr_status kernel_base64(struct mr_call *call, struct mr_column **out
     struct mr_arg x = mr_arg_of(call, 0);
     struct mr_bytes built;
     mr_bytes_init(&built, INT32_MAX);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice bytes = mr_arg_text(&x, row);
@@ -168,7 +162,7 @@ static int64_t base64_decode(struct mr_slice text, unsigned char *to)
 static enum mr_status kernel_unbase64(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -232,7 +226,7 @@ static enum mr_status unknown_charset(struct mr_call *call)
 static enum mr_status kernel_encode(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), name = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -291,7 +285,7 @@ static size_t take_point(struct mr_slice bytes, enum charset charset, uint32_t *
 static enum mr_status kernel_decode(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), name = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice bytes = mr_arg_text(&x, row);
@@ -355,7 +349,7 @@ static bool convert_base(struct mr_slice text, int from, int to, char out[80], s
 static enum mr_status kernel_conv(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), from = mr_arg_of(call, 1), to = mr_arg_of(call, 2);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         char text[80];
@@ -374,7 +368,7 @@ static enum mr_status kernel_soundex(struct mr_call *call, struct mr_column **ou
 {
     static const char codes[] = "01230127022455012623010202"; /* 7: h and w, which do not part */
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -444,7 +438,7 @@ static enum mr_status kernel_levenshtein(struct mr_call *call, struct mr_column 
 {
     struct mr_arg a = mr_arg_of(call, 0), b = mr_arg_of(call, 1);
     struct mr_arg most = mr_arg_of(call, call->nargs > 2 ? 2 : 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t distance = edit_distance(mr_arg_text(&a, row), mr_arg_text(&b, row));

@@ -552,12 +552,6 @@ static enum mr_status bind_positive(struct mr_binding *binding)
     return MR_OK;
 }
 
-static enum mr_status unreachable(struct mr_call *call, struct mr_column **out)
-{
-    (void)out;
-    return mr_error_internal(call->err, "%s was not replaced", call->node->name);
-}
-
 #define MATH(names_, args_, result_, flags_, kernel_, bind_, signature_, doc_)                     \
     {                                                                                              \
         .names = names_, .args = args_, .result = result_, .flags = flags_, .kernel = kernel_,     \
@@ -569,7 +563,7 @@ static enum mr_status unreachable(struct mr_call *call, struct mr_column **out)
 static const struct mr_function functions[] = {
     MATH("abs", "n", "0", 0, kernel_abs, NULL, "abs(number)", "Absolute value."),
     MATH("negative", "n", "0", 0, kernel_negative, NULL, "negative(number)", "The number negated."),
-    MATH("positive", "n", "!", MR_FN_TOTAL, unreachable, bind_positive, "positive(number)",
+    MATH("positive", "n", "!", MR_FN_TOTAL, mr_kernel_replaced, bind_positive, "positive(number)",
          "The number itself."),
     MATH("ceil ceiling", "n", "!", MR_FN_TOTAL, kernel_ceil, bind_whole, "ceil(number)",
          "The least whole number that is not less."),

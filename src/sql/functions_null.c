@@ -109,12 +109,6 @@ static enum mr_status bind_coalesce(struct mr_binding *binding)
     return MR_OK;
 }
 
-static enum mr_status unreachable(struct mr_call *call, struct mr_column **out)
-{
-    (void)out;
-    return mr_error_internal(call->err, "%s was not replaced", call->node->name);
-}
-
 /* CASE WHEN a = b THEN NULL ELSE a END */
 static enum mr_status bind_nullif(struct mr_binding *binding)
 {
@@ -179,8 +173,9 @@ static enum mr_status bind_nanvl(struct mr_binding *binding)
 
 #define REPLACED(name_, args_, bind_, signature_, doc_)                                            \
     {                                                                                              \
-        .names = name_, .args = args_, .result = "!", .flags = MR_FN_TOTAL, .kernel = unreachable, \
-        .bind = bind_, .signature = signature_, .family = "null handling", .doc = doc_             \
+        .names = name_, .args = args_, .result = "!", .flags = MR_FN_TOTAL,                        \
+        .kernel = mr_kernel_replaced, .bind = bind_, .signature = signature_,                      \
+        .family = "null handling", .doc = doc_                                                     \
     }
 
 static const struct mr_function functions[] = {

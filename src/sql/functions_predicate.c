@@ -161,12 +161,6 @@ static enum mr_status bind_between(struct mr_binding *binding)
     return mr_bind_call(binding, "AND", 2, both, &binding->replacement);
 }
 
-static enum mr_status kernel_unreachable(struct mr_call *call, struct mr_column **out)
-{
-    (void)out;
-    return mr_error_internal(call->err, "%s was not replaced", call->node->name);
-}
-
 static enum mr_status bind_in(struct mr_binding *binding)
 {
     const struct mr_type *type = binding->args[0]->type;
@@ -293,7 +287,7 @@ static const struct mr_function functions[] = {
     {.names = "BETWEEN",
      .args = "aaa",
      .result = "z",
-     .kernel = kernel_unreachable,
+     .kernel = mr_kernel_replaced,
      .bind = bind_between},
     {.names = "IN",
      .args = "aa*",

@@ -81,17 +81,11 @@ static int64_t find_text(struct mr_slice text, struct mr_slice needle, size_t fr
     return at ? at - text.data : -1;
 }
 
-#define BEGIN(call, result, out)                                                                   \
-    struct mr_result result;                                                                       \
-    mr_result_init(&result, call);                                                                 \
-    if (result.status != MR_OK)                                                                    \
-    return mr_result_finish(&result, out)
-
 static enum mr_status kernel_length(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
     bool binary = x.type->id == MR_TYPE_BINARY;
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -103,7 +97,7 @@ static enum mr_status kernel_length(struct mr_call *call, struct mr_column **out
 static enum mr_status kernel_octet_length(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     MR_SET(&result, int32_t, row, (int32_t)mr_arg_text(&x, row).size);
     return mr_result_finish(&result, out);
@@ -112,7 +106,7 @@ static enum mr_status kernel_octet_length(struct mr_call *call, struct mr_column
 static enum mr_status kernel_bit_length(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     MR_SET(&result, int32_t, row, (int32_t)mr_arg_text(&x, row).size * 8);
     return mr_result_finish(&result, out);
@@ -147,7 +141,7 @@ static void change_case(struct mr_result *result, int64_t row, struct mr_slice t
 static enum mr_status kernel_case(struct mr_call *call, bool upper, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     change_case(&result, row, mr_arg_text(&x, row), upper);
     return mr_result_finish(&result, out);
@@ -167,7 +161,7 @@ static enum mr_status kernel_upper(struct mr_call *call, struct mr_column **out)
 static enum mr_status kernel_initcap(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -245,7 +239,7 @@ static enum mr_status kernel_trim(struct mr_call *call, int sides, bool set_firs
     int text_at = call->nargs > 1 && set_first ? 1 : 0;
     struct mr_arg x = mr_arg_of(call, text_at);
     struct mr_arg chars = mr_arg_of(call, call->nargs > 1 ? 1 - text_at : 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice set = call->nargs > 1 ? mr_arg_text(&chars, row) : mr_slice_of(" ");
@@ -316,7 +310,7 @@ static enum mr_status kernel_pad(struct mr_call *call, bool left, struct mr_colu
 {
     struct mr_arg x = mr_arg_of(call, 0), length = mr_arg_of(call, 1);
     struct mr_arg pad = mr_arg_of(call, call->nargs > 2 ? 2 : 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     pad_text(&result, row, mr_arg_text(&x, row), MR_ARG(length, int32_t, row),
              call->nargs > 2 ? mr_arg_text(&pad, row) : mr_slice_of(" "), left);
@@ -336,7 +330,7 @@ static enum mr_status kernel_rpad(struct mr_call *call, struct mr_column **out)
 static enum mr_status kernel_repeat(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), times = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -353,7 +347,7 @@ static enum mr_status kernel_repeat(struct mr_call *call, struct mr_column **out
 static enum mr_status kernel_space(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int32_t n = MR_ARG(x, int32_t, row);
@@ -369,7 +363,7 @@ static enum mr_status kernel_space(struct mr_call *call, struct mr_column **out)
 static enum mr_status kernel_reverse(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -393,7 +387,7 @@ static enum mr_status kernel_substring(struct mr_call *call, struct mr_column **
     struct mr_arg x = mr_arg_of(call, 0), from = mr_arg_of(call, 1);
     struct mr_arg length = mr_arg_of(call, call->nargs > 2 ? 2 : 1);
     bool binary = x.type->id == MR_TYPE_BINARY;
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t count = call->nargs > 2 ? MR_ARG(length, int32_t, row) : INT64_MAX;
@@ -409,7 +403,7 @@ static enum mr_status kernel_substring(struct mr_call *call, struct mr_column **
 static enum mr_status kernel_left(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), count = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice part = code_points(mr_arg_text(&x, row), 0, MR_ARG(count, int32_t, row));
@@ -421,7 +415,7 @@ static enum mr_status kernel_left(struct mr_call *call, struct mr_column **out)
 static enum mr_status kernel_right(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), count = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -448,7 +442,7 @@ static int32_t locate(struct mr_slice text, struct mr_slice needle, int64_t star
 static enum mr_status kernel_instr(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), needle = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     MR_SET(&result, int32_t, row, locate(mr_arg_text(&x, row), mr_arg_text(&needle, row), 1));
     return mr_result_finish(&result, out);
@@ -458,7 +452,7 @@ static enum mr_status kernel_locate(struct mr_call *call, struct mr_column **out
 {
     struct mr_arg needle = mr_arg_of(call, 0), x = mr_arg_of(call, 1);
     struct mr_arg start = mr_arg_of(call, call->nargs > 2 ? 2 : 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         bool no_start = call->nargs > 2 && mr_arg_is_null(&start, row);
@@ -478,7 +472,7 @@ static enum mr_status kernel_replace(struct mr_call *call, struct mr_column **ou
     struct mr_arg with = mr_arg_of(call, call->nargs > 2 ? 2 : 1);
     struct mr_bytes built;
     mr_bytes_init(&built, INT32_MAX);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row), needle = mr_arg_text(&search, row);
@@ -524,7 +518,7 @@ static struct mr_slice translated(struct mr_slice from, struct mr_slice to, stru
 static enum mr_status kernel_translate(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), from = mr_arg_of(call, 1), to = mr_arg_of(call, 2);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -554,7 +548,7 @@ static enum mr_status kernel_concat_ws(struct mr_call *call, struct mr_column **
     struct mr_arg separator = mr_arg_of(call, 0);
     struct mr_bytes built;
     mr_bytes_init(&built, INT32_MAX);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         bool first = true;
@@ -608,7 +602,7 @@ static enum mr_status kernel_split_part(struct mr_call *call, struct mr_column *
 {
     struct mr_arg x = mr_arg_of(call, 0), delimiter = mr_arg_of(call, 1);
     struct mr_arg number = mr_arg_of(call, 2);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row), between = mr_arg_text(&delimiter, row);
@@ -655,7 +649,7 @@ static enum mr_status kernel_substring_index(struct mr_call *call, struct mr_col
 {
     struct mr_arg x = mr_arg_of(call, 0), delimiter = mr_arg_of(call, 1);
     struct mr_arg count = mr_arg_of(call, 2);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice part = substring_index(mr_arg_text(&x, row), mr_arg_text(&delimiter, row),
@@ -668,7 +662,7 @@ static enum mr_status kernel_substring_index(struct mr_call *call, struct mr_col
 static enum mr_status kernel_ascii(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row);
@@ -684,7 +678,7 @@ static enum mr_status kernel_ascii(struct mr_call *call, struct mr_column **out)
 static enum mr_status kernel_chr(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         char text[4];
@@ -700,7 +694,7 @@ enum { AT_START, AT_END, ANYWHERE };
 static enum mr_status kernel_has(struct mr_call *call, int where, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), part = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row), needle = mr_arg_text(&part, row);
@@ -738,7 +732,7 @@ static enum mr_status kernel_overlay(struct mr_call *call, struct mr_column **ou
     struct mr_arg length = mr_arg_of(call, call->nargs > 3 ? 3 : 2);
     struct mr_bytes built;
     mr_bytes_init(&built, INT32_MAX);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice text = mr_arg_text(&x, row), replacement = mr_arg_text(&with, row);
@@ -764,7 +758,7 @@ static enum mr_status kernel_overlay(struct mr_call *call, struct mr_column **ou
 static enum mr_status kernel_find_in_set(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0), list = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice word = mr_arg_text(&x, row), set = mr_arg_text(&list, row), part;

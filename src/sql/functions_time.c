@@ -12,12 +12,6 @@
 
 #include <math.h>
 
-#define BEGIN(call, result, out)                                                                   \
-    struct mr_result result;                                                                       \
-    mr_result_init(&result, call);                                                                 \
-    if (result.status != MR_OK)                                                                    \
-    return mr_result_finish(&result, out)
-
 /* Fields of a date: an INT out of days. */
 #define DATE_FIELD(name, expression)                                                               \
     static int32_t field_##name(int64_t days)                                                      \
@@ -63,7 +57,7 @@ static enum mr_status clock_field(struct mr_call *call, int64_t divisor, int64_t
                                   struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t local = mr_local_micros(call->session, &x, row);
@@ -92,7 +86,7 @@ static enum mr_status kernel_second(struct mr_call *call, struct mr_column **out
 static enum mr_status kernel_second_fraction(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t local = mr_local_micros(call->session, &x, row);
@@ -169,12 +163,6 @@ static enum mr_status bind_date_part(struct mr_binding *binding)
 
 MR_KERNEL_UNARY(kernel_isodow, int32_t, int32_t, mr_iso_weekday(x))
 
-static enum mr_status unreachable(struct mr_call *call, struct mr_column **out)
-{
-    (void)out;
-    return mr_error_internal(call->err, "%s was not replaced", call->node->name);
-}
-
 /* Writes days; beyond what a DATE holds is a failure. */
 static void set_days(struct mr_result *result, int64_t row, int64_t days)
 {
@@ -187,7 +175,7 @@ static void set_days(struct mr_result *result, int64_t row, int64_t days)
 static enum mr_status date_plus(struct mr_call *call, int sign, struct mr_column **out)
 {
     struct mr_arg date = mr_arg_of(call, 0), days = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     set_days(&result, row,
              (int64_t)MR_ARG(date, int32_t, row) + (int64_t)sign * MR_ARG(days, int32_t, row));
@@ -207,7 +195,7 @@ static enum mr_status kernel_date_sub(struct mr_call *call, struct mr_column **o
 static enum mr_status kernel_datediff(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg end = mr_arg_of(call, 0), start = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t days = (int64_t)MR_ARG(end, int32_t, row) - MR_ARG(start, int32_t, row);
@@ -222,7 +210,7 @@ static enum mr_status kernel_datediff(struct mr_call *call, struct mr_column **o
 static enum mr_status kernel_add_months(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg date = mr_arg_of(call, 0), months = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     set_days(&result, row,
              mr_days_add_months(MR_ARG(date, int32_t, row), MR_ARG(months, int32_t, row)));
@@ -250,7 +238,7 @@ static enum mr_status kernel_months_between(struct mr_call *call, struct mr_colu
 {
     struct mr_arg a = mr_arg_of(call, 0), b = mr_arg_of(call, 1);
     struct mr_arg rounded = mr_arg_of(call, call->nargs > 2 ? 2 : 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     MR_SET(&result, double, row,
            months_between(mr_local_micros(call->session, &a, row),
@@ -283,7 +271,7 @@ static int weekday_of(struct mr_slice text)
 static enum mr_status kernel_next_day(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg date = mr_arg_of(call, 0), name = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int wanted = weekday_of(mr_arg_text(&name, row));
@@ -362,7 +350,7 @@ static int64_t trunc_days(int64_t days, enum trunc_unit unit)
 static enum mr_status kernel_trunc(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg date = mr_arg_of(call, 0), name = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         enum trunc_unit unit = unit_of(mr_arg_text(&name, row));
@@ -405,7 +393,7 @@ static enum mr_status kernel_date_trunc(struct mr_call *call, struct mr_column *
 {
     struct mr_arg name = mr_arg_of(call, 0), time = mr_arg_of(call, 1);
     const struct mr_tz *tz = call->session->tz;
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         enum trunc_unit unit = unit_of(mr_arg_text(&name, row));
@@ -426,7 +414,7 @@ static enum mr_status kernel_date_trunc(struct mr_call *call, struct mr_column *
 static enum mr_status kernel_per_second(struct mr_call *call, int64_t units, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     MR_SET(&result, int64_t, row,
            mr_floor_divide(MR_ARG(x, int64_t, row), MR_MICROS_PER_SECOND / units));
@@ -455,7 +443,7 @@ static enum mr_status kernel_from_integer(struct mr_call *call, int64_t micros,
                                           struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t value;
@@ -481,7 +469,7 @@ static enum mr_status kernel_timestamp_micros(struct mr_call *call, struct mr_co
 static enum mr_status kernel_timestamp_seconds(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         mr_int128 micros = 0;
@@ -520,7 +508,7 @@ static bool valid_day(int64_t year, int64_t month, int64_t day)
 static enum mr_status kernel_make_date(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg year = mr_arg_of(call, 0), month = mr_arg_of(call, 1), day = mr_arg_of(call, 2);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int32_t y = MR_ARG(year, int32_t, row), m = MR_ARG(month, int32_t, row);
@@ -568,7 +556,7 @@ static enum mr_status kernel_make_timestamp(struct mr_call *call, struct mr_colu
     const struct mr_tz *tz = call->type->id == MR_TYPE_TIMESTAMP ? call->session->tz : NULL;
     for (int i = 0; i < call->nargs; i++)
         parts[i] = mr_arg_of(call, i);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int32_t fields[5];
@@ -638,7 +626,7 @@ static enum mr_status kernel_current_timezone(struct mr_call *call, struct mr_co
 static enum mr_status shift_zone(struct mr_call *call, bool from_utc, struct mr_column **out)
 {
     struct mr_arg time = mr_arg_of(call, 0), name = mr_arg_of(call, 1);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         const struct mr_tz *tz = zone_of(call, mr_arg_text(&name, row));
@@ -683,7 +671,7 @@ static enum mr_status kernel_convert_zone(struct mr_call *call, struct mr_column
     struct zone_pair *pair = mr_call_state(call, sizeof(*pair), release_pair);
     if (!pair)
         return mr_error_nomem(call->err);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         const struct mr_tz *from = call->session->tz;
@@ -734,7 +722,7 @@ static const struct mr_function functions[] = {
     FIELD("second", "t", kernel_second, "second(timestamp)", "Second, without its fraction."),
     TIME("__seconds", "t", "!", MR_FN_TOTAL, kernel_second_fraction, bind_second_fraction, NULL,
          NULL),
-    TIME("date_part datepart", "sa", "!", MR_FN_TOTAL, unreachable, bind_date_part,
+    TIME("date_part datepart", "sa", "!", MR_FN_TOTAL, mr_kernel_replaced, bind_date_part,
          "date_part(field, time)", "A field by its name; also extract(field FROM time)."),
     TIME("date_add dateadd", "Di", "D", 0, kernel_date_add, NULL, "date_add(date, days)",
          "The date so many days later."),

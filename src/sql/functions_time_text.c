@@ -11,12 +11,6 @@
 
 static const char default_pattern[] = "yyyy-MM-dd HH:mm:ss";
 
-#define BEGIN(call, result, out)                                                                   \
-    struct mr_result result;                                                                       \
-    mr_result_init(&result, call);                                                                 \
-    if (result.status != MR_OK)                                                                    \
-    return mr_result_finish(&result, out)
-
 /* Compiles the constant pattern at argument `at` (or the default one) into binding->data. */
 static enum mr_status bind_pattern(struct mr_binding *binding, int at)
 {
@@ -93,7 +87,7 @@ static enum mr_status kernel_date_format(struct mr_call *call, struct mr_column 
     struct mr_arg time = mr_arg_of(call, 0);
     struct mr_bytes text;
     mr_bytes_init(&text, 1 << 16);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t local = mr_local_micros(call->session, &time, row);
@@ -110,7 +104,7 @@ static enum mr_status kernel_from_unixtime(struct mr_call *call, struct mr_colum
     struct mr_arg seconds = mr_arg_of(call, 0);
     struct mr_bytes text;
     mr_bytes_init(&text, 1 << 16);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t utc;
@@ -151,7 +145,7 @@ static bool parse_row(struct mr_call *call, struct mr_result *result, int64_t ro
 static enum mr_status kernel_to_timestamp(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t utc = 0;
@@ -164,7 +158,7 @@ static enum mr_status kernel_to_timestamp(struct mr_call *call, struct mr_column
 static enum mr_status kernel_to_date(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t utc = 0;
@@ -179,7 +173,7 @@ static enum mr_status kernel_to_date(struct mr_call *call, struct mr_column **ou
 static enum mr_status kernel_text_to_unix(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t utc = 0;
@@ -218,7 +212,7 @@ static enum mr_status bind_to_timestamp(struct mr_binding *binding)
 static enum mr_status kernel_try_cast(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         struct mr_slice zone = {0}, text = mr_arg_text(&x, row);

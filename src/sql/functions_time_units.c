@@ -10,12 +10,6 @@
 
 #include <strings.h>
 
-#define BEGIN(call, result, out)                                                                   \
-    struct mr_result result;                                                                       \
-    mr_result_init(&result, call);                                                                 \
-    if (result.status != MR_OK)                                                                    \
-    return mr_result_finish(&result, out)
-
 /* A unit is so many months or so many microseconds. */
 struct time_unit {
     const char *name;
@@ -90,7 +84,7 @@ static enum mr_status kernel_add(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg count = mr_arg_of(call, 1), time = mr_arg_of(call, 2);
     const struct mr_tz *tz = time.type->id == MR_TYPE_TIMESTAMP ? call->session->tz : NULL;
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t moved;
@@ -122,7 +116,7 @@ static enum mr_status kernel_difference(struct mr_call *call, struct mr_column *
 {
     struct mr_arg start = mr_arg_of(call, 1), end = mr_arg_of(call, 2);
     const struct time_unit *unit = call->data;
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t a = mr_local_micros(call->session, &start, row), micros;
@@ -145,7 +139,7 @@ static void short_name(struct mr_result *result, int64_t row, const char *names,
 static enum mr_status kernel_dayname(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     short_name(&result, row, "MonTueWedThuFriSatSun", mr_iso_weekday(MR_ARG(x, int32_t, row)) - 1);
     return mr_result_finish(&result, out);
@@ -154,7 +148,7 @@ static enum mr_status kernel_dayname(struct mr_call *call, struct mr_column **ou
 static enum mr_status kernel_monthname(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t year;
@@ -173,7 +167,7 @@ static enum mr_status kernel_make_interval(struct mr_call *call, struct mr_colum
     struct mr_arg args[7];
     for (int i = 0; i < call->nargs; i++)
         args[i] = mr_arg_of(call, i);
-    BEGIN(call, result, out);
+    MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
         int64_t sums[3] = {0, 0, 0};
