@@ -10,11 +10,12 @@
 
 #include "base/tz.h"
 #include "ext/item.h"
+#include "ext/predicate.h"
 #include "ext/runtime.h"
 
 enum mr_op_flag {
     MR_OP_STREAMING = 1 << 0,       /* emits as it goes; else it is a breaker */
-    MR_OP_BREAKER = 1 << 1,         /* thread-local state, combined, then pulled */
+    MR_OP_BREAKER = 1 << 1,         /* all rows in before any comes out: see `pull` */
     MR_OP_ORDERED = 1 << 2,         /* needs all rows in split order in one task (limitRows) */
     MR_OP_TAKES_SELECTION = 1 << 3, /* push accepts batches with a selection */
     MR_OP_STATEFUL = 1 << 4,        /* has save and restore */
@@ -42,6 +43,23 @@ struct mr_op_bind {
     int64_t now_micros;
 };
 
+/*
+ * One operator of the sub-plan that a step stands for (a join of three frames, a SELECT): a method
+ * of the registry with options, as if the user had written it as a step of its own.
+ */
+struct mr_op_part {
+    const char *method; /* "filterRows" */
+    const char *detail; /* for its label in the plan and in errors: "WHERE"; or NULL */
+    const struct mr_options
+        *options; /* of that method's table (mr_options_new, mr_options_set_*) */
+    int ninputs;
+    const int *inputs; /* i >= 0: an earlier part; -1 - i: input i of the step */
+};
+struct mr_op_parts {
+    struct mr_op_part *items; /* arena-owned; the last one gives the result */
+    int count;                /* 0 = the step is one operator: bind it */
+};
+
 struct mr_op_info {
     const struct mr_schema *schema; /* of port 0 */
     const struct mr_schema *side;   /* of port 1, or NULL */
@@ -60,6 +78,20 @@ struct mr_op_info {
      * row-wise. For pushing filters and column lists through.
      */
     const int *passes;
+    /*
+     * Operators with several inputs: the same for each input, passes_from[k][i] (`passes` is then
+     * passes_from[0]), and reads[k][c] = the operator itself reads column c of input k. NULL = only
+     * port 0, and what the options name. With both the plan reads no other columns.
+     */
+    const int *const *passes_from;
+    const bool *const *reads;
+    /*
+     * Breakers: partitions that can be pulled independently (at least 1). Known to the plan, so
+     * that what runs behind it, and the files, never depend on timing or on how large they became.
+     */
+    int pulls;
+    bool sorted;   /* rows of partition i come before those of i + 1, and in an order: keep it */
+    bool one_task; /* port 0 must be seen by one task (a full join) */
     /*
      * Passes on only the first `limit` rows (limitRows); 0 = no such promise. Offered to sources
      * per split.
@@ -104,6 +136,19 @@ struct mr_op {
     int min_inputs;
     int max_inputs; /* INT_MAX = any number */
 
+    /*
+     * Optional. The frames that the step reads, where its options say so in another way than
+     * inputDataFrames (the FROM clauses of a SELECT): arena-owned names. Before any schema is known.
+     */
+    enum mr_status (*frames)(struct mr_arena *arena, const struct mr_options *options,
+                             const char *const **names, int *count, struct mr_error *err);
+    /*
+     * Optional. The operators that the step stands for, given the schemas of its inputs. Called
+     * before bind; with no parts the step itself is bound. Parts are not expanded again by the
+     * operator that made them, but may be by their own.
+     */
+    enum mr_status (*expand)(const struct mr_op_bind *bind, struct mr_op_parts *out,
+                             struct mr_error *err);
     /* *plan is immutable, arena-owned and shared by all tasks. */
     enum mr_status (*bind)(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
                            struct mr_error *err);
@@ -115,21 +160,35 @@ struct mr_op {
     /* No more input on this port in this task. Optional. */
     enum mr_status (*finish)(void *task, int port, struct mr_emit *emit, struct mr_error *err);
     /*
-     * BUILD_SIDE: tasks that take in port 1 are separate from those that take in port 0. Each of
-     * the former is opened, pushed (port 1), finished; all are combined, in task order, into one
-     * state. Each of the latter is opened and attached to that state, which nobody changes any more
-     * and which outlives it, before its first push on port 0. (Hash joins build and probe like
-     * this; a validation against another frame too.)
-     */
-    enum mr_status (*attach)(void *task, const void *built, struct mr_error *err);
-    /*
-     * Breakers and build sides: takes in the state of another task of the same plan; `from` is
-     * closed afterwards.
+     * BREAKER: each task that takes in rows (of any input) is opened, pushed, finished and then
+     * kept; all are combined, in task order, into one state, which is settled, and whose partitions
+     * are then pulled as the splits of another segment. BUILD_SIDE: the same for port 1 alone; tasks
+     * of port 0 are opened and attached to the settled state before their first push.
+     *
+     * combine takes in the state of a later task of the same plan; `from` is closed afterwards. It
+     * runs on one thread while nothing else of the step does: it should only hand over. Work that
+     * can be shared out (tables of partitions) is left to `settle`, called for 0 <= piece < *pieces
+     * on several threads at once; the first call, alone, has piece -1 and may raise *pieces from 0.
+     * The runtime is the calling thread's.
      */
     enum mr_status (*combine)(void *into, void *from, struct mr_error *err);
-    /* Breakers: after combine, emits the rows of partition p of n. */
-    enum mr_status (*pull)(void *task, int partition, int npartitions, struct mr_emit *emit,
-                           struct mr_error *err);
+    enum mr_status (*settle)(void *built, struct mr_runtime *runtime, int piece, int *pieces,
+                             struct mr_error *err); /* optional */
+    enum mr_status (*attach)(void *task, const void *built, struct mr_error *err);
+    /*
+     * Breakers: emits the rows of one partition, 0 <= partition < op_info.pulls, on port 0; stops
+     * early when emit->closed. Several threads at once, each with its own runtime; a partition may
+     * be pulled more than once (its frame is read in two segments), so it changes nothing.
+     */
+    enum mr_status (*pull)(const void *built, struct mr_runtime *runtime, int partition,
+                           struct mr_emit *emit, struct mr_error *err);
+    /*
+     * BUILD_SIDE, optional: what the settled state says about rows of port 0 that can find nothing
+     * in it (their keys' range or list), as a predicate over port 0's columns, in `arena`; NULL =
+     * nothing. A source may then read less.
+     */
+    enum mr_status (*narrows)(const void *built, struct mr_arena *arena,
+                              const struct mr_predicate **out, struct mr_error *err);
     /* Event time has reached `watermark` on this port. Optional. */
     enum mr_status (*watermark)(void *task, int port, int64_t watermark, struct mr_emit *emit,
                                 struct mr_error *err);

@@ -280,6 +280,78 @@ enum mr_status mr_options_set_text(struct mr_arena *arena, struct mr_options *op
     return take_text(arena, name, text, &options->values[option - options->table], err);
 }
 
+static struct mr_option_value *value_named(struct mr_options *options, const char *name)
+{
+    return (struct mr_option_value *)(uintptr_t)mr_options_get(options, name);
+}
+
+enum mr_status mr_options_set_list(struct mr_arena *arena, struct mr_options *options,
+                                   const char *name, const char *const *items, int count,
+                                   struct mr_error *err)
+{
+    struct mr_option_value *value = value_named(options, name);
+    assert(value->option->type == MR_OPTION_STRINGS);
+    const char **copies = mr_arena_calloc(arena, (size_t)count + 1, sizeof *copies);
+    if (copies == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < count; i++)
+        if ((copies[i] = mr_arena_strdup(arena, items[i])) == NULL)
+            return mr_error_nomem(err);
+    value->u.strings.items = copies;
+    value->u.strings.count = count;
+    value->set = true;
+    return MR_OK;
+}
+
+enum mr_status mr_options_add_pair(struct mr_arena *arena, struct mr_options *options,
+                                   const char *name, const char *key, const char *text,
+                                   struct mr_error *err)
+{
+    struct mr_option_value *value = value_named(options, name);
+    assert(value->option->type == MR_OPTION_PAIRS);
+    size_t count = value->set ? (size_t)value->u.pairs.count : 0;
+    struct mr_option_pair *pairs = mr_arena_calloc(arena, count + 1, sizeof *pairs);
+    if (pairs == NULL)
+        return mr_error_nomem(err);
+    if (count > 0)
+        memcpy(pairs, value->u.pairs.items, count * sizeof *pairs);
+    pairs[count] = (struct mr_option_pair){
+        .name = mr_arena_strdup(arena, key),
+        .text = text != NULL ? mr_arena_strdup(arena, text) : NULL,
+        .position = options->position,
+    };
+    if (pairs[count].name == NULL || (text != NULL && pairs[count].text == NULL))
+        return mr_error_nomem(err);
+    value->u.pairs.items = pairs;
+    value->u.pairs.count = (int)count + 1;
+    value->set = true;
+    return MR_OK;
+}
+
+enum mr_status mr_options_add_object(struct mr_arena *arena, struct mr_options *options,
+                                     const char *name, const struct mr_options *object,
+                                     struct mr_error *err)
+{
+    struct mr_option_value *value = value_named(options, name);
+    if (value->option->type == MR_OPTION_OBJECT) {
+        value->u.object = object;
+        value->set = true;
+        return MR_OK;
+    }
+    assert(value->option->type == MR_OPTION_OBJECTS);
+    size_t count = value->set ? (size_t)value->u.objects.count : 0;
+    const struct mr_options **objects = mr_arena_calloc(arena, count + 1, sizeof *objects);
+    if (objects == NULL)
+        return mr_error_nomem(err);
+    if (count > 0)
+        memcpy(objects, value->u.objects.items, count * sizeof *objects);
+    objects[count] = object;
+    value->u.objects.items = objects;
+    value->u.objects.count = (int)count + 1;
+    value->set = true;
+    return MR_OK;
+}
+
 enum mr_status mr_options_fill_defaults(struct mr_arena *arena, struct mr_options *options,
                                         struct mr_error *err)
 {

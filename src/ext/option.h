@@ -142,6 +142,21 @@ struct mr_options *mr_options_new(struct mr_arena *arena, const struct mr_option
 enum mr_status mr_options_set_text(struct mr_arena *arena, struct mr_options *options,
                                    const char *name, const char *text, struct mr_error *err);
 /*
+ * For operators that make options for others (mr_op.expand), on options of mr_options_new. Texts are
+ * copied; the position, for errors, is that of the option which they come from.
+ */
+enum mr_status mr_options_set_list(struct mr_arena *arena, struct mr_options *options,
+                                   const char *name, const char *const *items, int count,
+                                   struct mr_error *err);
+/* Appends to a PAIRS option; `text` NULL where OR_LIST. */
+enum mr_status mr_options_add_pair(struct mr_arena *arena, struct mr_options *options,
+                                   const char *name, const char *key, const char *text,
+                                   struct mr_error *err);
+/* OBJECT sets, OBJECTS appends: made by mr_options_new from the row's `fields`. */
+enum mr_status mr_options_add_object(struct mr_arena *arena, struct mr_options *options,
+                                     const char *name, const struct mr_options *object,
+                                     struct mr_error *err);
+/*
  * Values from the `fallback` of every row that is not set. An OBJECT whose fallback is "{}" gets
  * its fields' defaults.
  */

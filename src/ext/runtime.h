@@ -50,10 +50,15 @@ struct mr_runtime {
     const char *run_id;
     const char *state_uuid; /* identity of the pipeline's state */
     const char *state_key;
-    const char *pipeline_dir;         /* relative paths in options start here */
-    int64_t start_micros;             /* wall clock at the start of the run */
-    int parallelism;                  /* CPU permits of the run */
-    int64_t batch_rows;               /* resources.batchRows, 0 = chosen by bytes */
+    const char *pipeline_dir; /* relative paths in options start here */
+    int64_t start_micros;     /* wall clock at the start of the run */
+    int parallelism;          /* CPU permits of the run */
+    int64_t batch_rows;       /* resources.batchRows, 0 = chosen by bytes */
+    /*
+     * Breakers and build sides: bytes that the state of one task may hold before it spills. Decided
+     * by the plan, so that when something spills does not depend on timing.
+     */
+    int64_t share;
     int64_t timeout_connect_micros;   /* timeouts.connect, 0 = the implementation's default */
     int64_t timeout_statement_micros; /* timeouts.statement, 0 = none */
     const char *time_zone;            /* sql.timeZone */

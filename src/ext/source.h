@@ -73,6 +73,12 @@ struct mr_source {
     enum mr_status (*splits)(void *state, struct mr_runtime *runtime, struct mr_arena *arena,
                              struct mr_split_list *out, struct mr_error *err);
     /*
+     * Optional. Known only now: rows for which this is not TRUE are not wanted (the keys of a build
+     * side). Any number of times between splits and the first reader; nobody relies on it.
+     */
+    enum mr_status (*narrow)(void *state, const struct mr_predicate *predicate,
+                             struct mr_error *err);
+    /*
      * Opens a reader on a split at a position (`from.size` 0 = its start). Any thread; readers are
      * independent.
      */
