@@ -261,6 +261,10 @@ extern const struct mr_function_family mr_functions_time_text;
 extern const struct mr_function_family mr_functions_nested;
 extern const struct mr_function_family mr_functions_encode;
 extern const struct mr_function_family mr_functions_time_units;
+extern const struct mr_function_family mr_functions_map;
+extern const struct mr_function_family mr_functions_array_make;
+extern const struct mr_function_family mr_functions_array_change;
+extern const struct mr_function_family mr_functions_array;
 
 /* The next row of this name after `previous` (NULL: the first); NULL at the end. */
 const struct mr_function *mr_function_find(const char *name, const struct mr_function *previous);

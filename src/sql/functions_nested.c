@@ -173,6 +173,15 @@ static const struct mr_function functions[] = {
      .flags = MR_FN_TOTAL,
      .kernel = kernel_map_item,
      .bind = bind_map_item},
+    {.names = "element_at try_element_at",
+     .args = "Ma",
+     .result = "!",
+     .flags = MR_FN_TOTAL,
+     .kernel = kernel_map_item,
+     .bind = bind_map_item,
+     .signature = "element_at(map, key)",
+     .family = "maps",
+     .doc = "The value of a key, NULL when there is none."},
 };
 
 const struct mr_function_family mr_functions_nested = {functions,

@@ -223,6 +223,11 @@ static enum mr_status kernel_concat(struct mr_call *call, struct mr_column **out
 /* BINARY when all are, else text. */
 static enum mr_status bind_concat(struct mr_binding *binding)
 {
+    for (int i = 0; i < binding->nargs; i++) {
+        if (binding->args[i]->type->id == MR_TYPE_LIST)
+            return mr_bind_call(binding, "CONCAT_LISTS", binding->nargs, binding->args,
+                                &binding->replacement);
+    }
     bool binary = binding->nargs > 0;
     for (int i = 0; i < binding->nargs; i++)
         binary &= binding->args[i]->type->id == MR_TYPE_BINARY;
@@ -280,7 +285,7 @@ static const struct mr_function functions[] = {
      .bind = bind_concat,
      .signature = "concat(value, ...)",
      .family = "text",
-     .doc = "The texts one behind the other; NULL if any is NULL."},
+     .doc = "The texts, or the arrays, one behind the other; NULL if any is NULL."},
     {.names = "mod",
      .args = "aa",
      .result = "!",

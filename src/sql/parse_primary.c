@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "sql/interval.h"
 
+#include <stdio.h>
+
 static enum mr_status number_out_of_range(struct mr_parser *parser, const struct mr_token *token,
                                           const char *type)
 {
@@ -488,6 +490,47 @@ static enum mr_status parse_position(struct mr_parser *parser, size_t position, 
     return mr_ast_new(parser, MR_AST_CALL, position, "position", list.items, list.count, out);
 }
 
+/* struct(a, b.c, 1 AS x) is named_struct('a', a, 'c', b.c, 'x', 1); what has no name is col1, col2 ... by its place. */
+static enum mr_status append_struct_field(struct mr_parser *parser, struct mr_ast_list *list,
+                                          struct mr_ast *item)
+{
+    char place[16];
+    size_t position = item->position;
+    bool as;
+    struct mr_ast *name;
+    snprintf(place, sizeof(place), "col%d", list->count / 2 + 1);
+    const char *text = place;
+    if (item->kind == MR_AST_NAME || item->kind == MR_AST_FIELD)
+        text = item->name;
+    MR_TRY(mr_parser_accept_word(parser, "AS", &as));
+    if (as) {
+        if (parser->token.kind != MR_TOKEN_WORD && parser->token.kind != MR_TOKEN_QUOTED)
+            return mr_parser_unexpected(parser, "the name of a field");
+        text = parser->token.text;
+        MR_TRY(mr_parser_advance(parser));
+    }
+    text = mr_arena_strdup(parser->arena, text);
+    if (text == NULL)
+        return mr_error_nomem(parser->err);
+    MR_TRY(mr_ast_text(parser, position, text, strlen(text), &name));
+    MR_TRY(mr_ast_append(parser, list, name));
+    return mr_ast_append(parser, list, item);
+}
+
+static enum mr_status parse_struct(struct mr_parser *parser, size_t position, struct mr_ast **out)
+{
+    struct mr_ast_list list = {0};
+    bool more = !mr_parser_at_op(parser, ")");
+    while (more) {
+        struct mr_ast *item;
+        MR_TRY(mr_parse_expression(parser, MR_PREC_OR, &item));
+        MR_TRY(append_struct_field(parser, &list, item));
+        MR_TRY(mr_parser_accept_op(parser, ",", &more));
+    }
+    MR_TRY(mr_parser_expect_op(parser, ")"));
+    return mr_ast_new(parser, MR_AST_CALL, position, "named_struct", list.items, list.count, out);
+}
+
 static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position, const char *name,
                                        struct mr_ast **out)
 {
@@ -526,6 +569,8 @@ static enum mr_status parse_call(struct mr_parser *parser, size_t position, cons
         return parse_trim(parser, position, out);
     if (mr_text_equal_nocase(name, "POSITION"))
         return parse_position(parser, position, out);
+    if (mr_text_equal_nocase(name, "STRUCT"))
+        return parse_struct(parser, position, out);
     return parse_plain_call(parser, position, name, out);
 }
 
