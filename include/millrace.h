@@ -135,10 +135,22 @@ MILLRACE_API void millrace_free(void *memory);
 
 struct ArrowArrayStream;
 /*
+ * Gives rows to the pipeline: the stream that its fromArrow steps with `"stream": name` read. On
+ * success the stream is moved: the library releases it, and the caller's struct is marked as
+ * released; on failure it stays the caller's. After millrace_open and before anything else; a name
+ * once. The schema is read by the first millrace_validate; the rows are read, all of them and once,
+ * by the first call that connects (plan, run, stream, validate with `connect`), on the thread of
+ * that call, into memory that counts against resources.memory until millrace_close. In a job in
+ * parts every pipeline is given the same rows.
+ */
+MILLRACE_API int millrace_give_stream(struct millrace_pipeline *pipeline, const char *name,
+                                      struct ArrowArrayStream *stream);
+/*
  * The rows of the primary frame after step `step` (its name, or its number from 1; NULL = after the
  * last transform), at most `rows` of them (0 = all), as an Arrow C stream. Nothing is loaded or
  * committed. The stream is read on one thread, must be released before the pipeline is closed, and
- * the pipeline must not be used meanwhile (millrace_cancel excepted).
+ * the pipeline must not be used meanwhile (millrace_cancel excepted). The arrays that came out of it
+ * are the caller's: they count against no budget and may outlive the pipeline.
  */
 MILLRACE_API int millrace_stream(struct millrace_pipeline *pipeline, const char *step, int64_t rows,
                                  struct ArrowArrayStream *out);

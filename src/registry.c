@@ -7,6 +7,7 @@
 #include "registry.h"
 
 #include "codec/codecs.h"
+#include "connect/arrow/arrow.h"
 #include "connect/files/files.h"
 #include "connect/postgres/postgres.h"
 #include "format/parquet/parquet.h"
@@ -27,6 +28,7 @@ static const struct mr_method methods[] = {
      .unbuilt = NOT_BUILT},
     {.name = "fromAvro", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
     {.name = "fromFile", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromArrow", .type = MR_STEP_EXTRACT, .source = &mr_source_arrow},
     {.name = "fromMySQL", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
     /* transform */
     {.name = "filterRows", .type = MR_STEP_TRANSFORM, .op = &mr_op_filter_rows},

@@ -2,13 +2,15 @@
  * stream.c - rows out of a pipeline through the Arrow C stream interface.
  *
  * A producer thread executes the plan with a tap on the wanted node; the tap hands each batch over through a slot of one, so
- * that the consumer's pace is the pipeline's. Releasing the stream early cancels the execution.
+ * that the consumer's pace is the pipeline's. Releasing the stream early cancels the execution. What goes out is a copy: rows
+ * that the consumer keeps take nothing from the pipeline's budget and live on when it is closed.
  */
 #include "api/pipeline.h"
 
 #include "base/thread.h"
 #include "col/arrow_abi.h"
 #include "col/arrow_cdata.h"
+#include "col/kernel.h"
 
 #include <errno.h>
 
@@ -88,6 +90,18 @@ static int stream_get_schema(struct ArrowArrayStream *self, struct ArrowSchema *
     return status == MR_OK ? 0 : stream_errno(status);
 }
 
+/* Takes over the reference. */
+static enum mr_status hand_out(struct mr_batch *batch, struct ArrowArray *out, struct mr_error *err)
+{
+    struct mr_batch *copy = NULL;
+    enum mr_status status = mr_batch_copy(NULL, batch, &copy, err);
+    mr_batch_unref(batch);
+    if (status == MR_OK)
+        status = mr_arrow_export_batch(copy, out, err);
+    mr_batch_unref(copy);
+    return status;
+}
+
 static int stream_get_next(struct ArrowArrayStream *self, struct ArrowArray *out)
 {
     struct stream *stream = self->private_data;
@@ -100,10 +114,8 @@ static int stream_get_next(struct ArrowArrayStream *self, struct ArrowArray *out
     enum mr_status status = batch ? MR_OK : stream->status;
     pthread_cond_broadcast(&stream->changed);
     pthread_mutex_unlock(&stream->mutex);
-    if (batch) {
-        status = mr_arrow_export_batch(batch, out, &stream->err);
-        mr_batch_unref(batch);
-    }
+    if (batch)
+        status = hand_out(batch, out, &stream->err);
     return status == MR_OK ? 0 : stream_errno(status);
 }
 

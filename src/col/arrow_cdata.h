@@ -33,5 +33,19 @@ enum mr_status mr_arrow_import_schema(const struct ArrowSchema *in, struct mr_ar
 enum mr_status mr_arrow_import_batch(struct ArrowArray *in, const struct ArrowSchema *in_schema,
                                      const struct mr_schema *schema, struct mr_memory *memory,
                                      struct mr_batch **out, struct mr_error *err);
+/* How the rows of one array are cut into batches, and who gets them (with their reference). */
+struct mr_arrow_cut {
+    int64_t rows;  /* of a batch at most */
+    int64_t bytes; /* about so many at most, by the average row of the array */
+    enum mr_status (*take)(void *context, struct mr_batch *batch, struct mr_error *err);
+    void *context;
+};
+/*
+ * The same as mr_arrow_import_batch in several batches, in order; they share the dictionaries of the
+ * array.
+ */
+enum mr_status mr_arrow_import_slices(struct ArrowArray *in, const struct ArrowSchema *in_schema,
+                                      const struct mr_schema *schema, struct mr_memory *memory,
+                                      const struct mr_arrow_cut *cut, struct mr_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * arrow_import.c - schemas and arrays in through the Arrow C data interface.
+ * arrow_import.c - arrays in through the Arrow C data interface.
  *
  * Everything is copied. Sharing foreign buffers would save a memcpy, at the price that every kernel
  * must expect buffers without padding, with offsets, at any alignment, and memory that no account
@@ -14,158 +14,14 @@
 #include "col/builder.h"
 #include "col/kernel.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-static enum mr_status unsupported(const struct ArrowSchema *in, struct mr_error *err)
-{
-    return mr_error_config(err, "Arrow column \"%s\" of format \"%s\" has no type here",
-                           in->name ? in->name : "", in->format);
-}
-
-/* The extension name of a schema node, or an empty slice. */
-static struct mr_slice extension_name(const struct ArrowSchema *in)
-{
-    static const char wanted[] = "ARROW:extension:name";
-    const char *at = in->metadata;
-    int32_t pairs, size;
-    if (!at)
-        return (struct mr_slice){"", 0};
-    memcpy(&pairs, at, 4);
-    at += 4;
-    for (int32_t i = 0; i < pairs; i++) {
-        memcpy(&size, at, 4);
-        struct mr_slice key = {at + 4, (size_t)size};
-        at += 4 + size;
-        memcpy(&size, at, 4);
-        struct mr_slice value = {at + 4, (size_t)size};
-        at += 4 + size;
-        if (mr_slice_equal(key, mr_slice_of(wanted)))
-            return value;
-    }
-    return (struct mr_slice){"", 0};
-}
-
-static bool is_extension(const struct ArrowSchema *in, const char *name)
-{
-    return mr_slice_equal(extension_name(in), mr_slice_of(name));
-}
-
-static enum mr_status checked(const struct mr_type *type, const struct mr_type **out,
-                              struct mr_error *err)
-{
-    *out = type;
-    return type ? MR_OK : mr_error_nomem(err);
-}
-
-static enum mr_status import_field(const struct ArrowSchema *in, struct mr_arena *arena,
-                                   struct mr_field *out, struct mr_error *err);
-
-static enum mr_status import_nested_type(const struct ArrowSchema *in, struct mr_arena *arena,
-                                         const struct mr_type **out, struct mr_error *err)
-{
-    size_t n = (size_t)in->n_children;
-    struct mr_field *fields = mr_arena_calloc(arena, n, sizeof *fields);
-    if (!fields)
-        return mr_error_nomem(err);
-    for (size_t i = 0; i < n; i++)
-        MR_TRY(import_field(in->children[i], arena, &fields[i], err));
-    switch (in->format[1]) {
-    case 's':
-        return checked(mr_type_struct(arena, fields, (int)n), out, err);
-    case 'l':
-    case 'L':
-    case 'w':
-        return checked(mr_type_list(arena, fields[0].type, fields[0].nullable), out, err);
-    case 'm': {
-        const struct mr_field *pair = fields[0].type->fields;
-        return checked(mr_type_map(arena, pair[0].type, pair[1].type, pair[1].nullable), out, err);
-    }
-    default:
-        return unsupported(in, err);
-    }
-}
-
-static enum mr_status import_decimal(const struct ArrowSchema *in, struct mr_arena *arena,
-                                     const struct mr_type **out, struct mr_error *err)
-{
-    int precision = 0, scale = 0, bits = 128;
-    int n = sscanf(in->format, "d:%d,%d,%d", &precision, &scale, &bits);
-    if (n < 2 || bits > 128 || precision < 1 || precision > 38 || scale < 0 || scale > precision)
-        return unsupported(in, err);
-    return checked(mr_type_decimal(arena, precision, scale), out, err);
-}
-
-static const struct {
-    const char *format; /* a trailing ':' stands for anything behind it */
-    enum mr_type_id id;
-} plain_formats[] = {
-    {"n", MR_TYPE_NULL},       {"b", MR_TYPE_BOOL},       {"c", MR_TYPE_INT8},
-    {"C", MR_TYPE_INT16},      {"s", MR_TYPE_INT16},      {"S", MR_TYPE_INT32},
-    {"i", MR_TYPE_INT32},      {"I", MR_TYPE_INT64},      {"l", MR_TYPE_INT64},
-    {"f", MR_TYPE_FLOAT32},    {"g", MR_TYPE_FLOAT64},    {"tdD", MR_TYPE_DATE},
-    {"tdm", MR_TYPE_DATE},     {"tts", MR_TYPE_TIME},     {"ttm", MR_TYPE_TIME},
-    {"ttu", MR_TYPE_TIME},     {"ttn", MR_TYPE_TIME},     {"tiM", MR_TYPE_INTERVAL},
-    {"tiD", MR_TYPE_INTERVAL}, {"tin", MR_TYPE_INTERVAL}, {"u", MR_TYPE_STRING},
-    {"U", MR_TYPE_STRING},     {"vu", MR_TYPE_STRING},    {"z", MR_TYPE_BINARY},
-    {"Z", MR_TYPE_BINARY},     {"vz", MR_TYPE_BINARY},
+/* Dictionaries of the array in hand, so that its slices share one column each. */
+struct entries {
+    struct entries *next;
+    const struct ArrowArray *array;
+    struct mr_column *column; /* FLAT */
 };
-
-static enum mr_status import_type(const struct ArrowSchema *in, struct mr_arena *arena,
-                                  const struct mr_type **out, struct mr_error *err)
-{
-    const char *format = in->format;
-    if (in->dictionary)
-        return import_type(in->dictionary, arena, out, err);
-    if (format[0] == '+')
-        return import_nested_type(in, arena, out, err);
-    if (format[0] == 'd')
-        return import_decimal(in, arena, out, err);
-    if (strcmp(format, "L") == 0)
-        return checked(mr_type_decimal(arena, 20, 0), out, err);
-    if (strncmp(format, "ts", 2) == 0 && format[2] && format[3] == ':') {
-        *out = mr_type_of(format[4] ? MR_TYPE_TIMESTAMP : MR_TYPE_TIMESTAMP_NTZ);
-        return MR_OK;
-    }
-    if (strncmp(format, "w:", 2) == 0) {
-        bool uuid = strcmp(format, "w:16") == 0 && is_extension(in, "arrow.uuid");
-        *out = mr_type_of(uuid ? MR_TYPE_UUID : MR_TYPE_BINARY);
-        return MR_OK;
-    }
-    for (size_t i = 0; i < sizeof plain_formats / sizeof plain_formats[0]; i++) {
-        if (strcmp(plain_formats[i].format, format) != 0)
-            continue;
-        enum mr_type_id id = plain_formats[i].id;
-        if (id == MR_TYPE_STRING && is_extension(in, "arrow.json"))
-            id = MR_TYPE_JSON;
-        *out = mr_type_of(id);
-        return MR_OK;
-    }
-    return unsupported(in, err);
-}
-
-static enum mr_status import_field(const struct ArrowSchema *in, struct mr_arena *arena,
-                                   struct mr_field *out, struct mr_error *err)
-{
-    out->name = in->name ? in->name : "";
-    out->nullable = (in->flags & ARROW_FLAG_NULLABLE) != 0;
-    return import_type(in, arena, &out->type, err);
-}
-
-enum mr_status mr_arrow_import_schema(const struct ArrowSchema *in, struct mr_arena *arena,
-                                      const struct mr_schema **out, struct mr_error *err)
-{
-    if (strcmp(in->format, "+s") != 0)
-        return mr_error_config(err, "an Arrow stream must be of structs, not \"%s\"", in->format);
-    size_t n = (size_t)in->n_children;
-    struct mr_field *fields = mr_arena_calloc(arena, n, sizeof *fields);
-    if (!fields)
-        return mr_error_nomem(err);
-    for (size_t i = 0; i < n; i++)
-        MR_TRY(import_field(in->children[i], arena, &fields[i], err));
-    *out = mr_schema_new(arena, fields, (int)n);
-    return *out ? MR_OK : mr_error_nomem(err);
-}
 
 /* One array to be copied: rows [at, at + count) of its buffers. */
 struct part {
@@ -174,6 +30,7 @@ struct part {
     const struct mr_type *type;
     int64_t at; /* the array's offset included */
     int64_t count;
+    struct entries **entries;
     struct mr_memory *memory;
     struct mr_error *err;
 };
@@ -265,13 +122,20 @@ static void read_interval(const struct part *part, int64_t i, struct mr_interval
     }
 }
 
+/* Width of a decimal's values: "d:precision,scale" has 128 bits, "d:precision,scale,bits" those. */
+static int decimal_bits(const char *format)
+{
+    const char *comma = strchr(format, ',');
+    comma = comma ? strchr(comma + 1, ',') : NULL;
+    return comma ? atoi(comma + 1) : 128;
+}
+
 static mr_int128 read_decimal(const struct part *part, int64_t i)
 {
     const void *data = part->array->buffers[1];
     if (part->schema->format[0] == 'L')
         return ((const uint64_t *)data)[i];
-    int precision, scale, bits = 128;
-    sscanf(part->schema->format, "d:%d,%d,%d", &precision, &scale, &bits);
+    int bits = decimal_bits(part->schema->format);
     if (bits == 32)
         return ((const int32_t *)data)[i];
     if (bits == 64)
@@ -375,10 +239,12 @@ static enum mr_status import_flat(const struct part *part, struct mr_column **ou
     return status;
 }
 
-/* Same layout on both sides and no NULL: one memcpy. */
+/* Same layout on both sides: one memcpy, whatever is under NULL. */
 static bool is_same_layout(const struct part *part)
 {
     const char *format = part->schema->format;
+    if (strncmp(format, "d:", 2) == 0)
+        return decimal_bits(format) == 8 * mr_layout_width(mr_type_layout(part->type));
     return strlen(format) == 1 ? strchr("csilfg", format[0]) != NULL
                                : strcmp(format, "tdD") == 0 || strcmp(format, "ttu") == 0 ||
                                      strncmp(format, "tsu:", 4) == 0;
@@ -506,22 +372,151 @@ out:
     return status;
 }
 
+/* A decimal of up to 18 digits in 128 bits there, 64 here. */
+static enum mr_status import_narrow_decimal(const struct part *part, struct mr_column **out)
+{
+    struct mr_buffer *validity, *values = NULL;
+    int64_t nulls;
+    MR_TRY(copy_validity(part, &validity, &nulls));
+    size_t size = (size_t)part->count * sizeof(int64_t);
+    enum mr_status status = mr_buffer_new(part->memory, size, &values, part->err);
+    const uint8_t *from = (const uint8_t *)part->array->buffers[1] + part->at * 16;
+    int64_t *to = values ? (int64_t *)(void *)values->data : NULL;
+    for (int64_t i = 0; status == MR_OK && i < part->count; i++) {
+        int64_t words[2];
+        memcpy(words, from + i * 16, sizeof words);
+        to[i] = words[0];
+        if (words[1] != words[0] >> 63 && (!validity || mr_bitmap_get(validity->data, i)))
+            status = mr_error_data(part->err, MR_SOURCE,
+                                   "a decimal in Arrow column \"%s\" has more digits than its type",
+                                   part->schema->name);
+    }
+    if (status != MR_OK) {
+        mr_buffer_unref(validity);
+        mr_buffer_unref(values);
+        return status;
+    }
+    mr_buffer_finish(values, size);
+    return mr_column_new(part->type, part->count, nulls, validity, values, NULL, out, part->err);
+}
+
+static bool is_narrow_decimal(const struct part *part)
+{
+    const char *format = part->schema->format;
+    return strncmp(format, "d:", 2) == 0 && decimal_bits(format) == 128 &&
+           mr_type_layout(part->type) == MR_LAYOUT_I64;
+}
+
+/* Where the text of row i begins, with offsets of 4 or 8 bytes. */
+static int64_t text_offset(const struct part *part, int64_t i)
+{
+    const void *offsets = part->array->buffers[1];
+    char format = part->schema->format[0];
+    return format == 'U' || format == 'Z' ? ((const int64_t *)offsets)[i]
+                                          : ((const int32_t *)offsets)[i];
+}
+
+/*
+ * Offsets rebased to 0. *plain false where the bytes cannot be taken over as they are: a NULL with
+ * bytes, or a text that begins in the middle of a code point.
+ */
+static void rebase_offsets(const struct part *part, int32_t *to, const uint8_t *bytes, bool utf8,
+                           bool *plain)
+{
+    int64_t first = text_offset(part, part->at), end = text_offset(part, part->at + part->count);
+    bool good = true;
+    for (int64_t i = 0; i <= part->count; i++) {
+        int64_t offset = text_offset(part, part->at + i);
+        to[i] = (int32_t)(offset - first);
+        if (utf8 && offset < end)
+            good = good && (bytes[offset] & 0xC0) != 0x80;
+    }
+    for (int64_t i = 0; good && i < part->count; i++)
+        good = to[i] == to[i + 1] || !null_at(part, part->at + i);
+    *plain = good;
+}
+
+/* Text and bytes in bulk; *out stays NULL where that would not do. */
+static enum mr_status import_text(const struct part *part, struct mr_column **out)
+{
+    const uint8_t *bytes = part->array->buffers[2];
+    int64_t first = text_offset(part, part->at), end = text_offset(part, part->at + part->count);
+    bool utf8 = mr_type_is_string(part->type), plain = false;
+    size_t size = (size_t)(end - first), offsets_size = (size_t)(part->count + 1) * sizeof(int32_t);
+    struct mr_buffer *validity = NULL, *offsets = NULL, *data = NULL;
+    int64_t nulls = 0;
+    if (size > INT32_MAX ||
+        (utf8 && size && mr_utf8_valid_prefix((const char *)bytes + first, size) != size))
+        return MR_OK;
+    enum mr_status status = mr_buffer_new(part->memory, offsets_size, &offsets, part->err);
+    if (status == MR_OK)
+        rebase_offsets(part, (int32_t *)(void *)offsets->data, bytes, utf8, &plain);
+    if (plain)
+        status = mr_buffer_new(part->memory, size, &data, part->err);
+    if (status == MR_OK && plain)
+        status = copy_validity(part, &validity, &nulls);
+    if (status != MR_OK || !plain) {
+        mr_buffer_unref(offsets);
+        mr_buffer_unref(data);
+        return status;
+    }
+    if (size)
+        memcpy(data->data, bytes + first, size);
+    mr_buffer_finish(offsets, offsets_size);
+    mr_buffer_finish(data, size);
+    return mr_column_new(part->type, part->count, nulls, validity, offsets, data, out, part->err);
+}
+
+/* The entries of a dictionary, FLAT, imported once for all slices of an array. */
+static enum mr_status import_entries(const struct part *part, struct mr_column **out)
+{
+    for (struct entries *known = *part->entries; known; known = known->next)
+        if (known->array == part->array->dictionary) {
+            *out = known->column;
+            return MR_OK;
+        }
+    struct part all = *part;
+    all.array = part->array->dictionary;
+    all.schema = part->schema->dictionary;
+    all.at = all.array->offset;
+    all.count = all.array->length;
+    struct mr_column *column = NULL;
+    struct entries *entries = mr_calloc(1, sizeof *entries);
+    enum mr_status status = entries ? import_part(&all, &column) : mr_error_nomem(part->err);
+    if (status == MR_OK)
+        status = mr_column_flatten(part->memory, column, &entries->column, part->err);
+    mr_column_unref(column);
+    if (status != MR_OK) {
+        mr_free(entries);
+        return status;
+    }
+    entries->array = all.array;
+    entries->next = *part->entries;
+    *part->entries = entries;
+    *out = entries->column;
+    return MR_OK;
+}
+
+static void forget_entries(struct entries *entries)
+{
+    while (entries) {
+        struct entries *next = entries->next;
+        mr_column_unref(entries->column);
+        mr_free(entries);
+        entries = next;
+    }
+}
+
 /*
  * Codes with -1 for NULL, and from them a column that stays dictionary-coded if its entries allow.
  */
 static enum mr_status import_dictionary(const struct part *part, struct mr_column **out)
 {
-    struct part entries = *part;
-    entries.array = part->array->dictionary;
-    entries.schema = part->schema->dictionary;
-    entries.at = entries.array->offset;
-    entries.count = entries.array->length;
-    struct mr_column *dictionary = NULL, *flat = NULL, *index = NULL, *coded = NULL;
+    struct mr_column *flat = NULL, *index = NULL;
     struct mr_builder codes;
     enum mr_status status;
     MR_TRY(mr_builder_init(&codes, part->memory, mr_type_of(MR_TYPE_INT32), part->err));
-    MR_TRY_OUT(import_part(&entries, &dictionary));
-    MR_TRY_OUT(mr_column_flatten(part->memory, dictionary, &flat, part->err));
+    MR_TRY_OUT(import_entries(part, &flat));
     MR_TRY_OUT(mr_builder_reserve(&codes, part->count, 0, part->err));
     for (int64_t i = part->at; i < part->at + part->count; i++)
         MR_TRY_OUT(mr_builder_int(&codes,
@@ -539,14 +534,28 @@ static enum mr_status import_dictionary(const struct part *part, struct mr_colum
     int64_t nulls;
     MR_TRY_OUT(copy_validity(part, &validity, &nulls));
     status = mr_column_new_dictionary(mr_column_ref(flat), part->count, nulls, validity,
-                                      mr_buffer_ref(index->values), &coded, part->err);
-    *out = coded;
+                                      mr_buffer_ref(index->values), out, part->err);
 out:
-    mr_column_unref(dictionary);
-    mr_column_unref(flat);
     mr_column_unref(index);
     mr_builder_reset(&codes);
     return status;
+}
+
+static enum mr_status import_scalars(const struct part *part, struct mr_column **out)
+{
+    if (part->count == 0) /* its buffers may be NULL */
+        return import_flat(part, out);
+    if (is_same_layout(part))
+        return import_same(part, out);
+    if (is_narrow_decimal(part))
+        return import_narrow_decimal(part, out);
+    const char *format = part->schema->format;
+    if (format[1] == '\0' && strchr("uUzZ", format[0])) {
+        MR_TRY(import_text(part, out));
+        if (*out)
+            return MR_OK;
+    }
+    return import_flat(part, out);
 }
 
 static enum mr_status import_part(const struct part *part, struct mr_column **out)
@@ -560,30 +569,42 @@ static enum mr_status import_part(const struct part *part, struct mr_column **ou
     case MR_LAYOUT_LIST:
         return import_list(part, out);
     default:
-        return is_same_layout(part) ? import_same(part, out) : import_flat(part, out);
+        return import_scalars(part, out);
     }
 }
 
-/* A struct array's own NULL rows have no place in a batch. */
-static enum mr_status import_columns(const struct ArrowArray *in,
-                                     const struct ArrowSchema *in_schema,
-                                     const struct mr_schema *schema, struct mr_memory *memory,
-                                     struct mr_batch **out, struct mr_error *err)
+/* What to import, and how the rows are cut. */
+struct import {
+    const struct ArrowArray *in;
+    const struct ArrowSchema *in_schema;
+    const struct mr_schema *schema;
+    struct mr_memory *memory;
+    struct entries *entries;
+};
+
+/* Rows [from, from + count). A struct array's own NULL rows have no place in a batch. */
+static enum mr_status import_rows(struct import *import, int64_t from, int64_t count,
+                                  struct mr_batch **out, struct mr_error *err)
 {
-    if (in->n_children != schema->nfields || in_schema->n_children != schema->nfields)
+    const struct ArrowArray *in = import->in;
+    const struct mr_schema *schema = import->schema;
+    if (in->n_children != schema->nfields || import->in_schema->n_children != schema->nfields)
         return mr_error_internal(err, "an Arrow batch of %lld columns where %d are expected",
                                  (long long)in->n_children, schema->nfields);
     int n = 0;
     struct mr_column **columns = mr_calloc((size_t)schema->nfields, sizeof *columns);
     enum mr_status status = columns ? MR_OK : mr_error_nomem(err);
-    struct part whole = {
-        .array = in, .schema = in_schema, .at = in->offset, .memory = memory, .err = err};
+    struct part whole = {.array = in,
+                         .schema = import->in_schema,
+                         .entries = &import->entries,
+                         .memory = import->memory,
+                         .err = err};
     for (; status == MR_OK && n < schema->nfields; n++) {
-        struct part part = child_part(&whole, n, schema->fields[n].type, in->offset, in->length);
+        struct part part = child_part(&whole, n, schema->fields[n].type, in->offset + from, count);
         status = import_part(&part, &columns[n]);
     }
     if (status == MR_OK)
-        status = mr_batch_new(schema, in->length, columns, out, err);
+        status = mr_batch_new(schema, count, columns, out, err);
     else
         for (int i = 0; i < n; i++)
             mr_column_unref(columns[i]);
@@ -595,8 +616,51 @@ enum mr_status mr_arrow_import_batch(struct ArrowArray *in, const struct ArrowSc
                                      const struct mr_schema *schema, struct mr_memory *memory,
                                      struct mr_batch **out, struct mr_error *err)
 {
+    struct import import = {.in = in, .in_schema = in_schema, .schema = schema, .memory = memory};
     *out = NULL;
-    enum mr_status status = import_columns(in, in_schema, schema, memory, out, err);
+    enum mr_status status = import_rows(&import, 0, in->length, out, err);
+    forget_entries(import.entries);
+    if (in->release)
+        in->release(in);
+    return status;
+}
+
+/* Bytes of one row, on average over the array; nested columns are counted by their children. */
+static int64_t row_bytes(const struct ArrowArray *array, const struct ArrowSchema *schema)
+{
+    struct part part = {.array = array, .schema = schema};
+    int64_t rows = array->length > 0 ? array->length : 1, bytes = 0;
+    if (array->dictionary)
+        return 4;
+    if (schema->format[0] != '+' && schema->format[1] == '\0' &&
+        strchr("uUzZ", schema->format[0]) && array->length > 0)
+        return 4 + (text_offset(&part, array->offset + rows) - text_offset(&part, array->offset)) /
+                       rows;
+    for (int64_t i = 0; i < array->n_children; i++)
+        bytes += row_bytes(array->children[i], schema->children[i]) *
+                 (array->children[i]->length / rows + (array->children[i]->length % rows > 0));
+    return bytes > 0 ? bytes : 16;
+}
+
+enum mr_status mr_arrow_import_slices(struct ArrowArray *in, const struct ArrowSchema *in_schema,
+                                      const struct mr_schema *schema, struct mr_memory *memory,
+                                      const struct mr_arrow_cut *cut, struct mr_error *err)
+{
+    struct import import = {.in = in, .in_schema = in_schema, .schema = schema, .memory = memory};
+    enum mr_status status = MR_OK;
+    int64_t most = cut->bytes / row_bytes(in, in_schema);
+    if (most > cut->rows)
+        most = cut->rows;
+    if (most < 1)
+        most = 1;
+    for (int64_t from = 0; status == MR_OK && from < in->length; from += most) {
+        struct mr_batch *batch = NULL;
+        int64_t count = in->length - from < most ? in->length - from : most;
+        status = import_rows(&import, from, count, &batch, err);
+        if (status == MR_OK)
+            status = cut->take(cut->context, batch, err);
+    }
+    forget_entries(import.entries);
     if (in->release)
         in->release(in);
     return status;

@@ -40,6 +40,14 @@ enum mr_status mr_column_concat(struct mr_memory *memory, struct mr_column *cons
 enum mr_status mr_batch_concat(struct mr_memory *memory, struct mr_batch *const *batches,
                                int nbatches, struct mr_batch **out, struct mr_error *err);
 /*
+ * The same rows in storage of their own: nothing is shared with the original, not even a
+ * dictionary. A batch's selection is applied.
+ */
+enum mr_status mr_column_copy(struct mr_memory *memory, struct mr_column *column,
+                              struct mr_column **out, struct mr_error *err);
+enum mr_status mr_batch_copy(struct mr_memory *memory, struct mr_batch *batch,
+                             struct mr_batch **out, struct mr_error *err);
+/*
  * Order-independent content hash of a batch's rows: sum over rows of the row hash, as 128 bits in
  * two words (sum of hashes, sum of mixed hashes). Adding two batches' pairs gives the pair of their
  * union.

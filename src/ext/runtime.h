@@ -15,6 +15,7 @@
 #include "ext/option.h"
 
 struct mr_registry;
+struct mr_given_list;
 
 /* Counters of a step (one row of the report). Peaks are kept as maxima, the rest as sums. */
 enum mr_counter {
@@ -63,6 +64,7 @@ struct mr_runtime {
     int64_t timeout_statement_micros; /* timeouts.statement, 0 = none */
     const char *time_zone;            /* sql.timeZone */
     bool offline;                     /* planning without connections */
+    struct mr_given_list *given;      /* streams of the embedding program (ext/given.h), or NULL */
     struct mr_shared *shared;         /* things that several steps of a run use together */
     void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);
     void *event_context;

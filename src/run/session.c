@@ -116,6 +116,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .time_zone = spec->time_zone ? spec->time_zone : "UTC",
         .timeout_connect_micros = spec->timeout_connect_micros,
         .timeout_statement_micros = spec->timeout_statement_micros,
+        .given = &session->given,
         .shared = shared,
         .event = session_event,
         .event_context = session,
@@ -143,6 +144,7 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
     session->request = *request;
     mr_arena_init(&session->arena, NULL);
     mr_memory_init(&session->memory, NULL, "resources.memory", INT64_MAX);
+    session->given.memory = &session->memory;
     mr_logger_init(&session->logger, request->log, request->log_context, request->log_level);
     make_identity(session);
     enum mr_status status = load(session, errors);
@@ -188,6 +190,7 @@ void mr_session_close(struct mr_session *session)
     mr_shared_free(session->runtime.shared);
     if (session->engine)
         mr_engine_free(session->engine);
+    mr_given_reset(&session->given);
     mr_tz_free(session->tz);
     struct stat info;
     if (session->temp_dir && stat(session->temp_dir, &info) == 0)

@@ -9,6 +9,7 @@
 
 #include "config/load.h"
 #include "exec/exec.h"
+#include "ext/given.h"
 #include "plan/plan.h"
 #include "run/logger.h"
 
@@ -28,6 +29,7 @@ struct mr_session {
     const struct mr_spec *spec;
     struct mr_tz *tz;
     struct mr_engine *engine;
+    struct mr_given_list given;  /* streams of the embedding program */
     struct mr_counters counters; /* of what belongs to no step */
     struct mr_runtime runtime;   /* template for the steps */
     struct mr_plan *plan;        /* NULL until planned */

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""The embedding API: the C example is compiled against the built library, run in each of its modes, and its files are read."""
+"""The embedding API: C programs are compiled against the built library and run, and so is the example in Python."""
 
+import datetime
+import decimal
 import hashlib
 import os
 import subprocess
@@ -10,12 +12,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from suite import Suite, check, checkout, equal, need
 
 need("psycopg", "pyarrow")
+import pyarrow
 import pyarrow.parquet as parquet
 from engine import Workspace, program
 from server import Server
 
 ROOT = checkout()
 BUILD = os.path.dirname(program())
+LIBRARY = os.path.join(BUILD, ".libs", "libmillrace.so")
+sys.path.insert(0, os.path.join(ROOT, "examples", "embed"))
+import pyarrow_stream
 
 PIPELINE = {
     "name": "embedded",
@@ -31,15 +37,19 @@ PIPELINE = {
 }
 
 
-def compile_example(folder):
-    target = os.path.join(folder, "embed")
+def compile_program(folder, source):
+    target = os.path.join(folder, "program")
     library = os.path.join(BUILD, ".libs")
     flags = os.environ.get("MILLRACE_EMBED_CFLAGS", "").split()
     subprocess.run(
         [os.environ.get("CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror", *flags, "-o", target,
-         os.path.join(ROOT, "examples", "embed", "embed.c"), "-I", os.path.join(ROOT, "include"),
+         os.path.join(ROOT, source), "-I", os.path.join(ROOT, "include"),
          "-L", library, "-Wl,-rpath," + library, "-lmillrace", "-lpthread"], check=True)
     return target
+
+
+def compile_example(folder):
+    return compile_program(folder, "examples/embed/embed.c")
 
 
 def contents(folder):
@@ -87,7 +97,132 @@ def job_is_judged(server):
         equal(left, [], "files")
 
 
+def given_streams():
+    """What the library does with a stream, seen from the stream: tests/embed/give.c."""
+    with Workspace() as space:
+        done = subprocess.run([compile_program(space.path, "tests/embed/give.c")], cwd=space.path, env=space.environment(),
+                              capture_output=True, text=True, timeout=300)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        check(done.stdout.endswith(" checks\n"), done.stdout)
+        rows = [line for name in os.listdir(space.file("out")) for line in open(space.file("out", name))]
+        equal(len(rows), 350001, "lines that the job wrote")
+
+
+def example_in_python():
+    with Workspace() as space:
+        done = subprocess.run([sys.executable, os.path.join(ROOT, "examples", "embed", "pyarrow_stream.py"), LIBRARY],
+                              cwd=space.path, env=space.environment(), capture_output=True, text=True, timeout=300)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        check("200000 rows in, 53333 rows out" in done.stdout, done.stdout)
+
+
+READ = {"name": "types", "steps": [{"type": "extract", "method": "fromArrow", "config": {"stream": "rows"}}]}
+
+
+def through(rows, steps=(), resources=None):
+    pipeline = {**READ, "steps": READ["steps"] + list(steps), "resources": {"parallelism": 2, **(resources or {})}}
+    with pyarrow_stream.Pipeline(pyarrow_stream.library(LIBRARY), pipeline) as opened:
+        opened.give("rows", rows)
+        return opened.rows()
+
+
+def columns():
+    """A column of every Arrow type that has a place here: (values, type in, type out)."""
+    pa, d = pyarrow, decimal.Decimal
+    utc = datetime.timezone.utc
+    moment = datetime.datetime(1969, 12, 31, 23, 59, 59, 123456)
+    whole = moment.replace(microsecond=0)
+    return {
+        "null": ([None, None, None], pa.null(), "null"),
+        "bool": ([True, None, False], pa.bool_(), "bool"),
+        "i8": ([-128, None, 127], pa.int8(), "int8"),
+        "u8": ([0, None, 255], pa.uint8(), "int16"),
+        "i16": ([-32768, None, 32767], pa.int16(), "int16"),
+        "u16": ([0, None, 65535], pa.uint16(), "int32"),
+        "i32": ([-(2**31), None, 2**31 - 1], pa.int32(), "int32"),
+        "u32": ([0, None, 2**32 - 1], pa.uint32(), "int64"),
+        "i64": ([-(2**63), None, 2**63 - 1], pa.int64(), "int64"),
+        "u64": ([0, None, 2**64 - 1], pa.uint64(), "decimal128(20, 0)"),
+        "f32": ([-0.5, None, float("inf")], pa.float32(), "float"),
+        "f64": ([-0.0, None, 1e308], pa.float64(), "double"),
+        "dec9": ([d("-1.25"), None, d("9999.99")], pa.decimal128(6, 2), "decimal128(6, 2)"),
+        "dec18": ([d(-(10**18) + 1), None, d(10**18 - 1)], pa.decimal128(18, 0), "decimal128(18, 0)"),
+        "dec38": ([d(-(10**38) + 1), None, d(1)], pa.decimal128(38, 0), "decimal128(38, 0)"),
+        "dec32": ([d("-1.2"), None, d("3.4")], pa.decimal32(4, 1), "decimal128(4, 1)"),
+        "dec64": ([d("-1.2"), None, d("3.4")], pa.decimal64(15, 1), "decimal128(15, 1)"),
+        "date": ([datetime.date(1, 1, 1), None, datetime.date(9999, 12, 31)], pa.date32(), "date32[day]"),
+        "date64": ([datetime.date(1969, 12, 31), None, datetime.date(2024, 2, 29)], pa.date64(), "date32[day]"),
+        "time32": ([datetime.time(23, 59, 59), None, datetime.time(0)], pa.time32("s"), "time64[us]"),
+        "time64": ([datetime.time(23, 59, 59, 999999), None, datetime.time(0)], pa.time64("us"), "time64[us]"),
+        "ts_s": ([whole, None, whole], pa.timestamp("s"), "timestamp[us]"),
+        "ts_us": ([moment, None, moment], pa.timestamp("us"), "timestamp[us]"),
+        "tz_us": ([moment.replace(tzinfo=utc), None, moment.replace(tzinfo=utc)], pa.timestamp("us", "UTC"), "timestamp[us, tz=UTC]"),
+        "text": (["", None, "größe 日本"], pa.string(), "string"),
+        "large": (["a", None, ""], pa.large_string(), "string"),
+        "view": (["short", None, "longer than twelve bytes"], pa.string_view(), "string"),
+        "bytes": ([b"\x00\xff", None, b""], pa.binary(), "binary"),
+        "fixed": ([b"ab", None, b"cd"], pa.binary(2), "binary"),
+        "words": (["x", None, "y"], pa.dictionary(pa.int8(), pa.string()), "string"),
+        "list": ([[1, None], None, []], pa.list_(pa.int32()), "list<element: int32>"),
+        "large_list": ([["a"], None, ["b", None]], pa.large_list(pa.string()), "list<element: string>"),
+        "pair": ([[1, 2], None, [3, 4]], pa.list_(pa.int16(), 2), "list<element: int16>"),
+        "struct": ([{"a": 1, "b": "x"}, None, {"a": None, "b": None}],
+                   pa.struct([("a", pa.int64()), ("b", pa.string())]), "struct<a: int64, b: string>"),
+        "map": ([[("k", 1)], None, []], pa.map_(pa.string(), pa.int32()), "map<string, int32>"),
+    }
+
+
+def every_type():
+    given = columns()
+    table = pyarrow.table({name: pyarrow.array(values, kind) for name, (values, kind, _) in given.items()})
+    # As it is; many chunks of it, which are joined; a slice, whose buffers have offsets; nothing at all.
+    for rows in (table, pyarrow.concat_tables([table] * 40), pyarrow.concat_tables([table, table]).combine_chunks().slice(1, 4),
+                 table.slice(0, 0)):
+        got = through(rows)
+        for name, (_, _, wanted) in given.items():
+            equal(str(got.schema.field(name).type).replace(" not null", ""), wanted, f"type of {name}")
+            equal(got.column(name).to_pylist(), rows.column(name).to_pylist(), f"values of {name}")
+
+
+def types_without_a_place():
+    for kind, value in ((pyarrow.float16(), None), (pyarrow.duration("s"), None), (pyarrow.decimal256(50, 2), None)):
+        try:
+            through(pyarrow.table({"x": pyarrow.array([value], kind)}))
+            check(False, f"{kind} was taken")
+        except RuntimeError as error:
+            check('Arrow column "x"' in str(error) and "code 3" in str(error), str(error))
+
+
+def sizes():
+    """Batches of all sizes; the rows come out once each, whatever is asked of the reader."""
+    for chunks in ([1], [65536], [65537], [1, 200_000, 1, 1, 70_000], [300] * 700):
+        parts, at = [], 0
+        for count in chunks:
+            parts.append(pyarrow.record_batch({"n": pyarrow.array(range(at, at + count)), "s": pyarrow.array(["x"] * count)}))
+            at += count
+        table = pyarrow.Table.from_batches(parts)
+        equal(sorted(through(table).column("n").to_pylist()), list(range(at)), f"rows of {chunks[:5]}")
+        select = {"type": "transform", "method": "selectColumns", "config": {"columns": ["s", "n"]}}
+        keep = {"type": "transform", "method": "limitRows", "config": {"count": 3}}
+        equal(through(table, [select], {"batchRows": 1000}).num_rows, at, "rows in small batches")
+        equal(through(table, [select, keep]).num_rows, min(3, at), "limited rows")
+
+
+def wide_rows():
+    """Texts of 10 kB: batches are cut by bytes as well."""
+    table = pyarrow.table({"n": pyarrow.array(range(5000)), "s": pyarrow.array([f"{n:5}" * 2000 for n in range(5000)])})
+    got = through(table)
+    check(max(len(chunk) for chunk in got.column("n").chunks) < 3000, "a batch has too many bytes")
+    equal(got.sort_by("n").column("s").to_pylist(), table.column("s").to_pylist(), "texts")
+
+
 suite = Suite("embed")
+suite.case("given streams, in C", given_streams)
+suite.case("the example in Python", example_in_python)
+suite.case("every Arrow type, in and out", every_type)
+suite.case("types without a place", types_without_a_place)
+suite.case("batches of all sizes", sizes)
+suite.case("wide rows", wide_rows)
 with Server() as server:
     server.run_file(server.database("embed"), os.path.join(ROOT, "tests", "cases", "people.sql"))
     suite.case("modes", modes, server)
