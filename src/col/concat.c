@@ -9,15 +9,9 @@
 
 #include <assert.h>
 
-struct piece {
-    struct mr_column *column; /* FLAT */
-    int64_t from;
-    int64_t count;
-};
-
 struct join {
     struct mr_memory *memory;
-    struct piece *pieces;
+    struct mr_column_run *pieces;
     int n;
     int64_t rows; /* of all pieces */
     struct mr_error *err;
@@ -39,7 +33,7 @@ static enum mr_status join_validity(const struct join *join, struct mr_buffer **
     memset((*out)->data, 0, size);
     int64_t at = 0;
     for (int i = 0; i < join->n; i++) {
-        const struct piece *piece = &join->pieces[i];
+        const struct mr_column_run *piece = &join->pieces[i];
         mr_bitmap_copy((*out)->data, at, mr_column_validity(piece->column), piece->from,
                        piece->count);
         at += piece->count;
@@ -55,7 +49,7 @@ static enum mr_status join_fixed(const struct join *join, size_t width, struct m
     MR_TRY(mr_buffer_new(join->memory, size, out, join->err));
     uint8_t *to = (*out)->data;
     for (int i = 0; i < join->n; i++) {
-        const struct piece *piece = &join->pieces[i];
+        const struct mr_column_run *piece = &join->pieces[i];
         size_t n = (size_t)piece->count * width;
         memcpy(to, piece->column->values->data + (size_t)piece->from * width, n);
         to += n;
@@ -64,7 +58,7 @@ static enum mr_status join_fixed(const struct join *join, size_t width, struct m
     return MR_OK;
 }
 
-static int64_t piece_entries(const struct piece *piece)
+static int64_t piece_entries(const struct mr_column_run *piece)
 {
     const int32_t *offsets = mr_column_offsets(piece->column);
     return (int64_t)offsets[piece->from + piece->count] - offsets[piece->from];
@@ -85,7 +79,7 @@ static enum mr_status join_offsets(const struct join *join, struct mr_buffer **o
     int32_t *restrict to = (int32_t *)(void *)(*out)->data;
     int32_t base = 0;
     for (int i = 0; i < join->n; i++) {
-        const struct piece *piece = &join->pieces[i];
+        const struct mr_column_run *piece = &join->pieces[i];
         const int32_t *restrict from = mr_column_offsets(piece->column) + piece->from;
         int32_t shift = base - from[0];
         for (int64_t j = 0; j < piece->count; j++)
@@ -106,7 +100,7 @@ static enum mr_status join_bytes(const struct join *join, struct mr_buffer **off
     MR_TRY(mr_buffer_new(join->memory, (size_t)total, data, join->err));
     uint8_t *to = (*data)->data;
     for (int i = 0; i < join->n; i++) {
-        const struct piece *piece = &join->pieces[i];
+        const struct mr_column_run *piece = &join->pieces[i];
         size_t n = (size_t)piece_entries(piece);
         if (n)
             memcpy(to, mr_column_slice(piece->column, piece->from).data, n);
@@ -119,14 +113,14 @@ static enum mr_status join_bytes(const struct join *join, struct mr_buffer **off
 /* Child `c` of every piece as pieces, joined. Lists give their elements, structs the same rows. */
 static enum mr_status join_child(const struct join *join, int c, bool list, struct mr_column **out)
 {
-    struct piece *pieces = mr_calloc((size_t)join->n, sizeof *pieces);
+    struct mr_column_run *pieces = mr_calloc((size_t)join->n, sizeof *pieces);
     if (!pieces)
         return mr_error_nomem(join->err);
     struct join inner = {join->memory, pieces, 0, 0, join->err};
     enum mr_status status = MR_OK;
     for (; status == MR_OK && inner.n < join->n; inner.n++) {
-        const struct piece *piece = &join->pieces[inner.n];
-        struct piece *to = &pieces[inner.n];
+        const struct mr_column_run *piece = &join->pieces[inner.n];
+        struct mr_column_run *to = &pieces[inner.n];
         to->from = list ? mr_column_offsets(piece->column)[piece->from] : piece->from;
         to->count = list ? piece_entries(piece) : piece->count;
         inner.rows += to->count;
@@ -199,7 +193,7 @@ static enum mr_status range_of_codes(struct mr_memory *memory, struct mr_column 
                                      int64_t from, int64_t count, struct mr_column **out,
                                      struct mr_error *err)
 {
-    struct piece piece = {column, from, count};
+    struct mr_column_run piece = {column, from, count};
     struct join join = {memory, &piece, 1, count, err};
     struct mr_buffer *validity, *codes = NULL;
     int64_t nulls;
@@ -229,27 +223,31 @@ enum mr_status mr_column_range(struct mr_memory *memory, const struct mr_column 
         return mr_column_resize_constant(column, count, out, err);
     if (column->encoding == MR_DICTIONARY)
         return range_of_codes(memory, shared, from, count, out, err);
-    struct piece piece = {shared, from, count};
+    struct mr_column_run piece = {shared, from, count};
     struct join join = {memory, &piece, 1, count, err};
     return join_pieces(&join, out);
 }
 
-enum mr_status mr_column_concat(struct mr_memory *memory, struct mr_column *const *columns,
-                                int ncolumns, struct mr_column **out, struct mr_error *err)
+enum mr_status mr_column_concat_runs(struct mr_memory *memory, const struct mr_column_run *runs,
+                                     int nruns, struct mr_column **out, struct mr_error *err)
 {
-    assert(ncolumns > 0);
+    assert(nruns > 0);
     *out = NULL;
-    struct piece *pieces = mr_calloc((size_t)ncolumns, sizeof *pieces);
+    struct mr_column_run *pieces = mr_calloc((size_t)nruns, sizeof *pieces);
     if (!pieces)
         return mr_error_nomem(err);
     struct join join = {memory, pieces, 0, 0, err};
     enum mr_status status = MR_OK;
-    for (; status == MR_OK && join.n < ncolumns; join.n++) {
-        struct mr_column *column = columns[join.n];
-        assert(mr_type_layout(column->type) == mr_type_layout(columns[0]->type));
-        pieces[join.n].count = column->length;
-        join.rows += column->length;
-        status = mr_column_flatten(memory, column, &pieces[join.n].column, err);
+    for (; status == MR_OK && join.n < nruns; join.n++) {
+        const struct mr_column_run *run = &runs[join.n];
+        assert(mr_type_layout(run->column->type) == mr_type_layout(runs[0].column->type));
+        pieces[join.n] = *run;
+        join.rows += run->count;
+        /* Consecutive runs of one column are flattened once. */
+        if (join.n > 0 && run->column == runs[join.n - 1].column)
+            pieces[join.n].column = mr_column_ref(pieces[join.n - 1].column);
+        else
+            status = mr_column_flatten(memory, run->column, &pieces[join.n].column, err);
     }
     if (status == MR_OK && join.rows > INT32_MAX)
         status = mr_error_set(err, MR_LIMIT, MR_CLASS_DATA, "a column of more than 2^31 rows");
@@ -258,6 +256,20 @@ enum mr_status mr_column_concat(struct mr_memory *memory, struct mr_column *cons
     for (int i = 0; i < join.n; i++)
         mr_column_unref(pieces[i].column);
     mr_free(pieces);
+    return status;
+}
+
+enum mr_status mr_column_concat(struct mr_memory *memory, struct mr_column *const *columns,
+                                int ncolumns, struct mr_column **out, struct mr_error *err)
+{
+    *out = NULL;
+    struct mr_column_run *runs = mr_alloc((size_t)ncolumns * sizeof *runs);
+    if (!runs)
+        return mr_error_nomem(err);
+    for (int i = 0; i < ncolumns; i++)
+        runs[i] = (struct mr_column_run){columns[i], 0, columns[i]->length};
+    enum mr_status status = mr_column_concat_runs(memory, runs, ncolumns, out, err);
+    mr_free(runs);
     return status;
 }
 

@@ -37,6 +37,14 @@ bool mr_column_equal_rows(const struct mr_column *a, int64_t row_a, const struct
 /* Columns of equal type one after the other. */
 enum mr_status mr_column_concat(struct mr_memory *memory, struct mr_column *const *columns,
                                 int ncolumns, struct mr_column **out, struct mr_error *err);
+/* The same of some rows of each: [from, from + count) of the column. Runs of one column together. */
+struct mr_column_run {
+    struct mr_column *column;
+    int64_t from;
+    int64_t count;
+};
+enum mr_status mr_column_concat_runs(struct mr_memory *memory, const struct mr_column_run *runs,
+                                     int nruns, struct mr_column **out, struct mr_error *err);
 enum mr_status mr_batch_concat(struct mr_memory *memory, struct mr_batch *const *batches,
                                int nbatches, struct mr_batch **out, struct mr_error *err);
 /*

@@ -47,7 +47,7 @@ struct mr_runtime {
     struct mr_memory *memory;     /* the account of this step */
     struct mr_counters *counters; /* of this step */
     const struct mr_registry *registry;
-    const char *temp_dir; /* for spill; private to the run, removed with it */
+    const char *temp_dir; /* for rows that spill; files in it have no names */
     const char *run_id;
     const char *state_uuid; /* identity of the pipeline's state */
     const char *state_key;

@@ -23,7 +23,7 @@ static inline uint32_t mr_spill_partition(uint64_t hash, int bits)
 
 /*
  * `limit`: bytes that may stay in memory (runtime->share, or a part of it); INT64_MAX = never write.
- * The schema outlives it. `runtime` is used by the thread that adds; its account is charged.
+ * The schema outlives it. Charged to the account of `runtime`, which is copied.
  */
 enum mr_status mr_spill_new(struct mr_runtime *runtime, const struct mr_schema *schema,
                             int npartitions, int64_t limit, struct mr_spill **out,
@@ -58,7 +58,7 @@ bool mr_spill_written(const struct mr_spill *spill, int partition);
 
 int mr_spill_chunks(const struct mr_spill *spill, int partition);
 int64_t mr_spill_chunk_rows(const struct mr_spill *spill, int partition, int chunk);
-/* A new reference to a chunk, read back when it is in the file; charged to `memory`. */
+/* A new reference to a chunk; what is read back is charged to `runtime`, the reading thread's. */
 enum mr_status mr_spill_chunk(const struct mr_spill *spill, struct mr_runtime *runtime,
                               int partition, int chunk, struct mr_batch **out,
                               struct mr_error *err);

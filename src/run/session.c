@@ -10,7 +10,6 @@
 #include "run/machine.h"
 #include "state/state.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -93,19 +92,15 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
     if (atomic_load(&session->cancelled))
         mr_engine_cancel(session->engine);
     const char *temp = spec->temp_dir ? spec->temp_dir : getenv("TMPDIR");
-    session->temp_dir = mr_alloc(strlen(temp ? temp : "/tmp") + 64);
     struct mr_shared *shared = mr_shared_new();
-    if (!session->temp_dir || !shared) {
-        mr_shared_free(shared);
+    if (!shared)
         return mr_error_nomem(err);
-    }
-    sprintf(session->temp_dir, "%s/millrace-%s", temp ? temp : "/tmp", session->run_id);
     session->runtime = (struct mr_runtime){
         .waiter = mr_engine_waiter(session->engine),
         .memory = &session->memory,
         .counters = &session->counters,
         .registry = session->request.load.registry,
-        .temp_dir = session->temp_dir,
+        .temp_dir = temp && *temp ? temp : "/tmp",
         .run_id = session->run_id,
         .state_uuid = "",
         .state_key = spec->state_key,
@@ -173,15 +168,6 @@ out:
     return status;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
-{
-    (void)info;
-    (void)type;
-    (void)where;
-    remove(path);
-    return 0;
-}
-
 void mr_session_close(struct mr_session *session)
 {
     if (!session)
@@ -192,10 +178,6 @@ void mr_session_close(struct mr_session *session)
         mr_engine_free(session->engine);
     mr_given_reset(&session->given);
     mr_tz_free(session->tz);
-    struct stat info;
-    if (session->temp_dir && stat(session->temp_dir, &info) == 0)
-        nftw(session->temp_dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    mr_free(session->temp_dir);
     mr_free(session->state_path);
     pthread_mutex_destroy(&session->logger.mutex);
     mr_arena_reset(&session->arena);

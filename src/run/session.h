@@ -36,7 +36,6 @@ struct mr_session {
     char run_id[40];
     char run_date[11];
     char *state_path; /* absolute or relative to the current directory */
-    char *temp_dir;   /* made on first need, removed at close */
     const char *last_run_timestamp;
     int64_t start_wall;
     int64_t start_monotonic;
