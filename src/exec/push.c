@@ -44,13 +44,13 @@ static bool contains(const int *list, int count, int node)
 }
 
 /* Does this input take part, given what the node is for in this segment? */
-static bool port_counts(const struct mr_push_node *node, int port)
+static bool port_counts(const struct mr_plan_segment *segment, const struct mr_plan_node *node,
+                        int port)
 {
-    const struct mr_plan_segment *segment = node->graph->segment;
-    if (contains(segment->builds, segment->nbuilds, node->plan->id))
-        return port == 1;
-    return !(node->plan->kind == MR_PLAN_OP && (node->plan->op->flags & MR_OP_BUILD_SIDE) &&
-             port == 1);
+    if (mr_plan_is_breaker(node))
+        return true;
+    bool side_port = node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_BUILD_SIDE) && port == 1;
+    return contains(segment->builds, segment->nbuilds, node->id) == side_port;
 }
 
 static bool has_tap(const struct mr_push_node *node)
@@ -158,7 +158,9 @@ static enum mr_status emit_batch(struct mr_emit *emit, int port, struct mr_batch
     struct mr_push_node *node = (struct mr_push_node *)emit;
     int64_t rows = mr_batch_active(batch);
     enum mr_status status = MR_OK;
-    if (rows > 0) {
+    if (node->role == MR_PUSH_BUILD) {
+        status = mr_error_internal(err, "rows come out before all are in");
+    } else if (rows > 0) {
         if (port == 0)
             node->graph->clock->steps[node->plan->id].rows_out += rows;
         status = fan_out(node, port, batch, err);
@@ -248,7 +250,7 @@ static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum m
     node->graph = graph;
     node->plan = &graph->plan->nodes[id];
     node->role = node->plan->kind == MR_PLAN_SINK && role != MR_PUSH_QUEUE ? MR_PUSH_SINK : role;
-    node->ninputs = node->plan->ninputs;
+    node->ninputs = role == MR_PUSH_SOURCE ? 0 : node->plan->ninputs;
     node->runtime = *node->plan->runtime;
     node->runtime.waiter = &graph->waiter->base;
     node->watermark = INT64_MIN;
@@ -267,11 +269,9 @@ static bool wanted(const struct mr_push_graph *graph, const struct mr_plan_segme
         return true;
     if (side == MR_PUSH_TASK)
         return segment->in_task[index];
-    bool build = contains(segment->builds, segment->nbuilds, node->id);
     for (int k = 0; k < node->ninputs; k++) {
         const struct mr_push_node *from = graph->by_id[node->inputs[k].node];
-        bool side_port = node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_BUILD_SIDE) && k == 1;
-        if (from != NULL && from->role != MR_PUSH_QUEUE && build == side_port)
+        if (from != NULL && from->role != MR_PUSH_QUEUE && port_counts(segment, node, k))
             return true;
     }
     return false;
@@ -284,7 +284,8 @@ static void connect_inputs(struct mr_push_graph *graph, struct mr_push_node *nod
     for (int k = 0; k < node->ninputs; k++) {
         const struct mr_push_node *from = graph->by_id[node->plan->inputs[k].node];
         bool here = from != NULL && from->role != MR_PUSH_QUEUE;
-        node->inputs[k].live = port_counts(node, k) && (here || side == MR_PUSH_TASK);
+        node->inputs[k].live =
+            port_counts(graph->segment, node->plan, k) && (here || side == MR_PUSH_TASK);
         node->inputs[k].watermark = INT64_MIN;
     }
 }
@@ -303,24 +304,42 @@ static void connect_outputs(struct mr_push_graph *graph, struct mr_push_node *fr
     from->nedges = (int)(*edges - from->edges);
 }
 
+/* The runtime for a task's state, which outlives the graph if the state is to be kept. */
+static struct mr_runtime *runtime_of_state(struct mr_push_node *node)
+{
+    if (node->role != MR_PUSH_BUILD)
+        return &node->runtime;
+    node->kept = mr_alloc(sizeof *node->kept);
+    if (node->kept != NULL)
+        *node->kept = node->runtime;
+    return node->kept;
+}
+
+static enum mr_status open_node(struct mr_push_node *node, struct mr_error *err)
+{
+    const struct mr_plan_segment *segment = node->graph->segment;
+    const struct mr_push_hooks *hooks = node->graph->hooks;
+    const struct mr_op *op = node->plan->op;
+    struct mr_runtime *runtime = runtime_of_state(node);
+    if (runtime == NULL)
+        return mr_error_nomem(err);
+    enum mr_status status = op->open(node->plan->op_plan, runtime, &node->state, err);
+    if (status != MR_OK)
+        node->state = NULL;
+    if (status == MR_OK && node->role == MR_PUSH_OP &&
+        contains(segment->needs, segment->nneeds, node->plan->id))
+        status = op->attach(node->state, hooks->built(hooks->context, node->plan->id), err);
+    return status;
+}
+
 static enum mr_status open_nodes(struct mr_push_graph *graph, struct mr_error *err)
 {
-    const struct mr_plan_segment *segment = graph->segment;
     for (int i = 0; i < graph->nnodes; i++) {
         struct mr_push_node *node = &graph->nodes[i];
         if (node->role != MR_PUSH_OP && node->role != MR_PUSH_BUILD)
             continue;
         int before = mr_clock_move(graph->clock, node->plan->id);
-        enum mr_status status =
-            node->plan->op->open(node->plan->op_plan, &node->runtime, &node->state, err);
-        if (status != MR_OK)
-            node->state = NULL;
-        if (status == MR_OK && node->role == MR_PUSH_OP &&
-            contains(segment->needs, segment->nneeds, node->plan->id))
-            status =
-                node->plan->op->attach(node->state,
-                                       graph->hooks->built(graph->hooks->context, node->plan->id),
-                                       err);
+        enum mr_status status = open_node(node, err);
         mr_clock_move(graph->clock, before);
         MR_TRY(mr_push_blame(node->graph->plan, node->plan, status, err));
     }
@@ -384,6 +403,7 @@ void mr_push_close(struct mr_push_graph *graph)
         struct mr_push_node *node = &graph->nodes[i];
         if (node->state != NULL)
             node->plan->op->close(node->state);
+        mr_free(node->kept);
         for (int k = 0; k < node->ninputs; k++) {
             for (int h = 0; h < node->inputs[k].nheld; h++)
                 mr_batch_unref(node->inputs[k].held[h]);

@@ -44,6 +44,8 @@ struct mr_push_node {
     void *state; /* OP, BUILD: the operator's task */
     bool ended;
     struct mr_runtime runtime; /* with the waiter of this thread */
+    /* BUILD: what the state was opened with, on the heap: it is kept as long as the state is */
+    struct mr_runtime *kept;
     int nedges;
     struct mr_push_edge *edges;
     int ninputs;
@@ -67,7 +69,7 @@ struct mr_push_hooks {
     /* A barrier has reached a sink; optional. */
     enum mr_status (*barrier)(void *context, struct mr_push_node *sink, int64_t epoch,
                               struct mr_error *err);
-    /* The state of a build side that is complete. */
+    /* The state of a build side or breaker that is complete. */
     const void *(*built)(void *context, int node);
 };
 

@@ -6,6 +6,8 @@
  * split of which nothing was used yet can always be opened anew. Attempts count from the last
  * progress: a long split on a flaky line must not run out of them. Rows that went through are never
  * read again, so that nothing downstream has to forget.
+ *
+ * A split of a breaker is one of its partitions, pulled: the operator calls, the graph is called.
  */
 #include "exec/run.h"
 
@@ -51,6 +53,58 @@ static bool wanted(const struct reading *reading)
 {
     return !mr_push_closed(reading->graph, reading->node->id) &&
            !atomic_load(&reading->worker->waiter.quiet->set);
+}
+
+/* What a breaker is given to emit into: its node in the graph, with an eye on the run. */
+struct pulling {
+    struct mr_emit base; /* first */
+    struct reading *reading;
+};
+
+static enum mr_status pulled(struct mr_emit *emit, int port, struct mr_batch *batch,
+                             struct mr_error *err)
+{
+    struct reading *reading = ((struct pulling *)emit)->reading;
+    struct mr_worker *worker = reading->worker;
+    struct mr_emit *to = &reading->source->emit;
+    emit->closed = !wanted(reading);
+    enum mr_status status = MR_OK;
+    if (!emit->closed && mr_wait_cancelled(&worker->waiter.base))
+        status = mr_error_cancelled(err);
+    if (!emit->closed && status == MR_OK)
+        status = mr_write_relieve(worker, err);
+    if (emit->closed || status != MR_OK) {
+        mr_batch_unref(batch);
+        return status;
+    }
+    reading->record->rows += mr_batch_active(batch);
+    reading->record->bytes += mr_batch_bytes(batch);
+    status = to->batch(to, port, batch, err);
+    emit->closed = !wanted(reading);
+    mr_task_yield(&worker->waiter);
+    return status;
+}
+
+static enum mr_status pulled_watermark(struct mr_emit *emit, int64_t watermark,
+                                       struct mr_error *err)
+{
+    struct mr_emit *to = &((struct pulling *)emit)->reading->source->emit;
+    return to->watermark(to, watermark, err);
+}
+
+/* One partition of a breaker. */
+static enum mr_status pull(struct reading *reading, int partition, struct mr_error *err)
+{
+    const struct mr_plan_node *node = reading->node;
+    struct pulling pulling = {.base = {pulled, pulled_watermark, false}, .reading = reading};
+    const void *built = mr_builds_get(reading->worker, node->id);
+    enum mr_status status =
+        node->op->pull(built, &reading->source->runtime, partition, &pulling.base, err);
+    /* Woken because nobody wants more: that is an ordinary end. */
+    if (status == MR_CANCELLED && !mr_run_stopped(reading->worker->segment->run) &&
+        !wanted(reading))
+        return MR_OK;
+    return mr_push_blame(reading->graph->plan, node, status, err);
 }
 
 /* Items until the end, an error, or nobody wants more. *at_source tells whose error it is. */
@@ -166,13 +220,14 @@ enum mr_status mr_read_split(struct mr_worker *worker, struct mr_push_graph *gra
         .source = graph->by_id[node->id],
         .record = &segment->run->result->splits[segment->split_base + split],
     };
-    reading.can_resume = (node->source->flags & MR_SOURCE_STABLE_ORDER) &&
+    bool breaker = mr_plan_is_breaker(node);
+    reading.can_resume = !breaker && (node->source->flags & MR_SOURCE_STABLE_ORDER) &&
                          !reading.split->unordered &&
                          segment->run->plan->spec->retry.max_attempts > 1;
     mr_bytes_init(&reading.position, MR_BYTES_DEFAULT_MAXIMUM);
     int64_t start = mr_clock_monotonic_micros();
     int before = mr_clock_move(&worker->clock, node->id);
-    enum mr_status status = read_all(&reading, err);
+    enum mr_status status = breaker ? pull(&reading, planned->split, err) : read_all(&reading, err);
     mr_clock_move(&worker->clock, before);
     reading.record->micros += mr_clock_monotonic_micros() - start;
     mr_bytes_reset(&reading.position);

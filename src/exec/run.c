@@ -5,7 +5,8 @@
  * notification, so that a signal handler can stop a run although it may touch no mutex: this thread
  * turns the flag into wake-ups.
  *
- * Segments that need no build side start at once, the others when their build sides are combined.
+ * Segments that need no state (of a breaker, a build side) start at once, the others when their
+ * states are settled.
  * FUSED segments run side by side. A segment with queues runs alone: its readers may block on full
  * queues while they hold connections, and two such segments could share a pool of connections and
  * wait for each other. (Threads of FUSED segments never wait for another thread.)
@@ -129,17 +130,14 @@ static void reap(struct mr_run *run)
             continue;
         mr_run_end_segment(segment);
         segment->done = true;
-        struct mr_error err = {0};
-        if (mr_run_stopped(run))
-            continue;
-        enum mr_status status = mr_builds_combine(run, segment, &err);
-        if (status != MR_OK)
-            mr_run_fail(run, status, &err);
     }
+    mr_builds_advance(run);
 }
 
 static bool anything_runs(const struct mr_run *run)
 {
+    if (mr_builds_busy(run))
+        return true;
     for (int i = 0; i < run->nsegments; i++)
         if (run->segments[i].started && !run->segments[i].done)
             return true;
@@ -280,7 +278,8 @@ static void begin_progress(struct mr_run *run)
     for (int i = 0; i < run->nsegments; i++) {
         const struct mr_plan_segment *segment = run->segments[i].plan;
         for (int k = 0; k < segment->nsources; k++) {
-            int64_t expected = run->plan->nodes[segment->sources[k]].rows;
+            const struct mr_plan_node *source = &run->plan->nodes[segment->sources[k]];
+            int64_t expected = source->kind == MR_PLAN_SOURCE ? source->rows : 0;
             rows = rows < 0 || expected < 0 ? -1 : rows + expected;
         }
         splits += segment->task_splits[run->segments[i].end_task] -

@@ -7,14 +7,46 @@
 #include "exec/funnel.h"
 #include "exec/push.h"
 
-/* The build side of one operator: a state per task that filled it, then one. */
-struct mr_run_build {
-    int node;
-    void **states; /* by task number in the run; NULL = none */
-    void *built;   /* combined, or NULL before */
+struct mr_run;
+
+/* Where a state is on its way. All steps but SETTLE are taken by the coordinating thread. */
+enum mr_build_phase {
+    MR_BUILD_FILL,
+    MR_BUILD_COMBINE, /* a thread combines, and asks into how many pieces settling falls */
+    MR_BUILD_SETTLE,  /* threads settle the pieces */
+    MR_BUILD_READY,
+    MR_BUILD_CLOSED, /* everyone who needs it has ended */
 };
 
-struct mr_run;
+/* The state that one task has filled. */
+struct mr_run_state {
+    void *state;
+    struct mr_runtime *runtime; /* that it was opened with */
+};
+
+/* A breaker or build side: a state per task that filled it, then one. */
+struct mr_run_build {
+    struct mr_run *run;
+    int node;
+    enum mr_build_phase phase;
+    int nstates;
+    struct mr_run_state *states; /* by task number in the run; NULL = none */
+    struct mr_run_state built;   /* combined */
+    int pieces;                  /* COMBINE makes it, SETTLE reads it */
+    atomic_int next_piece;
+    atomic_int unfinished; /* threads */
+    int nsettlers;
+    struct mr_settler *settlers;
+};
+
+/* A thread that combines or settles. */
+struct mr_settler {
+    struct mr_thread thread;
+    struct mr_run_build *build;
+    struct mr_clock clock;
+    struct mr_task_waiter waiter;
+    struct mr_runtime runtime;
+};
 
 /* A segment while it runs. */
 struct mr_run_segment {
@@ -99,10 +131,17 @@ enum mr_status mr_write_relieve(struct mr_worker *worker, struct mr_error *err);
 /* builds.c */
 enum mr_status mr_builds_init(struct mr_run *run, struct mr_error *err);
 void mr_builds_keep(struct mr_run *run, struct mr_push_graph *graph, int task);
-enum mr_status mr_builds_combine(struct mr_run *run, const struct mr_run_segment *segment,
-                                 struct mr_error *err);
+/*
+ * Coordinating thread, after anything has ended: starts combining what is filled and settling what
+ * is combined, closes what nobody needs any more.
+ */
+void mr_builds_advance(struct mr_run *run);
+/* Does a thread combine or settle? */
+bool mr_builds_busy(const struct mr_run *run);
 const void *mr_builds_get(void *worker, int node);
 bool mr_builds_ready(const struct mr_run *run, const struct mr_plan_segment *segment);
 void mr_builds_free(struct mr_run *run);
+/* Adds the times of a thread to the result. */
+void mr_run_add_times(struct mr_run *run, const struct mr_clock *clock);
 
 #endif

@@ -294,7 +294,7 @@ enum mr_status mr_run_start_segment(struct mr_run_segment *segment, struct mr_er
                                                     : start_with_queues(segment, err);
 }
 
-static void add_times(struct mr_exec_step *into, const struct mr_exec_step *from)
+static void add_step(struct mr_exec_step *into, const struct mr_exec_step *from)
 {
     into->working += from->working;
     into->cpu += from->cpu;
@@ -305,14 +305,19 @@ static void add_times(struct mr_exec_step *into, const struct mr_exec_step *from
     into->batches += from->batches;
 }
 
+void mr_run_add_times(struct mr_run *run, const struct mr_clock *clock)
+{
+    for (int i = 0; clock->steps != NULL && i < run->plan->nnodes; i++)
+        add_step(&run->result->steps[i], &clock->steps[i]);
+}
+
 void mr_run_end_segment(struct mr_run_segment *segment)
 {
     struct mr_run *run = segment->run;
     for (int w = 0; w < segment->nworkers; w++) {
         struct mr_worker *worker = &segment->workers[w];
         mr_thread_join(&worker->thread);
-        for (int i = 0; worker->clock.steps != NULL && i < run->plan->nnodes; i++)
-            add_times(&run->result->steps[i], &worker->clock.steps[i]);
+        mr_run_add_times(run, &worker->clock);
         mr_free(worker->clock.steps);
         mr_free(worker->writers);
     }

@@ -83,9 +83,6 @@ static void estimate_op(const struct mr_plan_builder *builder, struct mr_plan_no
 static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_node *node,
                               struct mr_error *err)
 {
-    if (node->op->flags & MR_OP_BREAKER)
-        return mr_error_config(err, "\"%s\" cannot be run by this version",
-                               node->step->method_name);
     struct mr_op_input *inputs =
         mr_arena_calloc(builder->arena, (size_t)node->ninputs + 1, sizeof *inputs);
     if (inputs == NULL)
@@ -115,6 +112,8 @@ static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_no
     node->op_info = (struct mr_op_info){.rows = -1};
     void *op_plan = NULL;
     MR_TRY(node->op->bind(&bind, &op_plan, &node->op_info, err));
+    if (mr_plan_is_breaker(node) && node->op_info.pulls < 1)
+        node->op_info.pulls = 1;
     node->op_plan = op_plan;
     builder->drafts[node->id].bound = true;
     estimate_op(builder, node);

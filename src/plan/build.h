@@ -51,7 +51,7 @@ enum mr_status mr_plan_warn(struct mr_plan_builder *builder, const char *where,
                             struct mr_error *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Does an edge into `port` of this node fill a build side? */
+/* Does an edge into `port` of this node fill a state: a build side, or a breaker? */
 bool mr_plan_is_build(const struct mr_plan_node *node, int port);
 /* Bytes that a row of this schema may have, from the types alone. */
 int64_t mr_plan_row_width(const struct mr_schema *schema);

@@ -73,6 +73,22 @@ static void put_source(struct mr_bytes *out, const struct mr_plan_node *node, in
 static void put_op(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
 {
     put_line(out, depth, "does", node->op_info.details);
+    if (mr_plan_is_breaker(node) || node->share > 0) {
+        char text[32];
+        indent(out, depth);
+        mr_bytes_text(out, mr_plan_is_breaker(node) ? "takes in all rows" : "builds from all rows");
+        mr_bytes_printf(out, " of %s",
+                        mr_plan_is_breaker(node) ? "its inputs" : "its second input");
+        if (mr_plan_is_breaker(node))
+            mr_bytes_printf(out, ", gives %d%s partition%s", node->op_info.pulls,
+                            node->op_info.sorted ? " sorted" : "",
+                            node->op_info.pulls == 1 ? "" : "s");
+        if (node->share > 0 && node->share < INT64_MAX / 8) {
+            mr_size_format(node->share, text, sizeof text);
+            mr_bytes_printf(out, "; spills over %s a task", text);
+        }
+        mr_bytes_char(out, '\n');
+    }
     if (node->op_info.partitions > 0) {
         indent(out, depth);
         mr_bytes_printf(out, "output tasks: %s%d\n", node->op_info.coalesce_only ? "at most " : "",
@@ -154,7 +170,9 @@ static void put_segment(struct mr_bytes *out, const struct mr_plan *plan, int s)
     const struct mr_plan_segment *segment = &plan->segments[s];
     mr_bytes_printf(out, "  segment %d:", s + 1);
     for (int i = 0; i < segment->nsources; i++)
-        mr_bytes_printf(out, "%s %s", i > 0 ? "," : "", plan->nodes[segment->sources[i]].label);
+        mr_bytes_printf(out, "%s %s%s", i > 0 ? "," : "",
+                        mr_plan_is_breaker(&plan->nodes[segment->sources[i]]) ? "rows of " : "",
+                        plan->nodes[segment->sources[i]].label);
     mr_bytes_printf(out, ": %d split%s, %d reader%s, %d output task%s (%s)", segment->nsplits,
                     segment->nsplits == 1 ? "" : "s", segment->readers,
                     segment->readers == 1 ? "" : "s", segment->ntasks,

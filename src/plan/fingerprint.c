@@ -80,6 +80,8 @@ enum mr_status mr_plan_fingerprint(struct mr_plan_builder *builder, struct mr_er
             mr_bytes_printf(&text, " %d.%d", node->inputs[k].node, node->inputs[k].port);
         mr_bytes_char(&text, '\n');
         add_options(&text, node->step->options);
+        if (mr_plan_is_breaker(node))
+            mr_bytes_printf(&text, "pulls %d\n", node->op_info.pulls);
         if (node->schema != NULL)
             mr_schema_format(node->schema, &text);
         mr_bytes_char(&text, '\n');

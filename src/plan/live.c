@@ -9,7 +9,9 @@
 
 bool mr_plan_is_build(const struct mr_plan_node *node, int port)
 {
-    return node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_BUILD_SIDE) && port == 1;
+    if (node->kind != MR_PLAN_OP)
+        return false;
+    return (node->op->flags & MR_OP_BREAKER) || ((node->op->flags & MR_OP_BUILD_SIDE) && port == 1);
 }
 
 static bool has_effect(const struct mr_plan_builder *builder, const struct mr_plan_node *node)

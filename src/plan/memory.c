@@ -5,6 +5,9 @@
  * writer its open pages and row group. With plenty of memory nothing is restricted; below 32 MB a
  * thread batches shrink, so that a small budget means a slower run and not a failing one.
  * resources.batchRows as written always wins.
+ *
+ * Operators that keep rows (breakers, build sides) get a share each, from the plan alone: what they
+ * spill must not depend on timing.
  */
 #include "plan/build.h"
 
@@ -13,6 +16,9 @@
 #define QUEUE_LEAST       (INT64_C(64) << 10)
 #define WRITER_BYTES      (INT64_C(24) << 20)
 #define PLENTY_PER_THREAD (INT64_C(32) << 20)
+#define SHARE_LEAST       (INT64_C(1) << 20)
+#define STATE_MOST        (INT64_C(1) << 50)
+#define UNLIMITED(budget) ((budget) > INT64_MAX / 2)
 
 static int64_t clamp(int64_t value, int64_t least, int64_t most)
 {
@@ -52,6 +58,134 @@ static void shrink_batches(struct mr_plan_builder *builder, const struct mr_plan
     }
 }
 
+/* Memory of a segment without what operators keep. */
+static int64_t flow_bytes(const struct mr_plan_builder *builder,
+                          const struct mr_plan_segment *segment)
+{
+    int tasks = segment->ntasks < segment->readers ? segment->ntasks : segment->readers;
+    int64_t memory =
+        segment->readers * 3 * BATCH_BYTES + tasks * count_sinks(builder, segment) * WRITER_BYTES;
+    if (segment->gather != MR_GATHER_FUSED)
+        memory += segment->readers * segment->queue_bytes;
+    return memory;
+}
+
+static bool contains(const int *list, int count, int node)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i] == node)
+            return true;
+    return false;
+}
+
+static bool fills(const struct mr_plan_segment *segment, int node)
+{
+    return contains(segment->builds, segment->nbuilds, node);
+}
+
+static bool reads(const struct mr_plan_segment *segment, int node)
+{
+    return contains(segment->needs, segment->nneeds, node);
+}
+
+/* Does `before` always end before `after` starts, because of a state that it fills? */
+static bool precedes(const struct mr_plan *plan, int before, int after)
+{
+    const struct mr_plan_segment *from = &plan->segments[before];
+    for (int i = 0; i < from->nbuilds; i++)
+        for (int s = 0; s < plan->nsegments; s++)
+            if (reads(&plan->segments[s], from->builds[i]) &&
+                (s == after || precedes(plan, s, after)))
+                return true;
+    return false;
+}
+
+/*
+ * May the state of `node` exist while segment s runs? Not if all that read it have ended by then,
+ * nor if what fills it cannot have started.
+ */
+static bool may_be_alive(const struct mr_plan *plan, int node, int s)
+{
+    bool started = false, wanted = false;
+    for (int i = 0; i < plan->nsegments; i++) {
+        if (fills(&plan->segments[i], node) && (i == s || !precedes(plan, s, i)))
+            started = true;
+        if (reads(&plan->segments[i], node) && (i == s || !precedes(plan, i, s)))
+            wanted = true;
+    }
+    return started && wanted;
+}
+
+static int tasks_that_fill(const struct mr_plan *plan, int node)
+{
+    int tasks = 0;
+    for (int i = 0; i < plan->nsegments; i++)
+        if (fills(&plan->segments[i], node))
+            tasks += plan->segments[i].ntasks;
+    return tasks;
+}
+
+/* Bytes that the state of a node may come to: its tasks' shares, or what goes in if that is less. */
+static int64_t state_bytes(const struct mr_plan_builder *builder, const struct mr_plan_node *node,
+                           int tasks)
+{
+    int64_t in = 0;
+    for (int k = 0; k < node->ninputs; k++) {
+        int64_t bytes = builder->nodes[node->inputs[k].node].bytes;
+        if (mr_plan_is_build(node, k))
+            in = in < 0 || bytes < 0 ? -1 : in + bytes;
+    }
+    int64_t most = node->share > STATE_MOST / tasks ? STATE_MOST : node->share * tasks;
+    return in >= 0 && in < most ? in : most;
+}
+
+/*
+ * Half of what the flow of rows leaves goes to the states that operators fill, in equal parts to
+ * those that may exist at once and to the tasks that fill each. The other half is for what is made
+ * of them while they are settled and read.
+ */
+static void share_states(struct mr_plan_builder *builder, int64_t budget)
+{
+    struct mr_plan *plan = builder->plan;
+    int64_t flow = 0;
+    int alive = 1;
+    for (int s = 0; s < plan->nsegments; s++) {
+        int64_t bytes = flow_bytes(builder, &plan->segments[s]);
+        int count = 0;
+        for (int n = 0; n < plan->nnodes; n++)
+            count += may_be_alive(plan, n, s);
+        flow = bytes > flow ? bytes : flow;
+        alive = count > alive ? count : alive;
+    }
+    /* Writers flush early when memory is short: they do not take more than half. */
+    flow = flow > budget / 2 ? budget / 2 : flow;
+    for (int n = 0; n < plan->nnodes; n++) {
+        int tasks = tasks_that_fill(plan, n);
+        if (tasks == 0)
+            continue;
+        struct mr_plan_node *node = &plan->nodes[n];
+        node->share = UNLIMITED(budget) ? INT64_MAX / 4 : (budget - flow) / 2 / alive / tasks;
+        if (node->share < SHARE_LEAST)
+            node->share = SHARE_LEAST;
+        node->runtime->share = node->share;
+    }
+}
+
+static void predict(struct mr_plan_builder *builder, int64_t budget)
+{
+    struct mr_plan *plan = builder->plan;
+    for (int s = 0; s < plan->nsegments; s++) {
+        int64_t memory = flow_bytes(builder, &plan->segments[s]);
+        for (int n = 0; n < plan->nnodes; n++)
+            if (may_be_alive(plan, n, s))
+                memory += state_bytes(builder, &plan->nodes[n], tasks_that_fill(plan, n));
+        if (memory > plan->predicted_memory)
+            plan->predicted_memory = memory;
+    }
+    if (plan->predicted_memory > budget)
+        plan->predicted_memory = budget;
+}
+
 void mr_plan_share_memory(struct mr_plan_builder *builder)
 {
     struct mr_plan *plan = builder->plan;
@@ -60,15 +194,8 @@ void mr_plan_share_memory(struct mr_plan_builder *builder)
         struct mr_plan_segment *segment = &plan->segments[i];
         /* Up to twice as many queues as readers hold rows at a time. */
         segment->queue_bytes = clamp(budget / 8 / (2 * segment->readers), QUEUE_LEAST, QUEUE_BYTES);
-        int tasks = segment->ntasks < segment->readers ? segment->ntasks : segment->readers;
-        int64_t memory = segment->readers * 3 * BATCH_BYTES +
-                         tasks * count_sinks(builder, segment) * WRITER_BYTES;
-        if (segment->gather != MR_GATHER_FUSED)
-            memory += segment->readers * segment->queue_bytes;
         shrink_batches(builder, segment, budget);
-        if (memory > plan->predicted_memory)
-            plan->predicted_memory = memory;
     }
-    if (plan->predicted_memory > budget)
-        plan->predicted_memory = budget;
+    share_states(builder, budget);
+    predict(builder, budget);
 }

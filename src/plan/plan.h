@@ -43,13 +43,15 @@ struct mr_plan_node {
     struct mr_source_info source_info;
     int npushed; /* predicates that went into the source, as text for explain */
     const char *const *pushed;
-    struct mr_split_list splits;
+    struct mr_split_list splits; /* of a breaker too: one for each partition that is pulled */
     /* OP */
     const struct mr_op *op;
     void *op_plan;
     struct mr_op_info op_info;
     /* a rewrite left it nothing to do (its filter went into the source): in no segment */
     bool absorbed;
+    /* breakers and build sides: bytes that one task may hold of it; 0 = has no state */
+    int64_t share;
     /* SINK */
     const struct mr_sink *sink;
     void *sink_state;
@@ -69,20 +71,26 @@ enum mr_gather {
 };
 
 struct mr_plan_split {
-    int node;  /* the source */
+    int node;  /* the source or breaker */
     int split; /* index in its splits */
 };
 
+/* All rows of the node go in before any comes out: the end of some segments, a source of others. */
+static inline bool mr_plan_is_breaker(const struct mr_plan_node *node)
+{
+    return node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_BREAKER);
+}
+
 /*
- * What is run together: sources and the nodes that they reach down to sinks and build sides, a DAG
- * run in lock-step on one thread (a node with several consumers pushes the same batch to each; no
- * queue, so no deadlock). Sources that meet (union) share a segment, their splits one list. A
+ * What is run together: sources and the nodes that they reach down to sinks, breakers and build
+ * sides, a DAG run in lock-step on one thread (a node with several consumers pushes the same batch
+ * to each; no queue, so no deadlock). A breaker is filled in one segment and a source of others. Sources that meet (union) share a segment, their splits one list. A
  * source is in a second segment, and read again under the same snapshot, only where one of its
  * consumers needs what another one builds, or where explicit numbers of output tasks differ.
  */
 struct mr_plan_segment {
     int nsources;
-    const int *sources; /* nodes */
+    const int *sources; /* nodes: sources, and breakers whose rows are pulled */
     int nsplits;
     const struct mr_plan_split *splits; /* of all sources, in the order of writing */
     int nnodes;
@@ -90,10 +98,10 @@ struct mr_plan_segment {
     /* nnodes entries: runs in the output task, behind the queues; all true when FUSED */
     const bool *in_task;
     int nbuilds;
-    /* operators among `nodes` that end here: their build side (port 1) is filled */
+    /* operators among `nodes` that end here: breakers, and build sides (port 1), are filled */
     const int *builds;
     int nneeds;
-    /* operators among `nodes` whose build side other segments must have filled before */
+    /* operators whose build side, and breakers among `sources`, that others must fill before */
     const int *needs;
     int first_task; /* number of its first output task in the run: names of files derive from it */
     int ntasks;     /* output tasks */

@@ -1,7 +1,9 @@
 /*
  * segment.c - which nodes run together.
  *
- * Work from the ends: a terminal is a sink, a validation, a build side, or the result of a preview.
+ * Work from the ends: a terminal is a sink, a validation, the result of a preview, or a state to be
+ * filled (a build side: its port 1; a breaker: all its inputs). What reads a breaker has it as a
+ * source: ancestors end there.
  * Terminals that share a source belong together, so that the source is read once and every consumer
  * of a frame sees the same batch on the same thread: there is no queue between consumers and so
  * nothing that could deadlock. Two things force them apart, and the source is then read again under
@@ -23,8 +25,8 @@
 
 struct terminal {
     int node;
-    bool build;  /* its port 1; else the node itself */
-    bool *above; /* ancestors and itself; across build sides only where it starts */
+    bool build;  /* what fills it; else the node itself */
+    bool *above; /* ancestors and itself; never across what fills a state */
     int depth;   /* of build sides that must be there before */
     int key;     /* terminals of different keys are never together */
     int group;
@@ -68,9 +70,11 @@ static enum mr_status add_terminal(struct state *state, int node, bool build, st
         mr_arena_calloc(state->builder->arena, (size_t)state->nnodes, sizeof *terminal->above);
     if (terminal->above == NULL)
         return mr_error_nomem(err);
-    if (build)
-        mark_above(state, terminal->above, state->builder->nodes[node].inputs[1].node);
-    else
+    const struct mr_plan_node *at = &state->builder->nodes[node];
+    for (int k = 0; build && k < at->ninputs; k++)
+        if (mr_plan_is_build(at, k))
+            mark_above(state, terminal->above, at->inputs[k].node);
+    if (!build)
         mark_above(state, terminal->above, node);
     return MR_OK;
 }
@@ -84,7 +88,8 @@ static enum mr_status find_terminals(struct state *state, struct mr_error *err)
         return mr_error_nomem(err);
     for (int i = 0; i < state->nnodes; i++) {
         const struct mr_plan_node *node = &builder->nodes[i];
-        if (builder->drafts[i].live && node->ninputs > 1 && mr_plan_is_build(node, 1))
+        if (builder->drafts[i].live && node->ninputs > 0 &&
+            mr_plan_is_build(node, node->ninputs - 1))
             MR_TRY(add_terminal(state, i, true, err));
         if (is_terminal(state, i))
             MR_TRY(add_terminal(state, i, false, err));
@@ -92,11 +97,15 @@ static enum mr_status find_terminals(struct state *state, struct mr_error *err)
     return MR_OK;
 }
 
-/* Does this terminal need the build side of `node`? */
+static bool has_state(const struct mr_plan_node *node)
+{
+    return node->kind == MR_PLAN_OP && (node->op->flags & (MR_OP_BUILD_SIDE | MR_OP_BREAKER));
+}
+
+/* Does this terminal need the build side, or the rows, of `node`? */
 static bool needs(const struct state *state, const struct terminal *terminal, int node)
 {
-    const struct mr_plan_node *at = &state->builder->nodes[node];
-    return terminal->above[node] && at->kind == MR_PLAN_OP && (at->op->flags & MR_OP_BUILD_SIDE);
+    return terminal->above[node] && has_state(&state->builder->nodes[node]);
 }
 
 static int depth_of(struct state *state, struct terminal *terminal)
@@ -122,13 +131,18 @@ static void merge(struct state *state, int a, int b)
             state->items[i].group = low;
 }
 
+static bool is_source(const struct mr_plan_node *node)
+{
+    return node->kind == MR_PLAN_SOURCE || mr_plan_is_breaker(node);
+}
+
 /* Terminals of one key that share a source get one group, named by its smallest member. */
 static void group(struct state *state)
 {
     for (int i = 0; i < state->count; i++)
         state->items[i].group = i;
     for (int n = 0; n < state->nnodes; n++) {
-        if (state->builder->nodes[n].kind != MR_PLAN_SOURCE)
+        if (!is_source(&state->builder->nodes[n]))
             continue;
         for (int i = 1; i < state->count; i++) {
             const struct terminal *terminal = &state->items[i];
@@ -270,13 +284,13 @@ static enum mr_status make_segment(struct state *state, int g, struct mr_plan_se
                 state->items[i].group == g && state->items[i].build && state->items[i].node == n;
         }
         const struct mr_plan_node *node = &builder->nodes[n];
-        if (above && node->kind == MR_PLAN_SOURCE)
+        if (above && is_source(node))
             sources[segment->nsources++] = n;
         else if (above || build)
             nodes[segment->nnodes++] = n;
         if (build)
             builds[segment->nbuilds++] = n;
-        else if (above && node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_BUILD_SIDE))
+        else if (above && has_state(node))
             need[segment->nneeds++] = n;
     }
     return list_splits(builder, segment, err);

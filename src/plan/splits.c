@@ -1,5 +1,6 @@
 /*
- * splits.c - asks the live sources for their splits, which fixes the snapshot.
+ * splits.c - asks the live sources for their splits, which fixes the snapshot; the partitions of
+ * breakers are splits as well.
  *
  * Only sources that something reads are asked: a snapshot holds back vacuum on the server.
  */
@@ -35,13 +36,36 @@ static void sum_estimates(struct mr_plan_node *node)
         node->bytes = bytes;
 }
 
+/* Partitions of a breaker are splits of the segments that read it, about equal by hash. */
+static enum mr_status list_pulls(struct mr_plan_builder *builder, struct mr_plan_node *node,
+                                 struct mr_error *err)
+{
+    int count = node->op_info.pulls;
+    node->splits.items = mr_arena_calloc(builder->arena, (size_t)count, sizeof(struct mr_split));
+    if (node->splits.items == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < count; i++) {
+        struct mr_split *split = &node->splits.items[i];
+        split->label = mr_arena_printf(builder->arena, "partition %d of %d", i + 1, count);
+        if (split->label == NULL)
+            return mr_error_nomem(err);
+        split->rows = node->rows < 0 ? -1 : node->rows / count;
+        split->bytes = node->bytes < 0 ? -1 : node->bytes / count;
+    }
+    node->splits.count = count;
+    return MR_OK;
+}
+
 enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_error *err)
 {
     bool first = true;
-    (void)err;
     for (int i = 0; i < builder->plan->nnodes; i++) {
         struct mr_plan_node *node = &builder->nodes[i];
-        if (node->kind != MR_PLAN_SOURCE || !builder->drafts[i].live || builder->drafts[i].failed)
+        if (!builder->drafts[i].live || builder->drafts[i].failed)
+            continue;
+        if (mr_plan_is_breaker(node))
+            MR_TRY(list_pulls(builder, node, err));
+        if (node->kind != MR_PLAN_SOURCE)
             continue;
         if (builder->request->fixed_splits != NULL) {
             if (i < builder->request->nfixed_splits)

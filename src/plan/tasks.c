@@ -11,13 +11,21 @@
  * on one thread. More readers than tasks: decoding and row-wise work in the readers, queues, and
  * from the first node that must see the merged rows (a sink, a build side, limitRows and all behind
  * them) in the task.
+ *
+ * Tasks that only fill breakers and build sides make no files: as many as there are cores, but for
+ * very little data. A sorted breaker's partitions are never interleaved.
  */
 #include "plan/build.h"
 
 #define SMALL_BYTES (INT64_C(64) << 20)
 #define SMALL_LIMIT 100000
+/* Below it a state is filled by one task, and a breaker read by one reader. */
+#define TINY_BYTES (INT64_C(4) << 20)
 
-/* Wishes flow from left to right: the last operator before the sink has the last word. */
+/*
+ * Wishes flow from left to right: the last operator before the sink has the last word. None crosses
+ * a breaker, which deals its rows out anew.
+ */
 void mr_plan_spread_wishes(struct mr_plan_builder *builder)
 {
     for (int i = 0; i < builder->plan->nnodes; i++) {
@@ -27,7 +35,7 @@ void mr_plan_spread_wishes(struct mr_plan_builder *builder)
         draft->wish_bound = false;
         if (node->kind == MR_PLAN_SOURCE || node->ninputs == 0)
             continue;
-        if (node->ninputs == 1 || mr_plan_is_build(node, 1)) {
+        if (!mr_plan_is_breaker(node) && (node->ninputs == 1 || mr_plan_is_build(node, 1))) {
             draft->wish = builder->drafts[node->inputs[0].node].wish;
             draft->wish_bound = builder->drafts[node->inputs[0].node].wish_bound;
         }
@@ -47,6 +55,14 @@ void mr_plan_spread_wishes(struct mr_plan_builder *builder)
 static bool is_ordered(const struct mr_plan_node *node)
 {
     return node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_ORDERED);
+}
+
+static bool has_sink(const struct mr_plan_builder *builder, const struct mr_plan_segment *segment)
+{
+    for (int i = 0; i < segment->nnodes; i++)
+        if (builder->nodes[segment->nodes[i]].kind == MR_PLAN_SINK)
+            return true;
+    return false;
 }
 
 static bool contains(const int *list, int count, int node)
@@ -83,6 +99,28 @@ static int parallelism(const struct mr_plan_builder *builder)
     return n > 0 ? n : 1;
 }
 
+static void add_wish(int wish, bool most, int *exact, int *bound)
+{
+    if (most && wish > 1)
+        *bound = *bound == 0 || wish < *bound ? wish : *bound;
+    else if (wish > *exact)
+        *exact = wish;
+}
+
+/* Frames that fill states of this segment: what was asked of them counts where there is no sink. */
+static void wishes_of_builds(const struct mr_plan_builder *builder,
+                             const struct mr_plan_segment *segment, int *exact, int *bound)
+{
+    for (int i = 0; i < segment->nbuilds; i++) {
+        const struct mr_plan_node *node = &builder->nodes[segment->builds[i]];
+        for (int k = 0; k < node->ninputs; k++) {
+            const struct mr_plan_draft *from = &builder->drafts[node->inputs[k].node];
+            if (mr_plan_is_build(node, k))
+                add_wish(from->wish, from->wish_bound, exact, bound);
+        }
+    }
+}
+
 /* What the sinks of the segment ask for: an exact number, an upper bound, or nothing. */
 static int wished_tasks(const struct mr_plan_builder *builder,
                         const struct mr_plan_segment *segment, int *bound)
@@ -97,12 +135,18 @@ static int wished_tasks(const struct mr_plan_builder *builder,
         int wish = node->sink_info.tasks == 1 ? 1 : from->wish;
         if (wish == 0)
             wish = node->sink_info.tasks;
-        if (from->wish_bound && wish > 1)
-            *bound = *bound == 0 || wish < *bound ? wish : *bound;
-        else if (wish > exact)
-            exact = wish;
+        add_wish(wish, from->wish_bound, &exact, bound);
     }
+    if (!has_sink(builder, segment))
+        wishes_of_builds(builder, segment, &exact, bound);
     return exact;
+}
+
+/* Must one task see all rows of this node? */
+static bool wants_one_task(const struct mr_plan_segment *segment, const struct mr_plan_node *node)
+{
+    return is_ordered(node) || (node->kind == MR_PLAN_OP && node->op_info.one_task &&
+                                !contains(segment->builds, segment->nbuilds, node->id));
 }
 
 static int count_tasks(const struct mr_plan_builder *builder, const struct mr_plan_segment *segment)
@@ -110,12 +154,13 @@ static int count_tasks(const struct mr_plan_builder *builder, const struct mr_pl
     int bound;
     int exact = wished_tasks(builder, segment, &bound);
     for (int i = 0; i < segment->nnodes; i++)
-        if (is_ordered(&builder->nodes[segment->nodes[i]]))
+        if (wants_one_task(segment, &builder->nodes[segment->nodes[i]]))
             return 1;
     int tasks = exact;
     if (tasks == 0) {
         int64_t bytes = segment_bytes(builder, segment);
-        bool small = bytes >= 0 && bytes < SMALL_BYTES;
+        int64_t least = has_sink(builder, segment) ? SMALL_BYTES : TINY_BYTES;
+        bool small = bytes >= 0 && bytes < least;
         tasks = small ? 1 : parallelism(builder);
         if (bound > 0 && tasks > bound)
             tasks = bound;
@@ -124,10 +169,21 @@ static int count_tasks(const struct mr_plan_builder *builder, const struct mr_pl
     return tasks < most ? tasks : most;
 }
 
+/* Breakers that hold so little that starting a second thread costs more. */
+static bool tiny_breakers(const struct mr_plan_builder *builder,
+                          const struct mr_plan_segment *segment)
+{
+    for (int i = 0; i < segment->nsources; i++)
+        if (!mr_plan_is_breaker(&builder->nodes[segment->sources[i]]))
+            return false;
+    int64_t bytes = segment_bytes(builder, segment);
+    return bytes >= 0 && bytes < TINY_BYTES;
+}
+
 static bool few_rows(const struct mr_plan_builder *builder, const struct mr_plan_segment *segment)
 {
     int64_t wanted = builder->request->rows_wanted;
-    if (wanted > 0 && wanted <= SMALL_LIMIT)
+    if (wanted > 0 && wanted <= SMALL_LIMIT && segment->nbuilds == 0)
         return true;
     for (int i = 0; i < segment->nnodes; i++) {
         const struct mr_plan_node *node = &builder->nodes[segment->nodes[i]];
@@ -148,7 +204,7 @@ static int count_readers(const struct mr_plan_builder *builder,
             most = parallelism(builder);
         readers = most < readers ? most : readers;
     }
-    return few_rows(builder, segment) ? 1 : readers;
+    return few_rows(builder, segment) || tiny_breakers(builder, segment) ? 1 : readers;
 }
 
 /* Weight of a split in sharing out: predicted bytes, else rows, else all alike. */
@@ -214,29 +270,58 @@ static void place_nodes(const struct mr_plan_builder *builder, struct mr_plan_se
     }
 }
 
+/* Splits go to the task one after the other: a limit counts, or the rows come sorted. */
+static bool keeps_order(const struct mr_plan_builder *builder,
+                        const struct mr_plan_segment *segment)
+{
+    for (int i = 0; i < segment->nnodes; i++)
+        if (is_ordered(&builder->nodes[segment->nodes[i]]))
+            return true;
+    for (int i = 0; i < segment->nsources; i++) {
+        const struct mr_plan_node *node = &builder->nodes[segment->sources[i]];
+        if (mr_plan_is_breaker(node) && node->op_info.sorted)
+            return true;
+    }
+    return false;
+}
+
 static enum mr_status plan_segment(struct mr_plan_builder *builder, struct mr_plan_segment *segment,
                                    struct mr_error *err)
 {
-    segment->first_task = builder->plan->ntasks;
     segment->ntasks = count_tasks(builder, segment);
     segment->readers = count_readers(builder, segment);
-    if (!anything_merged(builder, segment)) /* validations, a preview: no files to count */
+    if (!anything_merged(builder, segment)) { /* validations, a preview: no files to count */
+        if (keeps_order(builder, segment))
+            segment->readers = 1;
         segment->ntasks = segment->readers;
-    builder->plan->ntasks += segment->ntasks;
+    }
     segment->gather = MR_GATHER_FUSED;
     if (segment->readers > segment->ntasks) {
         segment->gather = MR_GATHER_ROTATE;
-        for (int i = 0; i < segment->nnodes; i++)
-            if (is_ordered(&builder->nodes[segment->nodes[i]]))
-                segment->gather = MR_GATHER_ORDERED;
+        if (keeps_order(builder, segment))
+            segment->gather = MR_GATHER_ORDERED;
     }
     place_nodes(builder, segment);
     return share_splits(builder, segment, err);
+}
+
+/* Those that make files first: their names then start at 0, whatever else has to run. */
+static void number_tasks(struct mr_plan_builder *builder, bool with_sinks)
+{
+    for (int i = 0; i < builder->plan->nsegments; i++) {
+        struct mr_plan_segment *segment = &builder->plan->segments[i];
+        if (has_sink(builder, segment) != with_sinks)
+            continue;
+        segment->first_task = builder->plan->ntasks;
+        builder->plan->ntasks += segment->ntasks;
+    }
 }
 
 enum mr_status mr_plan_make_tasks(struct mr_plan_builder *builder, struct mr_error *err)
 {
     for (int i = 0; i < builder->plan->nsegments; i++)
         MR_TRY(plan_segment(builder, &builder->plan->segments[i], err));
+    number_tasks(builder, true);
+    number_tasks(builder, false);
     return MR_OK;
 }

@@ -12,6 +12,7 @@
 #include <limits.h>
 
 #define SAVED_VERSION 1
+#define SETTLE_PIECES 3
 
 /* ---- sums by key, used by both ---- */
 
@@ -58,6 +59,12 @@ struct balance_plan {
     const struct mr_schema *in;
     const struct mr_schema *out;
     char *note; /* what unbind is for */
+    int pulls;
+};
+
+static const struct mr_option balance_options[] = {
+    {.name = "pulls", .type = MR_OPTION_INT, .fallback = "1", .doc = "Partitions."},
+    MR_OPTION_END,
 };
 
 struct balance {
@@ -66,6 +73,7 @@ struct balance {
     struct sums sums;
     int64_t watermarks[2];
     bool finished[2];
+    uint8_t *partition; /* of each entry, once settled */
 };
 
 static enum mr_status balance_bind(const struct mr_op_bind *bind, void **out,
@@ -78,6 +86,7 @@ static enum mr_status balance_bind(const struct mr_op_bind *bind, void **out,
     if (!plan)
         return mr_error_nomem(err);
     plan->in = in;
+    plan->pulls = (int)mr_options_integer(bind->options, "pulls", 1);
     MR_TRY(mr_schema_parse(bind->arena, "key STRING, balance BIGINT", &plan->out, err));
     plan->note = mr_strdup("made outside of the arena");
     if (!plan->note)
@@ -85,6 +94,7 @@ static enum mr_status balance_bind(const struct mr_op_bind *bind, void **out,
     *info = (struct mr_op_info){.schema = plan->out,
                                 .side = in,
                                 .rows = -1,
+                                .pulls = plan->pulls,
                                 .details = "credits - debits by key"};
     *out = plan;
     return MR_OK;
@@ -177,15 +187,16 @@ static enum mr_status balance_combine(void *into, void *from, struct mr_error *e
     return MR_OK;
 }
 
-static enum mr_status emit_sum(struct balance *task, const struct entry *entry,
-                               struct mr_emit *emit, struct mr_error *err)
+static enum mr_status emit_sum(const struct balance *task, struct mr_runtime *runtime,
+                               const struct entry *entry, struct mr_emit *emit,
+                               struct mr_error *err)
 {
     struct mr_builder builders[2];
     struct mr_column *columns[2];
     enum mr_status status = MR_OK;
     for (int i = 0; i < 2; i++)
-        MR_TRY(mr_builder_init(&builders[i], task->runtime->memory, task->plan->out->fields[i].type,
-                               err));
+        MR_TRY(
+            mr_builder_init(&builders[i], runtime->memory, task->plan->out->fields[i].type, err));
     MR_TRY_OUT(mr_builder_bytes(&builders[0], entry->key, strlen(entry->key), err));
     MR_TRY_OUT(mr_builder_int(&builders[1], entry->sum, err));
     MR_TRY_OUT(mr_builder_finish(&builders[0], &columns[0], err));
@@ -199,15 +210,33 @@ out:
     return status;
 }
 
-static enum mr_status balance_pull(void *opaque, int partition, int npartitions,
-                                   struct mr_emit *emit, struct mr_error *err)
+/* Each piece writes down to which partition its share of the entries belongs. */
+static enum mr_status balance_settle(void *opaque, struct mr_runtime *runtime, int piece,
+                                     int *pieces, struct mr_error *err)
 {
     struct balance *task = opaque;
-    for (size_t i = 0; i < task->sums.map.count && !emit->closed; i++) {
-        const struct mr_map_entry *at = &task->sums.map.entries[i];
-        if (mr_hash64(at->key, at->key_size) % (uint64_t)npartitions == (uint64_t)partition)
-            MR_TRY(emit_sum(task, at->value, emit, err));
+    (void)runtime;
+    if (piece < 0) {
+        mr_free(task->partition);
+        task->partition = mr_calloc(task->sums.map.count + 1, sizeof *task->partition);
+        *pieces = SETTLE_PIECES;
+        return task->partition ? MR_OK : mr_error_nomem(err);
     }
+    for (size_t i = (size_t)piece; i < task->sums.map.count; i += SETTLE_PIECES) {
+        const struct mr_map_entry *at = &task->sums.map.entries[i];
+        task->partition[i] =
+            (uint8_t)(mr_hash64(at->key, at->key_size) % (uint64_t)task->plan->pulls);
+    }
+    return MR_OK;
+}
+
+static enum mr_status balance_pull(const void *opaque, struct mr_runtime *runtime, int partition,
+                                   struct mr_emit *emit, struct mr_error *err)
+{
+    const struct balance *task = opaque;
+    for (size_t i = 0; i < task->sums.map.count && !emit->closed; i++)
+        if (task->partition[i] == partition)
+            MR_TRY(emit_sum(task, runtime, task->sums.map.entries[i].value, emit, err));
     return MR_OK;
 }
 
@@ -260,12 +289,14 @@ static void balance_close(void *opaque)
 {
     struct balance *task = opaque;
     sums_reset(&task->sums);
+    mr_free(task->partition);
     mr_free(task);
 }
 
 const struct mr_op toy_balance = {
     .name = "toyBalance",
     .doc = "Credits minus debits by key, for the contract suite.",
+    .options = balance_options,
     .flags = MR_OP_BREAKER | MR_OP_STATEFUL | MR_OP_TAKES_SELECTION,
     .min_inputs = 2,
     .max_inputs = 2,
@@ -274,6 +305,7 @@ const struct mr_op toy_balance = {
     .push = balance_push,
     .finish = balance_finish,
     .combine = balance_combine,
+    .settle = balance_settle,
     .pull = balance_pull,
     .watermark = balance_watermark,
     .save = balance_save,

@@ -464,6 +464,15 @@ static enum mr_status known_combine(void *into, void *from, struct mr_error *err
     return MR_OK;
 }
 
+/* A build side of which port 0 must be seen by one task. */
+static enum mr_status one_bind(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
+                               struct mr_error *err)
+{
+    MR_TRY(op_bind(bind, plan, info, err));
+    info->one_task = true;
+    return MR_OK;
+}
+
 #define TOY_OP(symbol, text, bits, most, binder, pusher)                                           \
     static const struct mr_op symbol = {                                                           \
         .name = text,                                                                              \
@@ -487,6 +496,7 @@ TOY_OP(toy_even, "toyEven", MR_OP_TAKES_SELECTION, 1, op_bind, even_push);
 TOY_OP(toy_union, "toyUnion", 0, 9, op_bind, union_push);
 TOY_OP(toy_limit, "toyLimit", MR_OP_ORDERED, 1, limit_bind, limit_push);
 TOY_OP(toy_tasks, "toyTasks", 0, 1, tasks_bind, union_push);
+TOY_OP(toy_one, "toyOne", MR_OP_BUILD_SIDE, 2, one_bind, known_push);
 TOY_OP(toy_known, "toyKnown", MR_OP_VALIDATION | MR_OP_BUILD_SIDE, 2, op_bind, known_push);
 
 /* ---- sink ---- */
@@ -638,6 +648,8 @@ static const struct mr_method methods[] = {
     {.name = "toyLimit", .type = MR_STEP_TRANSFORM, .op = &toy_limit},
     {.name = "toyTasks", .type = MR_STEP_TRANSFORM, .op = &toy_tasks},
     {.name = "toyKnown", .type = MR_STEP_VALIDATE, .op = &toy_known},
+    {.name = "toyGroup", .type = MR_STEP_TRANSFORM, .op = &toy_group},
+    {.name = "toyOne", .type = MR_STEP_TRANSFORM, .op = &toy_one},
     {.name = "toySink", .type = MR_STEP_LOAD, .sink = &toy_sink},
     {.name = NULL},
 };

@@ -43,6 +43,12 @@ struct toy {
     bool hang; /* next waits until cancelled */
     int batch_pause_micros;
     int ops_open, ops_closed;
+    /* toyGroup: which call fails or waits until cancelled; 0 = none */
+    int fail_combine_after, fail_settle_after, fail_pull_after;
+    bool hang_settle, hang_pull;
+    int combines, settles, pulls;
+    int groups, groups_peak; /* that are settled and open */
+    int64_t share;           /* that the last task of toyGroup was opened with */
     int64_t limit_offered;
     bool narrow; /* the source gives only the columns that are needed */
     int npredicates;
@@ -70,7 +76,8 @@ void toy_reset(struct toy *toy);
 /*
  * Adds a step: method, then option, text, ..., NULL. "as", "from" (comma-separated) and "ref" are registerAs, inputDataFrames
  * and referencedDataFrame. Methods: toySource (splits, rows, batch, readers, bytes), toyPass, toyFilter (condition, for the plan only), toySelect (the first column), toyEven, toyUnion,
- * toyLimit (count), toyKnown (validation with a build side), toyTasks (count, most), toySink.
+ * toyLimit (count), toyKnown (validation with a build side), toyTasks (count, most), toyGroup (a breaker: the sum of ids for each
+ * v, in `pulls` partitions, in order of v if `sorted`), toyOne (a build side; port 0 in one task), toySink.
  */
 void toy_step(struct toy *toy, const char *method, ...);
 enum mr_status toy_plan(struct toy *toy, bool connect);
@@ -79,5 +86,6 @@ enum mr_status toy_run(struct toy *toy);
 int64_t toy_count(const struct toy *toy, int target);
 int64_t toy_sum(const struct toy *toy, int target);
 extern const struct mr_registry toy_registry;
+extern const struct mr_op toy_group; /* toy_group.c */
 
 #endif
