@@ -127,8 +127,11 @@ out:
     return status;
 }
 
-/* Copies a graph into a unit, children first; `made` holds the copies by the numbers of the originals. */
-static enum mr_status import_node(struct mr_unit *unit, const struct mr_node *node,
+/*
+ * Copies a graph into a unit, children first; `made` holds the copies by the numbers of the originals. Columns are
+ * renumbered by `shift`.
+ */
+static enum mr_status import_node(struct mr_unit *unit, const struct mr_node *node, int shift,
                                   struct mr_node **made, struct mr_node **out)
 {
     struct mr_node copy = *node;
@@ -139,7 +142,8 @@ static enum mr_status import_node(struct mr_unit *unit, const struct mr_node *no
         if (copy.args == NULL)
             return mr_error_nomem(unit->err);
         for (int i = 0; i < node->nargs; i++)
-            MR_TRY(import_node(unit, node->args[i], made, &copy.args[i]));
+            MR_TRY(import_node(unit, node->args[i], shift, made, &copy.args[i]));
+        copy.column += node->kind == MR_NODE_COLUMN ? shift : 0;
         MR_TRY(mr_unit_node(unit, &copy, &impl, known));
     }
     *out = *known;
@@ -160,9 +164,29 @@ enum mr_status mr_expr_cast(struct mr_arena *arena, struct mr_expr *input,
         return mr_error_nomem(err);
     MR_TRY(mr_unit_init(&unit, arena, &empty_scope, session, err));
     unit.text = input->text;
-    MR_TRY_OUT(import_node(&unit, input->root, made, &root));
+    MR_TRY_OUT(import_node(&unit, input->root, 0, made, &root));
     MR_TRY_OUT(mr_unit_cast(&unit, root, own, false, false, 0, &root));
     status = finish_expr(&unit, input->text, root, out);
+out:
+    mr_unit_reset(&unit);
+    return status;
+}
+
+enum mr_status mr_expr_extract(struct mr_arena *arena, const struct mr_node *node, const char *text,
+                               int shift, const struct mr_sql_session *session,
+                               struct mr_expr **out, struct mr_error *err)
+{
+    struct mr_unit unit;
+    struct mr_node *root;
+    enum mr_status status;
+    struct mr_node **made =
+        mr_arena_calloc(arena, (size_t)mr_node_impl(node)->id + 1, sizeof(*made));
+    if (made == NULL)
+        return mr_error_nomem(err);
+    MR_TRY(mr_unit_init(&unit, arena, &empty_scope, session, err));
+    unit.text = text;
+    MR_TRY_OUT(import_node(&unit, node, shift, made, &root));
+    status = finish_expr(&unit, text, root, out);
 out:
     mr_unit_reset(&unit);
     return status;

@@ -44,6 +44,11 @@ enum mr_status mr_unit_node(struct mr_unit *unit, const struct mr_node *node,
 /* Counts uses below the roots and gives slots to what is used more than once. Returns the number of slots. */
 int mr_unit_share(struct mr_unit *unit, struct mr_node *const *roots, int nroots);
 
+/* A part of a bound tree as an expression of its own; column numbers change by `shift`. In expr.c. */
+enum mr_status mr_expr_extract(struct mr_arena *arena, const struct mr_node *node, const char *text,
+                               int shift, const struct mr_sql_session *session,
+                               struct mr_expr **out, struct mr_error *err);
+
 /* Binds one parsed expression (bind.c). */
 enum mr_status mr_unit_bind(struct mr_unit *unit, struct mr_ast *ast, struct mr_node **out);
 /* CAST: nothing when the types are equal. */
