@@ -1,0 +1,80 @@
+/*
+ * http.h - HTTP requests that wait only in mr_wait.
+ *
+ * A client keeps its connections open between requests and belongs to one thread at a time. A
+ * request and its answer are held in memory; what is larger is cut into several requests by the
+ * caller.
+ */
+#ifndef MR_NET_HTTP_H
+#define MR_NET_HTTP_H
+
+#include "base/bytes.h"
+#include "base/wait.h"
+
+/* NULL, 0 and false mean: the usual. Texts are copied by curl or must outlive the client. */
+struct mr_http_options {
+    const char *ca_file; /* PEM; NULL = the system's */
+    const char *ca_path; /* directory of certificates */
+    const char *client_cert;
+    const char *client_key;
+    const char *proxy; /* NULL = http_proxy, https_proxy, no_proxy of the environment */
+    bool insecure;     /* certificates are not checked */
+    int64_t connect_timeout_micros; /* 0 = 10 s */
+    enum mr_status status;          /* of errors: MR_SOURCE, MR_SINK, MR_CREDENTIALS */
+    enum mr_wait_cause cause;       /* what waiting is booked to */
+};
+
+struct mr_http_answer {
+    int status;              /* 200, ... */
+    struct mr_bytes headers; /* "name: value" lines of the last answer, without the status line */
+    struct mr_bytes body;
+    int attempts;
+};
+
+struct mr_http_request {
+    const char *method; /* "GET" */
+    const char *url;
+    const char *const *headers; /* "Name: value", ended by NULL; or NULL */
+    struct mr_slice body;
+    size_t answer_max;      /* bytes of the body; more is MR_LIMIT */
+    int64_t timeout_micros; /* of one attempt, connecting included; 0 = none */
+    int redirects;          /* so many are followed, never from https to http */
+    bool repeatable;        /* doing it twice is doing it once; GET, HEAD, PUT, DELETE always are */
+    /* Optional: true where an answer that could be retried (503) is one to live with. */
+    bool (*final)(const struct mr_http_answer *answer);
+};
+
+/* Attempts on 429, 500, 502, 503, 504 and lost connections. Retry-After is heeded up to the cap. */
+struct mr_http_retry {
+    int attempts;
+    int64_t delay_micros; /* before the second one */
+    int64_t max_delay_micros;
+    double multiplier;
+    bool jitter;
+};
+
+struct mr_http;
+
+enum mr_status mr_http_new(const struct mr_http_options *options, struct mr_waiter *waiter,
+                           struct mr_http **out, struct mr_error *err);
+/* When the client is handed to another thread. */
+void mr_http_set_waiter(struct mr_http *http, struct mr_waiter *waiter);
+void mr_http_free(struct mr_http *http);
+
+void mr_http_answer_init(struct mr_http_answer *answer);
+/* Overwrites the body, which may hold secrets, before it is freed. */
+void mr_http_answer_reset(struct mr_http_answer *answer);
+/* The value of a header (name in any case), without surrounding blanks; empty when absent. */
+struct mr_slice mr_http_header(const struct mr_http_answer *answer, const char *name);
+
+/*
+ * Sends it, once or (`retry` given) until there is an answer to live with. MR_OK for every status
+ * of HTTP: the caller judges it. Else the error's class tells: TRANSIENT nothing came back in the
+ * last attempt; UNKNOWN the same, but the request was sent and is not repeatable; CONFIG the URL,
+ * the name or the certificate is wrong. URLs are in messages without their query; headers never.
+ */
+enum mr_status mr_http_send(struct mr_http *http, const struct mr_http_request *request,
+                            const struct mr_http_retry *retry, struct mr_http_answer *answer,
+                            struct mr_error *err);
+
+#endif
