@@ -493,6 +493,9 @@ enum mr_status mr_bind_case(struct mr_binding *binding, int nargs, struct mr_nod
 static enum mr_status bind_call(struct mr_unit *unit, struct mr_ast *ast, int position,
                                 struct mr_node **out)
 {
+    if (ast->window != NULL)
+        return mr_unit_fail(unit, position,
+                            "OVER stands only in the query of a sql step; use windowColumns");
     if (ast->distinct)
         return mr_unit_fail(unit, position, "DISTINCT belongs to aggregates, not to %.80s here",
                             ast->name);
@@ -633,6 +636,10 @@ static enum mr_status bind_new(struct mr_unit *unit, struct mr_ast *ast, struct 
         return bind_cast(unit, ast, position, out);
     case MR_AST_CASE:
         return bind_case(unit, ast, position, out);
+    case MR_AST_QUERY:
+    case MR_AST_EXISTS:
+    case MR_AST_IN_QUERY:
+        return mr_unit_fail(unit, position, "a sub-query stands only in the query of a sql step");
     case MR_AST_STAR:
         break;
     }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "sql/coerce.h"
 #include "sql/lexer.h"
+#include "sql/query.h"
 #include "sql/unit.h"
 
 static const struct mr_schema no_columns = {0};
@@ -102,6 +103,28 @@ enum mr_status mr_expr_compile_condition(struct mr_arena *arena, const char *tex
                                          struct mr_error *err)
 {
     return compile(arena, text, scope, session, true, out, err);
+}
+
+enum mr_status mr_query_check_ast(struct mr_query_check *check, struct mr_ast *ast,
+                                  const struct mr_sql_scope *scope, struct mr_field *result,
+                                  struct mr_error *err)
+{
+    struct mr_unit unit;
+    struct mr_node *root;
+    enum mr_status status;
+    MR_TRY(mr_unit_init(&unit, check->arena, scope, check->session, err));
+    unit.text = check->text;
+    unit.last_offset = check->last_offset;
+    unit.last_character = check->last_character;
+    status = mr_unit_bind(&unit, ast, &root);
+    check->last_offset = unit.last_offset;
+    check->last_character = unit.last_character;
+    if (status == MR_OK)
+        *result = (struct mr_field){.type = root->type, .nullable = root->nullable};
+    else if (status == MR_CONFIG)
+        mr_query_relocate(check->text, err);
+    mr_unit_reset(&unit);
+    return status;
 }
 
 enum mr_status mr_expr_column(struct mr_arena *arena, const struct mr_schema *schema, int index,
@@ -326,6 +349,9 @@ static enum mr_status check(struct checker *checker, struct mr_ast *ast)
     ast->bound = &checker->visited;
     if (ast->kind == MR_AST_NAME)
         return check_name(checker, ast->name);
+    if (ast->query != NULL)
+        return mr_lexer_fail(checker->text, ast->position, checker->err,
+                             "a sub-query stands only in the query of a sql step");
     if (ast->kind == MR_AST_CALL)
         MR_TRY(check_call(checker, ast));
     if (ast->operand != NULL)

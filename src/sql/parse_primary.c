@@ -531,6 +531,25 @@ static enum mr_status parse_struct(struct mr_parser *parser, size_t position, st
     return mr_ast_new(parser, MR_AST_CALL, position, "named_struct", list.items, list.count, out);
 }
 
+/* OVER (..) or OVER name behind a call; another use of the word is an alias. */
+static MR_LEAF enum mr_status parse_over(struct mr_parser *parser, struct mr_ast **call)
+{
+    struct mr_parser ahead = *parser;
+    struct mr_ast_window *window;
+    int depth = 0;
+    ahead.err = NULL;
+    if (!mr_parser_at_word(parser, "OVER") || mr_parser_advance(&ahead) != MR_OK)
+        return MR_OK;
+    bool name = ahead.token.kind == MR_TOKEN_QUOTED ||
+                (ahead.token.kind == MR_TOKEN_WORD && !mr_parser_at_word(&ahead, "FROM"));
+    if (!name && !mr_parser_at_op(&ahead, "("))
+        return MR_OK;
+    MR_TRY(mr_parser_advance(parser));
+    MR_TRY(mr_parse_window(parser, &window, &depth));
+    (*call)->window = window;
+    return mr_ast_deepen(parser, *call, depth);
+}
+
 static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position, const char *name,
                                        struct mr_ast **out)
 {
@@ -554,7 +573,7 @@ static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position
         MR_TRY(mr_ast_new(parser, MR_AST_NAME, first.start, first.text, NULL, 0, &list.items[0]));
     MR_TRY(mr_ast_new(parser, MR_AST_CALL, position, name, list.items, list.count, out));
     (*out)->distinct = distinct;
-    return MR_OK;
+    return parse_over(parser, out);
 }
 
 /* name( has been read. */
@@ -571,6 +590,8 @@ static enum mr_status parse_call(struct mr_parser *parser, size_t position, cons
         return parse_position(parser, position, out);
     if (mr_text_equal_nocase(name, "STRUCT"))
         return parse_struct(parser, position, out);
+    if (mr_text_equal_nocase(name, "EXISTS") && mr_parser_at_query(parser))
+        return mr_parse_subquery(parser, MR_AST_EXISTS, position, NULL, 0, out);
     return parse_plain_call(parser, position, name, out);
 }
 
@@ -643,9 +664,25 @@ static enum mr_status parse_word(struct mr_parser *parser, size_t position, cons
 
 static enum mr_status parse_parenthesis(struct mr_parser *parser, struct mr_ast **out)
 {
+    struct mr_ast_list list = {0};
+    size_t position = parser->token.start;
+    bool more = true;
     MR_TRY(mr_parser_advance(parser));
+    if (mr_parser_at_query(parser))
+        return mr_parse_subquery(parser, MR_AST_QUERY, position, NULL, 0, out);
     MR_TRY(mr_parse_expression(parser, MR_PREC_OR, out));
-    return mr_parser_expect_op(parser, ")");
+    if (!mr_parser_at_op(parser, ","))
+        return mr_parser_expect_op(parser, ")");
+    while (more) {
+        MR_TRY(append_struct_field(parser, &list, *out));
+        MR_TRY(mr_parser_accept_op(parser, ",", &more));
+        if (more)
+            MR_TRY(mr_parse_expression(parser, MR_PREC_OR, out));
+    }
+    MR_TRY(mr_parser_expect_op(parser, ")"));
+    MR_TRY(mr_ast_new(parser, MR_AST_CALL, position, "named_struct", list.items, list.count, out));
+    (*out)->row = true;
+    return MR_OK;
 }
 
 enum mr_status mr_parse_primary(struct mr_parser *parser, struct mr_ast **out)

@@ -87,6 +87,13 @@ enum mr_status mr_ast_new(struct mr_parser *parser, enum mr_ast_kind kind, size_
     return ast->depth > MR_SQL_MAX_DEPTH ? too_deep(parser, position) : MR_OK;
 }
 
+enum mr_status mr_ast_deepen(struct mr_parser *parser, struct mr_ast *ast, int depth)
+{
+    if (depth >= ast->depth)
+        ast->depth = depth + 1;
+    return ast->depth > MR_SQL_MAX_DEPTH ? too_deep(parser, ast->position) : MR_OK;
+}
+
 enum mr_status mr_ast_literal(struct mr_parser *parser, size_t position,
                               const struct mr_value *value, struct mr_ast **out)
 {
@@ -231,6 +238,13 @@ static enum mr_status parse_in(struct mr_parser *parser, struct mr_ast **left)
     MR_TRY(mr_ast_append(parser, &list, *left));
     MR_TRY(mr_parser_advance(parser));
     MR_TRY(mr_parser_expect_op(parser, "("));
+    if (mr_parser_at_query(parser)) {
+        struct mr_ast_list row = {0};
+        for (int i = 1; (*left)->row && i < (*left)->nargs; i += 2)
+            MR_TRY(mr_ast_append(parser, &row, (*left)->args[i]));
+        return mr_parse_subquery(parser, MR_AST_IN_QUERY, position, row.count ? row.items : left,
+                                 row.count ? row.count : 1, left);
+    }
     while (more) {
         struct mr_ast *item;
         MR_TRY(mr_parse_expression(parser, MR_PREC_OR, &item));

@@ -15,6 +15,7 @@ struct mr_parser {
     struct mr_lexer lexer;
     struct mr_token token; /* the next one, not consumed */
     int depth;             /* open calls of mr_parse_expression */
+    int queries;           /* open calls of mr_parse_query */
     struct mr_error *err;
 };
 
@@ -42,6 +43,15 @@ enum mr_status mr_parse_interval(struct mr_parser *parser, size_t position, stru
 /* A number token, negated if `negative`. */
 enum mr_status mr_parse_number(struct mr_parser *parser, bool negative, size_t position,
                                struct mr_ast **out);
+/* Is a query next (SELECT, WITH), where an expression could be too? */
+bool mr_parser_at_query(const struct mr_parser *parser);
+/* A whole query, without parentheses (query_parse.c). */
+enum mr_status mr_parse_query(struct mr_parser *parser, struct mr_query **out);
+/* query) behind the opening parenthesis, as a node over `args`. */
+enum mr_status mr_parse_subquery(struct mr_parser *parser, enum mr_ast_kind kind, size_t position,
+                                 struct mr_ast *const *args, int nargs, struct mr_ast **out);
+/* What follows OVER, which is consumed: a name, or a specification in parentheses. */
+enum mr_status mr_parse_window(struct mr_parser *parser, struct mr_ast_window **out, int *depth);
 /* The type name at the next token; `terminated` by ')' (CAST) or one type behind `::`. */
 enum mr_status mr_parse_type(struct mr_parser *parser, bool terminated, const struct mr_type **out);
 
@@ -61,6 +71,8 @@ enum mr_status mr_parser_unexpected(struct mr_parser *parser, const char *expect
 enum mr_status mr_ast_new(struct mr_parser *parser, enum mr_ast_kind kind, size_t position,
                           const char *name, struct mr_ast *const *args, int nargs,
                           struct mr_ast **out);
+/* The node is above others of this depth, too. */
+enum mr_status mr_ast_deepen(struct mr_parser *parser, struct mr_ast *ast, int depth);
 enum mr_status mr_ast_literal(struct mr_parser *parser, size_t position,
                               const struct mr_value *value, struct mr_ast **out);
 enum mr_status mr_ast_text(struct mr_parser *parser, size_t position, const char *text, size_t size,
