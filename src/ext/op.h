@@ -138,7 +138,9 @@ struct mr_op {
 
     /*
      * Optional. The frames that the step reads, where its options say so in another way than
-     * inputDataFrames (the FROM clauses of a SELECT): arena-owned names. Before any schema is known.
+     * inputDataFrames (the FROM clauses of a SELECT): arena-owned names, NULL = the primary frame;
+     * none = the primary frame alone. Before any schema is known. Not called where the step has
+     * inputDataFrames.
      */
     enum mr_status (*frames)(struct mr_arena *arena, const struct mr_options *options,
                              const char *const **names, int *count, struct mr_error *err);

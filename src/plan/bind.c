@@ -80,9 +80,10 @@ static void estimate_op(const struct mr_plan_builder *builder, struct mr_plan_no
     node->bytes = (int64_t)((double)node->rows * width);
 }
 
-static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_node *node,
-                              struct mr_error *err)
+enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int at,
+                                    struct mr_op_bind *bind, struct mr_error *err)
 {
+    const struct mr_plan_node *node = &builder->nodes[at];
     struct mr_op_input *inputs =
         mr_arena_calloc(builder->arena, (size_t)node->ninputs + 1, sizeof *inputs);
     if (inputs == NULL)
@@ -90,13 +91,13 @@ static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_no
     for (int i = 0; i < node->ninputs; i++) {
         const struct mr_plan_node *from = &builder->nodes[node->inputs[i].node];
         inputs[i] = (struct mr_op_input){
-            .frame = builder->drafts[node->id].frames[i],
+            .frame = builder->drafts[at].frames[i],
             .schema = from->schema,
             .rows = from->rows,
         };
     }
-    struct mr_op_bind bind = {
-        .options = builder->drafts[node->id].options,
+    *bind = (struct mr_op_bind){
+        .options = builder->drafts[at].options,
         .runtime = node->runtime,
         .arena = builder->arena,
         .inputs = inputs,
@@ -105,6 +106,14 @@ static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_no
         .tz = builder->request->tz,
         .now_micros = builder->request->now_micros,
     };
+    return MR_OK;
+}
+
+static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_node *node,
+                              struct mr_error *err)
+{
+    struct mr_op_bind bind;
+    MR_TRY(mr_plan_prepare_bind(builder, node->id, &bind, err));
     if (builder->drafts[node->id].bound && node->op->unbind != NULL)
         node->op->unbind(node->op_plan);
     builder->drafts[node->id].bound = false;
@@ -136,24 +145,35 @@ static int inputs_known(const struct mr_plan_builder *builder, const struct mr_p
     return known;
 }
 
+/* Binds the node, or what it turns out to stand for: the first of its parts then. */
+static enum mr_status expand_and_bind(struct mr_plan_builder *builder, int at, struct mr_error *err)
+{
+    while (!builder->drafts[at].expanded)
+        MR_TRY(mr_plan_expand(builder, at, err));
+    return bind_op(builder, &builder->nodes[at], err);
+}
+
 enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err)
 {
     for (int i = 0; i < builder->plan->nnodes; i++) {
-        struct mr_plan_node *node = &builder->nodes[i];
-        struct mr_plan_draft *draft = &builder->drafts[i];
+        const struct mr_plan_node *node = &builder->nodes[i];
         if (node->kind != MR_PLAN_OP || node->absorbed)
             continue;
-        int known = draft->failed && node->ninputs == 0 ? -1 : inputs_known(builder, node);
+        bool failed = builder->drafts[i].failed;
+        int known = failed && node->ninputs == 0 ? -1 : inputs_known(builder, node);
         struct mr_error step_error = {0};
-        enum mr_status status = known > 0 && !draft->failed
-                                    ? bind_op(builder, node, &step_error)
-                                    : mr_plan_check_syntax(builder, draft->options, &step_error);
+        enum mr_status status =
+            known > 0 && !failed
+                ? expand_and_bind(builder, i, &step_error)
+                : mr_plan_check_syntax(builder, builder->drafts[i].options, &step_error);
         if (status == MR_NOMEM)
             return mr_error_nomem(err);
+        if (status != MR_OK && builder->nodes[i].is_part)
+            mr_error_prefix(&step_error, "%s", builder->nodes[i].label);
         if (status != MR_OK)
-            mr_plan_fail(builder, node->step, &step_error);
+            mr_plan_fail(builder, builder->nodes[i].step, &step_error);
         if (status != MR_OK || known < 0)
-            draft->failed = true;
+            builder->drafts[i].failed = true;
     }
     return MR_OK;
 }

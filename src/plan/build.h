@@ -17,8 +17,10 @@ struct mr_plan_draft {
     const struct mr_sink *side_sink; /* the same: what writes it */
     bool failed;                     /* has an error, or stands behind one: no more messages */
     bool bound;
-    bool live;  /* leads to something that the run does */
-    bool *need; /* columns of port 0 that somebody reads; NULL = all */
+    bool expanded;                       /* has been asked for its parts */
+    const struct mr_plan_origin *origin; /* is a part: of which operators */
+    bool live;                           /* leads to something that the run does */
+    bool *need;                          /* columns of port 0 that somebody reads; NULL = all */
     int nconsumers;
     int wish;        /* output tasks wanted at port 0, 0 = no wish */
     bool wish_bound; /* the wish is an upper bound */
@@ -58,10 +60,22 @@ int64_t mr_plan_row_width(const struct mr_schema *schema);
 
 /* frames.c: one node per step, and the edges. */
 enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *err);
+/* A new node with an account, counters and a runtime of its own, in a place that there is. */
+enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
+                                enum mr_plan_node_kind kind, const struct mr_step_spec *step,
+                                const char *label, struct mr_error *err);
 /* bind.c: sources; operators (again after a rewrite changed what is before them); sinks. */
 enum mr_status mr_plan_bind_sources(struct mr_plan_builder *builder, struct mr_error *err);
 enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err);
 enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_error *err);
+/* What an operator is given at bind and expand. */
+enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int node,
+                                    struct mr_op_bind *bind, struct mr_error *err);
+/*
+ * expand.c: the parts of a step take its place, once the schemas of its inputs are known. Nodes and
+ * drafts move.
+ */
+enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int node, struct mr_error *err);
 /* syntax.c: expressions of a step that cannot be bound yet. */
 enum mr_status mr_plan_check_syntax(struct mr_plan_builder *builder,
                                     const struct mr_options *options, struct mr_error *err);

@@ -145,8 +145,9 @@ static void put_node(struct writer *w, const struct mr_plan *plan, const struct 
     put_text(w, "kind", kinds[node->kind]);
     put_text(w, "step", node->label);
     put_text(w, "method", node->step->method->name);
+    put_text(w, "part", node->is_part ? node->op->name : NULL);
     put_text(w, "name", node->step->name);
-    put_text(w, "registerAs", node->step->register_as);
+    put_text(w, "registerAs", node->is_inner ? NULL : node->step->register_as);
     key(w, "inputs");
     open_with(w, '[');
     for (int i = 0; i < node->ninputs; i++) {

@@ -121,9 +121,9 @@ static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
 {
     indent(out, depth);
     mr_bytes_text(out, node->label);
-    if (node->step->name != NULL)
+    if (node->step->name != NULL && !node->is_inner)
         mr_bytes_printf(out, " \"%s\"", node->step->name);
-    if (node->step->register_as != NULL && node->kind != MR_PLAN_SINK)
+    if (node->step->register_as != NULL && node->kind != MR_PLAN_SINK && !node->is_inner)
         mr_bytes_printf(out, " as %s", node->step->register_as);
     for (int i = 1; i < node->ninputs; i++)
         mr_bytes_printf(out, "%s %s", i == 1 ? " with" : ",",

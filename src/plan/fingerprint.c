@@ -80,6 +80,10 @@ enum mr_status mr_plan_fingerprint(struct mr_plan_builder *builder, struct mr_er
             mr_bytes_printf(&text, " %d.%d", node->inputs[k].node, node->inputs[k].port);
         mr_bytes_char(&text, '\n');
         add_options(&text, node->step->options);
+        if (node->is_part) {
+            mr_bytes_printf(&text, "%s\n", node->op->name);
+            add_options(&text, builder->drafts[i].options);
+        }
         if (mr_plan_is_breaker(node))
             mr_bytes_printf(&text, "pulls %d\n", node->op_info.pulls);
         if (node->schema != NULL)

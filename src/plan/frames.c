@@ -29,33 +29,43 @@ struct frames {
     struct mr_plan_edge primary;
 };
 
-static struct mr_plan_node *add_node(struct mr_plan_builder *builder, enum mr_plan_node_kind kind,
-                                     const struct mr_step_spec *step, struct mr_error *err)
+enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
+                                enum mr_plan_node_kind kind, const struct mr_step_spec *step,
+                                const char *label, struct mr_error *err)
 {
-    struct mr_plan *plan = builder->plan;
-    struct mr_plan_node *node = &builder->nodes[plan->nnodes];
+    struct mr_plan_node *node = &builder->nodes[at];
     const struct mr_runtime *template = builder->request->runtime;
     struct mr_runtime *runtime = mr_arena_alloc(builder->arena, sizeof *runtime);
     struct mr_memory *memory = mr_arena_alloc(builder->arena, sizeof *memory);
     struct mr_counters *counters = mr_arena_calloc(builder->arena, 1, sizeof *counters);
-    if (runtime == NULL || memory == NULL || counters == NULL) {
-        mr_error_nomem(err);
-        return NULL;
-    }
+    if (runtime == NULL || memory == NULL || counters == NULL)
+        return mr_error_nomem(err);
     *runtime = *template;
-    mr_memory_init(memory, template->memory, step->label, INT64_MAX);
+    mr_memory_init(memory, template->memory, label, INT64_MAX);
     runtime->memory = memory;
     runtime->counters = counters;
     runtime->offline = !builder->request->connect;
-    node->id = plan->nnodes;
-    node->kind = kind;
-    node->step = step;
-    node->label = step->label;
-    node->runtime = runtime;
-    node->rows = node->bytes = -1;
-    builder->drafts[plan->nnodes].options = step->options;
-    plan->nnodes++;
-    return node;
+    *node = (struct mr_plan_node){
+        .id = at,
+        .kind = kind,
+        .step = step,
+        .label = label,
+        .runtime = runtime,
+        .rows = -1,
+        .bytes = -1,
+    };
+    builder->drafts[at] = (struct mr_plan_draft){.options = step->options};
+    return MR_OK;
+}
+
+static struct mr_plan_node *add_node(struct mr_plan_builder *builder, enum mr_plan_node_kind kind,
+                                     const struct mr_step_spec *step, struct mr_error *err)
+{
+    int at = builder->plan->nnodes;
+    if (mr_plan_set_node(builder, at, kind, step, step->label, err) != MR_OK)
+        return NULL;
+    builder->plan->nnodes++;
+    return &builder->nodes[at];
 }
 
 static enum mr_status set_inputs(struct mr_plan_builder *builder, struct mr_plan_node *node,
@@ -130,13 +140,18 @@ static enum mr_status op_inputs(struct mr_plan_builder *builder, const struct fr
                                 struct mr_plan_node *node, struct mr_error *err)
 {
     const struct mr_step_spec *step = node->step;
-    int nmain = step->ninputs > 0 ? step->ninputs : 1;
+    const char *const *main = step->inputs;
+    int nmain = step->ninputs;
+    if (nmain == 0 && step->method->op->frames != NULL)
+        MR_TRY(step->method->op->frames(builder->arena, step->options, &main, &nmain, err));
+    bool primary = nmain == 0;
+    nmain = primary ? 1 : nmain;
     int ninputs = nmain + (step->referenced != NULL);
     struct mr_plan_edge *edges;
     const char **names;
     MR_TRY(set_inputs(builder, node, ninputs, &edges, &names, err));
     for (int i = 0; i < ninputs; i++) {
-        names[i] = i >= nmain ? step->referenced : step->ninputs > 0 ? step->inputs[i] : NULL;
+        names[i] = i >= nmain ? step->referenced : primary ? NULL : main[i];
         MR_TRY(resolve(frames, names[i], &edges[i], err));
         if (builder->drafts[edges[i].node].failed)
             builder->drafts[node->id].failed = true;

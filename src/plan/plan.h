@@ -30,6 +30,8 @@ struct mr_plan_node {
     const struct mr_step_spec *step; /* the step that asked for it */
     /* "step 3 (validateRanges)"; of a side output "step 3 (validateRanges) quarantine" */
     const char *label;
+    bool is_part;  /* of several operators that the step stands for: "step 3 (sql): filterRows" */
+    bool is_inner; /* and its rows go only to other parts */
     int ninputs;
     const struct mr_plan_edge *inputs;
     /* of port 0; of the rows written for a sink; NULL offline when unknown */

@@ -147,7 +147,7 @@ static enum mr_status tell_differences(struct mr_plan_builder *builder, struct m
                                 "overwrite truncates the table, it does not drop it (restore: "
                                 "\"overwriteMode\": \"swap\")"));
         if (node->kind == MR_PLAN_OP && node->op->max_inputs > 2 && node->step->ninputs > 0 &&
-            strcmp(node->op->name, "unionDataFrames") == 0)
+            !node->is_part && strcmp(node->op->name, "unionDataFrames") == 0)
             MR_TRY(mr_plan_warn(builder, node->label, err,
                                 "the union is of the listed frames only; the primary frame takes "
                                 "part if it is listed"));

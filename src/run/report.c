@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "run/kpi.h"
 #include "run/machine.h"
+#include "run/report_steps.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -25,93 +26,6 @@ static json_t *instant(int64_t micros)
     char text[MR_TIME_TEXT_MAX];
     int size = mr_timestamp_format(micros, 'T', text);
     return json_sprintf("%.*sZ", size, text);
-}
-
-static json_t *waiting(const struct mr_exec_step *step)
-{
-    json_t *out = json_object();
-    for (int i = 0; i < MR_WAIT_CAUSES; i++)
-        json_object_set_new(out, mr_wait_cause_name((enum mr_wait_cause)i),
-                            milliseconds(step->waiting[i]));
-    return out;
-}
-
-static json_t *rules(struct mr_op_counts *counts)
-{
-    json_t *out = json_object();
-    json_t *by_rule = json_object();
-    for (int i = 0; i < counts->count; i++)
-        json_object_set_new(by_rule, counts->names[i],
-                            json_integer(atomic_load(&counts->values[i])));
-    json_object_set_new(out, "rows_failed", json_integer(atomic_load(&counts->rows_failed)));
-    json_object_set_new(out, "rules", by_rule);
-    return out;
-}
-
-static void add_counters(json_t *out, const struct mr_counters *counters)
-{
-    for (int i = 0; i < MR_COUNTERS; i++) {
-        int64_t value = atomic_load(&counters->value[i]);
-        if (value != 0)
-            json_object_set_new(out, mr_counter_name((enum mr_counter)i), json_integer(value));
-    }
-}
-
-static json_t *step_report(const struct mr_plan_node *node, const struct mr_exec_step *step)
-{
-    json_t *out = json_object();
-    json_object_set_new(out, "step", json_string(node->step->label));
-    json_object_set_new(out, "method", json_string(node->step->method_name));
-    json_object_set_new(out, "type", json_string(mr_step_type_name(node->step->type)));
-    if (step) {
-        json_object_set_new(out, "rows_in", json_integer(step->rows_in));
-        json_object_set_new(out, "rows_out", json_integer(step->rows_out));
-        json_object_set_new(out, "batches", json_integer(step->batches));
-        int64_t rows = step->rows_in > step->rows_out ? step->rows_in : step->rows_out;
-        json_object_set_new(out, "mean_batch_rows",
-                            json_integer(step->batches ? rows / step->batches : 0));
-        json_object_set_new(out, "working_ms", milliseconds(step->working));
-        json_object_set_new(out, "cpu_ms", milliseconds(step->cpu));
-        json_object_set_new(out, "waiting_ms", waiting(step));
-    }
-    json_object_set_new(out, "peak_memory_bytes",
-                        json_integer(mr_memory_peak(node->runtime->memory)));
-    json_t *counters = json_object();
-    add_counters(counters, node->runtime->counters);
-    json_object_set_new(out, "counters", counters);
-    if (node->kind == MR_PLAN_OP && node->op_info.counts)
-        json_object_set_new(out, "validation", rules(node->op_info.counts));
-    if (node->kind == MR_PLAN_SOURCE && node->source_info.location)
-        json_object_set_new(out, "location", json_string(node->source_info.location));
-    if (node->kind == MR_PLAN_SINK && node->sink_info.location)
-        json_object_set_new(out, "location", json_string(node->sink_info.location));
-    return out;
-}
-
-/* Is the node run anywhere? A filter that went into the source is not. */
-static bool is_run(const struct mr_plan *plan, int node)
-{
-    for (int i = 0; i < plan->nsegments; i++)
-        for (int j = 0; j < plan->segments[i].nnodes; j++)
-            if (plan->segments[i].nodes[j] == node)
-                return true;
-    return plan->nodes[node].kind == MR_PLAN_SOURCE;
-}
-
-static json_t *steps_report(const struct mr_plan *plan, const struct mr_exec_result *result)
-{
-    json_t *out = json_array();
-    for (int i = 0; i < plan->nnodes; i++) {
-        const struct mr_exec_step *step = NULL;
-        for (int j = 0; j < result->nsteps; j++)
-            if (result->steps[j].node == i)
-                step = &result->steps[j];
-        json_t *entry = step_report(&plan->nodes[i], step);
-        if (plan->nsegments > 0 && !is_run(plan, i))
-            json_object_set_new(entry, "pushed_down", json_true());
-        json_array_append_new(out, entry);
-    }
-    return out;
 }
 
 static json_t *splits_report(const struct mr_plan *plan, const struct mr_exec_result *result)
@@ -243,7 +157,7 @@ char *mr_report_build(const struct mr_report_input *input)
         mr_kpi_advice(plan, input->result, wall, &advice);
         json_object_set_new(out, "fingerprint",
                             json_string(plan->fingerprint ? plan->fingerprint : ""));
-        json_object_set_new(out, "steps", steps_report(plan, input->result));
+        json_object_set_new(out, "steps", mr_report_steps(plan, input->result));
         json_object_set_new(out, "splits", splits_report(plan, input->result));
         json_object_set_new(out, "kpis", kpis_report(plan, input->result));
         json_object_set_new(out, "advice", json_string(advice.data ? advice.data : ""));

@@ -649,6 +649,8 @@ static const struct mr_method methods[] = {
     {.name = "toyTasks", .type = MR_STEP_TRANSFORM, .op = &toy_tasks},
     {.name = "toyKnown", .type = MR_STEP_VALIDATE, .op = &toy_known},
     {.name = "toyGroup", .type = MR_STEP_TRANSFORM, .op = &toy_group},
+    {.name = "toyParts", .type = MR_STEP_TRANSFORM, .op = &toy_parts},
+    {.name = "toyNest", .type = MR_STEP_TRANSFORM, .op = &toy_nest},
     {.name = "toyOne", .type = MR_STEP_TRANSFORM, .op = &toy_one},
     {.name = "toySink", .type = MR_STEP_LOAD, .sink = &toy_sink},
     {.name = NULL},

@@ -299,6 +299,76 @@ static void test_thousand_steps(void **state)
     toy_reset(&toy);
 }
 
+static void expect_part(const struct toy *toy, int node, const char *label, bool inner, int from)
+{
+    const struct mr_plan_node *at = &toy->plan->nodes[node];
+    assert_string_equal(at->label, label);
+    assert_int_equal(at->id, node);
+    assert_true(at->is_part);
+    assert_int_equal(at->is_inner, inner);
+    assert_int_equal(at->inputs[0].node, from);
+}
+
+static void test_parts(void **state)
+{
+    (void)state;
+    struct toy toy;
+    start(&toy);
+    toy_step(&toy, "toySource", "splits", "2", "as", "a", NULL);
+    toy_step(&toy, "toySource", "splits", "3", "as", "b", NULL);
+    toy_step(&toy, "toyParts", "tables", "a,b", "pulls", "5", "as", "c", NULL);
+    toy_step(&toy, "toySink", NULL);
+    toy_step(&toy, "toyUnion", "from", "c,a", NULL);
+    toy_step(&toy, "toySink", NULL);
+    assert_int_equal(toy_plan(&toy, true), MR_OK);
+    const struct mr_plan *plan = toy.plan;
+    assert_int_equal(plan->nnodes, 9);
+    expect_part(&toy, 2, "step 3 (toyParts): toyUnion", true, 0);
+    assert_int_equal(plan->nodes[2].ninputs, 2);
+    assert_int_equal(plan->nodes[2].inputs[1].node, 1);
+    expect_part(&toy, 3, "step 3 (toyParts): toyPass", true, 2);
+    expect_part(&toy, 4, "step 3 (toyParts): toyGroup GROUP BY", true, 3);
+    assert_int_equal(plan->nodes[4].op_info.pulls, 5);
+    expect_part(&toy, 5, "step 3 (toyParts): toyParts", false, 4);
+    assert_int_equal(plan->nodes[6].inputs[0].node, 5);
+    assert_int_equal(plan->nodes[7].inputs[0].node, 5);
+    assert_int_equal(plan->nodes[7].inputs[1].node, 0);
+    assert_int_equal(plan->sinks[1], 8);
+    assert_ptr_equal(plan->nodes[4].step, plan->nodes[5].step);
+    assert_ptr_not_equal(plan->nodes[4].runtime->memory, plan->nodes[5].runtime->memory);
+    assert_int_equal(toy_run(&toy), MR_OK);
+    assert_int_equal(toy_count(&toy, 0), 10);
+    assert_int_equal(toy_count(&toy, 1), 31);
+    toy_reset(&toy);
+}
+
+static void test_parts_of_parts(void **state)
+{
+    (void)state;
+    struct toy toy;
+    start(&toy);
+    toy_step(&toy, "toySource", "splits", "2", NULL);
+    toy_step(&toy, "toyNest", NULL);
+    toy_step(&toy, "toySink", NULL);
+    assert_int_equal(toy_plan(&toy, true), MR_OK);
+    expect_part(&toy, 1, "step 2 (toyNest): toyParts inner, toyUnion", true, 0);
+    expect_part(&toy, 4, "step 2 (toyNest): toyParts inner, toyParts", true, 3);
+    expect_part(&toy, 5, "step 2 (toyNest): toyUnion", false, 4);
+    assert_int_equal(toy.plan->nodes[5].inputs[1].node, 0);
+    assert_int_equal(toy_run(&toy), MR_OK);
+    assert_int_equal(toy_count(&toy, 0), 31);
+    toy_reset(&toy);
+    start(&toy);
+    toy_step(&toy, "toySource", "splits", "2", NULL);
+    toy_step(&toy, "toyParts", "wrong", "true", NULL);
+    toy_step(&toy, "toySink", NULL);
+    expect_error(&toy, "step 2 (toyParts): toyPass: no column \"nope\"", "toy.json:2:3");
+    start(&toy);
+    toy_step(&toy, "toySource", "as", "a", NULL);
+    toy_step(&toy, "toyParts", "tables", "a,c", NULL);
+    expect_error(&toy, "no earlier step registers a frame \"c\"", "toy.json:2:3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +376,8 @@ int main(void)
         cmocka_unit_test(test_several_errors),
         cmocka_unit_test(test_offline),
         cmocka_unit_test(test_filter_is_pushed),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_parts_of_parts),
         cmocka_unit_test(test_whole_filter_is_absorbed),
         cmocka_unit_test(test_shared_frame_is_not_filtered),
         cmocka_unit_test(test_split_conjuncts),

@@ -1,0 +1,14 @@
+/*
+ * report_steps.h - what each step did, for the report. Private to run/.
+ */
+#ifndef MR_RUN_REPORT_STEPS_H
+#define MR_RUN_REPORT_STEPS_H
+
+#include "exec/exec.h"
+
+#include <jansson.h>
+
+/* One entry per step (and per side output), in order; a step of several parts has them in "parts". */
+json_t *mr_report_steps(const struct mr_plan *plan, const struct mr_exec_result *result);
+
+#endif
