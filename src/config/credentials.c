@@ -11,11 +11,15 @@
  * entry holds are the connection options of the step's own table; others are refused by position, and no message
  * quotes a value. Missing credentials are kept with the step instead of being an error: `validate` works offline.
  *
- * HashiCorp Vault is the next place that the dialect names. This version does not read it and says so.
+ * HashiCorp Vault is the next place that the dialect names. It is asked only where connecting is allowed, so a step whose
+ * entry is not in the file says which secret it lacks; the caller fetches all of them (vault.c) and loads the file again
+ * with what came. A secret belongs to more than one program: its keys that are none of the step's are left alone, with a
+ * note in the plan, where a key of the file would be refused.
  */
 #include "config/credentials.h"
 
 #include "config/context.h"
+#include "config/vault.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -206,6 +210,18 @@ static enum mr_status take_buckets(struct mr_config_context *context,
     return MR_OK;
 }
 
+static bool is_for_people(const char *name)
+{
+    return strcmp(name, "type") == 0 || strcmp(name, "description") == 0;
+}
+
+/* Is there a connection option of this name? */
+static bool is_connection_key(const struct mr_options *options, const char *name)
+{
+    const struct mr_option *row = mr_option_find(options->table, name);
+    return row != NULL && (row->flags & MR_OPTION_CONNECTION);
+}
+
 /* Gives the options of one entry to the step. */
 static enum mr_status take_entry(struct mr_config_context *context,
                                  const struct mr_credentials *credentials,
@@ -222,8 +238,7 @@ static enum mr_status take_entry(struct mr_config_context *context,
     struct mr_json **link = &filtered.children;
     filtered.children = NULL;
     for (const struct mr_json *member = entry->children; member; member = member->next) {
-        if (strcmp(member->name, "buckets") == 0 || strcmp(member->name, "type") == 0 ||
-            strcmp(member->name, "description") == 0)
+        if (strcmp(member->name, "buckets") == 0 || is_for_people(member->name))
             continue;
         struct mr_json *copy = mr_arena_alloc(context->arena, sizeof(*copy));
         if (copy == NULL)
@@ -238,6 +253,85 @@ static enum mr_status take_entry(struct mr_config_context *context,
                              .keep = true,
                              .only = MR_OPTION_CONNECTION};
     return mr_check_object(&check, &filtered);
+}
+
+/* --- Vault --- */
+
+static const struct mr_vault_secret *find_secret(const struct mr_config_context *context,
+                                                 const char *path)
+{
+    const struct mr_vault_secret *secret = context->request->secrets;
+    while (secret != NULL && strcmp(secret->path, path) != 0)
+        secret = secret->next;
+    return secret;
+}
+
+/* The connection keys of a secret that have a value; names of the others in `rest`. */
+static enum mr_status pick_keys(struct mr_config_context *context, const struct mr_json *data,
+                                const struct mr_options *options, struct mr_json *out,
+                                struct mr_bytes *rest)
+{
+    struct mr_json **link = &out->children;
+    *out = *data;
+    out->children = NULL;
+    out->count = 0;
+    for (const struct mr_json *member = data->children; member; member = member->next) {
+        bool known =
+            is_connection_key(options, member->name) || strcmp(member->name, "buckets") == 0;
+        if (!known && !is_for_people(member->name))
+            mr_bytes_printf(rest, "%s\"%.60s\"", rest->size > 0 ? ", " : "", member->name);
+        if (!known || member->kind == MR_JSON_NULL)
+            continue;
+        struct mr_json *copy = mr_arena_alloc(context->arena, sizeof(*copy));
+        if (copy == NULL)
+            return MR_NOMEM;
+        *copy = *member;
+        copy->next = NULL;
+        *link = copy;
+        link = &copy->next;
+        out->count++;
+    }
+    return rest->status == MR_NOMEM ? MR_NOMEM : MR_OK;
+}
+
+static enum mr_status take_keys(struct mr_config_context *context,
+                                const struct mr_credentials *credentials, const char *origin,
+                                const struct mr_json *data, struct mr_options *options)
+{
+    struct mr_json picked;
+    struct mr_bytes rest;
+    mr_bytes_init(&rest, 65536);
+    enum mr_status status = pick_keys(context, data, options, &picked, &rest);
+    if (status == MR_OK && picked.count == 0)
+        status = mr_config_problem(context, data->at,
+                                   "none of the secret's keys is of a connection%s%.400s",
+                                   rest.size > 0 ? "; it has " : ": it is empty",
+                                   rest.size > 0 ? rest.data : "");
+    else if (status == MR_OK && rest.size > 0)
+        status = mr_config_note(context, context->order, "%s: not used by this step: %.400s",
+                                origin, rest.data);
+    if (status == MR_OK && picked.count > 0)
+        status = take_entry(context, credentials, &picked, options);
+    mr_bytes_reset(&rest);
+    return status;
+}
+
+/* A secret for several systems, {"postgres": {..}, "kafka": {..}}, has the step's under its name. */
+static enum mr_status take_secret(struct mr_config_context *context,
+                                  const struct mr_credentials *credentials, const char *system,
+                                  const struct mr_vault_secret *secret, struct mr_options *options)
+{
+    struct mr_json *root = NULL;
+    MR_TRY(mr_json_parse(context, secret->origin, secret->text, secret->size, true, &root));
+    const struct mr_json *data = mr_json_member(root, "data");
+    if (secret->versioned)
+        data = mr_json_member(data, "data");
+    if (data == NULL || data->kind != MR_JSON_OBJECT)
+        return MR_OK; /* reported by the parser */
+    const struct mr_json *own = system != NULL ? mr_json_member(data, system) : NULL;
+    if (own != NULL && own->kind == MR_JSON_OBJECT && !is_connection_key(options, system))
+        data = own;
+    return take_keys(context, credentials, secret->origin, data, options);
 }
 
 static bool says_connection(const struct mr_options *options)
@@ -271,20 +365,19 @@ static bool libpq_has_defaults(void)
 
 static enum mr_status missing_entry(struct mr_config_context *context,
                                     const struct mr_credentials *credentials, const char *path,
-                                    const char **missing)
+                                    struct mr_credentials_lack *lack)
 {
-    const char *vault =
-        getenv("VAULT_ADDR") != NULL
-            ? "; VAULT_ADDR is set, but reading HashiCorp Vault is not built in this version"
-            : "";
+    bool vault = mr_vault_is_known();
+    const char *end = vault ? "; Vault was not asked" : ", and VAULT_ADDR is not set";
+    lack->vault_path = vault ? path : NULL;
     if (credentials->file != NULL)
-        *missing = mr_arena_printf(context->arena, "credentialPath \"%s\" is not in %s%s", path,
-                                   credentials->file, vault);
+        lack->error = mr_arena_printf(context->arena, "credentialPath \"%s\" is not in %s%s", path,
+                                      credentials->file, end);
     else
-        *missing = mr_arena_printf(context->arena,
-                                   "credentialPath \"%s\": no credentials file; looked for %s%s",
-                                   path, credentials->searched, vault);
-    return *missing != NULL ? MR_OK : MR_NOMEM;
+        lack->error = mr_arena_printf(context->arena,
+                                      "credentialPath \"%s\": no credentials file; looked for %s%s",
+                                      path, credentials->searched, end);
+    return lack->error != NULL ? MR_OK : MR_NOMEM;
 }
 
 /* What to say when a step has no connection and nothing gives it one. */
@@ -311,10 +404,25 @@ static enum mr_status missing_defaults(struct mr_config_context *context,
     return *missing != NULL ? MR_OK : MR_NOMEM;
 }
 
+/* The entry of a credentialPath: of the file, else of Vault. */
+static enum mr_status apply_path(struct mr_config_context *context,
+                                 const struct mr_credentials *credentials, const char *system,
+                                 const char *path, struct mr_options *options,
+                                 struct mr_credentials_lack *lack)
+{
+    const struct mr_json *entry = credentials->root != NULL ? find_entry(credentials, path) : NULL;
+    const struct mr_vault_secret *secret = find_secret(context, path);
+    if (entry != NULL)
+        return take_entry(context, credentials, entry, options);
+    if (secret != NULL)
+        return take_secret(context, credentials, system, secret, options);
+    return missing_entry(context, credentials, path, lack);
+}
+
 enum mr_status mr_credentials_apply(struct mr_config_context *context,
                                     struct mr_credentials *credentials, const char *system,
                                     const char *path, struct mr_options *options,
-                                    const char **missing)
+                                    struct mr_credentials_lack *lack)
 {
     if (system == NULL && path == NULL)
         return MR_OK;
@@ -325,12 +433,11 @@ enum mr_status mr_credentials_apply(struct mr_config_context *context,
     const struct mr_json *entry = system != NULL ? mr_json_member(defaults, system) : NULL;
     const struct mr_json *buckets = mr_json_member(entry, "buckets");
     if (path != NULL) {
-        entry = credentials->root != NULL ? find_entry(credentials, path) : NULL;
-        if (entry == NULL)
-            return missing_entry(context, credentials, path, missing);
-        MR_TRY(take_entry(context, credentials, entry, options));
+        MR_TRY(apply_path(context, credentials, system, path, options, lack));
+        if (lack->error != NULL)
+            return MR_OK;
     } else if (entry == NULL) {
-        return missing_defaults(context, credentials, system, missing);
+        return missing_defaults(context, credentials, system, &lack->error);
     } else if (!says_connection(options)) {
         return take_entry(context, credentials, entry, options);
     }

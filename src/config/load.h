@@ -6,6 +6,8 @@
 
 #include "config/spec.h"
 
+struct mr_vault_secret;
+
 struct mr_load_request {
     const char *file; /* path; also the name in messages when `text` is given */
     const char *text; /* NULL = read `file` */
@@ -19,6 +21,7 @@ struct mr_load_request {
     const char *run_date; /* yyyy-MM-dd */
     const char *
         last_run_timestamp; /* NULL on a first run or when not looked up yet: the initial value is used */
+    const struct mr_vault_secret *secrets; /* what mr_vault_fetch brought, or NULL */
 };
 
 /*

@@ -274,7 +274,8 @@ const struct mr_option mr_step_options[] = {
 #define CREDENTIAL_PATH                                                                            \
     {                                                                                              \
         .name = "credentialPath", .type = MR_OPTION_STRING,                                        \
-        .doc = "Entry of the credentials file whose keys complete the connection."                 \
+        .doc = "Entry of the credentials file, or secret of Vault, whose keys complete the "       \
+               "connection."                                                                       \
     }
 #define CACHE                                                                                      \
     {.name = "cache",                                                                              \

@@ -32,6 +32,8 @@ struct mr_step_spec {
     struct mr_position position; /* of the step */
     const char
         *credentials_error; /* what mr_spec_need_credentials says when nothing was found; or NULL */
+    const char
+        *vault_path; /* credentialPath that is in no file: Vault is asked (vault.h); or NULL */
 };
 
 enum mr_mode { MR_MODE_BATCH, MR_MODE_STREAMING };

@@ -234,10 +234,12 @@ static enum mr_status fill_rest(struct mr_step_reader *reader, struct draft *dra
     const char *system = mr_method_system(draft->spec->method);
     context->order = draft->json->at;
     enum mr_status status = MR_OK;
+    struct mr_credentials_lack lack = {0};
     if (system != NULL || common_text(draft, "credentialPath") != NULL)
         status = mr_credentials_apply(context, &reader->credentials, system,
-                                      common_text(draft, "credentialPath"), draft->options,
-                                      &draft->spec->credentials_error);
+                                      common_text(draft, "credentialPath"), draft->options, &lack);
+    draft->spec->credentials_error = lack.error;
+    draft->spec->vault_path = lack.vault_path;
     context->order = (struct mr_position){0};
     MR_TRY(status);
     MR_TRY(mr_spark_apply_to_step(context, reader->spark, system, draft->options));

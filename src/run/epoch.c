@@ -155,6 +155,7 @@ static enum mr_status find_sink(struct mr_session *session, const struct mr_epoc
 enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *state,
                                struct mr_epoch_record *record, struct mr_error *err)
 {
+    MR_TRY(mr_session_fetch_credentials(session, NULL, err));
     for (int i = 0; i < record->ntokens; i++) {
         const struct mr_sink *sink = NULL;
         const struct mr_options *options = NULL;
@@ -170,6 +171,7 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *stat
 enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoch_record *record,
                                 struct mr_error *err)
 {
+    MR_TRY(mr_session_fetch_credentials(session, NULL, err));
     for (int i = 0; i < record->ntokens; i++) {
         const struct mr_sink *sink = NULL;
         const struct mr_options *options = NULL;

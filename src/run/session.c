@@ -7,6 +7,7 @@
 #include "run/session.h"
 
 #include "base/time.h"
+#include "config/vault.h"
 #include "run/machine.h"
 #include "state/state.h"
 
@@ -65,13 +66,15 @@ static enum mr_status read_last_run(struct mr_session *session, struct mr_error 
     return status;
 }
 
-static enum mr_status load(struct mr_session *session, struct mr_load_errors *errors)
+static enum mr_status load(struct mr_session *session, const struct mr_vault_secret *secrets,
+                           const struct mr_spec **out, struct mr_load_errors *errors)
 {
     struct mr_load_request request = session->request.load;
     request.run_id = session->run_id;
     request.run_date = session->run_date;
     request.last_run_timestamp = session->last_run_timestamp;
-    return mr_config_load(&request, &session->arena, &session->spec, errors);
+    request.secrets = secrets;
+    return mr_config_load(&request, &session->arena, out, errors);
 }
 
 static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
@@ -142,7 +145,7 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
     session->given.memory = &session->memory;
     mr_logger_init(&session->logger, request->log, request->log_context, request->log_level);
     make_identity(session);
-    enum mr_status status = load(session, errors);
+    enum mr_status status = load(session, NULL, &session->spec, errors);
     if (status != MR_OK)
         goto out;
     session->state_path = request->state_path
@@ -152,7 +155,7 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
     if (status == MR_OK && session->spec->uses_last_run_timestamp)
         status = read_last_run(session, &err);
     if (status == MR_OK && session->last_run_timestamp) {
-        status = load(session, errors);
+        status = load(session, NULL, &session->spec, errors);
         if (status != MR_OK)
             goto out;
     }
@@ -191,12 +194,56 @@ void mr_session_cancel(struct mr_session *session)
         mr_engine_cancel(session->engine);
 }
 
+static bool waits_for_vault(const struct mr_spec *spec)
+{
+    for (int i = 0; i < spec->nsteps; i++)
+        if (spec->steps[i].vault_path != NULL)
+            return true;
+    return false;
+}
+
+/* The file is read again, with the secrets: what an option becomes stays in one place (config/). */
+static enum mr_status load_again(struct mr_session *session, const struct mr_vault_secret *secrets,
+                                 struct mr_load_errors *errors, struct mr_error *err)
+{
+    struct mr_load_errors *found = mr_calloc(1, sizeof *found);
+    const struct mr_spec *spec = NULL;
+    if (!found)
+        return mr_error_nomem(err);
+    enum mr_status status = load(session, secrets, &spec, found);
+    if (status != MR_OK && err)
+        *err = found->items[0];
+    if (status != MR_OK && errors)
+        *errors = *found;
+    mr_free(found);
+    MR_TRY(status);
+    if (spec->nsteps != session->spec->nsteps ||
+        strcmp(spec->state_key, session->spec->state_key) != 0)
+        return mr_error_config(err, "%s was changed while it was being read", spec->file);
+    session->spec = spec;
+    return MR_OK;
+}
+
+enum mr_status mr_session_fetch_credentials(struct mr_session *session,
+                                            struct mr_load_errors *errors, struct mr_error *err)
+{
+    const struct mr_vault_secret *secrets = NULL;
+    if (session->fetched || !waits_for_vault(session->spec))
+        return MR_OK;
+    MR_TRY(mr_vault_fetch(session->spec, &session->arena, session->runtime.waiter, &secrets, err));
+    MR_TRY(load_again(session, secrets, errors, err));
+    session->fetched = true;
+    return MR_OK;
+}
+
 enum mr_status mr_session_plan(struct mr_session *session,
                                const struct mr_session_plan_options *options,
                                struct mr_load_errors *errors, struct mr_error *err)
 {
-    if (options->connect)
+    if (options->connect) {
+        MR_TRY(mr_session_fetch_credentials(session, errors, err));
         MR_TRY(mr_spec_need_credentials(session->spec, err));
+    }
     mr_plan_free(session->plan);
     session->plan = NULL;
     /* Another plan is another reading: it gets a snapshot of its own. */

@@ -39,6 +39,7 @@ struct mr_session {
     const char *last_run_timestamp;
     int64_t start_wall;
     int64_t start_monotonic;
+    bool fetched;          /* mr_session_fetch_credentials has succeeded */
     bool ran;              /* a session runs once: its run id is in the file's texts */
     atomic_bool cancelled; /* also before the engine exists */
 };
@@ -49,6 +50,13 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
 void mr_session_close(struct mr_session *session);
 /* Any thread and signal handlers. */
 void mr_session_cancel(struct mr_session *session);
+
+/*
+ * Fetches what steps lack and Vault may have, and takes it into session->spec; does nothing a second time. `errors` may be
+ * NULL.
+ */
+enum mr_status mr_session_fetch_credentials(struct mr_session *session,
+                                            struct mr_load_errors *errors, struct mr_error *err);
 
 struct mr_session_plan_options {
     bool connect;

@@ -319,8 +319,13 @@ static void test_credentials(void **state)
     setenv("VAULT_ADDR", "https://v", 1);
     host_of(fixture, ", 'credentialPath': 'secret/data/x'");
     assert_int_equal(mr_spec_need_credentials(fixture->spec, &err), MR_CREDENTIALS);
-    assert_non_null(strstr(err.message, "HashiCorp Vault is not built in this version"));
+    assert_non_null(strstr(err.message, "Vault was not asked"));
+    assert_string_equal(fixture->spec->steps[0].vault_path, "secret/data/x");
     unsetenv("VAULT_ADDR");
+    host_of(fixture, ", 'credentialPath': 'secret/data/x'");
+    assert_null(fixture->spec->steps[0].vault_path);
+    mr_spec_need_credentials(fixture->spec, &err);
+    assert_non_null(strstr(err.message, "VAULT_ADDR is not set"));
 }
 
 static void test_buckets(void **state)
