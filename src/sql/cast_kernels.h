@@ -14,6 +14,9 @@ enum mr_status mr_cast_number_to_bool(struct mr_call *call, struct mr_column **o
 /* From and to text (cast_text.c). */
 enum mr_status mr_cast_to_text(struct mr_call *call, struct mr_column **out);
 enum mr_status mr_cast_from_text(struct mr_call *call, struct mr_column **out);
+/* Text to an instant: the text's own zone, else the session's. *ok false: it is no timestamp. */
+enum mr_status mr_text_to_instant(struct mr_call *call, struct mr_slice text, int64_t *micros,
+                                  bool *ok);
 /* The same storage under another type. */
 enum mr_status mr_cast_retype(struct mr_call *call, struct mr_column **out);
 /* BINARY to text (checked to be UTF-8), BINARY <-> UUID. */

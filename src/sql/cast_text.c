@@ -73,8 +73,8 @@ static enum mr_status zone_of(struct mr_call *call, struct mr_slice name, const 
 }
 
 /* Text to an instant: the text's own zone, else the session's. *ok false: it is no timestamp. */
-static enum mr_status parse_instant(struct mr_call *call, struct mr_slice text, int64_t *micros,
-                                    bool *ok)
+enum mr_status mr_text_to_instant(struct mr_call *call, struct mr_slice text, int64_t *micros,
+                                  bool *ok)
 {
     struct mr_slice name;
     int32_t offset;
@@ -158,7 +158,7 @@ static enum mr_status parse_one(struct mr_call *call, struct mr_slice text, void
         *ok = mr_text_to_time(text, out);
         break;
     case MR_TYPE_TIMESTAMP:
-        return parse_instant(call, text, out, ok);
+        return mr_text_to_instant(call, text, out, ok);
     case MR_TYPE_TIMESTAMP_NTZ:
         *ok = mr_text_to_local(text, out, &zone);
         break;

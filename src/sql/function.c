@@ -18,6 +18,8 @@ static const struct mr_function_family *const families[] = {
     &mr_functions_time,         &mr_functions_time_text,  &mr_functions_nested,
     &mr_functions_encode,       &mr_functions_time_units, &mr_functions_array,
     &mr_functions_array_change, &mr_functions_array_make, &mr_functions_map,
+    &mr_functions_json,         &mr_functions_to_json,    &mr_functions_from_json,
+    &mr_functions_json_object,
 };
 /* clang-format on */
 

@@ -265,6 +265,10 @@ extern const struct mr_function_family mr_functions_map;
 extern const struct mr_function_family mr_functions_array_make;
 extern const struct mr_function_family mr_functions_array_change;
 extern const struct mr_function_family mr_functions_array;
+extern const struct mr_function_family mr_functions_json;
+extern const struct mr_function_family mr_functions_to_json;
+extern const struct mr_function_family mr_functions_from_json;
+extern const struct mr_function_family mr_functions_json_object;
 
 /* The next row of this name after `previous` (NULL: the first); NULL at the end. */
 const struct mr_function *mr_function_find(const char *name, const struct mr_function *previous);
