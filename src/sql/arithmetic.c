@@ -394,6 +394,8 @@ enum mr_status mr_bind_arithmetic(struct mr_binding *binding, char op)
     MR_TRY(to_numbers(binding, op));
     const struct mr_type *a = binding->args[0]->type, *b = binding->args[1]->type;
     binding->data = strchr(mr_arithmetic_ops, op);
+    if (divides(op))
+        binding->flags |= MR_FN_LAST_FIRST;
     bool decimals = a->id == MR_TYPE_DECIMAL || b->id == MR_TYPE_DECIMAL;
     bool floats = mr_type_is_float(a) || mr_type_is_float(b);
     return decimals && !floats ? bind_decimals(binding, op) : bind_same_type(binding, op);

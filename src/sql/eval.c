@@ -356,6 +356,61 @@ enum mr_status mr_eval_apply(struct mr_eval *eval, const struct mr_node *node,
     return apply_flat(eval, node, args, selected, out, err);
 }
 
+static bool any_null(const struct mr_column *column)
+{
+    return column->nulls > 0 || column->type->id == MR_TYPE_NULL;
+}
+
+/* Leaves the rows of `rest` where the column has a value; `buffer` holds them and what it held is released. */
+static enum mr_status drop_nulls(struct mr_eval *eval, const struct mr_column *column,
+                                 struct mr_selected *rest, struct mr_buffer **buffer,
+                                 struct mr_error *err)
+{
+    struct mr_buffer *rows;
+    MR_TRY(mr_buffer_new(eval->memory, (size_t)rest->count * sizeof(int32_t), &rows, err));
+    int32_t *to = (int32_t *)(void *)rows->data;
+    int64_t n = 0;
+    for (int64_t i = 0; i < rest->count; i++) {
+        int32_t row = rest->rows ? rest->rows[i] : (int32_t)i;
+        to[n] = row;
+        n += !mr_column_is_null(column, row);
+    }
+    mr_buffer_unref(*buffer);
+    *buffer = rows;
+    *rest = (struct mr_selected){.rows = to, .count = n};
+    return MR_OK;
+}
+
+/*
+ * The arguments in the order in which Spark evaluates them. Where one is NULL the later ones are not evaluated, so their
+ * errors are not raised. A constant is evaluated in any case.
+ */
+static enum mr_status eval_arguments(struct mr_eval *eval, const struct mr_node *node,
+                                     const struct mr_selected *selected, struct mr_column **args,
+                                     struct mr_error *err)
+{
+    const struct mr_impl *impl = mr_node_impl(node);
+    int nargs = evaluated(node);
+    bool backwards = impl->flags & MR_FN_LAST_FIRST;
+    struct mr_selected rest = *selected;
+    struct mr_buffer *buffer = NULL;
+    enum mr_status status = MR_OK;
+    for (int i = 0; i < nargs && status == MR_OK; i++) {
+        int at = backwards ? nargs - 1 - i : i;
+        bool constant = mr_node_impl(node->args[at])->constant;
+        status = mr_eval_node(eval, node->args[at], constant ? selected : &rest, &args[at], err);
+        if (status != MR_OK || i + 1 == nargs || (impl->flags & MR_FN_NULLS) || !any_null(args[at]))
+            continue;
+        bool fallible = false;
+        for (int j = i + 1; j < nargs; j++)
+            fallible |= mr_node_impl(node->args[backwards ? nargs - 1 - j : j])->fallible;
+        if (fallible)
+            status = drop_nulls(eval, args[at], &rest, &buffer, err);
+    }
+    mr_buffer_unref(buffer);
+    return status;
+}
+
 static enum mr_status eval_call(struct mr_eval *eval, const struct mr_node *node,
                                 const struct mr_selected *selected, struct mr_column **out,
                                 struct mr_error *err)
@@ -363,11 +418,9 @@ static enum mr_status eval_call(struct mr_eval *eval, const struct mr_node *node
     int nargs = evaluated(node);
     struct mr_column *few[4] = {0};
     struct mr_column **args = few;
-    enum mr_status status = MR_OK;
     if (nargs > 4 && (args = mr_calloc((size_t)nargs, sizeof(*args))) == NULL)
         return mr_error_nomem(err);
-    for (int i = 0; i < nargs && status == MR_OK; i++)
-        status = mr_eval_node(eval, node->args[i], selected, &args[i], err);
+    enum mr_status status = eval_arguments(eval, node, selected, args, err);
     if (status == MR_OK)
         status = mr_eval_apply(eval, node, args, selected, out, err);
     for (int i = 0; i < nargs; i++)

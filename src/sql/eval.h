@@ -11,6 +11,7 @@ struct mr_impl {
     int id;         /* number of the node within its unit, children before parents */
     bool fallible;  /* some value may raise an error in this subtree */
     bool volatile_; /* this subtree is never folded or shared */
+    bool constant;  /* no column and nothing volatile in this subtree */
     unsigned flags; /* of the function */
     int uses;       /* places that refer to it */
     const struct mr_function *function;

@@ -31,6 +31,7 @@ enum mr_function_flag {
     MR_FN_NEVER_NULL = 64, /* gives a value for NULL arguments */
     MR_FN_FIRST =
         128, /* only the first argument is evaluated; bind has taken in the (constant) others */
+    MR_FN_LAST_FIRST = 256, /* the last argument is evaluated first: a division's divisor */
 };
 
 /*

@@ -128,6 +128,8 @@ static enum mr_status kernel_list_item(struct mr_call *call, struct mr_column **
 static enum mr_status bind_map_item(struct mr_binding *binding)
 {
     const struct mr_type *map = binding->args[0]->type;
+    if (map->id != MR_TYPE_MAP)
+        return mr_bind_fail(binding, 0, "it takes a list or a map");
     binding->type = map->fields[1].type;
     binding->nullable = true;
     return mr_bind_cast(binding, 1, map->fields[0].type);

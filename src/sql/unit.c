@@ -142,8 +142,11 @@ static enum mr_status add_node(struct mr_unit *unit, const struct mr_node *node,
     MR_TRY(grow(unit));
     *copy = *node;
     *own = *impl;
-    for (int i = 0; i < node->nargs; i++)
+    own->constant = node->kind != MR_NODE_COLUMN && !impl->volatile_;
+    for (int i = 0; i < node->nargs; i++) {
         args[i] = node->args[i];
+        own->constant &= mr_node_impl(args[i])->constant;
+    }
     copy->args = args;
     copy->impl = own;
     copy->shared = -1;
