@@ -41,6 +41,7 @@ struct difference {
     char *kinds;
     char *function;
     char *pattern;
+    bool open; /* not decided yet: may have been mended meanwhile */
     regex_t regex;
     int matches;
 };
@@ -210,6 +211,7 @@ static void load_differences(struct oracle *oracle)
             fprintf(stderr, "oracle: differences.tsv: %s\n", line);
             exit(1);
         }
+        entry->open = strncmp(rest, "open", 4) == 0;
         oracle->ndifferences++;
     }
     free(line);
@@ -398,7 +400,7 @@ static int finish(struct oracle *oracle)
     int stale = 0;
     for (int i = 0; i < oracle->ndifferences; i++) {
         struct difference *entry = &oracle->differences[i];
-        if (entry->matches == 0) {
+        if (entry->matches == 0 && !entry->open) {
             fprintf(stderr, "oracle: no longer differs: %s\t%s\t%s\t%s\n", entry->mode,
                     entry->kinds, entry->function, entry->pattern);
             stale++;
