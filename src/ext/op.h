@@ -81,10 +81,19 @@ struct mr_op_info {
     /*
      * Operators with several inputs: the same for each input, passes_from[k][i] (`passes` is then
      * passes_from[0]), and reads[k][c] = the operator itself reads column c of input k. NULL = only
-     * port 0, and what the options name. With both the plan reads no other columns.
+     * port 0, and what the options name. With both the plan reads no other columns, and binds again
+     * without them: names of outputs must not depend on columns that are not in `reads`.
      */
     const int *const *passes_from;
     const bool *const *reads;
+    /*
+     * Operators that are not row-wise: crosses[k][i] = a filter that uses no other output columns
+     * than such i, all with passes_from[k][i] >= 0, may as well stand in front of input k: the group
+     * keys of an aggregate, the partition keys of a window, all columns of a sort, those of both
+     * inputs of an inner join, of the preserved one of an outer join. NULL = none. (A column keeps
+     * its name in that input, or the filter stays where it is.)
+     */
+    const bool *const *crosses;
     /*
      * Breakers: partitions that can be pulled independently (at least 1). Known to the plan, so
      * that what runs behind it, and the files, never depend on timing or on how large they became.

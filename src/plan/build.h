@@ -76,6 +76,12 @@ enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int node,
  * drafts move.
  */
 enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int node, struct mr_error *err);
+/*
+ * Makes room for `count` nodes in the place of one: who read it reads the last of them. The places
+ * hold copies of it with their own numbers.
+ */
+enum mr_status mr_plan_open_gap(struct mr_plan_builder *builder, int at, int count,
+                                struct mr_error *err);
 /* syntax.c: expressions of a step that cannot be bound yet. */
 enum mr_status mr_plan_check_syntax(struct mr_plan_builder *builder,
                                     const struct mr_options *options, struct mr_error *err);
@@ -104,6 +110,16 @@ enum mr_status mr_plan_collect_filters(struct mr_plan_builder *builder, struct m
                                        struct mr_error *err);
 enum mr_status mr_plan_drop_pushed(struct mr_plan_builder *builder,
                                    const struct mr_plan_offer *offer, struct mr_error *err);
+/* The option that holds the condition of a filter; a filter has one. */
+bool mr_plan_is_filter(const struct mr_plan_builder *builder, const struct mr_plan_node *node);
+const char *mr_plan_condition(const struct mr_plan_builder *builder, int filter);
+/* Sets it, in a copy of the options. NULL text = out of memory. */
+enum mr_status mr_plan_set_condition(struct mr_plan_builder *builder, int filter, const char *text,
+                                     struct mr_error *err);
+/* Nothing is left of the filter: consumers read its input instead. */
+void mr_plan_take_out(struct mr_plan_builder *builder, int filter);
+/* rewrite_move.c: filters in front of joins, aggregates, sorts. */
+enum mr_status mr_plan_move_filters(struct mr_plan_builder *builder, struct mr_error *err);
 /* rewrite_columns.c: sets `need` of all nodes. */
 enum mr_status mr_plan_collect_columns(struct mr_plan_builder *builder, struct mr_error *err);
 /* rewrite_limit.c */

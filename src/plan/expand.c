@@ -52,10 +52,11 @@ static int renumbered(int node, int at, int count)
     return node < at ? node : node + count - 1;
 }
 
-/* Room for `count` nodes in the place of node `at`; who read it reads the last of them. */
-static void open_gap(struct mr_plan_builder *builder, int at, int count)
+enum mr_status mr_plan_open_gap(struct mr_plan_builder *builder, int at, int count,
+                                struct mr_error *err)
 {
     struct mr_plan *plan = builder->plan;
+    MR_TRY(reserve(builder, plan->nnodes + count, err));
     size_t behind = (size_t)(plan->nnodes - at - 1);
     memmove(&builder->nodes[at + count], &builder->nodes[at + 1], behind * sizeof *builder->nodes);
     memmove(&builder->drafts[at + count], &builder->drafts[at + 1],
@@ -69,6 +70,12 @@ static void open_gap(struct mr_plan_builder *builder, int at, int count)
             inputs[k].node = renumbered(inputs[k].node, at, count);
     }
     plan->result = renumbered(plan->result, at, count);
+    for (int i = 1; i < count; i++) {
+        builder->nodes[at + i] = builder->nodes[at];
+        builder->nodes[at + i].id = at + i;
+        builder->drafts[at + i] = builder->drafts[at];
+    }
+    return MR_OK;
 }
 
 /* Defaults, and what the method's name implies. */
@@ -148,16 +155,9 @@ enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int at, struct mr
     MR_TRY(op->expand(&bind, &parts, err));
     if (parts.count == 0)
         return MR_OK;
-    MR_TRY(reserve(builder, builder->plan->nnodes + parts.count, err));
+    MR_TRY(mr_plan_open_gap(builder, at, parts.count, err));
     struct mr_plan_node whole = builder->nodes[at];
     struct mr_plan_draft whole_draft = builder->drafts[at];
-    open_gap(builder, at, parts.count);
-    /* All places hold nodes before anything can fail. */
-    for (int i = 0; i < parts.count; i++) {
-        builder->nodes[at + i] = whole;
-        builder->nodes[at + i].id = at + i;
-        builder->drafts[at + i] = whole_draft;
-    }
     enum mr_status status = MR_OK;
     for (int i = 0; i < parts.count && status == MR_OK; i++)
         status = make_part(builder, at, i, &parts, &whole, &whole_draft, err);

@@ -128,6 +128,10 @@ static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
     for (int i = 1; i < node->ninputs; i++)
         mr_bytes_printf(out, "%s %s", i == 1 ? " with" : ",",
                         plan->nodes[node->inputs[i].node].label);
+    if (node->absorbed && node->moved_to != NULL) {
+        mr_bytes_printf(out, ": in front of %s\n", node->moved_to);
+        return;
+    }
     if (node->absorbed) {
         mr_bytes_printf(out, ": in the source: %s\n",
                         node->op_info.details != NULL ? node->op_info.details : "");

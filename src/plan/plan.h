@@ -52,6 +52,7 @@ struct mr_plan_node {
     struct mr_op_info op_info;
     /* a rewrite left it nothing to do (its filter went into the source): in no segment */
     bool absorbed;
+    const char *moved_to; /* a rewrite has put its condition in front of that node: its label */
     /* breakers and build sides: bytes that one task may hold of it; 0 = has no state */
     int64_t share;
     /* SINK */

@@ -1,7 +1,8 @@
 /*
  * rewrite.c - what is moved into sources: filters, then column lists and limits.
  *
- * In two rounds, because which columns are needed depends on which filters stay: first every live
+ * First filters behind joins and aggregates come in front of them where that is the same. Then in
+ * two rounds, because which columns are needed depends on which filters stay: first every live
  * source is offered its predicates, filters become smaller or empty, operators are bound again;
  * then it is offered the same predicates with the columns still needed and the limit, and operators
  * are bound to the narrowed schemas. sparkConf's adaptive switch turns all this off.
@@ -94,6 +95,7 @@ enum mr_status mr_plan_rewrite(struct mr_plan_builder *builder, struct mr_error 
 {
     if (!builder->spec->rewrites)
         return MR_OK;
+    MR_TRY(mr_plan_move_filters(builder, err));
     struct mr_plan_offer *offers =
         mr_arena_calloc(builder->arena, (size_t)builder->plan->nnodes + 1, sizeof *offers);
     if (offers == NULL)

@@ -4,8 +4,9 @@
  * Through an operator: the input columns that needed output columns carry on (op_info.passes), and
  * the columns that its options name. The latter come from the option table (rows flagged COLUMN and
  * EXPRESSION), so that this knows no operator and a new one gets the rewrite for free; expressions
- * name their columns through the parser. An operator with several inputs (but a validation against
- * another frame), or without `passes`, needs everything, and so do sinks.
+ * name their columns through the parser. Operators with several inputs and breakers say themselves
+ * what they carry on and read of each input (passes_from, reads); without that, as without
+ * `passes`, everything is needed (but of a frame that a validation checks against), and by sinks.
  */
 #include "plan/build.h"
 
@@ -117,17 +118,40 @@ static void need_of_build(const struct mr_options *options, const struct mr_sche
     }
 }
 
+/* Does somebody read the side output? It carries whole rows. */
+static bool side_is_read(const struct mr_plan_builder *builder, int node)
+{
+    for (int i = node + 1; i < builder->plan->nnodes; i++)
+        for (int k = 0; builder->drafts[i].live && k < builder->nodes[i].ninputs; k++)
+            if (builder->nodes[i].inputs[k].node == node && builder->nodes[i].inputs[k].port == 1)
+                return true;
+    return false;
+}
+
+/* Columns of input k, of an operator that says for each input what it carries on and reads. */
+static bool need_as_told(const struct mr_plan_builder *builder, const struct mr_plan_node *node,
+                         int k, int ncolumns, bool *need)
+{
+    const struct mr_op_info *info = &node->op_info;
+    if (node->kind != MR_PLAN_OP || info->passes_from == NULL || info->reads == NULL ||
+        info->passes_from[k] == NULL || info->reads[k] == NULL || node->inputs[k].port != 0 ||
+        side_is_read(builder, node->id))
+        return false;
+    for (int i = 0; i < ncolumns; i++)
+        need[i] |= info->reads[k][i];
+    for (int i = 0; i < node->schema->nfields; i++)
+        if (builder->drafts[node->id].need[i] && info->passes_from[k][i] >= 0)
+            need[info->passes_from[k][i]] = true;
+    return true;
+}
+
 static enum mr_status need_through_op(struct mr_plan_builder *builder,
                                       const struct mr_plan_node *node, bool *need,
                                       struct mr_error *err)
 {
     const struct mr_plan_node *from = &builder->nodes[node->inputs[0].node];
     const struct mr_plan_draft *draft = &builder->drafts[node->id];
-    bool side_read = false;
-    for (int i = node->id + 1; i < builder->plan->nnodes; i++)
-        for (int k = 0; builder->drafts[i].live && k < builder->nodes[i].ninputs; k++)
-            side_read |= builder->nodes[i].inputs[k].node == node->id &&
-                         builder->nodes[i].inputs[k].port == 1;
+    bool side_read = side_is_read(builder, node->id);
     if ((node->ninputs != 1 && !checks_against(node)) || node->op_info.passes == NULL ||
         side_read || from->schema == NULL) {
         for (int i = 0; from->schema != NULL && i < from->schema->nfields; i++)
@@ -149,6 +173,8 @@ static enum mr_status need_of_inputs(struct mr_plan_builder *builder, struct mr_
         struct mr_plan_node *from = &builder->nodes[node->inputs[k].node];
         bool *need = builder->drafts[from->id].need;
         if (need == NULL)
+            continue;
+        if (need_as_told(builder, node, k, from->schema->nfields, need))
             continue;
         if (node->kind == MR_PLAN_OP && k == 0 && node->inputs[0].port == 0) {
             MR_TRY(need_through_op(builder, node, need, err));

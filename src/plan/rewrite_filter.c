@@ -33,10 +33,16 @@ static int condition_option(const struct mr_options *options)
     return -1;
 }
 
-static bool is_filter(const struct mr_plan_builder *builder, const struct mr_plan_node *node)
+bool mr_plan_is_filter(const struct mr_plan_builder *builder, const struct mr_plan_node *node)
 {
     return node->op_info.condition != NULL && !(node->op->flags & MR_OP_VALIDATION) &&
            condition_option(builder->drafts[node->id].options) >= 0;
+}
+
+const char *mr_plan_condition(const struct mr_plan_builder *builder, int filter)
+{
+    const struct mr_options *options = builder->drafts[filter].options;
+    return options->values[condition_option(options)].u.text;
 }
 
 /* Takes in the conjuncts of one filter. map: source column of each of its input columns. */
@@ -45,11 +51,9 @@ static enum mr_status add_filter(struct mr_plan_builder *builder, const struct m
                                  const struct mr_schema *source, struct mr_plan_offer *offer,
                                  struct mr_error *err)
 {
-    const struct mr_options *options = builder->drafts[filter->id].options;
     const char **texts;
     int count;
-    MR_TRY(mr_plan_split_conjuncts(builder->arena,
-                                   options->values[condition_option(options)].u.text, &texts,
+    MR_TRY(mr_plan_split_conjuncts(builder->arena, mr_plan_condition(builder, filter->id), &texts,
                                    &count, err));
     size_t total = (size_t)(offer->nconjuncts + count);
     struct mr_plan_conjunct *grown = mr_arena_calloc(builder->arena, total, sizeof *grown);
@@ -99,7 +103,7 @@ enum mr_status mr_plan_collect_filters(struct mr_plan_builder *builder, struct m
         struct mr_plan_node *node = only_consumer(builder, at);
         if (node == NULL || node->kind != MR_PLAN_OP || (node->op->flags & MR_OP_VALIDATION))
             return MR_OK;
-        if (is_filter(builder, node))
+        if (mr_plan_is_filter(builder, node))
             MR_TRY(add_filter(builder, node, schema, map, source, offer, err));
         else if (!(node->op->flags & MR_OP_CROSSES))
             return MR_OK;
@@ -111,9 +115,9 @@ enum mr_status mr_plan_collect_filters(struct mr_plan_builder *builder, struct m
     }
 }
 
-/* Consumers of the filter read its input instead. */
-static void take_out(struct mr_plan_builder *builder, struct mr_plan_node *filter)
+void mr_plan_take_out(struct mr_plan_builder *builder, int at)
 {
+    struct mr_plan_node *filter = &builder->nodes[at];
     filter->absorbed = true;
     builder->drafts[filter->id].live = false;
     for (int i = filter->id + 1; i < builder->plan->nnodes; i++) {
@@ -127,12 +131,10 @@ static void take_out(struct mr_plan_builder *builder, struct mr_plan_node *filte
         builder->plan->result = filter->inputs[0].node;
 }
 
-/* A copy of the options in which the condition is another text. */
-static enum mr_status set_condition(struct mr_plan_builder *builder,
-                                    const struct mr_plan_node *filter, const char *text,
-                                    struct mr_error *err)
+enum mr_status mr_plan_set_condition(struct mr_plan_builder *builder, int filter, const char *text,
+                                     struct mr_error *err)
 {
-    const struct mr_options *from = builder->drafts[filter->id].options;
+    const struct mr_options *from = builder->drafts[filter].options;
     struct mr_options *copy = mr_arena_calloc(builder->arena, 1, sizeof *copy);
     struct mr_option_value *values =
         mr_arena_calloc(builder->arena, (size_t)from->count, sizeof *values);
@@ -142,7 +144,7 @@ static enum mr_status set_condition(struct mr_plan_builder *builder,
     memcpy(values, from->values, (size_t)from->count * sizeof *values);
     values[condition_option(from)].u.text = text;
     copy->values = values;
-    builder->drafts[filter->id].options = copy;
+    builder->drafts[filter].options = copy;
     return MR_OK;
 }
 
@@ -168,9 +170,9 @@ static enum mr_status reduce(struct mr_plan_builder *builder, const struct mr_pl
     if (!taken)
         return MR_OK;
     if (rest == NULL)
-        take_out(builder, &builder->nodes[filter]);
+        mr_plan_take_out(builder, filter);
     else
-        MR_TRY(set_condition(builder, &builder->nodes[filter], rest, err));
+        MR_TRY(mr_plan_set_condition(builder, filter, rest, err));
     return MR_OK;
 }
 

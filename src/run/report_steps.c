@@ -104,22 +104,26 @@ static const struct mr_exec_step *figures_of(const struct mr_exec_result *result
     return NULL;
 }
 
-/* The node behind the parts of the step whose first part is `from`. */
-static int end_of_parts(const struct mr_plan *plan, int from)
+static bool is_part_of(const struct mr_plan_node *node, const struct mr_step_spec *step)
 {
-    int end = from + 1;
-    while (end < plan->nnodes && plan->nodes[end].is_part &&
-           plan->nodes[end].step == plan->nodes[from].step)
-        end++;
-    return end;
+    return node->is_part && node->step == step;
 }
 
-static void add_part(struct mr_exec_step *sum, const struct mr_plan_node *node,
-                     const struct mr_exec_step *step, int first)
+/* Does an earlier node belong to the same step? Then it is told there. */
+static bool is_told(const struct mr_plan *plan, int node)
+{
+    for (int i = 0; i < node; i++)
+        if (is_part_of(&plan->nodes[i], plan->nodes[node].step))
+            return true;
+    return false;
+}
+
+static void add_part(struct mr_exec_step *sum, const struct mr_plan *plan,
+                     const struct mr_plan_node *node, const struct mr_exec_step *step)
 {
     bool outside = false;
     for (int k = 0; k < node->ninputs; k++)
-        outside |= node->inputs[k].node < first;
+        outside |= !is_part_of(&plan->nodes[node->inputs[k].node], node->step);
     if (outside) {
         sum->rows_in += step->rows_in;
         sum->batches += step->batches;
@@ -143,18 +147,20 @@ static json_t *part_report(const struct mr_plan *plan, int node, const struct mr
 }
 
 static json_t *parts_report(const struct mr_plan *plan, const struct mr_exec_result *result,
-                            int first, int end)
+                            int first)
 {
     struct mr_exec_step sum = {0};
     struct mr_counters counters = {0};
     int64_t peak = 0;
     bool any = false, run = false;
     json_t *parts = json_array();
-    for (int i = first; i < end; i++) {
+    for (int i = first; i < plan->nnodes; i++) {
         const struct mr_plan_node *node = &plan->nodes[i];
         const struct mr_exec_step *step = figures_of(result, i);
+        if (!is_part_of(node, plan->nodes[first].step))
+            continue;
         if (step)
-            add_part(&sum, node, step, first);
+            add_part(&sum, plan, node, step);
         any |= step != NULL;
         run |= is_run(plan, i);
         if (step && is_run(plan, i)) /* the last one counts: nothing behind it changed the rows */
@@ -177,9 +183,8 @@ json_t *mr_report_steps(const struct mr_plan *plan, const struct mr_exec_result 
     json_t *out = json_array();
     for (int i = 0; i < plan->nnodes; i++) {
         if (plan->nodes[i].is_part) {
-            int end = end_of_parts(plan, i);
-            json_array_append_new(out, parts_report(plan, result, i, end));
-            i = end - 1;
+            if (!is_told(plan, i))
+                json_array_append_new(out, parts_report(plan, result, i));
             continue;
         }
         json_t *entry = step_report(&plan->nodes[i], figures_of(result, i));

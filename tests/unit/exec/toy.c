@@ -468,8 +468,17 @@ static enum mr_status known_combine(void *into, void *from, struct mr_error *err
 static enum mr_status one_bind(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
                                struct mr_error *err)
 {
+    static const int none[] = {-1, -1};
+    static const bool first[] = {true, false}, both[] = {true, true};
+    static const bool *const reads[] = {first, first}, *const crosses[] = {both, NULL};
     MR_TRY(op_bind(bind, plan, info, err));
     info->one_task = true;
+    const int **passes = mr_arena_calloc(bind->arena, 2, sizeof *passes);
+    passes[0] = info->passes;
+    passes[1] = none;
+    info->passes_from = passes;
+    info->reads = reads;
+    info->crosses = crosses;
     return MR_OK;
 }
 

@@ -34,6 +34,11 @@ struct toy_group {
 static enum mr_status group_bind(const struct mr_op_bind *bind, void **plan,
                                  struct mr_op_info *info, struct mr_error *err)
 {
+    static const int keys[] = {-1, 1};
+    static const int *const passes[] = {keys};
+    static const bool by_key[] = {false, true};
+    static const bool both[] = {true, true};
+    static const bool *const crosses[] = {by_key}, *const reads[] = {both};
     struct toy_group_plan *self = mr_arena_calloc(bind->arena, 1, sizeof *self);
     self->toy = (struct toy *)(void *)bind->runtime->shared;
     self->pulls = (int)mr_options_integer(bind->options, "pulls", 1);
@@ -43,6 +48,9 @@ static enum mr_status group_bind(const struct mr_op_bind *bind, void **plan,
         .schema = self->schema,
         .rows = bind->inputs[0].rows < 0 ? -1 : bind->inputs[0].rows / 2,
         .details = "sums by v",
+        .passes_from = bind->ninputs == 1 ? passes : NULL,
+        .reads = bind->ninputs == 1 ? reads : NULL,
+        .crosses = bind->ninputs == 1 ? crosses : NULL,
         .pulls = self->pulls,
         .sorted = self->sorted,
     };

@@ -299,6 +299,86 @@ static void test_thousand_steps(void **state)
     toy_reset(&toy);
 }
 
+/* A filter behind a breaker and a build side: what may cross reaches the source, the rest stays. */
+static void test_filters_cross(void **state)
+{
+    (void)state;
+    struct toy toy;
+    start(&toy);
+    toy.answer = MR_PUSH_EXACT;
+    toy_step(&toy, "toySource", "as", "b", NULL);
+    toy_step(&toy, "toySource", NULL);
+    toy_step(&toy, "toyPass", NULL);
+    toy_step(&toy, "toyGroup", NULL);
+    toy_step(&toy, "toyOne", "ref", "b", NULL);
+    toy_step(&toy, "toyPass", NULL);
+    toy_step(&toy, "toyFilter", "condition", "v >= 3 AND id > 5 AND v % 2 = 0", NULL);
+    toy_step(&toy, "toySink", NULL);
+    assert_int_equal(toy_plan(&toy, true), MR_OK);
+    const struct mr_plan *plan = toy.plan;
+    assert_int_equal(plan->nodes[1].npushed, 1);
+    assert_string_equal(plan->nodes[1].pushed[0], "v >= 3");
+    assert_int_equal(plan->nodes[0].npushed, 0);
+    int kept = 0;
+    for (int i = 0; i < plan->nnodes; i++) {
+        const struct mr_plan_node *node = &plan->nodes[i];
+        assert_int_equal(node->id, i);
+        if (node->kind != MR_PLAN_OP || node->op_info.condition == NULL || node->absorbed)
+            continue;
+        assert_string_equal(node->step->label, "step 7 (toyFilter)");
+        const struct mr_plan_node *from = &plan->nodes[node->inputs[0].node];
+        if (kept++ == 0) {
+            assert_string_equal(node->op_info.details, "id > 5");
+            assert_string_equal(node->label, "step 7 (toyFilter), before step 5 (toyOne)");
+            assert_string_equal(from->label, "step 4 (toyGroup)");
+        } else {
+            assert_string_equal(node->op_info.details, "v % 2 = 0");
+            assert_string_equal(node->moved_to, "step 5 (toyOne)");
+            assert_string_equal(from->label, "step 6 (toyPass)");
+        }
+    }
+    assert_int_equal(kept, 2);
+    assert_int_equal(toy_run(&toy), MR_OK);
+    toy_reset(&toy);
+}
+
+/* A frame with another consumer keeps its rows. */
+static void test_filters_stay(void **state)
+{
+    (void)state;
+    struct toy toy;
+    start(&toy);
+    toy.answer = MR_PUSH_EXACT;
+    toy_step(&toy, "toySource", NULL);
+    toy_step(&toy, "toyGroup", "as", "g", NULL);
+    toy_step(&toy, "toyFilter", "condition", "v >= 3", NULL);
+    toy_step(&toy, "toySink", NULL);
+    toy_step(&toy, "toyPass", "from", "g", NULL);
+    toy_step(&toy, "toySink", NULL);
+    assert_int_equal(toy_plan(&toy, true), MR_OK);
+    assert_int_equal(toy.plan->nodes[0].npushed, 0);
+    assert_string_equal(toy.plan->nodes[2].op_info.details, "v >= 3");
+    toy_reset(&toy);
+}
+
+/* Only the columns that a build side reads are read for it. */
+static void test_columns_of_inputs(void **state)
+{
+    (void)state;
+    struct toy toy;
+    start(&toy);
+    toy.narrow = true;
+    toy_step(&toy, "toySource", "as", "b", NULL);
+    toy_step(&toy, "toySource", NULL);
+    toy_step(&toy, "toyOne", "ref", "b", NULL);
+    toy_step(&toy, "toySink", NULL);
+    assert_int_equal(toy_plan(&toy, true), MR_OK);
+    assert_int_equal(toy.plan->nodes[0].schema->nfields, 1);
+    assert_int_equal(toy.plan->nodes[1].schema->nfields, 2);
+    assert_int_equal(toy_run(&toy), MR_OK);
+    toy_reset(&toy);
+}
+
 static void expect_part(const struct toy *toy, int node, const char *label, bool inner, int from)
 {
     const struct mr_plan_node *at = &toy->plan->nodes[node];
@@ -376,6 +456,9 @@ int main(void)
         cmocka_unit_test(test_several_errors),
         cmocka_unit_test(test_offline),
         cmocka_unit_test(test_filter_is_pushed),
+        cmocka_unit_test(test_filters_cross),
+        cmocka_unit_test(test_filters_stay),
+        cmocka_unit_test(test_columns_of_inputs),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_parts_of_parts),
         cmocka_unit_test(test_whole_filter_is_absorbed),
