@@ -47,7 +47,7 @@ static const struct mr_method methods[] = {
     {.name = "windowColumns", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "reshapeData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "deduplicate", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
-    {.name = "sortData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "sortData", .type = MR_STEP_TRANSFORM, .op = &mr_op_sort_data},
     {.name = "checkpoint", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "sql", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "toAvroSchema", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},

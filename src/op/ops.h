@@ -16,6 +16,7 @@ extern const struct mr_op mr_op_limit_rows;
 extern const struct mr_op mr_op_union_data_frames;
 extern const struct mr_op mr_op_repartition;
 extern const struct mr_op mr_op_coalesce;
+extern const struct mr_op mr_op_sort_data;
 extern const struct mr_op mr_op_validate_schema;
 extern const struct mr_op mr_op_validate_nulls;
 extern const struct mr_op mr_op_validate_ranges;
