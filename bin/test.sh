@@ -5,7 +5,7 @@
 # sanitizers, with the thread sanitizer and with clang, each in its own folder under build-test/, and
 # runs the unit tests in the first three. Then the suites in Python run against private PostgreSQL
 # servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
-# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed fault examples.
+# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
@@ -65,7 +65,7 @@ if wanted gcc; then
     unit gcc
 fi
 FLAVOUR=gcc
-for name in cases cli interop embed fault examples; do
+for name in cases cli interop embed vault fault examples; do
     if wanted $name && [ -e "tests/$name/run.py" ]; then
         python $name $name/run.py
     fi
