@@ -305,10 +305,15 @@ void mr_builds_advance(struct mr_run *run)
         advance(&run->builds[i]);
 }
 
+const void *mr_builds_state(const struct mr_run *run, int node)
+{
+    return find(run, node)->built.state;
+}
+
 const void *mr_builds_get(void *context, int node)
 {
     struct mr_worker *worker = context;
-    return find(worker->segment->run, node)->built.state;
+    return mr_builds_state(worker->segment->run, node);
 }
 
 void mr_builds_free(struct mr_run *run)

@@ -114,7 +114,10 @@ static void start_ready(struct mr_run *run)
         if (segment->started || !mr_builds_ready(run, segment->plan) || !fits(run, segment))
             continue;
         struct mr_error err = {0};
-        enum mr_status status = mr_run_start_segment(segment, &err);
+        enum mr_status status = mr_narrow_sources(run, segment->plan, &err);
+        if (status == MR_OK)
+            status = mr_run_start_segment(segment, &err);
+        segment->started = true;
         if (status == MR_OK)
             continue;
         mr_run_fail(run, status, &err);
@@ -312,6 +315,7 @@ static enum mr_status run_init(struct mr_run *run, struct mr_error *err)
     run->stop.fd = run->notify.fd = run->enough.fd = -1;
     mr_mutex_init(&run->lock);
     mr_mutex_init(&run->tap_lock);
+    mr_arena_init(&run->arena, NULL);
     MR_TRY(mr_stop_init(&run->stop, err));
     MR_TRY(mr_stop_init(&run->notify, err));
     MR_TRY(mr_stop_init(&run->enough, err));
@@ -330,6 +334,7 @@ static enum mr_status run_init(struct mr_run *run, struct mr_error *err)
 
 static void run_reset(struct mr_run *run)
 {
+    mr_arena_reset(&run->arena);
     mr_free(run->chosen);
     mr_free(run->segments);
     mr_builds_free(run);

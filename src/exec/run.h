@@ -75,8 +75,9 @@ struct mr_run {
     struct mr_stop notify; /* a worker has ended: for the thread that coordinates */
     struct mr_stop enough; /* the tap wants no more */
     struct mr_exec_result *result;
-    int64_t budget;     /* bytes that the account could still take at the start */
-    int active_writers; /* tasks that write at once, at most */
+    struct mr_arena arena; /* the coordinating thread's */
+    int64_t budget;        /* bytes that the account could still take at the start */
+    int active_writers;    /* tasks that write at once, at most */
     pthread_mutex_t lock;
     bool failed;           /* lock */
     struct mr_error first; /* lock */
@@ -139,8 +140,12 @@ void mr_builds_advance(struct mr_run *run);
 /* Does a thread combine or settle? */
 bool mr_builds_busy(const struct mr_run *run);
 const void *mr_builds_get(void *worker, int node);
+const void *mr_builds_state(const struct mr_run *run, int node);
 bool mr_builds_ready(const struct mr_run *run, const struct mr_plan_segment *segment);
 void mr_builds_free(struct mr_run *run);
+/* narrow.c: before a segment starts. */
+enum mr_status mr_narrow_sources(struct mr_run *run, const struct mr_plan_segment *segment,
+                                 struct mr_error *err);
 /* Adds the times of a thread to the result. */
 void mr_run_add_times(struct mr_run *run, const struct mr_clock *clock);
 

@@ -74,7 +74,9 @@ struct mr_source {
                              struct mr_split_list *out, struct mr_error *err);
     /*
      * Optional. Known only now: rows for which this is not TRUE are not wanted (the keys of a build
-     * side). Any number of times between splits and the first reader; nobody relies on it.
+     * side), NULL = all are. Between splits and the first reader of a run; a later call replaces an
+     * earlier one, nobody relies on it. The predicate is over the columns of info.schema as offer
+     * left it, and gone after the call.
      */
     enum mr_status (*narrow)(void *state, const struct mr_predicate *predicate,
                              struct mr_error *err);

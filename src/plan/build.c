@@ -102,6 +102,7 @@ static enum mr_status arrange(struct mr_plan_builder *builder, struct mr_error *
     if (builder->request->connect && builder->request->with_splits) {
         MR_TRY(pass(builder, mr_plan_make_splits, err));
         MR_TRY(mr_plan_make_segments(builder, err));
+        MR_TRY(mr_plan_find_narrowings(builder, err));
         MR_TRY(mr_plan_make_tasks(builder, err));
         mr_plan_share_memory(builder);
     }

@@ -141,6 +141,8 @@ const struct mr_predicate *mr_plan_predicate(struct mr_arena *arena, const struc
 enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_error *err);
 void mr_plan_spread_wishes(struct mr_plan_builder *builder);
 enum mr_status mr_plan_make_segments(struct mr_plan_builder *builder, struct mr_error *err);
+/* narrow.c */
+enum mr_status mr_plan_find_narrowings(struct mr_plan_builder *builder, struct mr_error *err);
 enum mr_status mr_plan_make_tasks(struct mr_plan_builder *builder, struct mr_error *err);
 void mr_plan_share_memory(struct mr_plan_builder *builder);
 /* warn.c, fingerprint.c */

@@ -192,6 +192,16 @@ static void put_segment(struct writer *w, const struct mr_plan_segment *segment)
     put_ints(w, "nodes", segment->nodes, segment->nnodes);
     put_ints(w, "fills", segment->builds, segment->nbuilds);
     put_ints(w, "needs", segment->needs, segment->nneeds);
+    key(w, "narrows");
+    open_with(w, '[');
+    for (int i = 0; i < segment->nnarrowings; i++) {
+        element(w);
+        open_with(w, '{');
+        put_int(w, "source", segment->narrowings[i].source);
+        put_int(w, "by", segment->narrowings[i].node);
+        close_with(w, '}');
+    }
+    close_with(w, ']');
     put_int(w, "splits", segment->nsplits);
     put_int(w, "readers", segment->readers);
     put_int(w, "tasks", segment->ntasks);

@@ -185,6 +185,10 @@ static void put_segment(struct mr_bytes *out, const struct mr_plan *plan, int s)
         mr_bytes_printf(out, "; fills %s", plan->nodes[segment->builds[i]].label);
     for (int i = 0; i < segment->nneeds; i++)
         mr_bytes_printf(out, "; after %s is filled", plan->nodes[segment->needs[i]].label);
+    for (int i = 0; i < segment->nnarrowings; i++)
+        mr_bytes_printf(out, "; %s reads only what %s may find",
+                        plan->nodes[segment->narrowings[i].source].label,
+                        plan->nodes[segment->narrowings[i].node].label);
     mr_bytes_char(out, '\n');
 }
 

@@ -78,6 +78,13 @@ struct mr_plan_split {
     int split; /* index in its splits */
 };
 
+/* What a full build side can tell a source of the segment that needs it. */
+struct mr_plan_narrowing {
+    int node;       /* the operator */
+    int source;     /* gives the rows of its port 0 */
+    const int *map; /* column of the source by column of port 0, -1 = not carried unchanged */
+};
+
 /* All rows of the node go in before any comes out: the end of some segments, a source of others. */
 static inline bool mr_plan_is_breaker(const struct mr_plan_node *node)
 {
@@ -106,6 +113,8 @@ struct mr_plan_segment {
     int nneeds;
     /* operators whose build side, and breakers among `sources`, that others must fill before */
     const int *needs;
+    int nnarrowings;
+    const struct mr_plan_narrowing *narrowings;
     int first_task; /* number of its first output task in the run: names of files derive from it */
     int ntasks;     /* output tasks */
     /* ntasks + 1 entries: task t reads splits [task_splits[t], task_splits[t + 1]) */

@@ -29,6 +29,7 @@ void mr_postgres_write_where(const struct mr_postgres_state *state, const char *
     bool first = true;
     write_condition(sql, &first, state->settings.where, true);
     write_condition(sql, &first, state->condition, false);
+    write_condition(sql, &first, state->narrowed, false);
     write_condition(sql, &first, condition, false);
 }
 

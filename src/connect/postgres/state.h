@@ -8,7 +8,7 @@
 #include "connect/postgres/server.h"
 #include "ext/source.h"
 
-/* Written by bind and offer, only read afterwards: readers on any thread share it. */
+/* Written by bind, offer and narrow, only read afterwards: readers on any thread share it. */
 struct mr_postgres_state {
     struct mr_arena *arena; /* the plan's */
     struct mr_postgres_settings settings;
@@ -23,6 +23,7 @@ struct mr_postgres_state {
     const struct mr_copy_field *fields; /* of `columns` */
     const struct mr_schema *schema;
     const char *condition; /* what offer took on, as SQL; NULL = nothing */
+    char *narrowed;        /* what narrow took on, as SQL (heap); NULL = nothing */
     int64_t limit;         /* -1 = none */
     const char *time_zone; /* sql.timeZone */
     uint64_t identity;     /* hash of the SELECT list with its types */
@@ -40,7 +41,7 @@ struct mr_postgres_select {
 };
 void mr_postgres_write_select(const struct mr_postgres_state *state,
                               const struct mr_postgres_select *select, struct mr_bytes *sql);
-/* "WHERE a AND b .." of the user's `where`, what offer took on, and `condition` (each may be missing). */
+/* "WHERE a AND b .." of the user's `where`, what offer and narrow took on, and `condition` (each may be missing). */
 void mr_postgres_write_where(const struct mr_postgres_state *state, const char *condition,
                              struct mr_bytes *sql);
 /* The planner's guess for a SELECT: rows, bytes of a row, and whether it reads the whole table in physical order. */

@@ -190,6 +190,32 @@ static void test_one_task(void **state)
     toy_reset(&toy);
 }
 
+static void test_narrow(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 4; which++) {
+        struct toy toy;
+        toy_init(&toy, 2, INT64_MAX);
+        toy_step(&toy, "toySource", "splits", "2", "rows", "50", "as", "users", NULL);
+        toy_step(&toy, "toySource", "splits", "4", "rows", "100", "as", "orders", NULL);
+        toy_step(&toy, which == 1 ? "toyEven" : "toyPass", NULL);
+        toy_step(&toy, "toyOne", "ref", "users", NULL);
+        toy_step(&toy, "toySink", NULL);
+        if (which == 2) { /* somebody else wants all rows */
+            toy_step(&toy, "toyPass", "from", "orders", NULL);
+            toy_step(&toy, "toySink", NULL);
+        }
+        if (which == 3) /* the primary frame is the joined one: rows that it drops are not missed */
+            toy_step(&toy, "toySink", NULL);
+        assert_int_equal(toy_run(&toy), MR_OK);
+        /* toyEven does not let filters cross. */
+        assert_int_equal(toy.narrowed, which == 0 || which == 3);
+        if (toy.narrowed > 0)
+            assert_int_equal(toy.narrowed_to, expected_total(2, 50));
+        toy_reset(&toy);
+    }
+}
+
 /* A limit behind it ends the pulling. */
 static void test_limit(void **state)
 {
@@ -325,17 +351,12 @@ static void test_one_of_the_tasks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_group),
-        cmocka_unit_test(test_sorted),
-        cmocka_unit_test(test_pulled_twice),
-        cmocka_unit_test(test_chains),
-        cmocka_unit_test(test_closed_early),
-        cmocka_unit_test(test_one_task),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_tap),
-        cmocka_unit_test(test_one_of_the_tasks),
+        cmocka_unit_test(test_group),        cmocka_unit_test(test_sorted),
+        cmocka_unit_test(test_pulled_twice), cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_closed_early), cmocka_unit_test(test_one_task),
+        cmocka_unit_test(test_narrow),       cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_failures),     cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_tap),          cmocka_unit_test(test_one_of_the_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,19 @@ static enum mr_status source_offer(void *state, struct mr_source_offer *offer,
     return MR_OK;
 }
 
+/* Takes note; reads all the same. */
+static enum mr_status source_narrow(void *state, const struct mr_predicate *predicate,
+                                    struct mr_error *err)
+{
+    (void)err;
+    struct toy *toy = ((struct toy_source *)state)->toy;
+    toy->narrowed++;
+    assert_int_equal(predicate->kind, MR_PREDICATE_COMPARE);
+    assert_int_equal(predicate->column, 0);
+    toy->narrowed_to = predicate->values[0].u.i64;
+    return MR_OK;
+}
+
 static enum mr_status source_splits(void *state, struct mr_runtime *runtime, struct mr_arena *arena,
                                     struct mr_split_list *out, struct mr_error *err)
 {
@@ -222,6 +235,7 @@ static const struct mr_source toy_source = {
     .bind = source_bind,
     .offer = source_offer,
     .splits = source_splits,
+    .narrow = source_narrow,
     .reader_open = reader_open,
     .next = reader_next,
     .position = reader_position,
@@ -482,6 +496,23 @@ static enum mr_status one_bind(const struct mr_op_bind *bind, void **plan, struc
     return MR_OK;
 }
 
+/* The sum of the ids on the build side is the largest id that matters. */
+static enum mr_status one_narrows(const void *built, struct mr_arena *arena,
+                                  const struct mr_predicate **out, struct mr_error *err)
+{
+    (void)err;
+    const struct toy_task *task = built;
+    struct mr_value *value = mr_arena_calloc(arena, 1, sizeof *value);
+    struct mr_predicate *predicate = mr_arena_calloc(arena, 1, sizeof *predicate);
+    *value = (struct mr_value){.type = mr_type_of(MR_TYPE_INT64), .u = {.i64 = task->sum}};
+    *predicate = (struct mr_predicate){.kind = MR_PREDICATE_COMPARE,
+                                       .compare = MR_LE,
+                                       .nvalues = 1,
+                                       .values = value};
+    *out = predicate;
+    return MR_OK;
+}
+
 #define TOY_OP(symbol, text, bits, most, binder, pusher)                                           \
     static const struct mr_op symbol = {                                                           \
         .name = text,                                                                              \
@@ -494,6 +525,7 @@ static enum mr_status one_bind(const struct mr_op_bind *bind, void **plan, struc
         .push = pusher,                                                                            \
         .finish = op_finish,                                                                       \
         .attach = known_attach,                                                                    \
+        .narrows = (bits)&MR_OP_VALIDATION ? NULL : one_narrows,                                   \
         .combine = known_combine,                                                                  \
         .close = op_close,                                                                         \
     }

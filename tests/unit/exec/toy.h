@@ -48,7 +48,9 @@ struct toy {
     bool hang_settle, hang_pull;
     int combines, settles, pulls;
     int groups, groups_peak; /* that are settled and open */
-    int64_t share;           /* that the last task of toyGroup was opened with */
+    int narrowed; /* calls of the source's narrow, and the last predicate's largest value */
+    int64_t narrowed_to;
+    int64_t share; /* that the last task of toyGroup was opened with */
     int64_t limit_offered;
     bool narrow; /* the source gives only the columns that are needed */
     int npredicates;
