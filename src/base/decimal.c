@@ -257,6 +257,79 @@ bool mr_decimal_divide(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int s
     return divide_wide(wide, d, &quotient) && checked(quotient, negative, out);
 }
 
+bool mr_decimal_sum(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int scale, mr_int128 *out)
+{
+    int common = a_scale > b_scale ? a_scale : b_scale;
+    mr_int128 one = mr_decimal_pow10(common), unit_a = mr_decimal_pow10(a_scale),
+              unit_b = mr_decimal_pow10(b_scale), fraction;
+    mr_int128 whole = a / unit_a + b / unit_b;
+    /* The parts behind the point may add up to more than one, or have another sign than the whole. */
+    if (__builtin_add_overflow(a % unit_a * mr_decimal_pow10(common - a_scale),
+                               b % unit_b * mr_decimal_pow10(common - b_scale), &fraction))
+        return false;
+    whole += fraction / one;
+    fraction %= one;
+    if (whole > 0 && fraction < 0) {
+        whole--;
+        fraction += one;
+    } else if (whole < 0 && fraction > 0) {
+        whole++;
+        fraction -= one;
+    }
+    return mr_decimal_rescale(fraction, common, scale, &fraction) &&
+           !__builtin_mul_overflow(whole, mr_decimal_pow10(scale), &whole) &&
+           !__builtin_add_overflow(whole, fraction, out);
+}
+
+/* rest * 10 modulo b, and how often b went into it; rest < b < 10^38, so that sums of two fit. */
+static mr_uint128 next_digit(mr_uint128 rest, mr_uint128 b, unsigned *digit)
+{
+    mr_uint128 sum = 0;
+    *digit = 0;
+    for (int i = 0; i < 10; i++) {
+        sum += rest;
+        if (sum >= b) {
+            sum -= b;
+            (*digit)++;
+        }
+    }
+    return sum;
+}
+
+mr_int128 mr_decimal_remainder(mr_int128 a, int a_scale, mr_int128 b, int b_scale)
+{
+    mr_uint128 x = magnitude(a), y = magnitude(b);
+    unsigned digit;
+    if (b_scale < a_scale &&
+        __builtin_mul_overflow(y, (mr_uint128)mr_decimal_pow10(a_scale - b_scale), &y))
+        return a;
+    x %= y;
+    for (int i = a_scale; i < b_scale; i++)
+        x = next_digit(x, y, &digit);
+    return with_sign(x, a < 0);
+}
+
+bool mr_decimal_quotient(mr_int128 a, int a_scale, mr_int128 b, int b_scale, mr_int128 *out)
+{
+    mr_uint128 x = magnitude(a), y = magnitude(b), quotient;
+    bool fits = true;
+    *out = 0;
+    if (b_scale < a_scale &&
+        __builtin_mul_overflow(y, (mr_uint128)mr_decimal_pow10(a_scale - b_scale), &y))
+        return true;
+    quotient = x / y;
+    x %= y;
+    for (int i = a_scale; i < b_scale; i++) {
+        unsigned digit;
+        x = next_digit(x, y, &digit);
+        fits = fits && quotient < ((mr_uint128)1 << 123);
+        quotient = quotient * 10 + digit;
+    }
+    fits = fits && (quotient >> 127) == 0;
+    *out = (mr_int128)((a < 0) != (b < 0) ? -quotient : quotient);
+    return fits;
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');

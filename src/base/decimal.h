@@ -34,6 +34,14 @@ bool mr_decimal_rescale(mr_int128 value, int from_scale, int to_scale, mr_int128
  */
 bool mr_decimal_divide(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int scale,
                        mr_int128 *out);
+/*
+ * a+b exactly, then rounded half up to `scale`, which is at most the larger of theirs. False on overflow.
+ */
+bool mr_decimal_sum(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int scale, mr_int128 *out);
+/* What a/b leaves, with the sign of a, at the larger of the two scales. b is not 0. */
+mr_int128 mr_decimal_remainder(mr_int128 a, int a_scale, mr_int128 b, int b_scale);
+/* a/b without its fraction. False where it has more than 127 bits: *out holds the low ones then. b is not 0. */
+bool mr_decimal_quotient(mr_int128 a, int a_scale, mr_int128 b, int b_scale, mr_int128 *out);
 /* a*b rounded half up from (a_scale + b_scale) to `scale`; 256-bit inside. False on overflow. */
 bool mr_decimal_multiply(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int scale,
                          mr_int128 *out);

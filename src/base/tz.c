@@ -293,8 +293,49 @@ static enum mr_status make_fixed(struct mr_tz *tz, int32_t offset, struct mr_err
     return tz->abbreviations ? MR_OK : mr_error_nomem(err);
 }
 
+/* Java's short names (ZoneId.SHORT_IDS), which Spark accepts. */
+static const char *long_name(const char *name)
+{
+    static const char *const names[][2] = {
+        {"ACT", "Australia/Darwin"},
+        {"AET", "Australia/Sydney"},
+        {"AGT", "America/Argentina/Buenos_Aires"},
+        {"ART", "Africa/Cairo"},
+        {"AST", "America/Anchorage"},
+        {"BET", "America/Sao_Paulo"},
+        {"BST", "Asia/Dhaka"},
+        {"CAT", "Africa/Harare"},
+        {"CNT", "America/St_Johns"},
+        {"CST", "America/Chicago"},
+        {"CTT", "Asia/Shanghai"},
+        {"EAT", "Africa/Addis_Ababa"},
+        {"ECT", "Europe/Paris"},
+        {"IET", "America/Indiana/Indianapolis"},
+        {"IST", "Asia/Kolkata"},
+        {"JST", "Asia/Tokyo"},
+        {"MIT", "Pacific/Apia"},
+        {"NET", "Asia/Yerevan"},
+        {"NST", "Pacific/Auckland"},
+        {"PLT", "Asia/Karachi"},
+        {"PNT", "America/Phoenix"},
+        {"PRT", "America/Puerto_Rico"},
+        {"PST", "America/Los_Angeles"},
+        {"SST", "Pacific/Guadalcanal"},
+        {"VST", "Asia/Ho_Chi_Minh"},
+        {"EST", "-05:00"},
+        {"MST", "-07:00"},
+        {"HST", "-10:00"},
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i][0]) == 0)
+            return names[i][1];
+    }
+    return name;
+}
+
 enum mr_status mr_tz_new(const char *name, struct mr_tz **out, struct mr_error *err)
 {
+    name = long_name(name);
     *out = NULL;
     struct mr_tz *tz = mr_calloc(1, sizeof *tz);
     if (!tz)

@@ -237,30 +237,19 @@ static bool decimal_operation(char op, mr_int128 x, const struct mr_type *x_type
                               const struct mr_type *y_type, int scale, mr_int128 *out)
 {
     int common = x_type->scale > y_type->scale ? x_type->scale : y_type->scale;
-    mr_int128 quotient;
     if (op == '*')
         return mr_decimal_multiply(x, x_type->scale, y, y_type->scale, scale, out);
     if (op == '/')
         return mr_decimal_divide(x, x_type->scale, y, y_type->scale, scale, out);
-    if (!mr_decimal_rescale(x, x_type->scale, common, &x) ||
-        !mr_decimal_rescale(y, y_type->scale, common, &y))
-        return false;
-    switch (op) {
-    case '+':
-        return !__builtin_add_overflow(x, y, &quotient) &&
-               mr_decimal_rescale(quotient, common, scale, out);
-    case '-':
-        return !__builtin_sub_overflow(x, y, &quotient) &&
-               mr_decimal_rescale(quotient, common, scale, out);
-    case 'D':
-        *out = x / y;
-        return true;
-    default:
-        x %= y;
-        if (op == 'm' && x < 0)
-            x = (x + y) % y;
-        return mr_decimal_rescale(x, common, scale, out);
+    if (op == 'D')
+        return mr_decimal_quotient(x, x_type->scale, y, y_type->scale, out);
+    if (op == '%' || op == 'm') {
+        mr_int128 rest = mr_decimal_remainder(x, x_type->scale, y, y_type->scale);
+        if (op == 'm' && rest < 0 && y > 0)
+            rest += mr_decimal_pow10(common - y_type->scale) * y;
+        return mr_decimal_rescale(rest, common, scale, out);
     }
+    return mr_decimal_sum(x, x_type->scale, op == '-' ? -y : y, y_type->scale, scale, out);
 }
 
 static bool divides(char op)
@@ -280,6 +269,8 @@ static void decimal_row(struct mr_result *result, char op, const struct mr_arg *
     bool ok = decimal_operation(op, x, a->type, y, b->type, type->scale, &r);
     if (type->id == MR_TYPE_INT64) {
         if (ok && r >= INT64_MIN && r <= INT64_MAX)
+            MR_SET(result, int64_t, row, (int64_t)r);
+        else if (result->call->failure == MR_FAIL_WRAP)
             MR_SET(result, int64_t, row, (int64_t)r);
         else
             mr_overflow(result, row);
@@ -309,7 +300,8 @@ static enum mr_status kernel_decimals(struct mr_call *call, struct mr_column **o
 static const struct mr_type *decimal_of_node(struct mr_binding *binding, int i)
 {
     const struct mr_node *node = binding->args[i];
-    if (node->kind == MR_NODE_LITERAL && !node->literal.is_null && mr_type_is_integer(node->type)) {
+    if (node->kind == MR_NODE_LITERAL && !node->literal.is_null && mr_type_is_integer(node->type) &&
+        node->type->id != MR_TYPE_INT8) {
         int digits = 1;
         for (int64_t rest = node->literal.u.i64 / 10; rest != 0; rest /= 10)
             digits++;
@@ -330,18 +322,23 @@ static enum mr_status not_numbers(struct mr_binding *binding, char op)
 /* Text becomes the number that it meets, NULL the type of the other side. */
 static enum mr_status to_numbers(struct mr_binding *binding, char op)
 {
+    const struct mr_type *types[2] = {binding->args[0]->type, binding->args[1]->type};
     for (int i = 0; i < 2; i++) {
-        const struct mr_type *own = binding->args[i]->type;
-        const struct mr_type *other = binding->args[1 - i]->type;
+        const struct mr_type *own = types[i], *other = types[1 - i];
         enum mr_type_id id = MR_TYPE_FLOAT64;
         if (mr_type_is_numeric(own))
             continue;
         if (mr_type_is_string(own)) {
+            if (binding->session->ansi && !mr_type_is_numeric(other))
+                return not_numbers(binding, op);
             if (binding->session->ansi && mr_type_is_integer(other))
                 id = MR_TYPE_INT64;
             MR_TRY(mr_bind_cast(binding, i, mr_type_of(id)));
         } else if (own->id == MR_TYPE_NULL) {
-            MR_TRY(mr_bind_cast(binding, i, mr_type_is_numeric(other) ? other : mr_type_of(id)));
+            bool as_other = mr_type_is_numeric(other) && !(op == '/' && i == 0);
+            if (op == 'D' && !mr_type_is_numeric(other))
+                id = MR_TYPE_INT64;
+            MR_TRY(mr_bind_cast(binding, i, as_other ? other : mr_type_of(id)));
         } else {
             return not_numbers(binding, op);
         }

@@ -116,7 +116,8 @@ enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input, const s
     *out = input;
     if (mr_type_equal(input->type, type))
         return MR_OK;
-    if (!mr_can_cast(input->type, type)) {
+    bool legacy = !implicit && !try_cast && !unit->session->ansi;
+    if (!mr_can_cast(input->type, type) && !(legacy && mr_can_cast_legacy(input->type, type))) {
         char from[128], to[128];
         return mr_unit_fail(unit, position, "cannot cast %s to %s",
                             mr_type_text(input->type, from, sizeof(from)),
@@ -254,12 +255,24 @@ static enum mr_type_id class_fallback(char letter)
     }
 }
 
+/* Is the letter of argument i followed by an exclamation mark? */
+static bool is_exact(const char *args, int i)
+{
+    for (const char *at = args; *at; at++) {
+        if (*at == '?' || *at == '!' || *at == '*')
+            continue;
+        if (i-- == 0)
+            return at[1] == '!';
+    }
+    return false;
+}
+
 /* The letter of argument i, '\0' when there are too many. */
 static char letter_of(const char *args, int i)
 {
     char last = '\0';
     for (const char *at = args; *at; at++) {
-        if (*at == '?')
+        if (*at == '?' || *at == '!')
             continue;
         if (*at == '*')
             return last;
@@ -279,7 +292,7 @@ void mr_function_arity(const struct mr_function *function, int *least, int *most
             required = count;
         else if (*at == '*')
             *most = -1;
-        else
+        else if (*at != '!')
             count++;
     }
     if (*most == -1)
@@ -291,7 +304,8 @@ void mr_function_arity(const struct mr_function *function, int *least, int *most
 }
 
 /* How well a row takes the arguments: 2 as they are, 1 with casts, 0 not at all. */
-static int match_row(const struct mr_function *function, int nargs, struct mr_node *const *args)
+static int match_row(const struct mr_unit *unit, const struct mr_function *function, int nargs,
+                     struct mr_node *const *args)
 {
     int least, most, score = 2;
     mr_function_arity(function, &least, &most);
@@ -303,6 +317,13 @@ static int match_row(const struct mr_function *function, int nargs, struct mr_no
             continue;
         enum mr_type_id id = class_fallback(letter);
         bool null = args[i]->type->id == MR_TYPE_NULL;
+        if (!null && is_exact(function->args, i))
+            return 0;
+        /* Under ANSI NOT and AND take text; if and WHEN do not. */
+        if (id == MR_TYPE_BOOL && unit->session->ansi && mr_type_is_string(args[i]->type)) {
+            score = 1;
+            continue;
+        }
         if (!null && (id == MR_TYPE_NULL || !mr_can_cast_implicitly(args[i]->type, mr_type_of(id))))
             return 0;
         score = 1;
@@ -387,14 +408,14 @@ static MR_NOINLINE enum mr_status no_match(struct mr_unit *unit, const char *nam
 }
 
 /* The row of the table that takes these arguments best; NULL when none does. */
-static const struct mr_function *choose_row(const char *name, int nargs,
+static const struct mr_function *choose_row(const struct mr_unit *unit, const char *name, int nargs,
                                             struct mr_node *const *args)
 {
     const struct mr_function *best = NULL;
     int best_score = 0;
     const struct mr_function *row = NULL;
     while ((row = mr_function_find(name, row)) != NULL) {
-        int score = match_row(row, nargs, args);
+        int score = match_row(unit, row, nargs, args);
         if (score > best_score) {
             best = row;
             best_score = score;
@@ -451,7 +472,7 @@ static enum mr_status bind_call_over(struct mr_unit *unit, const char *name, int
 {
     if (mr_function_find(name, NULL) == NULL)
         return unknown_function(unit, name, position);
-    const struct mr_function *function = choose_row(name, nargs, args);
+    const struct mr_function *function = choose_row(unit, name, nargs, args);
     if (function == NULL)
         return no_match(unit, name, nargs, args, position);
     struct mr_binding binding = {.arena = unit->arena,
@@ -537,7 +558,7 @@ static MR_NOINLINE enum mr_status bind_when(struct mr_unit *unit, struct mr_ast 
         MR_TRY(bind(unit, ast->operand, &args[0]));
         return bind_call_over(unit, "=", 2, args, position, out);
     }
-    if ((*out)->type->id == MR_TYPE_NULL || mr_type_is_string((*out)->type))
+    if ((*out)->type->id == MR_TYPE_NULL)
         return mr_unit_cast(unit, *out, mr_type_of(MR_TYPE_BOOL), true, false, position, out);
     if ((*out)->type->id == MR_TYPE_BOOL)
         return MR_OK;

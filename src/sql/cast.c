@@ -27,6 +27,8 @@ static mr_kernel_fn from_number(const struct mr_type *to)
         return mr_cast_to_decimal;
     case MR_TYPE_TIMESTAMP:
         return mr_cast_number_to_timestamp;
+    case MR_TYPE_BINARY:
+        return mr_cast_integer_to_binary;
     default:
         return NULL;
     }
@@ -45,6 +47,8 @@ mr_kernel_fn mr_cast_kernel(const struct mr_type *from, const struct mr_type *to
     switch (from->id) {
     case MR_TYPE_NULL:
         return mr_cast_retype;
+    case MR_TYPE_DATE:
+        return mr_cast_to_null;
     case MR_TYPE_TIMESTAMP:
         return mr_cast_timestamp_to_number;
     case MR_TYPE_BINARY:
@@ -57,8 +61,9 @@ mr_kernel_fn mr_cast_kernel(const struct mr_type *from, const struct mr_type *to
 
 bool mr_cast_may_null(const struct mr_type *from, const struct mr_type *to)
 {
-    (void)to;
-    return from->id == MR_TYPE_NULL;
+    /* NaN and the infinities are no decimals; text that is no interval. */
+    return from->id == MR_TYPE_NULL || (mr_type_is_float(from) && to->id == MR_TYPE_DECIMAL) ||
+           (mr_type_is_string(from) && to->id == MR_TYPE_INTERVAL && to->precision == 0);
 }
 
 /* Casts a child column, whose rows are elements: only those that a selected, valid row of the parent refers to. */

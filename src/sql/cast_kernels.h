@@ -11,6 +11,9 @@ enum mr_status mr_cast_to_integer(struct mr_call *call, struct mr_column **out);
 enum mr_status mr_cast_to_float(struct mr_call *call, struct mr_column **out);
 enum mr_status mr_cast_to_decimal(struct mr_call *call, struct mr_column **out);
 enum mr_status mr_cast_number_to_bool(struct mr_call *call, struct mr_column **out);
+/* ANSI off: the bytes of an integer, highest first; dates are no numbers. */
+enum mr_status mr_cast_integer_to_binary(struct mr_call *call, struct mr_column **out);
+enum mr_status mr_cast_to_null(struct mr_call *call, struct mr_column **out);
 /* From and to text (cast_text.c). */
 enum mr_status mr_cast_to_text(struct mr_call *call, struct mr_column **out);
 enum mr_status mr_cast_from_text(struct mr_call *call, struct mr_column **out);

@@ -209,9 +209,10 @@ enum mr_status mr_cast_to_decimal(struct mr_call *call, struct mr_column **out)
                                         &value);
         else
             ok = mr_decimal_rescale(mr_arg_int(&arg, row), 0, type->scale, &value);
+        bool no_number = mr_type_is_float(arg.type) && !isfinite(mr_arg_double(&arg, row));
         if (ok && mr_decimal_fits(value, type->precision))
             mr_result_decimal(&result, row, value);
-        else if (call->failure == MR_FAIL_RAISE)
+        else if (call->failure == MR_FAIL_RAISE && !no_number)
             overflow(&result, row, &arg);
         else
             mr_result_null(&result, row);
@@ -232,5 +233,31 @@ enum mr_status mr_cast_number_to_bool(struct mr_call *call, struct mr_column **o
                                                        : mr_arg_int(&arg, row) != 0;
             MR_SET(&result, uint8_t, row, set);
         }
+    return mr_result_finish(&result, out);
+}
+
+enum mr_status mr_cast_integer_to_binary(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_arg arg = mr_arg_of(call, 0);
+    struct mr_result result;
+    int width = mr_layout_width(mr_type_layout(arg.type));
+    mr_result_init(&result, call);
+    MR_EACH_ROW(call, row)
+    {
+        char bytes[8];
+        int64_t value = mr_arg_int(&arg, row);
+        for (int i = width - 1; i >= 0; i--, value >>= 8)
+            bytes[i] = (char)(value & 0xFF);
+        mr_result_text(&result, row, bytes, (size_t)width);
+    }
+    return mr_result_finish(&result, out);
+}
+
+enum mr_status mr_cast_to_null(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_result result;
+    mr_result_init(&result, call);
+    MR_EACH_ROW(call, row)
+    mr_result_null(&result, row);
     return mr_result_finish(&result, out);
 }

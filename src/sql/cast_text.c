@@ -3,6 +3,7 @@
  */
 #include "base/text.h"
 #include "base/time.h"
+#include "sql/cast.h"
 #include "sql/cast_kernels.h"
 #include "sql/coerce.h"
 #include "sql/interval.h"
@@ -12,6 +13,8 @@ enum mr_status mr_cast_to_text(struct mr_call *call, struct mr_column **out)
 {
     struct mr_result result;
     struct mr_bytes text;
+    struct mr_sql_session session = *call->session;
+    session.ansi |= call->failure == MR_FAIL_NULL; /* TRY_CAST is ANSI's */
     mr_bytes_init(&text, MR_BYTES_DEFAULT_MAXIMUM);
     mr_result_init(&result, call);
     MR_EACH_ROW(call, row)
@@ -19,7 +22,7 @@ enum mr_status mr_cast_to_text(struct mr_call *call, struct mr_column **out)
         if (result.status != MR_OK)
             break;
         mr_bytes_clear(&text);
-        mr_text_of(call->session, call->args[0], row, &text);
+        mr_text_of(&session, call->args[0], row, &text);
         result.status = mr_bytes_status(&text, call->err);
         mr_result_text(&result, row, text.data, text.size);
     }
@@ -99,8 +102,8 @@ static bool parse_integer(struct mr_call *call, struct mr_slice text, void *out)
 {
     static const int64_t limits[] = {INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX};
     int64_t value, limit = limits[call->type->id - MR_TYPE_INT8];
-    if (!mr_text_to_integer(text, call->failure == MR_FAIL_WRAP || !call->session->ansi, &value) ||
-        value > limit || value < -limit - 1)
+    if (!mr_text_to_integer(text, call->failure == MR_FAIL_WRAP, &value) || value > limit ||
+        value < -limit - 1)
         return false;
     memcpy(out, &value, (size_t)mr_layout_width(mr_type_layout(call->type)));
     return true;
@@ -192,7 +195,8 @@ enum mr_status mr_cast_from_text(struct mr_call *call, struct mr_column **out)
         if (ok || result.status != MR_OK)
             continue;
         memset(result.values->data + row * width, 0, (size_t)width);
-        if (call->failure == MR_FAIL_RAISE)
+        bool null = mr_cast_may_null(arg.type, call->type);
+        if (call->failure == MR_FAIL_RAISE && !null)
             mr_result_fail_value(&result, row, text, "a text that is no %s",
                                  mr_type_text(call->type, type, sizeof(type)));
         else

@@ -63,6 +63,9 @@ static bool store_seconds(struct mr_result *result, int64_t row, int64_t micros)
     int64_t seconds = micros / 1000000 - (micros % 1000000 < 0);
     mr_int128 decimal;
     switch (type->id) {
+    case MR_TYPE_BOOL:
+        MR_SET(result, uint8_t, row, micros != 0);
+        return true;
     case MR_TYPE_INT64:
         MR_SET(result, int64_t, row, seconds);
         return true;
@@ -82,8 +85,8 @@ static bool store_seconds(struct mr_result *result, int64_t row, int64_t micros)
         MR_SET(result, double, row, (double)micros / 1e6);
         return true;
     default:
-        if (!mr_decimal_rescale(micros, 6, type->scale, &decimal) ||
-            !mr_decimal_fits(decimal, type->precision))
+        /* By way of a double, as Spark does. */
+        if (!mr_decimal_from_double((double)micros / 1e6, type->precision, type->scale, &decimal))
             return false;
         mr_result_decimal(result, row, decimal);
         return true;
@@ -107,9 +110,31 @@ enum mr_status mr_cast_timestamp_to_number(struct mr_call *call, struct mr_colum
     return mr_result_finish(&result, out);
 }
 
+/* BigDecimal.longValue(): the low 64 bits of the whole part, of value * 10^6. */
+static int64_t wrapped_micros(mr_int128 value, int scale)
+{
+    if (scale >= 6)
+        return (int64_t)(value / mr_decimal_pow10(scale - 6));
+    return (int64_t)((mr_uint128)value * (mr_uint128)mr_decimal_pow10(6 - scale));
+}
+
+/* What Spark gives with ANSI off for what does not fit: decimals wrap around, the others saturate. */
+static int64_t clamped_micros(const struct mr_arg *arg, int64_t row)
+{
+    if (arg->type->id == MR_TYPE_DECIMAL)
+        return wrapped_micros(mr_arg_decimal(arg, row), arg->type->scale);
+    if (mr_type_is_float(arg->type))
+        return mr_arg_double(arg, row) < 0 ? INT64_MIN : INT64_MAX;
+    return mr_arg_int(arg, row) < 0 ? INT64_MIN : INT64_MAX;
+}
+
 static bool number_to_micros(const struct mr_arg *arg, int64_t row, int64_t *micros)
 {
     mr_int128 decimal;
+    if (arg->type->id == MR_TYPE_BOOL) {
+        *micros = mr_arg_int(arg, row);
+        return true;
+    }
     if (arg->type->id == MR_TYPE_DECIMAL) {
         if (!mr_decimal_rescale(mr_arg_decimal(arg, row), arg->type->scale, 6, &decimal) ||
             decimal > INT64_MAX || decimal < INT64_MIN)
@@ -137,8 +162,11 @@ enum mr_status mr_cast_number_to_timestamp(struct mr_call *call, struct mr_colum
         int64_t micros;
         if (result.status != MR_OK)
             break;
+        bool no_number = mr_type_is_float(arg.type) && !isfinite(mr_arg_double(&arg, row));
         if (number_to_micros(&arg, row, &micros))
             MR_SET(&result, int64_t, row, micros);
+        else if (call->failure == MR_FAIL_WRAP && !no_number)
+            MR_SET(&result, int64_t, row, clamped_micros(&arg, row));
         else
             mr_overflow(&result, row);
     }

@@ -160,9 +160,11 @@ const struct mr_type *mr_common_type(struct mr_arena *arena, const struct mr_sql
         return type;
     if (!mr_type_is_string(a) && !mr_type_is_string(b))
         return NULL;
-    if (!session->ansi)
-        return mr_type_of(MR_TYPE_STRING);
-    return ansi_text_with(mr_type_is_string(a) ? b : a);
+    const struct mr_type *other = mr_type_is_string(a) ? b : a;
+    if (session->ansi)
+        return ansi_text_with(other);
+    bool kept = other->id == MR_TYPE_BOOL || other->id == MR_TYPE_BINARY;
+    return kept ? NULL : mr_type_of(MR_TYPE_STRING);
 }
 
 const struct mr_type *mr_comparison_type(struct mr_arena *arena,
@@ -245,6 +247,20 @@ bool mr_can_cast(const struct mr_type *from, const struct mr_type *to)
     return can_cast_scalar(from, to);
 }
 
+bool mr_can_cast_legacy(const struct mr_type *from, const struct mr_type *to)
+{
+    switch (from->id) {
+    case MR_TYPE_BOOL:
+        return to->id == MR_TYPE_TIMESTAMP;
+    case MR_TYPE_DATE:
+        return to->id == MR_TYPE_BOOL || mr_type_is_numeric(to);
+    case MR_TYPE_TIMESTAMP:
+        return to->id == MR_TYPE_BOOL;
+    default:
+        return mr_type_is_integer(from) && to->id == MR_TYPE_BINARY;
+    }
+}
+
 bool mr_can_cast_implicitly(const struct mr_type *from, const struct mr_type *to)
 {
     if (!mr_can_cast(from, to))
@@ -253,7 +269,9 @@ bool mr_can_cast_implicitly(const struct mr_type *from, const struct mr_type *to
         return true;
     if (mr_type_is_nested(from) || mr_type_is_nested(to))
         return mr_type_is_nested(to);
-    if (mr_type_is_string(from) || mr_type_is_string(to))
+    if (mr_type_is_string(from))
+        return to->id != MR_TYPE_BOOL;
+    if (mr_type_is_string(to))
         return true;
     if (mr_type_is_numeric(from))
         return mr_type_is_numeric(to);

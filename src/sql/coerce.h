@@ -18,6 +18,8 @@ bool mr_type_is_orderable(const struct mr_type *type);
 /* Is there a CAST from one to the other; and does Spark put one in by itself for an argument? */
 bool mr_can_cast(const struct mr_type *from, const struct mr_type *to);
 bool mr_can_cast_implicitly(const struct mr_type *from, const struct mr_type *to);
+/* The casts that Spark has with ANSI off only. */
+bool mr_can_cast_legacy(const struct mr_type *from, const struct mr_type *to);
 /* Can this cast fail or lose (give NULL with ANSI off) for some value? */
 bool mr_cast_can_fail(const struct mr_type *from, const struct mr_type *to);
 /* The decimal that holds every value of an integer type; the type itself for decimals. */

@@ -303,7 +303,7 @@ static enum mr_status bind_move(struct mr_binding *binding, char op)
 
 static bool counts_days(const struct mr_type *type)
 {
-    return mr_type_is_integer(type);
+    return mr_type_is_integer(type) && type->id != MR_TYPE_INT64;
 }
 
 static enum mr_status bind_difference(struct mr_binding *binding)
@@ -327,7 +327,9 @@ enum mr_status mr_bind_datetime(struct mr_binding *binding, char op)
     if (op == '*' || op == '/')
         return bind_scale(binding, op);
     if (op == '+' && !is_interval(binding->args[1]->type) &&
-        (is_interval(binding->args[0]->type) || counts_days(binding->args[0]->type))) {
+        (is_interval(binding->args[0]->type) || counts_days(binding->args[0]->type) ||
+         (binding->args[0]->type->id == MR_TYPE_NULL &&
+          binding->args[1]->type->id == MR_TYPE_DATE))) {
         struct mr_node *first = binding->args[0];
         binding->args[0] = binding->args[1];
         binding->args[1] = first;
@@ -335,7 +337,7 @@ enum mr_status mr_bind_datetime(struct mr_binding *binding, char op)
     const struct mr_type *a = binding->args[0]->type, *b = binding->args[1]->type;
     if (is_interval(b))
         return bind_move(binding, op);
-    if (a->id == MR_TYPE_DATE && counts_days(b)) {
+    if (a->id == MR_TYPE_DATE && (counts_days(b) || (b->id == MR_TYPE_NULL && op == '+'))) {
         binding->type = a;
         binding->kernel = kernel_date_days;
         return mr_bind_cast(binding, 1, mr_type_of(MR_TYPE_INT32));

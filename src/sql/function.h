@@ -40,7 +40,7 @@ enum mr_function_flag {
  * Kept as it comes: a anything, n number (text becomes FLOAT64), I integer (text becomes INT64), x STRING or BINARY
  *   (anything else becomes STRING), t DATE, TIMESTAMP or TIMESTAMP_NTZ (text becomes TIMESTAMP),
  *   A list, M map, R struct; = all arguments marked so get their common type.
- * `?` what follows is optional; `*` the letter before it repeats, zero times or more ("s*", "==*").
+ * `!` behind a letter: as it comes or NULL, nothing is cast; `?` what follows is optional; `*` the letter before it repeats, zero times or more ("s*", "==*").
  *
  * `result`: a letter of the first list; = the common type; 0..9 the type of that argument; ! set by bind.
  * Several rows may share a name (overloads): the first that takes the arguments as they are wins, else the first that

@@ -73,7 +73,7 @@ static enum mr_status kernel_least(struct mr_call *call, struct mr_column **out)
 
 static const struct mr_function functions[] = {
     {.names = "if iff",
-     .args = "zaa",
+     .args = "z!aa",
      .result = "!",
      .flags = MR_FN_TOTAL,
      .kernel = mr_kernel_replaced,

@@ -122,9 +122,13 @@ static enum mr_status bind_negate(struct mr_binding *binding)
 
 static enum mr_status bind_plus(struct mr_binding *binding)
 {
+    const struct mr_type *type = binding->args[0]->type;
     binding->replacement = binding->args[0];
-    if (!mr_type_is_numeric(binding->args[0]->type) &&
-        binding->args[0]->type->id != MR_TYPE_INTERVAL) {
+    if (!mr_type_is_numeric(type) && type->id != MR_TYPE_INTERVAL) {
+        char text[96];
+        if (!mr_type_is_string(type) && type->id != MR_TYPE_NULL)
+            return mr_bind_fail(binding, 0, "it does not take %s",
+                                mr_type_text(type, text, sizeof(text)));
         MR_TRY(mr_bind_cast(binding, 0, mr_type_of(MR_TYPE_FLOAT64)));
         binding->replacement = binding->args[0];
     }
@@ -173,18 +177,28 @@ static enum mr_status kernel_invert(struct mr_call *call, struct mr_column **out
     return bits(call, '~', out);
 }
 
-/* The common integer type. */
+/* The common integer type; under ANSI text meets an integer as BIGINT. */
 static enum mr_status bind_bits(struct mr_binding *binding)
 {
-    const struct mr_type *type = binding->args[0]->type;
+    const struct mr_type *type = NULL;
+    bool text = false;
     for (int i = 0; i < binding->nargs; i++) {
-        char text[96];
-        if (!mr_type_is_integer(binding->args[i]->type))
+        char name[96];
+        const struct mr_type *own = binding->args[i]->type;
+        if (own->id == MR_TYPE_NULL)
+            continue;
+        text |= mr_type_is_string(own);
+        if (mr_type_is_string(own) && binding->session->ansi && binding->nargs == 2)
+            continue;
+        if (!mr_type_is_integer(own))
             return mr_bind_fail(binding, i, "it works on integers, not %s",
-                                mr_type_text(binding->args[i]->type, text, sizeof(text)));
-        if (binding->args[i]->type->id > type->id)
-            type = binding->args[i]->type;
+                                mr_type_text(own, name, sizeof(name)));
+        if (type == NULL || own->id > type->id)
+            type = own;
     }
+    if (text && type == NULL)
+        return mr_bind_fail(binding, 0, "it works on integers, not string");
+    type = text ? mr_type_of(MR_TYPE_INT64) : type ? type : mr_type_of(MR_TYPE_INT32);
     for (int i = 0; i < binding->nargs; i++)
         MR_TRY(mr_bind_cast(binding, i, type));
     binding->type = type;
@@ -229,8 +243,11 @@ static enum mr_status bind_concat(struct mr_binding *binding)
                                 &binding->replacement);
     }
     bool binary = binding->nargs > 0;
-    for (int i = 0; i < binding->nargs; i++)
+    for (int i = 0; i < binding->nargs; i++) {
         binary &= binding->args[i]->type->id == MR_TYPE_BINARY;
+        if (mr_type_is_nested(binding->args[i]->type))
+            return mr_bind_fail(binding, i, "it takes texts or arrays");
+    }
     binding->type = mr_type_of(binary ? MR_TYPE_BINARY : MR_TYPE_STRING);
     for (int i = 0; i < binding->nargs && !binary; i++)
         MR_TRY(mr_bind_cast(binding, i, binding->type));
@@ -253,24 +270,29 @@ static const struct mr_function functions[] = {
     BOUND("%", "aa", bind_modulo),
     BOUND("DIV", "aa", bind_div),
     {.names = "&",
-     .args = "II",
+     .args = "aa",
      .result = "!",
      .flags = MR_FN_TOTAL,
      .kernel = kernel_and,
      .bind = bind_bits},
     {.names = "|",
-     .args = "II",
+     .args = "aa",
      .result = "!",
      .flags = MR_FN_TOTAL,
      .kernel = kernel_or,
      .bind = bind_bits},
     {.names = "^",
-     .args = "II",
+     .args = "aa",
      .result = "!",
      .flags = MR_FN_TOTAL,
      .kernel = kernel_xor,
      .bind = bind_bits},
-    {.names = "~", .args = "I", .result = "0", .flags = MR_FN_TOTAL, .kernel = kernel_invert},
+    {.names = "~",
+     .args = "a",
+     .result = "!",
+     .flags = MR_FN_TOTAL,
+     .kernel = kernel_invert,
+     .bind = bind_bits},
     {.names = "||",
      .args = "aa*",
      .result = "!",

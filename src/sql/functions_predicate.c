@@ -10,6 +10,7 @@
 #include "sql/like.h"
 #include "sql/logic.h"
 #include "sql/regex.h"
+#include "sql/unit.h"
 #include "sql/vector.h"
 
 static enum mr_status bind_pair(struct mr_binding *binding, bool ordered)
@@ -17,7 +18,11 @@ static enum mr_status bind_pair(struct mr_binding *binding, bool ordered)
     struct mr_node **args = binding->args;
     const struct mr_type *type =
         mr_comparison_type(binding->arena, binding->session, args[0]->type, args[1]->type);
-    if (type == NULL || type->id == MR_TYPE_MAP || (ordered && !mr_type_is_orderable(type))) {
+    /* With ANSI off a boolean equals a number, but is not less than one. */
+    bool mixed = mr_type_is_numeric(args[0]->type) && args[1]->type->id == MR_TYPE_BOOL;
+    mixed |= mr_type_is_numeric(args[1]->type) && args[0]->type->id == MR_TYPE_BOOL;
+    if (type == NULL || type->id == MR_TYPE_MAP ||
+        (ordered && (mixed || !mr_type_is_orderable(type)))) {
         char a[128], b[128];
         return mr_bind_fail(binding, -1, "cannot compare %s and %s",
                             mr_type_text(args[0]->type, a, sizeof(a)),
@@ -127,6 +132,25 @@ static enum mr_status kernel_is_false(struct mr_call *call, struct mr_column **o
     return test_truth(call, 0, out);
 }
 
+/* x IS TRUE of something else than a boolean is x <=> TRUE, with the casts of a comparison. */
+static enum mr_status bind_truth(struct mr_binding *binding, bool wanted)
+{
+    struct mr_value value = {.type = mr_type_of(MR_TYPE_BOOL), .u.i64 = wanted};
+    struct mr_node *args[2] = {binding->args[0]};
+    MR_TRY(mr_unit_literal(binding->binder, &value, binding->position, &args[1]));
+    return mr_bind_call(binding, "<=>", 2, args, &binding->replacement);
+}
+
+static enum mr_status bind_is_true(struct mr_binding *binding)
+{
+    return bind_truth(binding, true);
+}
+
+static enum mr_status bind_is_false(struct mr_binding *binding)
+{
+    return bind_truth(binding, false);
+}
+
 static enum mr_status kernel_rlike(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg text = mr_arg_of(call, 0), pattern = mr_arg_of(call, 1);
@@ -218,13 +242,32 @@ static enum mr_status bind_chain(struct mr_binding *binding, int neutral)
     return MR_OK;
 }
 
+/* Was the operand text, or the literal NULL, before its implicit cast? */
+static bool was_text(const struct mr_node *node, bool *null)
+{
+    *null = node->kind == MR_NODE_LITERAL && node->literal.is_null;
+    return node->kind == MR_NODE_CAST && node->implicit && mr_type_is_string(node->args[0]->type);
+}
+
+/* Under ANSI text beside a boolean is cast; two texts have no reason to become booleans. */
+static enum mr_status check_texts(struct mr_binding *binding)
+{
+    bool a_null, b_null;
+    bool a = was_text(binding->args[0], &a_null), b = was_text(binding->args[1], &b_null);
+    if ((a && (b || b_null)) || (b && a_null))
+        return mr_bind_fail(binding, -1, "it works on booleans, not on texts");
+    return MR_OK;
+}
+
 static enum mr_status bind_and(struct mr_binding *binding)
 {
+    MR_TRY(check_texts(binding));
     return bind_chain(binding, 1);
 }
 
 static enum mr_status bind_or(struct mr_binding *binding)
 {
+    MR_TRY(check_texts(binding));
     return bind_chain(binding, 0);
 }
 
@@ -275,6 +318,16 @@ static const struct mr_function functions[] = {
     NULL_TEST("IS NOT NULL", "a", kernel_is_not_null),
     NULL_TEST("IS TRUE", "z", kernel_is_true),
     NULL_TEST("IS FALSE", "z", kernel_is_false),
+    {.names = "IS TRUE",
+     .args = "a",
+     .result = "z",
+     .kernel = mr_kernel_replaced,
+     .bind = bind_is_true},
+    {.names = "IS FALSE",
+     .args = "a",
+     .result = "z",
+     .kernel = mr_kernel_replaced,
+     .bind = bind_is_false},
     {.names = "LIKE", .args = "ss?s", .result = "z", .kernel = mr_kernel_like},
     {.names = "ILIKE", .args = "ss?s", .result = "z", .kernel = mr_kernel_ilike},
     {.names = "RLIKE regexp regexp_like",

@@ -22,6 +22,24 @@ static void number_text(const struct mr_arg *arg, int64_t row, struct mr_bytes *
     mr_bytes_append(out, text, (size_t)size);
 }
 
+/*
+ * With ANSI off Spark prints java.math.BigDecimal.toString(): a number below 10^-6 in scientific notation, 1.5E-7; zero of
+ * 18 digits is 0E-18.
+ */
+static void decimal_text(mr_int128 value, int scale, struct mr_bytes *out)
+{
+    char digits[48], text[MR_DECIMAL_TEXT_MAX];
+    int n = mr_decimal_format(value < 0 ? -value : value, 0, digits);
+    int exponent = n - 1 - scale;
+    if (exponent >= -6) {
+        int size = mr_decimal_format(value, scale, text);
+        mr_bytes_append(out, text, (size_t)size);
+        return;
+    }
+    mr_bytes_printf(out, "%s%c%s%sE%d", value < 0 ? "-" : "", digits[0], n > 1 ? "." : "",
+                    digits + 1, exponent);
+}
+
 static void integer_text(int64_t value, struct mr_bytes *out)
 {
     char text[24];
@@ -135,9 +153,15 @@ void mr_text_of(const struct mr_sql_session *session, const struct mr_column *co
     case MR_TYPE_INT64:
         integer_text(mr_arg_int(&arg, row), out);
         break;
+    case MR_TYPE_DECIMAL:
+        if (!session->ansi && arg.type->scale > 6) {
+            decimal_text(mr_arg_decimal(&arg, row), arg.type->scale, out);
+            break;
+        }
+        number_text(&arg, row, out);
+        break;
     case MR_TYPE_FLOAT32:
     case MR_TYPE_FLOAT64:
-    case MR_TYPE_DECIMAL:
         number_text(&arg, row, out);
         break;
     case MR_TYPE_STRING:

@@ -204,8 +204,9 @@ bool mr_text_to_local(struct mr_slice text, int64_t *local, struct mr_slice *zon
             return false;
         *zone = mr_text_trim((struct mr_slice){text.data + at, text.size - at});
     }
-    return !__builtin_mul_overflow(days, MR_MICROS_PER_DAY, local) &&
-           !__builtin_add_overflow(*local, time, local);
+    mr_int128 micros = (mr_int128)days * MR_MICROS_PER_DAY + time;
+    *local = (int64_t)micros;
+    return *local == micros;
 }
 
 bool mr_zone_offset(struct mr_slice zone, int32_t *seconds)
