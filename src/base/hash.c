@@ -21,6 +21,11 @@ uint64_t mr_hash64_seed(const void *data, size_t size, uint64_t seed)
     return XXH3_64bits_withSeed(data, size, seed);
 }
 
+uint64_t mr_xxh64(const void *data, size_t size, uint64_t seed)
+{
+    return XXH64(data, size, seed);
+}
+
 uint32_t mr_crc32(uint32_t crc, const void *data, size_t size)
 {
     return data ? libdeflate_crc32(crc, data, size) : crc;

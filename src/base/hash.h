@@ -10,6 +10,8 @@
 /* XXH3 64 bits, seed 0. Stable across versions and machines. */
 uint64_t mr_hash64(const void *data, size_t size);
 uint64_t mr_hash64_seed(const void *data, size_t size, uint64_t seed);
+/* XXH64, the older algorithm, for what other systems computed with it. */
+uint64_t mr_xxh64(const void *data, size_t size, uint64_t seed);
 /* Finaliser of a 64-bit value; order-dependent combination of two hashes. */
 static inline uint64_t mr_hash_mix(uint64_t value)
 {

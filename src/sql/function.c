@@ -19,7 +19,7 @@ static const struct mr_function_family *const families[] = {
     &mr_functions_encode,       &mr_functions_time_units, &mr_functions_array,
     &mr_functions_array_change, &mr_functions_array_make, &mr_functions_map,
     &mr_functions_json,         &mr_functions_to_json,    &mr_functions_from_json,
-    &mr_functions_json_object,
+    &mr_functions_json_object,  &mr_functions_regex,      &mr_functions_hash,
 };
 /* clang-format on */
 

@@ -162,7 +162,7 @@ static enum mr_status kernel_rlike(struct mr_call *call, struct mr_column **out)
         const size_t *groups;
         if (result.status != MR_OK)
             break;
-        result.status = mr_regex_get(call, mr_arg_text(&pattern, row), &regex);
+        result.status = mr_regex_get(call, 0, mr_arg_text(&pattern, row), &regex);
         if (result.status != MR_OK)
             break;
         int found = mr_regex_match(call, regex, mr_arg_text(&text, row), 0, &groups);

@@ -7,6 +7,8 @@
  */
 #include "sql/regex.h"
 
+#include "sql/regex_java.h"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -36,15 +38,26 @@ static void regex_free(void *ptr, void *ignored)
     mr_free(ptr);
 }
 
-static void release_regex(void *state)
+static void reset_regex(struct mr_regex *regex)
 {
-    struct mr_regex *regex = state;
     pcre2_match_data_free(regex->data);
     pcre2_match_context_free(regex->context);
     pcre2_code_free(regex->code);
     pcre2_general_context_free(regex->general);
     mr_free(regex->source);
     *regex = (struct mr_regex){0};
+}
+
+/* Of a node and thread. */
+struct regexes {
+    struct mr_regex of[MR_REGEXES];
+};
+
+static void release_regexes(void *state)
+{
+    struct regexes *regexes = state;
+    for (int i = 0; i < MR_REGEXES; i++)
+        reset_regex(&regexes->of[i]);
 }
 
 static enum mr_status compile_error(struct mr_call *call, struct mr_slice pattern, int code,
@@ -61,7 +74,7 @@ static enum mr_status compile(struct mr_call *call, struct mr_regex *regex, stru
 {
     int code = 0;
     size_t offset = 0;
-    release_regex(regex);
+    reset_regex(regex);
     regex->source = mr_alloc(pattern.size + 1);
     regex->general = pcre2_general_context_create(regex_alloc, regex_free, NULL);
     if (regex->source == NULL || regex->general == NULL)
@@ -69,9 +82,19 @@ static enum mr_status compile(struct mr_call *call, struct mr_regex *regex, stru
     pcre2_compile_context *context = pcre2_compile_context_create(regex->general);
     if (context == NULL)
         return mr_error_nomem(call->err);
-    regex->code = pcre2_compile((PCRE2_SPTR8)(pattern.size ? pattern.data : ""), pattern.size,
-                                PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_NEVER_BACKSLASH_C, &code,
-                                &offset, context);
+    struct mr_bytes rewritten;
+    mr_bytes_init(&rewritten, MR_BYTES_DEFAULT_MAXIMUM);
+    mr_bytes_text(&rewritten, "");
+    mr_regex_from_java(pattern, &rewritten);
+    pcre2_set_newline(context, PCRE2_NEWLINE_ANYCRLF);
+    if (rewritten.status == MR_OK)
+        regex->code =
+            pcre2_compile((PCRE2_SPTR8)(rewritten.size ? rewritten.data : ""), rewritten.size,
+                          PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_NEVER_BACKSLASH_C, &code, &offset,
+                          context);
+    else
+        code = PCRE2_ERROR_NOMEMORY;
+    mr_bytes_reset(&rewritten);
     pcre2_compile_context_free(context);
     if (regex->code == NULL && code == PCRE2_ERROR_NOMEMORY)
         return mr_error_nomem(call->err);
@@ -92,18 +115,19 @@ static enum mr_status compile(struct mr_call *call, struct mr_regex *regex, stru
     return MR_OK;
 }
 
-enum mr_status mr_regex_get(struct mr_call *call, struct mr_slice pattern, struct mr_regex **out)
+enum mr_status mr_regex_get(struct mr_call *call, int which, struct mr_slice pattern,
+                            struct mr_regex **out)
 {
-    struct mr_regex *regex = mr_call_state(call, sizeof(*regex), release_regex);
-    if (regex == NULL)
+    struct regexes *regexes = mr_call_state(call, sizeof(*regexes), release_regexes);
+    if (regexes == NULL)
         return mr_error_nomem(call->err);
-    *out = regex;
+    struct mr_regex *regex = *out = &regexes->of[which];
     if (regex->context != NULL && regex->size == pattern.size &&
         (pattern.size == 0 || memcmp(regex->source, pattern.data, pattern.size) == 0))
         return MR_OK;
     enum mr_status status = compile(call, regex, pattern);
     if (status != MR_OK)
-        release_regex(regex);
+        reset_regex(regex);
     return status;
 }
 
@@ -127,4 +151,15 @@ int mr_regex_match(struct mr_call *call, struct mr_regex *regex, struct mr_slice
         pairs[2 * i] = pairs[2 * i + 1] = (size_t)-1;
     }
     return (int)regex->groups + 1;
+}
+
+int mr_regex_groups(const struct mr_regex *regex)
+{
+    return (int)regex->groups;
+}
+
+int mr_regex_group_named(const struct mr_regex *regex, const char *name)
+{
+    int group = pcre2_substring_number_from_name(regex->code, (PCRE2_SPTR8)name);
+    return group > 0 ? group : -1;
 }
