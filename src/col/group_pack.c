@@ -15,7 +15,7 @@
  */
 #include "col/group_pack.h"
 
-#include "col/builder.h"
+#include "col/row_code.h"
 
 #include <assert.h>
 #include <math.h>
@@ -145,48 +145,6 @@ static int32_t place_of(const struct mr_column *column, int64_t row)
     return column->encoding == MR_CONSTANT ? 0 : (int32_t)row;
 }
 
-/*
- * A byte 0 for NULL; else a byte 1 and the value: fixed widths as they are, texts and lists behind
- * their count of 4 bytes, structs as their fields.
- */
-static void encode(struct mr_bytes *out, const struct mr_column *column, int64_t row)
-{
-    int32_t at = place_of(column, row);
-    mr_bytes_u8(out, at >= 0);
-    if (at < 0)
-        return;
-    const struct mr_column *flat = column->dictionary ? column->dictionary : column;
-    enum mr_layout layout = mr_type_layout(flat->type);
-    if (layout == MR_LAYOUT_STRUCT) {
-        for (int i = 0; i < flat->nchildren; i++)
-            encode(out, flat->children[i], at);
-    } else if (layout == MR_LAYOUT_LIST) {
-        const int32_t *offsets = mr_column_offsets(flat) + at;
-        mr_bytes_u32le(out, (uint32_t)(offsets[1] - offsets[0]));
-        for (int32_t i = offsets[0]; i < offsets[1]; i++)
-            encode(out, flat->children[0], i);
-    } else if (layout == MR_LAYOUT_BYTES) {
-        struct mr_slice text = mr_column_slice(flat, at);
-        mr_bytes_u32le(out, (uint32_t)text.size);
-        mr_bytes_append(out, text.data, text.size);
-    } else {
-        int width = mr_layout_width(layout);
-        const uint8_t *value = flat->values->data + (int64_t)at * width;
-        double f64;
-        float f32;
-        if (layout == MR_LAYOUT_F64) {
-            memcpy(&f64, value, sizeof f64);
-            f64 = canonical(f64);
-            value = (const uint8_t *)&f64;
-        } else if (layout == MR_LAYOUT_F32) {
-            memcpy(&f32, value, sizeof f32);
-            f32 = (float)canonical((double)f32);
-            value = (const uint8_t *)&f32;
-        }
-        mr_bytes_append(out, value, (size_t)width);
-    }
-}
-
 /* The encodings are found by their ends once the buffer no longer moves. */
 static enum mr_status pack_nested(struct mr_bytes *encoded, const struct mr_column *flat,
                                   const int32_t *place, int64_t n, uint64_t *out, int stride,
@@ -196,7 +154,7 @@ static enum mr_status pack_nested(struct mr_bytes *encoded, const struct mr_colu
     mr_bytes_clear(encoded);
     for (int64_t i = 0; i < n; i++) {
         if (place[i] >= 0)
-            encode(encoded, flat, place[i]);
+            mr_row_encode(encoded, flat, place[i], true);
         ends[i] = encoded->size;
     }
     MR_TRY(mr_bytes_status(encoded, err));
@@ -356,37 +314,6 @@ void mr_group_packer_reset(struct mr_group_packer *packer)
     mr_free(packer->encoded);
 }
 
-/* One value of an encoding into a builder; `at` moves behind it. */
-static enum mr_status decode(struct mr_builder *builder, const char **at, struct mr_error *err)
-{
-    if (*(*at)++ == 0)
-        return mr_builder_null(builder, err);
-    uint32_t count = 0;
-    switch (builder->layout) {
-    case MR_LAYOUT_STRUCT:
-        for (int i = 0; i < builder->nchildren; i++)
-            MR_TRY(decode(&builder->children[i], at, err));
-        return mr_builder_struct(builder, err);
-    case MR_LAYOUT_LIST:
-        memcpy(&count, *at, sizeof count);
-        *at += sizeof count;
-        for (uint32_t i = 0; i < count; i++)
-            MR_TRY(decode(&builder->children[0], at, err));
-        return mr_builder_list(builder, err);
-    case MR_LAYOUT_BYTES:
-        memcpy(&count, *at, sizeof count);
-        *at += sizeof count + count;
-        return mr_builder_bytes(builder, *at - count, count, err);
-    default:
-        MR_TRY(mr_builder_reserve(builder, 1, 0, err));
-        memcpy(builder->values->data + builder->length * builder->width, *at,
-               (size_t)builder->width);
-        builder->length++;
-        *at += builder->width;
-        return MR_OK;
-    }
-}
-
 static enum mr_status unpack_bytes(const struct mr_group_slot *slot, const uint64_t *packed,
                                    int words, const uint32_t *groups, int64_t from, int64_t count,
                                    struct mr_builder *builder, struct mr_error *err)
@@ -402,7 +329,7 @@ static enum mr_status unpack_bytes(const struct mr_group_slot *slot, const uint6
         if (slot->layout == MR_LAYOUT_BYTES)
             MR_TRY(mr_builder_bytes(builder, slice.data, slice.size, err));
         else
-            MR_TRY(decode(builder, &slice.data, err));
+            MR_TRY(mr_row_decode(builder, &slice.data, err));
     }
     return MR_OK;
 }

@@ -33,6 +33,9 @@ enum mr_status mr_aggregation_compile(struct mr_arena *arena, const struct mr_ag
 /* Is this text (parsed alone) a call of an aggregate function, or does it contain one? */
 bool mr_aggregation_contains(struct mr_arena *arena, const char *text);
 
+/* Every aggregate function, as mr_sql_function_doc gives the others. */
+bool mr_sql_aggregate_doc(size_t i, struct mr_function_doc *out);
+
 /* The keys as expressions over the input, in order. */
 const struct mr_projection *mr_aggregation_keys(const struct mr_aggregation *aggregation);
 /* What the calls are fed with: arguments, FILTER conditions, ORDER BY values. */

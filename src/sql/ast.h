@@ -23,6 +23,7 @@ enum mr_ast_kind {
     MR_AST_QUERY,    /* (query) as a value */
     MR_AST_EXISTS,   /* EXISTS (query) */
     MR_AST_IN_QUERY, /* args IN (query); several args: (a, b) IN (query) */
+    MR_AST_COLUMN,   /* column number `column` of the scope: what aggregates are replaced by */
 };
 
 struct mr_node;
@@ -69,7 +70,15 @@ struct mr_ast {
     const struct mr_ast_window *window; /* CALL: f(..) OVER .. */
     struct mr_query *query;             /* QUERY, EXISTS, IN_QUERY */
     const void *resolved;               /* NAME: of the sql step, the column that it means */
-    struct mr_node *bound;              /* of the binder */
+    /* CALL of an aggregate: FILTER (WHERE filter), WITHIN GROUP (ORDER BY order [DESC]). */
+    struct mr_ast *filter;
+    struct mr_ast *order;
+    bool descending;
+    bool ignore_nulls;     /* CALL: IGNORE NULLS */
+    int column;            /* COLUMN */
+    uint64_t hash;         /* of the tree, 0 = not computed (aggregate_split.c) */
+    bool split;            /* aggregate_split.c was here */
+    struct mr_node *bound; /* of the binder */
 };
 
 /* MR_CONFIG with the place for anything that is not one expression. All of it lives in `arena`. */

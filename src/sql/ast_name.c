@@ -85,6 +85,16 @@ static void call_of(struct mr_bytes *out, const struct mr_ast *ast)
     else
         list_of(out, ast->args, ast->nargs);
     mr_bytes_char(out, ')');
+    if (ast->order != NULL) {
+        mr_bytes_text(out, " WITHIN GROUP (ORDER BY ");
+        name_of(out, ast->order);
+        mr_bytes_text(out, ast->descending ? " DESC NULLS LAST)" : " ASC NULLS FIRST)");
+    }
+    if (ast->filter != NULL) {
+        mr_bytes_text(out, " FILTER (WHERE ");
+        name_of(out, ast->filter);
+        mr_bytes_char(out, ')');
+    }
     if (ast->window != NULL) {
         mr_bytes_text(out, " OVER ");
         mr_window_print(out, ast->window);
@@ -169,6 +179,9 @@ static void name_of(struct mr_bytes *out, const struct mr_ast *ast)
     case MR_AST_STAR:
         mr_bytes_char(out, '*');
         return;
+    case MR_AST_COLUMN:
+        mr_bytes_printf(out, "#%d", ast->column);
+        return;
     }
 }
 
@@ -228,7 +241,10 @@ bool mr_ast_equal(const struct mr_ast *a, const struct mr_ast *b)
     if (a->kind != b->kind || a->nargs != b->nargs || a->operator_call != b->operator_call ||
         a->distinct != b->distinct || a->try_cast != b->try_cast || a->query != b->query ||
         a->resolved != b->resolved || !same_text(a->name, b->name) ||
-        !same_or_none(a->operand, b->operand) || !mr_window_equal(a->window, b->window))
+        !same_or_none(a->operand, b->operand) || !same_or_none(a->filter, b->filter) ||
+        !same_or_none(a->order, b->order) || a->descending != b->descending ||
+        a->ignore_nulls != b->ignore_nulls || a->column != b->column ||
+        !mr_window_equal(a->window, b->window))
         return false;
     if (a->kind == MR_AST_LITERAL && !same_literal(&a->literal, &b->literal))
         return false;

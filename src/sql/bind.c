@@ -7,6 +7,7 @@
  */
 #include "base/map.h"
 #include "base/text.h"
+#include "sql/aggregate_call.h"
 #include "sql/cast.h"
 #include "sql/coerce.h"
 #include "sql/lexer.h"
@@ -384,6 +385,10 @@ static MR_NOINLINE enum mr_status unknown_function(struct mr_unit *unit, const c
                                                    int position)
 {
     char near[64];
+    if (mr_aggregate_find(name))
+        return mr_unit_fail(unit, position,
+                            "%.80s is an aggregate function and has no place in this expression",
+                            name);
     mr_unit_fail(unit, position, "unknown function %.80s", name);
     if (mr_function_nearest(name, near, sizeof(near)))
         mr_error_hint(unit->err, "did you mean %s?", near);
@@ -517,8 +522,11 @@ static enum mr_status bind_call(struct mr_unit *unit, struct mr_ast *ast, int po
     if (ast->window != NULL)
         return mr_unit_fail(unit, position,
                             "OVER stands only in the query of a sql step; use windowColumns");
-    if (ast->distinct)
-        return mr_unit_fail(unit, position, "DISTINCT belongs to aggregates, not to %.80s here",
+    const char *clause = ast->distinct ? "DISTINCT" : NULL;
+    clause = ast->filter ? "FILTER" : ast->order ? "WITHIN GROUP" : clause;
+    clause = ast->ignore_nulls ? "IGNORE NULLS" : clause;
+    if (clause && !mr_aggregate_find(ast->name))
+        return mr_unit_fail(unit, position, "%s belongs to aggregates, not to %.80s here", clause,
                             ast->name);
     struct mr_node **args = mr_arena_calloc(unit->arena, (size_t)ast->nargs + 1, sizeof(*args));
     if (args == NULL)
@@ -661,6 +669,8 @@ static enum mr_status bind_new(struct mr_unit *unit, struct mr_ast *ast, struct 
     case MR_AST_EXISTS:
     case MR_AST_IN_QUERY:
         return mr_unit_fail(unit, position, "a sub-query stands only in the query of a sql step");
+    case MR_AST_COLUMN:
+        return column_node(unit, ast->column, position, out);
     case MR_AST_STAR:
         break;
     }

@@ -18,9 +18,7 @@ static enum mr_status compile_into(struct mr_unit *unit, const char *text, struc
 {
     struct mr_ast *ast;
     MR_TRY(mr_sql_parse(unit->arena, text, &ast, unit->err));
-    unit->text = text;
-    unit->last_offset = 0;
-    unit->last_character = 0;
+    mr_unit_start(unit, text);
     return mr_unit_bind(unit, ast, out);
 }
 
@@ -264,6 +262,42 @@ static enum mr_status compile_all(struct mr_unit *unit, int count, const char *c
     return MR_OK;
 }
 
+enum mr_status mr_unit_projection(struct mr_unit *unit, int count, const char *const *texts,
+                                  struct mr_node *const *roots, struct mr_projection **out)
+{
+    struct mr_projection *projection = mr_arena_calloc(unit->arena, 1, sizeof(*projection));
+    if (projection)
+        projection->exprs =
+            mr_arena_calloc(unit->arena, (size_t)count + 1, sizeof(*projection->exprs));
+    if (!projection || !projection->exprs)
+        return mr_error_nomem(unit->err);
+    projection->count = count;
+    for (int i = 0; i < count; i++) {
+        struct mr_expr *expr;
+        MR_TRY(finish_expr(unit, texts[i], roots[i], &expr));
+        projection->exprs[i] = *expr;
+    }
+    projection->nslots = mr_unit_share(unit, roots, count);
+    for (int i = 0; i < count; i++)
+        projection->exprs[i].nslots = projection->nslots;
+    *out = projection;
+    return MR_OK;
+}
+
+enum mr_status mr_unit_condition(struct mr_unit *unit, const char *text, struct mr_node *root,
+                                 struct mr_expr **out)
+{
+    MR_TRY(to_condition(unit, &root));
+    return finish_expr(unit, text, root, out);
+}
+
+void mr_unit_start(struct mr_unit *unit, const char *text)
+{
+    unit->text = text;
+    unit->last_offset = 0;
+    unit->last_character = 0;
+}
+
 enum mr_status mr_projection_compile(struct mr_arena *arena, const struct mr_sql_scope *scope,
                                      const struct mr_sql_session *session, int count,
                                      const char *const *names, const char *const *texts,
@@ -274,27 +308,15 @@ enum mr_status mr_projection_compile(struct mr_arena *arena, const struct mr_sql
     enum mr_status status;
     int ignored;
     failed = failed ? failed : &ignored;
-    struct mr_projection *projection = mr_arena_calloc(arena, 1, sizeof(*projection));
     struct mr_node **roots = mr_arena_calloc(arena, (size_t)count + 1, sizeof(*roots));
     MR_TRY(mr_unit_init(&unit, arena, scope ? scope : &empty_scope, session, err));
     unit.names = mr_arena_calloc(arena, (size_t)count + 1, sizeof(*unit.names));
-    if (projection)
-        projection->exprs = mr_arena_calloc(arena, (size_t)count + 1, sizeof(*projection->exprs));
-    if (!projection || !roots || !unit.names || !projection->exprs) {
+    if (!roots || !unit.names) {
         status = mr_error_nomem(err);
         goto out;
     }
     MR_TRY_OUT(compile_all(&unit, count, names, texts, sequential, roots, failed));
-    projection->count = count;
-    for (int i = 0; i < count; i++) {
-        struct mr_expr *expr;
-        MR_TRY_OUT(finish_expr(&unit, texts[i], roots[i], &expr));
-        projection->exprs[i] = *expr;
-    }
-    projection->nslots = mr_unit_share(&unit, roots, count);
-    for (int i = 0; i < count; i++)
-        projection->exprs[i].nslots = projection->nslots;
-    *out = projection;
+    status = mr_unit_projection(&unit, count, texts, roots, out);
 out:
     mr_unit_reset(&unit);
     return status;

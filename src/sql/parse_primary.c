@@ -550,6 +550,53 @@ static MR_LEAF enum mr_status parse_over(struct mr_parser *parser, struct mr_ast
     return mr_ast_deepen(parser, *call, depth);
 }
 
+/* Is the word `first` followed by `second`? Then both are consumed. */
+static enum mr_status accept_two(struct mr_parser *parser, const char *first, const char *second,
+                                 bool *found)
+{
+    struct mr_parser ahead = *parser;
+    ahead.err = NULL;
+    *found =
+        mr_parser_at_word(parser, first) && mr_parser_advance(&ahead) == MR_OK &&
+        (second[0] == '(' ? mr_parser_at_op(&ahead, second) : mr_parser_at_word(&ahead, second));
+    if (!*found)
+        return MR_OK;
+    MR_TRY(mr_parser_advance(parser));
+    return mr_parser_advance(parser);
+}
+
+/*
+ * What may follow a call of an aggregate: WITHIN GROUP (ORDER BY x [DESC]), FILTER (WHERE c), IGNORE
+ * or RESPECT NULLS.
+ */
+static MR_LEAF enum mr_status parse_call_clauses(struct mr_parser *parser, struct mr_ast *call)
+{
+    bool found;
+    MR_TRY(accept_two(parser, "WITHIN", "GROUP", &found));
+    if (found) {
+        MR_TRY(mr_parser_expect_op(parser, "("));
+        MR_TRY(mr_parser_expect_word(parser, "ORDER"));
+        MR_TRY(mr_parser_expect_word(parser, "BY"));
+        MR_TRY(mr_parse_expression(parser, MR_PREC_OR, &call->order));
+        MR_TRY(mr_parser_accept_word(parser, "DESC", &call->descending));
+        if (!call->descending)
+            MR_TRY(mr_parser_accept_word(parser, "ASC", &found));
+        MR_TRY(mr_parser_expect_op(parser, ")"));
+        MR_TRY(mr_ast_deepen(parser, call, call->order->depth));
+    }
+    MR_TRY(accept_two(parser, "FILTER", "(", &found));
+    if (found) {
+        MR_TRY(mr_parser_expect_word(parser, "WHERE"));
+        MR_TRY(mr_parse_expression(parser, MR_PREC_OR, &call->filter));
+        MR_TRY(mr_parser_expect_op(parser, ")"));
+        MR_TRY(mr_ast_deepen(parser, call, call->filter->depth));
+    }
+    MR_TRY(accept_two(parser, "IGNORE", "NULLS", &call->ignore_nulls));
+    if (!call->ignore_nulls)
+        MR_TRY(accept_two(parser, "RESPECT", "NULLS", &found));
+    return MR_OK;
+}
+
 static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position, const char *name,
                                        struct mr_ast **out)
 {
@@ -573,6 +620,7 @@ static enum mr_status parse_plain_call(struct mr_parser *parser, size_t position
         MR_TRY(mr_ast_new(parser, MR_AST_NAME, first.start, first.text, NULL, 0, &list.items[0]));
     MR_TRY(mr_ast_new(parser, MR_AST_CALL, position, name, list.items, list.count, out));
     (*out)->distinct = distinct;
+    MR_TRY(parse_call_clauses(parser, *out));
     return parse_over(parser, out);
 }
 

@@ -333,6 +333,18 @@ static void print_call(struct mr_bytes *out, const struct mr_ast *ast)
     mr_bytes_printf(out, "%s(%s", ast->name, ast->distinct ? "DISTINCT " : "");
     print_list(out, ast->args, ast->nargs);
     mr_bytes_char(out, ')');
+    if (ast->order != NULL) {
+        mr_bytes_text(out, " WITHIN GROUP (ORDER BY ");
+        print(out, ast->order, MR_PREC_OR);
+        mr_bytes_text(out, ast->descending ? " DESC)" : ")");
+    }
+    if (ast->filter != NULL) {
+        mr_bytes_text(out, " FILTER (WHERE ");
+        print(out, ast->filter, MR_PREC_OR);
+        mr_bytes_char(out, ')');
+    }
+    if (ast->ignore_nulls)
+        mr_bytes_text(out, " IGNORE NULLS");
     if (ast->window != NULL) {
         mr_bytes_text(out, " OVER ");
         mr_window_print(out, ast->window);
@@ -446,6 +458,9 @@ static void print_bare(struct mr_bytes *out, const struct mr_ast *ast)
         return;
     case MR_AST_STAR:
         mr_bytes_char(out, '*');
+        return;
+    case MR_AST_COLUMN:
+        mr_bytes_printf(out, "#%d", ast->column);
         return;
     case MR_AST_EXISTS:
     case MR_AST_QUERY:

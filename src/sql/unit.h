@@ -51,6 +51,13 @@ enum mr_status mr_expr_extract(struct mr_arena *arena, const struct mr_node *nod
 
 /* Binds one parsed expression (bind.c). */
 enum mr_status mr_unit_bind(struct mr_unit *unit, struct mr_ast *ast, struct mr_node **out);
+/* What is bound next was parsed from this text. */
+void mr_unit_start(struct mr_unit *unit, const char *text);
+/* Bound roots as a projection, or as a condition: the end of a compilation (expr.c). */
+enum mr_status mr_unit_projection(struct mr_unit *unit, int count, const char *const *texts,
+                                  struct mr_node *const *roots, struct mr_projection **out);
+enum mr_status mr_unit_condition(struct mr_unit *unit, const char *text, struct mr_node *root,
+                                 struct mr_expr **out);
 /* CAST: nothing when the types are equal. */
 enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input, const struct mr_type *type,
                             bool implicit, bool try_cast, int position, struct mr_node **out);
