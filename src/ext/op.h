@@ -160,6 +160,11 @@ struct mr_op {
      */
     enum mr_status (*expand)(const struct mr_op_bind *bind, struct mr_op_parts *out,
                              struct mr_error *err);
+    /*
+     * Optional, of an operator that only wishes for a number of output tasks: a breaker with the same
+     * options that deals its rows out. The plan takes it where fewer splits than that are read.
+     */
+    const struct mr_op *exchange;
     /* *plan is immutable, arena-owned and shared by all tasks. */
     enum mr_status (*bind)(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
                            struct mr_error *err);

@@ -2,6 +2,7 @@
  * repartition.c - repartition and coalesce: how many output tasks (and so files) follow.
  *
  * Rows pass unchanged; the number is a wish that the plan honours when it cuts the segment. coalesce only lowers it.
+ * Where the source has fewer splits than tasks are wanted, the plan takes repartition_exchange.c in its place.
  */
 #include "op/bind.h"
 #include "op/ops.h"
@@ -73,6 +74,7 @@ const struct mr_op mr_op_repartition = {
     .flags = MR_OP_STREAMING | MR_OP_TAKES_SELECTION | MR_OP_CROSSES,
     .min_inputs = 1,
     .max_inputs = 1,
+    .exchange = &mr_op_repartition_in_turns,
     .bind = repartition_bind,
     .open = partitions_open,
     .push = partitions_push,

@@ -425,6 +425,20 @@ enum mr_status mr_sorter_finish(struct mr_sorter *sorter, struct mr_error *err)
     return append_run(sorter, &run, err);
 }
 
+enum mr_status mr_sorter_fill(struct mr_sorter *sorter, const struct mr_spill *spill,
+                              struct mr_runtime *runtime, int partition, struct mr_error *err)
+{
+    int count = mr_spill_chunks(spill, partition);
+    for (int c = 0; c < count; c++) {
+        struct mr_batch *batch;
+        MR_TRY(mr_spill_chunk(spill, runtime, partition, c, &batch, err));
+        enum mr_status status = mr_sorter_add(sorter, batch, err);
+        mr_batch_unref(batch);
+        MR_TRY(status);
+    }
+    return mr_sorter_finish(sorter, err);
+}
+
 enum mr_status mr_sorter_absorb(struct mr_sorter *into, struct mr_sorter *from,
                                 struct mr_error *err)
 {

@@ -9,7 +9,7 @@
 #define MR_OP_SORTER_H
 
 #include "col/sort.h"
-#include "ext/runtime.h"
+#include "ext/spill.h"
 
 /* Immutable, arena-owned. */
 struct mr_sorter_plan {
@@ -31,6 +31,9 @@ enum mr_status mr_sorter_add(struct mr_sorter *sorter, struct mr_batch *batch,
                              struct mr_error *err);
 /* No more rows: what is in memory is sorted. */
 enum mr_status mr_sorter_finish(struct mr_sorter *sorter, struct mr_error *err);
+/* Adds all rows of one partition of a spill, and finishes. */
+enum mr_status mr_sorter_fill(struct mr_sorter *sorter, const struct mr_spill *spill,
+                              struct mr_runtime *runtime, int partition, struct mr_error *err);
 /* Both are finished; `from` is left empty. Only hands over. */
 enum mr_status mr_sorter_absorb(struct mr_sorter *into, struct mr_sorter *from,
                                 struct mr_error *err);

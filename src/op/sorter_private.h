@@ -5,7 +5,6 @@
 #ifndef MR_OP_SORTER_PRIVATE_H
 #define MR_OP_SORTER_PRIVATE_H
 
-#include "ext/spill.h"
 #include "op/sorter.h"
 
 /* Temporary files of some runs. */

@@ -129,6 +129,11 @@ static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_no
     return MR_OK;
 }
 
+enum mr_status mr_plan_bind_op(struct mr_plan_builder *builder, int node, struct mr_error *err)
+{
+    return bind_op(builder, &builder->nodes[node], err);
+}
+
 /* 1: all schemas known; 0: unknown offline; -1: an input has failed. */
 static int inputs_known(const struct mr_plan_builder *builder, const struct mr_plan_node *node)
 {

@@ -67,6 +67,8 @@ enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
 /* bind.c: sources; operators (again after a rewrite changed what is before them); sinks. */
 enum mr_status mr_plan_bind_sources(struct mr_plan_builder *builder, struct mr_error *err);
 enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err);
+/* One operator again. */
+enum mr_status mr_plan_bind_op(struct mr_plan_builder *builder, int node, struct mr_error *err);
 enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_error *err);
 /* What an operator is given at bind and expand. */
 enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int node,

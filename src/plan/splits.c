@@ -56,6 +56,35 @@ static enum mr_status list_pulls(struct mr_plan_builder *builder, struct mr_plan
     return MR_OK;
 }
 
+/* Splits whose rows come to a node, or 1 where one task sees them all. */
+static int splits_before(const struct mr_plan_builder *builder, int at)
+{
+    const struct mr_plan_node *node = &builder->nodes[at];
+    if (node->kind == MR_PLAN_SOURCE || mr_plan_is_breaker(node))
+        return node->splits.count;
+    if (node->op->flags & MR_OP_ORDERED)
+        return 1;
+    int count = 0;
+    for (int k = 0; k < node->ninputs; k++)
+        if (!mr_plan_is_build(node, k))
+            count += splits_before(builder, node->inputs[k].node);
+    return count;
+}
+
+/* More tasks are asked for than there are splits for: the rows are dealt out. */
+static enum mr_status exchange_rows(struct mr_plan_builder *builder, struct mr_plan_node *node,
+                                    struct mr_error *err)
+{
+    if (node->kind != MR_PLAN_OP || node->op->exchange == NULL || node->absorbed ||
+        node->op_info.partitions <= splits_before(builder, node->inputs[0].node))
+        return MR_OK;
+    if (builder->drafts[node->id].bound && node->op->unbind != NULL)
+        node->op->unbind(node->op_plan);
+    builder->drafts[node->id].bound = false;
+    node->op = node->op->exchange;
+    return mr_plan_bind_op(builder, node->id, err);
+}
+
 enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_error *err)
 {
     bool first = true;
@@ -63,6 +92,7 @@ enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_er
         struct mr_plan_node *node = &builder->nodes[i];
         if (!builder->drafts[i].live || builder->drafts[i].failed)
             continue;
+        MR_TRY(exchange_rows(builder, node, err));
         if (mr_plan_is_breaker(node))
             MR_TRY(list_pulls(builder, node, err));
         if (node->kind != MR_PLAN_SOURCE)

@@ -52,7 +52,7 @@ static enum mr_status warn_tasks(struct mr_plan_builder *builder,
     for (int i = 0; i < segment->nnodes; i++) {
         const struct mr_plan_node *node = &builder->nodes[segment->nodes[i]];
         if (node->kind != MR_PLAN_OP || node->op_info.partitions <= segment->ntasks ||
-            node->op_info.coalesce_only)
+            node->op_info.coalesce_only || mr_plan_is_breaker(node))
             continue;
         MR_TRY(mr_plan_warn(builder, node->label, err,
                             "%d output tasks asked for, %d are possible: a task reads whole splits "
