@@ -32,13 +32,29 @@ struct mr_op_input {
     int64_t rows; /* estimate, -1 = unknown */
 };
 
+/*
+ * What a step must learn from the data before its schema is known (the values of a pivot's column):
+ * the distinct values of an expression over input 0. See mr_op.discover.
+ */
+struct mr_op_question {
+    const char *expression; /* SQL, arena-owned; NULL = nothing to ask */
+    int64_t limit;          /* more distinct values than that are an error, which names `option` */
+    const char *option;     /* that would have spared the question: "values" */
+};
+struct mr_op_discovered {
+    int count;
+    /* as CAST(.. AS STRING) writes them, in the expression's own order; NULL, if it occurs, first */
+    const char *const *values;
+};
+
 struct mr_op_bind {
     const struct mr_options *options;
     struct mr_runtime *runtime;
     struct mr_arena *arena;
     const struct mr_op_input *inputs;
     int ninputs;
-    bool ansi; /* session, for expressions */
+    const struct mr_op_discovered *discovered; /* the answer, if the step asked; else NULL */
+    bool ansi;                                 /* session, for expressions */
     const struct mr_tz *tz;
     int64_t now_micros;
 };
@@ -153,6 +169,14 @@ struct mr_op {
      */
     enum mr_status (*frames)(struct mr_arena *arena, const struct mr_options *options,
                              const char *const **names, int *count, struct mr_error *err);
+    /*
+     * Optional. The question that must be answered before `expand` or `bind` are called, which find
+     * the answer in mr_op_bind.discovered. Not asked of parts. Planning with connections reads the
+     * rows in front of the step for it, under the snapshot of the run; offline the step stays
+     * unbound.
+     */
+    enum mr_status (*discover)(struct mr_arena *arena, const struct mr_options *options,
+                               struct mr_op_question *out, struct mr_error *err);
     /*
      * Optional. The operators that the step stands for, given the schemas of its inputs. Called
      * before bind; with no parts the step itself is bound. Parts are not expanded again by the

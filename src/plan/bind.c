@@ -96,12 +96,16 @@ enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int at,
             .rows = from->rows,
         };
     }
+    bool waits;
+    const struct mr_op_discovered *found;
+    MR_TRY(mr_plan_ask(builder, at, &waits, &found, err));
     *bind = (struct mr_op_bind){
         .options = builder->drafts[at].options,
         .runtime = node->runtime,
         .arena = builder->arena,
         .inputs = inputs,
         .ninputs = node->ninputs,
+        .discovered = found,
         .ansi = builder->spec->ansi,
         .tz = builder->request->tz,
         .now_micros = builder->request->now_micros,
@@ -158,6 +162,18 @@ static enum mr_status expand_and_bind(struct mr_plan_builder *builder, int at, s
     return bind_op(builder, &builder->nodes[at], err);
 }
 
+/* A step that asks is not bound before it is answered; what is behind it is parsed only. */
+static enum mr_status ask_or_bind(struct mr_plan_builder *builder, int at, struct mr_error *err)
+{
+    bool waits = false;
+    const struct mr_op_discovered *found;
+    if (!builder->drafts[at].expanded && !mr_plan_is_asked(builder, at))
+        MR_TRY(mr_plan_ask(builder, at, &waits, &found, err));
+    if (waits)
+        return mr_plan_check_syntax(builder, builder->drafts[at].options, err);
+    return expand_and_bind(builder, at, err);
+}
+
 enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err)
 {
     for (int i = 0; i < builder->plan->nnodes; i++) {
@@ -169,7 +185,7 @@ enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error
         struct mr_error step_error = {0};
         enum mr_status status =
             known > 0 && !failed
-                ? expand_and_bind(builder, i, &step_error)
+                ? ask_or_bind(builder, i, &step_error)
                 : mr_plan_check_syntax(builder, builder->drafts[i].options, &step_error);
         if (status == MR_NOMEM)
             return mr_error_nomem(err);

@@ -87,11 +87,12 @@ static enum mr_status bind_all(struct mr_plan_builder *builder, struct mr_error 
     MR_TRY(mr_plan_frames(builder, err));
     MR_TRY(mr_plan_bind_sources(builder, err));
     MR_TRY(mr_plan_bind_ops(builder, err));
-    if (builder->nerrors == 0) {
+    if (builder->nerrors == 0 && builder->plan->question.step == NULL) {
         MR_TRY(mr_plan_mark_live(builder, err));
         MR_TRY(pass(builder, mr_plan_rewrite, err));
     }
-    MR_TRY(mr_plan_bind_sinks(builder, err));
+    if (builder->plan->question.step == NULL)
+        MR_TRY(mr_plan_bind_sinks(builder, err));
     return mr_plan_failed(builder, err);
 }
 
@@ -139,7 +140,8 @@ enum mr_status mr_plan_build(const struct mr_plan_request *request, struct mr_pl
         .errors = errors,
     };
     enum mr_status status = bind_all(&builder, err);
-    if (status == MR_OK)
+    /* What stands behind an open question is not known yet. */
+    if (status == MR_OK && plan->question.step == NULL)
         status = arrange(&builder, err);
     if (status != MR_OK) {
         mr_plan_free(plan);

@@ -17,6 +17,7 @@ struct mr_plan_draft {
     const struct mr_sink *side_sink; /* the same: what writes it */
     bool failed;                     /* has an error, or stands behind one: no more messages */
     bool bound;
+    bool waits;                          /* for an answer (plan.question): stays unbound */
     bool expanded;                       /* has been asked for its parts */
     const struct mr_plan_origin *origin; /* is a part: of which operators */
     bool live;                           /* leads to something that the run does */
@@ -84,6 +85,15 @@ enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int node, struct 
  */
 enum mr_status mr_plan_open_gap(struct mr_plan_builder *builder, int at, int count,
                                 struct mr_error *err);
+/*
+ * ask.c: does the step wait for something to be found in the data? Else *found is what was, or NULL.
+ */
+enum mr_status mr_plan_ask(struct mr_plan_builder *builder, int node, bool *waits,
+                           const struct mr_op_discovered **found, struct mr_error *err);
+/* Is this the step whose question the plan is to answer? Its parts then do. */
+bool mr_plan_is_asked(const struct mr_plan_builder *builder, int node);
+enum mr_status mr_plan_ask_parts(struct mr_plan_builder *builder, struct mr_op_parts *out,
+                                 struct mr_error *err);
 /* syntax.c: expressions of a step that cannot be bound yet. */
 enum mr_status mr_plan_check_syntax(struct mr_plan_builder *builder,
                                     const struct mr_options *options, struct mr_error *err);

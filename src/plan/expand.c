@@ -137,6 +137,7 @@ static enum mr_status make_part(struct mr_plan_builder *builder, int at, int ind
     node->op = method->op;
     node->is_part = true;
     node->is_inner = whole->is_inner || index < parts->count - 1;
+    node->note = node->is_inner ? NULL : whole->note;
     builder->drafts[at + index].options = part->options;
     builder->drafts[at + index].origin = origin;
     return set_edges(builder, at, index, part, whole, draft->frames, err);
@@ -147,12 +148,14 @@ enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int at, struct mr
     struct mr_plan_draft *draft = &builder->drafts[at];
     const struct mr_op *op = builder->nodes[at].op;
     draft->expanded = true;
-    if (op->expand == NULL || comes_from(draft, op))
-        return MR_OK;
     struct mr_op_bind bind;
     struct mr_op_parts parts = {0};
-    MR_TRY(mr_plan_prepare_bind(builder, at, &bind, err));
-    MR_TRY(op->expand(&bind, &parts, err));
+    if (mr_plan_is_asked(builder, at)) {
+        MR_TRY(mr_plan_ask_parts(builder, &parts, err));
+    } else if (op->expand != NULL && !comes_from(draft, op)) {
+        MR_TRY(mr_plan_prepare_bind(builder, at, &bind, err));
+        MR_TRY(op->expand(&bind, &parts, err));
+    }
     if (parts.count == 0)
         return MR_OK;
     MR_TRY(mr_plan_open_gap(builder, at, parts.count, err));

@@ -124,6 +124,7 @@ static void put_op(struct writer *w, const struct mr_plan_node *node)
     put_text(w, "details", node->op_info.details);
     put_bool(w, "absorbed", node->absorbed);
     put_text(w, "movedTo", node->moved_to);
+    put_text(w, "note", node->note);
     put_bool(w, "breaker", mr_plan_is_breaker(node));
     put_int(w, "pulls", mr_plan_is_breaker(node) ? node->op_info.pulls : 0);
     put_bool(w, "sorted", node->op_info.sorted);

@@ -73,6 +73,7 @@ static void put_source(struct mr_bytes *out, const struct mr_plan_node *node, in
 static void put_op(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
 {
     put_line(out, depth, "does", node->op_info.details);
+    put_line(out, depth, "note", node->note);
     if (mr_plan_is_breaker(node) || node->share > 0) {
         char text[32];
         indent(out, depth);

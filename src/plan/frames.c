@@ -336,6 +336,8 @@ enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *
             found = true;
             break;
         }
+        if (builder->request->ask != NULL && builder->request->ask->step->index == i)
+            break;
     }
     builder->plan->result = frames.primary.node;
     if (!found)

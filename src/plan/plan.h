@@ -53,6 +53,7 @@ struct mr_plan_node {
     /* a rewrite left it nothing to do (its filter went into the source): in no segment */
     bool absorbed;
     const char *moved_to; /* a rewrite has put its condition in front of that node: its label */
+    const char *note;     /* for the plan: what was read in order to bind it; or NULL */
     /* breakers and build sides: bytes that one task may hold of it; 0 = has no state */
     int64_t share;
     /* SINK */
@@ -124,6 +125,17 @@ struct mr_plan_segment {
     int64_t queue_bytes; /* bound of the queue of one split */
 };
 
+/* A step that cannot be bound before something is known of its rows. */
+struct mr_plan_question {
+    const struct mr_step_spec *step; /* NULL = none is open */
+    struct mr_op_question asked;
+};
+/* The answer, for the next build. */
+struct mr_plan_answer {
+    int step; /* index in the spec */
+    struct mr_op_discovered found;
+};
+
 struct mr_plan_warning {
     const char *text;
     const char *where; /* "step 3 (toS3)" */
@@ -149,6 +161,12 @@ struct mr_plan {
     const struct mr_plan_warning *warnings;
     /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */
     const char *watermark;
+    /*
+     * With connections: the first step that asks and was not answered. Then nothing behind it is
+     * bound, there are no segments, and the caller builds the plan that asks (request.ask), runs it,
+     * and builds again with the answer.
+     */
+    struct mr_plan_question question;
     const char *fingerprint; /* hash of what decides rows and names: 16 hex digits */
 };
 
@@ -170,6 +188,13 @@ struct mr_plan_request {
      */
     const struct mr_split_list *fixed_splits;
     int nfixed_splits;
+    const struct mr_plan_answer *answers;
+    int nanswers;
+    /*
+     * Build the plan that answers this question: its result has the columns `value` and `text`, in
+     * the order of value, each value at least once.
+     */
+    const struct mr_plan_question *ask;
     int64_t rows_wanted; /* preview: of the result; 0 = all. One task then, splits in order */
 };
 

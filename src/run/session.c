@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "config/vault.h"
+#include "run/discover.h"
 #include "run/machine.h"
 #include "state/state.h"
 
@@ -267,5 +268,5 @@ enum mr_status mr_session_plan(struct mr_session *session,
         .fixed_splits = options->fixed_splits,
         .nfixed_splits = options->nfixed_splits,
     };
-    return mr_plan_build(&request, &session->plan, errors, err);
+    return mr_discover_and_plan(session, &request, errors, err);
 }

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "col/builder.h"
+#include "op/ops.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -692,6 +693,9 @@ static const struct mr_method methods[] = {
     {.name = "toyGroup", .type = MR_STEP_TRANSFORM, .op = &toy_group},
     {.name = "toyParts", .type = MR_STEP_TRANSFORM, .op = &toy_parts},
     {.name = "toyNest", .type = MR_STEP_TRANSFORM, .op = &toy_nest},
+    {.name = "toyAsk", .type = MR_STEP_TRANSFORM, .op = &toy_ask},
+    {.name = "selectColumns", .type = MR_STEP_TRANSFORM, .op = &mr_op_select_columns},
+    {.name = "sortData", .type = MR_STEP_TRANSFORM, .op = &mr_op_sort_data},
     {.name = "toyOne", .type = MR_STEP_TRANSFORM, .op = &toy_one},
     {.name = "toySink", .type = MR_STEP_LOAD, .sink = &toy_sink},
     {.name = NULL},

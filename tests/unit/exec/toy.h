@@ -80,7 +80,7 @@ void toy_reset(struct toy *toy);
  * and referencedDataFrame. Methods: toySource (splits, rows, batch, readers, bytes), toyPass, toyFilter (condition, for the plan only), toySelect (the first column), toyEven, toyUnion,
  * toyLimit (count), toyKnown (validation with a build side), toyTasks (count, most), toyGroup (a breaker: the sum of ids for each
  * v, in `pulls` partitions, in order of v if `sorted`), toyOne (a build side; port 0 in one task), toyParts (stands for toyPass, toyGroup and toyParts itself, of the frames `tables`
- * united), toyNest (stands for toyParts and toyUnion), toySink.
+ * united), toyNest (stands for toyParts and toyUnion), toyAsk (asks for the values of `of`; its `details` are them), toySink.
  */
 void toy_step(struct toy *toy, const char *method, ...);
 enum mr_status toy_plan(struct toy *toy, bool connect);
@@ -89,7 +89,7 @@ enum mr_status toy_run(struct toy *toy);
 int64_t toy_count(const struct toy *toy, int target);
 int64_t toy_sum(const struct toy *toy, int target);
 extern const struct mr_registry toy_registry;
-extern const struct mr_op toy_group;           /* toy_group.c */
-extern const struct mr_op toy_parts, toy_nest; /* toy_parts.c */
+extern const struct mr_op toy_group;                    /* toy_group.c */
+extern const struct mr_op toy_parts, toy_nest, toy_ask; /* toy_parts.c */
 
 #endif

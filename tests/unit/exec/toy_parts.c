@@ -106,6 +106,51 @@ static void pass_close(void *task)
     (void)task;
 }
 
+static const struct mr_option ask_options[] = {
+    {.name = "of", .type = MR_OPTION_STRING, .flags = MR_OPTION_EXPRESSION},
+    {.name = "most", .type = MR_OPTION_INT, .fallback = "100"},
+    {.name = "values", .type = MR_OPTION_STRINGS},
+    MR_OPTION_END,
+};
+
+static enum mr_status ask_discover(struct mr_arena *arena, const struct mr_options *options,
+                                   struct mr_op_question *out, struct mr_error *err)
+{
+    (void)arena;
+    (void)err;
+    if (!mr_options_has(options, "values"))
+        *out = (struct mr_op_question){mr_options_text(options, "of"),
+                                       mr_options_integer(options, "most", 0), "values"};
+    return MR_OK;
+}
+
+static enum mr_status ask_bind(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
+                               struct mr_error *err)
+{
+    MR_TRY(pass_bind(bind, plan, info, err));
+    const struct mr_op_discovered *found = bind->discovered;
+    const char *text = "";
+    assert_true((found == NULL) == mr_options_has(bind->options, "values"));
+    for (int i = 0; found != NULL && i < found->count; i++)
+        text = mr_arena_printf(bind->arena, "%s%s%s", text, i > 0 ? " " : "",
+                               found->values[i] != NULL ? found->values[i] : "NULL");
+    info->details = text;
+    return MR_OK;
+}
+
+const struct mr_op toy_ask = {
+    .name = "toyAsk",
+    .options = ask_options,
+    .flags = MR_OP_STREAMING,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .discover = ask_discover,
+    .bind = ask_bind,
+    .open = pass_open,
+    .push = pass_push,
+    .close = pass_close,
+};
+
 const struct mr_op toy_parts = {
     .name = "toyParts",
     .options = parts_options,
