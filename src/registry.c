@@ -44,7 +44,7 @@ static const struct mr_method methods[] = {
     {.name = "repartitionByColumns",
      .type = MR_STEP_TRANSFORM,
      .op = &mr_op_repartition_by_columns},
-    {.name = "joinDataFrames", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "joinDataFrames", .type = MR_STEP_TRANSFORM, .op = &mr_op_join_data_frames},
     {.name = "aggregateData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "windowColumns", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "reshapeData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},

@@ -96,18 +96,24 @@ static void drop_pending(struct mr_spill *spill)
     spill->pending_bytes = 0;
 }
 
+void mr_spill_drop(struct mr_spill *spill, int p)
+{
+    struct partition *partition = &spill->partitions[p];
+    for (int i = 0; i < partition->count; i++) {
+        mr_batch_unref(partition->chunks[i].batch);
+        mr_spill_file_unref(partition->chunks[i].file);
+    }
+    mr_free(partition->chunks);
+    spill->resident -= partition->resident;
+    *partition = (struct partition){0};
+}
+
 void mr_spill_free(struct mr_spill *spill)
 {
     if (spill == NULL)
         return;
-    for (int p = 0; p < spill->npartitions; p++) {
-        struct partition *partition = &spill->partitions[p];
-        for (int i = 0; i < partition->count; i++) {
-            mr_batch_unref(partition->chunks[i].batch);
-            mr_spill_file_unref(partition->chunks[i].file);
-        }
-        mr_free(partition->chunks);
-    }
+    for (int p = 0; p < spill->npartitions; p++)
+        mr_spill_drop(spill, p);
     drop_pending(spill);
     mr_spill_file_unref(spill->file);
     mr_free(spill->pending);

@@ -47,6 +47,9 @@ enum mr_status mr_spill_write(struct mr_spill *spill, int partition, struct mr_e
 /* The chunks of `from` (same schema and partitions) behind those of `into`; `from` is left empty. */
 enum mr_status mr_spill_absorb(struct mr_spill *into, struct mr_spill *from, struct mr_error *err);
 
+/* Lets go of the rows of a partition: it is empty afterwards. */
+void mr_spill_drop(struct mr_spill *spill, int partition);
+
 int mr_spill_partitions(const struct mr_spill *spill);
 int64_t mr_spill_rows(const struct mr_spill *spill, int partition);
 /* Bytes that the rows of a partition take in memory, resident or not. */
