@@ -6,6 +6,14 @@
 enum mr_status mr_op_project_info(const struct mr_op_bind *bind, const struct mr_op_project *plan,
                                   struct mr_op_info *info, struct mr_error *err)
 {
+    const struct mr_op_project *last = plan;
+    while (last->explode && last->next)
+        last = last->next;
+    if (plan->explode) { /* another number of rows: nothing is moved through */
+        info->schema = last->explode ? last->explode->schema : last->schema;
+        info->rows = -1;
+        return MR_OK;
+    }
     int *passes = mr_arena_calloc(bind->arena, (size_t)plan->schema->nfields + 1, sizeof *passes);
     if (!passes)
         return mr_error_nomem(err);
@@ -25,12 +33,27 @@ enum mr_status mr_op_project_open(void *plan, struct mr_runtime *runtime, void *
     return mr_op_eval_open(plan, runtime, &self->session, task, err);
 }
 
-enum mr_status mr_op_project_push(void *task, int port, struct mr_batch *batch,
-                                  struct mr_emit *emit, struct mr_error *err)
+/* Where the batches of a stage go. */
+struct target {
+    struct mr_op_eval_task *task;
+    const struct mr_op_project *stage; /* NULL: out */
+    struct mr_emit *emit;
+};
+
+static enum mr_status compute(struct mr_op_eval_task *self, const struct mr_op_project *plan,
+                              struct mr_batch *batch, struct mr_emit *emit, struct mr_error *err);
+
+static enum mr_status pass_on(void *context, struct mr_batch *batch, struct mr_error *err)
 {
-    (void)port;
-    struct mr_op_eval_task *self = task;
-    struct mr_op_project *plan = self->plan;
+    struct target *target = context;
+    if (target->stage)
+        return compute(target->task, target->stage, batch, target->emit, err);
+    return target->emit->batch(target->emit, 0, mr_batch_ref(batch), err);
+}
+
+static enum mr_status compute(struct mr_op_eval_task *self, const struct mr_op_project *plan,
+                              struct mr_batch *batch, struct mr_emit *emit, struct mr_error *err)
+{
     int computed = plan->projection ? mr_projection_count(plan->projection) : 0;
     int total = plan->schema->nfields;
     struct mr_column **columns = mr_calloc((size_t)(total + computed) + 1, sizeof(*columns));
@@ -45,10 +68,25 @@ enum mr_status mr_op_project_push(void *task, int port, struct mr_batch *batch,
                                                         : results[-1 - plan->source[i]]);
     struct mr_batch *out = NULL;
     MR_TRY_OUT(mr_batch_derive(batch, plan->schema, columns, &out, err));
-    status = emit->batch(emit, 0, out, err);
+    if (plan->explode) {
+        struct target target = {self, plan->next, emit};
+        status =
+            mr_op_explode_run(plan->explode, self->runtime->memory, out, pass_on, &target, err);
+        mr_batch_unref(out);
+    } else {
+        status = emit->batch(emit, 0, out, err);
+    }
 out:
     for (int i = 0; i < computed; i++)
         mr_column_unref(results[i]);
     mr_free(columns);
     return status;
+}
+
+enum mr_status mr_op_project_push(void *task, int port, struct mr_batch *batch,
+                                  struct mr_emit *emit, struct mr_error *err)
+{
+    (void)port;
+    struct mr_op_eval_task *self = task;
+    return compute(self, self->plan, batch, emit, err);
 }

@@ -5,6 +5,7 @@
 #define MR_OP_PROJECT_H
 
 #include "op/bind.h"
+#include "op/explode.h"
 
 /*
  * Output column i is input column source[i] if >= 0, else result -1 - source[i] of the projection. Rows stay as they
@@ -15,6 +16,8 @@ struct mr_op_project {
     struct mr_projection *projection; /* NULL when nothing is computed */
     const struct mr_schema *schema;
     const int *source;
+    struct mr_op_explode *explode; /* then rows are multiplied, or NULL */
+    struct mr_op_project *next;    /* then this is computed, or NULL */
 };
 
 /* Fills info (schema, passes, projection, rows) from a finished plan. */

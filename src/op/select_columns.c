@@ -19,7 +19,8 @@ static enum mr_status select_bind(const struct mr_op_bind *bind, void **plan,
     const char **texts = mr_arena_calloc(bind->arena, room, sizeof *texts);
     if (!self || !fields || !source || !names || !texts)
         return mr_error_nomem(err);
-    int computed = 0;
+    struct mr_sql_generator generator = {0}, found;
+    int computed = 0, exploded = -1;
     for (int i = 0; i < count; i++) {
         const struct mr_option_pair *pair = &value->u.pairs.items[i];
         for (int j = 0; j < i; j++) {
@@ -31,6 +32,17 @@ static enum mr_status select_bind(const struct mr_op_bind *bind, void **plan,
         if (pair->text) {
             names[computed] = pair->name;
             texts[computed] = pair->text;
+            if (mr_sql_generator_of(bind->arena, pair->text, &found, err) != MR_OK)
+                return mr_op_option_failed(bind->options, "columns", pair->name, err);
+            if (found.argument && generator.argument) {
+                mr_error_config(err, "two of its columns are generators (explode, ...)");
+                return mr_op_option_failed(bind->options, "columns", pair->name, err);
+            }
+            if (found.argument) {
+                generator = found;
+                texts[computed] = found.argument;
+                exploded = i;
+            }
             source[i] = -1 - computed++;
             continue;
         }
@@ -63,6 +75,9 @@ static enum mr_status select_bind(const struct mr_op_bind *bind, void **plan,
     self->source = source;
     if (!self->schema)
         return mr_error_nomem(err);
+    if (exploded >= 0 && mr_op_explode_bind(bind->arena, &generator, self->schema, exploded,
+                                            &self->explode, err) != MR_OK)
+        return mr_op_option_failed(bind->options, "columns", fields[exploded].name, err);
     *plan = self;
     return mr_op_project_info(bind, self, info, err);
 }

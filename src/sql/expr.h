@@ -74,6 +74,20 @@ enum mr_status mr_projection_compile(struct mr_arena *arena, const struct mr_sql
 int mr_projection_count(const struct mr_projection *projection);
 const struct mr_expr *mr_projection_expr(const struct mr_projection *projection, int i);
 
+/*
+ * explode and its family give rows, not a value: they may only be all of one expression of a projection, and who computes the
+ * projection multiplies the rows. Takes such an expression apart; argument NULL: the text is an ordinary expression.
+ */
+struct mr_sql_generator {
+    const char *name;
+    const char *argument; /* the text of the array or map */
+    bool outer;           /* rows without elements stay, with NULL */
+    bool position;        /* the position comes first */
+    bool fields;          /* inline: the fields of structs */
+};
+enum mr_status mr_sql_generator_of(struct mr_arena *arena, const char *text,
+                                   struct mr_sql_generator *out, struct mr_error *err);
+
 /* State of evaluation: scratch memory, regex match contexts, shared results of the batch at hand. One thread. */
 struct mr_eval;
 enum mr_status mr_eval_new(struct mr_memory *memory, const struct mr_sql_session *session,

@@ -20,6 +20,7 @@ static const struct mr_function_family *const families[] = {
     &mr_functions_array_change, &mr_functions_array_make, &mr_functions_map,
     &mr_functions_json,         &mr_functions_to_json,    &mr_functions_from_json,
     &mr_functions_json_object,  &mr_functions_regex,      &mr_functions_hash,
+    &mr_functions_generator,
 };
 /* clang-format on */
 

@@ -272,6 +272,7 @@ extern const struct mr_function_family mr_functions_from_json;
 extern const struct mr_function_family mr_functions_json_object;
 extern const struct mr_function_family mr_functions_regex;
 extern const struct mr_function_family mr_functions_hash;
+extern const struct mr_function_family mr_functions_generator;
 
 /* The next row of this name after `previous` (NULL: the first); NULL at the end. */
 const struct mr_function *mr_function_find(const char *name, const struct mr_function *previous);
