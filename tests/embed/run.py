@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, checkout, equal, need
+from suite import Skip, Suite, check, checkout, equal, need
 
 need("psycopg", "pyarrow")
 import pyarrow
@@ -106,6 +106,18 @@ def given_streams():
         check(done.stdout.endswith(" checks\n"), done.stdout)
         rows = [line for name in os.listdir(space.file("out")) for line in open(space.file("out", name))]
         equal(len(rows), 350001, "lines that the job wrote")
+
+
+def given_without_memory():
+    """An allocation fails, the Nth of a run: a clean error or none, and the stream is released once (give.c checks it)."""
+    with Workspace() as space:
+        given = compile_program(space.path, "tests/embed/give.c")
+        for number in [1, 2, 3, *range(5, 1200, 23)]:
+            done = subprocess.run([given, "once"], cwd=space.path, env=space.environment({"MILLRACE_FAIL_ALLOC": str(number)}),
+                                  capture_output=True, text=True, timeout=60)
+            if number == 1 and done.returncode == 0:
+                raise Skip("this build has no failure points (--enable-failpoints)")
+            check(done.returncode in (0, 8), f"allocation {number}: {done.stdout}{done.stderr}")
 
 
 def example_in_python():
@@ -218,6 +230,7 @@ def wide_rows():
 
 suite = Suite("embed")
 suite.case("given streams, in C", given_streams)
+suite.case("given streams, allocations fail", given_without_memory)
 suite.case("the example in Python", example_in_python)
 suite.case("every Arrow type, in and out", every_type)
 suite.case("types without a place", types_without_a_place)
