@@ -99,6 +99,7 @@ struct mr_worker {
     struct mr_clock clock;
     struct mr_task_waiter waiter;
     struct mr_push_hooks hooks;
+    bool waited; /* in vain for memory, which is still short */
     /* of the task at hand */
     int split;                      /* READER: number in the funnel */
     struct mr_writer_slot *writers; /* one per sink sequence */

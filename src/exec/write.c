@@ -111,13 +111,17 @@ enum mr_status mr_write_relieve(struct mr_worker *worker, struct mr_error *err)
 {
     struct mr_run *run = worker->segment->run;
     int64_t low = LOW_WATER(run->budget);
-    if (!budgeted(run) || available(run) >= low)
+    if (!budgeted(run) || available(run) >= low) {
+        worker->waited = false;
         return MR_OK;
+    }
     const struct mr_plan_node *sink = largest(worker);
     if (sink != NULL)
         MR_TRY(relieve_slot(worker, sink, SINK_SHARE(run->budget) / 2, err));
-    /* Alone there is nobody to wait for. */
-    for (int i = 0; worker->segment->nworkers > 1 && i < PAUSES && available(run) < low; i++) {
+    /* Alone there is nobody to wait for, and who keeps a state gives nothing back until it is full. */
+    bool wait = worker->segment->nworkers > 1 && !worker->waited;
+    worker->waited = true;
+    for (int i = 0; wait && i < PAUSES && available(run) < low; i++) {
         if (mr_wait_cancelled(&worker->waiter.base))
             break;
         MR_TRY(mr_wait(&worker->waiter.base, -1, 0, mr_clock_monotonic_micros() + PAUSE_MICROS,

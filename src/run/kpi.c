@@ -83,7 +83,7 @@ void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *resu
         return;
     }
     const struct mr_plan_node *node = &plan->nodes[result->steps[at].node];
-    const char *label = node->step->label;
+    const char *label = node->label;
     if (cause < 0) {
         mr_bytes_printf(out,
                         "%s did most of the work (CPU): more cores, or fewer columns and rows "
