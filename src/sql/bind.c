@@ -111,6 +111,14 @@ static MR_NOINLINE enum mr_status bind_qualified(struct mr_unit *unit, const cha
     return column_node(unit, found, position, out);
 }
 
+/* With ANSI off a key that does not cast would be NULL, which keys cannot be. */
+static bool null_keys(const struct mr_unit *unit, const struct mr_type *from,
+                      const struct mr_type *to, bool try_cast)
+{
+    return !unit->session->ansi && !try_cast && from->id == MR_TYPE_MAP && to->id == MR_TYPE_MAP &&
+           mr_cast_can_fail(from->fields[0].type, to->fields[0].type);
+}
+
 enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input, const struct mr_type *type,
                             bool implicit, bool try_cast, int position, struct mr_node **out)
 {
@@ -118,7 +126,8 @@ enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input, const s
     if (mr_type_equal(input->type, type))
         return MR_OK;
     bool legacy = !implicit && !try_cast && !unit->session->ansi;
-    if (!mr_can_cast(input->type, type) && !(legacy && mr_can_cast_legacy(input->type, type))) {
+    if ((null_keys(unit, input->type, type, try_cast) || !mr_can_cast(input->type, type)) &&
+        !(legacy && mr_can_cast_legacy(input->type, type))) {
         char from[128], to[128];
         return mr_unit_fail(unit, position, "cannot cast %s to %s",
                             mr_type_text(input->type, from, sizeof(from)),
@@ -141,7 +150,9 @@ enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input, const s
                            .nargs = 1,
                            .args = &input,
                            .position = position};
-    struct mr_impl impl = {.fallible = raises,
+    bool dates =
+        fails && !try_cast && mr_type_is_datetime(input->type) && mr_type_is_datetime(type);
+    struct mr_impl impl = {.fallible = raises || dates,
                            .flags = fails ? 0 : MR_FN_TOTAL,
                            .kernel = mr_cast_kernel(input->type, type)};
     if (impl.kernel == NULL)

@@ -5,6 +5,7 @@
 #include "sql/arithmetic.h"
 #include "sql/cast_kernels.h"
 #include "sql/coerce.h"
+#include "sql/datetime.h"
 
 #include <math.h>
 
@@ -43,7 +44,7 @@ enum mr_status mr_cast_datetime(struct mr_call *call, struct mr_column **out)
         if (!day_fits(&arg, row)) {
             if (call->type->id == MR_TYPE_DATE)
                 continue;
-            mr_overflow(&result, row);
+            mr_time_overflow(&result, row);
             continue;
         }
         int64_t local = local_of(&arg, tz, row);

@@ -41,6 +41,10 @@ static bool add_parts(const struct mr_interval *a, const struct mr_interval *b, 
     out->days = (int32_t)days;
     bool bad = sign > 0 ? __builtin_add_overflow(a->micros, b->micros, &out->micros)
                         : __builtin_sub_overflow(a->micros, b->micros, &out->micros);
+    /* Without months it is a day-time interval of Spark's: 64 bits of microseconds. */
+    mr_int128 total = (mr_int128)days * DAY_MICROS + out->micros;
+    if (months == 0 && total != (int64_t)total)
+        return false;
     return !bad && months == out->months && days == out->days;
 }
 
@@ -61,6 +65,16 @@ bool mr_timestamp_add(const struct mr_tz *tz, int64_t micros, const struct mr_in
     }
     return sign > 0 ? !__builtin_add_overflow(micros, part, out)
                     : !__builtin_sub_overflow(micros, part, out);
+}
+
+void mr_time_overflow(struct mr_result *result, int64_t row)
+{
+    char type[48];
+    if (result->call->failure == MR_FAIL_NULL)
+        mr_result_null(result, row);
+    else if (result->status == MR_OK)
+        result->status = mr_call_fail(result->call, "%s overflow",
+                                      mr_type_text(result->call->type, type, sizeof(type)));
 }
 
 static int sign_of(const struct mr_call *call)
@@ -100,7 +114,7 @@ static enum mr_status kernel_date_difference(struct mr_call *call, struct mr_col
             break;
         int64_t days = (int64_t)MR_ARG(a, int32_t, row) - MR_ARG(b, int32_t, row);
         if (days != (int32_t)days)
-            mr_overflow(&result, row);
+            mr_time_overflow(&result, row);
         else
             MR_SET(&result, struct mr_interval, row, ((struct mr_interval){.days = (int32_t)days}));
     }
@@ -119,7 +133,7 @@ static enum mr_status kernel_timestamp_difference(struct mr_call *call, struct m
         if (result.status != MR_OK)
             break;
         if (__builtin_sub_overflow(MR_ARG(a, int64_t, row), MR_ARG(b, int64_t, row), &micros)) {
-            mr_overflow(&result, row);
+            mr_time_overflow(&result, row);
             continue;
         }
         struct mr_interval value = {.days = (int32_t)(micros / DAY_MICROS),
@@ -145,7 +159,7 @@ static enum mr_status kernel_date_interval(struct mr_call *call, struct mr_colum
         if (by.micros % DAY_MICROS != 0)
             mr_result_fail(&result, row, "an interval with hours cannot be added to a date");
         else if (day != (int32_t)day)
-            mr_overflow(&result, row);
+            mr_time_overflow(&result, row);
         else
             MR_SET(&result, int32_t, row, (int32_t)day);
     }
@@ -167,7 +181,7 @@ static enum mr_status kernel_timestamp_interval(struct mr_call *call, struct mr_
                              sign_of(call), &moved))
             MR_SET(&result, int64_t, row, moved);
         else
-            mr_overflow(&result, row);
+            mr_time_overflow(&result, row);
     }
     return mr_result_finish(&result, out);
 }
@@ -188,13 +202,13 @@ static enum mr_status kernel_interval_sum(struct mr_call *call, struct mr_column
                       sign_of(call), &sum))
             MR_SET(&result, struct mr_interval, row, sum);
         else
-            mr_overflow(&result, row);
+            mr_time_overflow(&result, row);
     }
     return mr_result_finish(&result, out);
 }
 
-/* A part times a factor, with the rest of a day or month left to the next smaller part where it is whole. */
-static bool scale_interval(const struct mr_interval *in, double factor, struct mr_interval *out)
+/* A part times a factor, with the rest of a day left to the microseconds. */
+static bool scale_parts(const struct mr_interval *in, double factor, struct mr_interval *out)
 {
     double months = trunc((double)in->months * factor);
     double days = (double)in->days * factor;
@@ -206,17 +220,52 @@ static bool scale_interval(const struct mr_interval *in, double factor, struct m
     return true;
 }
 
-/* Whole factors are exact. */
-static bool multiply_interval(const struct mr_interval *in, int64_t factor, struct mr_interval *out)
+/* A number times or through a factor, rounded half away from zero. */
+static bool scale_number(int64_t number, const struct mr_arg *by, int64_t row, bool divide,
+                         mr_int128 *out)
 {
-    int64_t months, days;
-    if (__builtin_mul_overflow((int64_t)in->months, factor, &months) ||
-        __builtin_mul_overflow((int64_t)in->days, factor, &days) ||
-        __builtin_mul_overflow(in->micros, factor, &out->micros))
+    if (mr_type_is_float(by->type)) {
+        double factor = mr_arg_double(by, row);
+        double value = divide ? (double)number / factor : (double)number * factor;
+        double rounded = round(value);
+        *out = (mr_int128)(fabs(rounded) < 1e30 ? rounded : 0);
+        return fabs(rounded) < 1e30;
+    }
+    bool decimal = by->type->id == MR_TYPE_DECIMAL;
+    int scale = decimal ? by->type->scale : 0;
+    mr_int128 factor = decimal ? mr_arg_decimal(by, row) : mr_arg_int(by, row);
+    return divide ? mr_decimal_divide(number, 0, factor, scale, 0, out)
+                  : mr_decimal_multiply(number, 0, factor, scale, 0, out);
+}
+
+/* Months alone, or days and microseconds as one number (Spark's two other interval types), are scaled exactly. */
+static bool scale_interval(const struct mr_interval *in, const struct mr_arg *by, int64_t row,
+                           bool divide, struct mr_interval *out)
+{
+    mr_int128 value, micros = (mr_int128)in->days * DAY_MICROS + in->micros;
+    bool months = in->months != 0;
+    if (months && micros != 0) {
+        double factor = mr_type_is_float(by->type) ? mr_arg_double(by, row)
+                        : by->type->id == MR_TYPE_DECIMAL
+                            ? mr_decimal_to_double(mr_arg_decimal(by, row), by->type->scale)
+                            : (double)mr_arg_int(by, row);
+        return scale_parts(in, divide ? 1 / factor : factor, out);
+    }
+    if (micros != (int64_t)micros ||
+        !scale_number(months ? in->months : (int64_t)micros, by, row, divide, &value))
         return false;
-    out->months = (int32_t)months;
-    out->days = (int32_t)days;
-    return out->months == months && out->days == days;
+    *out = (struct mr_interval){.months = months ? (int32_t)value : 0,
+                                .days = months ? 0 : (int32_t)(value / DAY_MICROS),
+                                .micros = months ? 0 : (int64_t)(value % DAY_MICROS)};
+    return months ? value == (int32_t)value : value == (int64_t)value;
+}
+
+static bool is_zero(const struct mr_arg *by, int64_t row)
+{
+    if (mr_type_is_float(by->type))
+        return mr_arg_double(by, row) == 0;
+    return by->type->id == MR_TYPE_DECIMAL ? mr_arg_decimal(by, row) == 0
+                                           : mr_arg_int(by, row) == 0;
 }
 
 static enum mr_status kernel_interval_scale(struct mr_call *call, struct mr_column **out)
@@ -229,17 +278,14 @@ static enum mr_status kernel_interval_scale(struct mr_call *call, struct mr_colu
     {
         if (result.status != MR_OK)
             break;
-        const struct mr_interval *in = &MR_ARG(a, struct mr_interval, row);
-        double by = MR_ARG(b, double, row);
         struct mr_interval value = {0};
-        bool whole = !divide && by == trunc(by) && fabs(by) < 9e15;
-        if (divide && by == 0)
-            mr_result_fail(&result, row, "division by zero");
-        else if (whole ? multiply_interval(in, (int64_t)by, &value)
-                       : scale_interval(in, divide ? 1 / by : by, &value))
+        if (divide && is_zero(&b, row) && call->failure != MR_FAIL_NULL)
+            result.status = mr_call_fail(call, "division by zero");
+        else if (!(divide && is_zero(&b, row)) &&
+                 scale_interval(&MR_ARG(a, struct mr_interval, row), &b, row, divide, &value))
             MR_SET(&result, struct mr_interval, row, value);
         else
-            mr_overflow(&result, row);
+            mr_time_overflow(&result, row);
     }
     return mr_result_finish(&result, out);
 }
@@ -266,6 +312,8 @@ static enum mr_status bind_scale(struct mr_binding *binding, char op)
         return no_such(binding, op);
     binding->kernel = kernel_interval_scale;
     binding->type = mr_type_of(MR_TYPE_INTERVAL);
+    if (mr_type_is_numeric(factor))
+        return MR_OK;
     return mr_bind_cast(binding, 1, mr_type_of(MR_TYPE_FLOAT64));
 }
 

@@ -14,4 +14,7 @@ enum mr_status mr_bind_negate_interval(struct mr_binding *binding);
 bool mr_timestamp_add(const struct mr_tz *tz, int64_t micros, const struct mr_interval *interval,
                       int sign, int64_t *out);
 
+/* A time out of range: an error with ANSI off as well, NULL for try_ only. */
+void mr_time_overflow(struct mr_result *result, int64_t row);
+
 #endif

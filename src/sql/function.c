@@ -11,16 +11,32 @@
 
 #include <stdio.h>
 
-/* clang-format off: one a line, so that new families do not collide */
+/* One a line, so that new families do not collide. */
+/* clang-format off */
 static const struct mr_function_family *const families[] = {
-    &mr_functions_operator,     &mr_functions_predicate,  &mr_functions_null,
-    &mr_functions_conditional,  &mr_functions_math,       &mr_functions_text,
-    &mr_functions_time,         &mr_functions_time_text,  &mr_functions_nested,
-    &mr_functions_encode,       &mr_functions_time_units, &mr_functions_array,
-    &mr_functions_array_change, &mr_functions_array_make, &mr_functions_map,
-    &mr_functions_json,         &mr_functions_to_json,    &mr_functions_from_json,
-    &mr_functions_json_object,  &mr_functions_regex,      &mr_functions_hash,
+    &mr_functions_operator,
+    &mr_functions_predicate,
+    &mr_functions_null,
+    &mr_functions_conditional,
+    &mr_functions_math,
+    &mr_functions_text,
+    &mr_functions_time,
+    &mr_functions_time_text,
+    &mr_functions_nested,
+    &mr_functions_encode,
+    &mr_functions_time_units,
+    &mr_functions_array,
+    &mr_functions_array_change,
+    &mr_functions_array_make,
+    &mr_functions_map,
+    &mr_functions_json,
+    &mr_functions_to_json,
+    &mr_functions_from_json,
+    &mr_functions_json_object,
+    &mr_functions_regex,
+    &mr_functions_hash,
     &mr_functions_generator,
+    &mr_functions_interval,
 };
 /* clang-format on */
 

@@ -262,6 +262,7 @@ extern const struct mr_function_family mr_functions_time_text;
 extern const struct mr_function_family mr_functions_nested;
 extern const struct mr_function_family mr_functions_encode;
 extern const struct mr_function_family mr_functions_time_units;
+extern const struct mr_function_family mr_functions_interval;
 extern const struct mr_function_family mr_functions_map;
 extern const struct mr_function_family mr_functions_array_make;
 extern const struct mr_function_family mr_functions_array_change;

@@ -3,7 +3,7 @@
  */
 #include "col/kernel.h"
 #include "sql/coerce.h"
-#include "sql/eval.h"
+#include "sql/unit.h"
 
 static enum mr_status bind_if(struct mr_binding *binding)
 {
@@ -15,6 +15,12 @@ static enum mr_status bind_extreme(struct mr_binding *binding)
     char text[96];
     if (binding->nargs < 2)
         return mr_bind_fail(binding, 0, "it takes two values or more");
+    for (int i = 0; i < binding->nargs; i++) {
+        const struct mr_node *node = binding->args[i];
+        bool cast = node->kind == MR_NODE_CAST && node->implicit;
+        if (cast && mr_type_is_string(node->type) != mr_type_is_string(node->args[0]->type))
+            return mr_bind_fail(binding, i, "it takes texts or values of another type, not both");
+    }
     if (!mr_type_is_orderable(binding->args[0]->type))
         return mr_bind_fail(binding, 0, "%s has no order",
                             mr_type_text(binding->args[0]->type, text, sizeof(text)));
@@ -71,7 +77,111 @@ static enum mr_status kernel_least(struct mr_call *call, struct mr_column **out)
     return extreme(call, -1, out);
 }
 
+/* The type is known when the call is bound. */
+static enum mr_status bind_typeof(struct mr_binding *binding)
+{
+    struct mr_bytes text;
+    mr_bytes_init(&text, 1 << 20);
+    mr_type_format(binding->args[0]->type, &text);
+    enum mr_status status = mr_bytes_status(&text, binding->err);
+    struct mr_value value = {.type = mr_type_of(MR_TYPE_STRING)};
+    value.u.bytes.size = text.size;
+    if (status == MR_OK &&
+        (value.u.bytes.data = mr_arena_strndup(binding->arena, text.data, text.size)) == NULL)
+        status = mr_error_nomem(binding->err);
+    mr_bytes_reset(&text);
+    if (status != MR_OK)
+        return status;
+    return mr_unit_literal(binding->binder, &value, binding->position, &binding->replacement);
+}
+
+static enum mr_status bind_equal_null(struct mr_binding *binding)
+{
+    return mr_bind_call(binding, "<=>", 2, binding->args, &binding->replacement);
+}
+
+/* NULL, of no type. */
+static enum mr_status nothing(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_value null = {.type = call->type, .is_null = true};
+    return mr_column_new_constant(call->memory, call->type, &null, call->length, out, call->err);
+}
+
+static enum mr_status kernel_assert_true(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_arg condition = mr_arg_of(call, 0);
+    MR_EACH_ROW(call, row)
+    {
+        if (mr_arg_is_null(&condition, row) || !MR_ARG(condition, uint8_t, row)) {
+            struct mr_slice text = {0};
+            struct mr_arg message = mr_arg_of(call, call->nargs - 1);
+            if (call->nargs > 1 && !mr_arg_is_null(&message, row))
+                text = mr_arg_text(&message, row);
+            return mr_call_fail(call, "not true%s%.*s", text.size ? ": " : "",
+                                (int)(text.size < 200 ? text.size : 200), text.data);
+        }
+    }
+    return nothing(call, out);
+}
+
+static enum mr_status bind_assert(struct mr_binding *binding)
+{
+    binding->type = mr_type_of(MR_TYPE_NULL);
+    binding->nullable = true;
+    return MR_OK;
+}
+
+static enum mr_status kernel_raise_error(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_arg message = mr_arg_of(call, 0);
+    MR_EACH_ROW(call, row)
+    {
+        struct mr_slice text = {0};
+        if (!mr_arg_is_null(&message, row))
+            text = mr_arg_text(&message, row);
+        return mr_call_fail(call, "%.*s", (int)(text.size < 200 ? text.size : 200),
+                            text.size ? text.data : "");
+    }
+    return nothing(call, out);
+}
+
 static const struct mr_function functions[] = {
+    {.names = "typeof",
+     .args = "a",
+     .result = "s",
+     .flags = MR_FN_TOTAL,
+     .kernel = mr_kernel_replaced,
+     .bind = bind_typeof,
+     .signature = "typeof(value)",
+     .family = "conditional",
+     .doc = "Name of the value's type."},
+    {.names = "equal_null",
+     .args = "aa",
+     .result = "z",
+     .flags = MR_FN_TOTAL,
+     .kernel = mr_kernel_replaced,
+     .bind = bind_equal_null,
+     .signature = "equal_null(a, b)",
+     .family = "null handling",
+     .doc = "Are the two equal, or both NULL? Also: a <=> b."},
+    {.names = "assert_true",
+     .args = "z!?s",
+     .result = "!",
+     .flags = MR_FN_NULLS | MR_FN_VOLATILE,
+     .kernel = kernel_assert_true,
+     .bind = bind_assert,
+     .signature = "assert_true(condition[, message])",
+     .family = "conditional",
+     .doc = "NULL where the condition is TRUE, else an error."},
+    {.names = "raise_error",
+     .args = "s",
+     .result = "!",
+     .flags = MR_FN_NULLS | MR_FN_VOLATILE,
+     .kernel = kernel_raise_error,
+     .bind = bind_assert,
+     .signature = "raise_error(message)",
+     .family = "conditional",
+     .doc = "An error with this message."},
     {.names = "if iff",
      .args = "z!aa",
      .result = "!",

@@ -158,9 +158,13 @@ static enum mr_status kernel_isnan(struct mr_call *call, struct mr_column **out)
     return mr_result_finish(&result, out);
 }
 
-/* CASE WHEN isnan(a) THEN b ELSE a END */
+/* CASE WHEN isnan(a) THEN b ELSE a END, over two FLOATs or two DOUBLEs. */
 static enum mr_status bind_nanvl(struct mr_binding *binding)
 {
+    bool single = binding->args[0]->type->id == MR_TYPE_FLOAT32 &&
+                  binding->args[1]->type->id == MR_TYPE_FLOAT32;
+    for (int i = 0; i < 2; i++)
+        MR_TRY(mr_bind_cast(binding, i, mr_type_of(single ? MR_TYPE_FLOAT32 : MR_TYPE_FLOAT64)));
     struct mr_node *tested[1] = {binding->args[0]};
     struct mr_node **args = mr_arena_calloc(binding->arena, 3, sizeof(*args));
     if (args == NULL)
@@ -210,7 +214,7 @@ static const struct mr_function functions[] = {
      .signature = "isnan(number)",
      .family = "null handling",
      .doc = "Is the number NaN? FALSE for NULL."},
-    REPLACED("nanvl", "dd", bind_nanvl, "nanvl(number, otherwise)",
+    REPLACED("nanvl", "nn", bind_nanvl, "nanvl(number, otherwise)",
              "The number, or `otherwise` where it is NaN."),
 };
 

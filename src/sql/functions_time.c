@@ -11,6 +11,7 @@
 #include "sql/local_time.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* Fields of a date: an INT out of days. */
 #define DATE_FIELD(name, expression)                                                               \
@@ -146,15 +147,23 @@ static enum mr_status bind_date_part(struct mr_binding *binding)
         {"seconds", "__seconds"},
     };
     struct mr_value field;
-    char name[32];
-    if (!mr_bind_constant(binding, 0, &field) || field.is_null ||
-        field.u.bytes.size >= sizeof(name))
+    char name[32], part[48];
+    if (binding->args[0]->type->id == MR_TYPE_NULL ||
+        (mr_bind_constant(binding, 0, &field) && field.is_null))
+        return mr_bind_null(binding, mr_type_of(MR_TYPE_FLOAT64), &binding->replacement);
+    if (!mr_bind_constant(binding, 0, &field) || field.u.bytes.size >= sizeof(name))
         return mr_bind_fail(binding, 0, "the field must be a constant");
     memcpy(name, field.u.bytes.data, field.u.bytes.size);
     name[field.u.bytes.size] = '\0';
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (mr_text_equal_nocase(fields[i][0], name))
-            return mr_bind_call(binding, fields[i][1], 1, binding->args + 1, &binding->replacement);
+        if (mr_text_equal_nocase(fields[i][0], name)) {
+            const char *function = fields[i][1];
+            bool seconds = strcmp(function, "__seconds") == 0;
+            snprintf(part, sizeof(part), "__interval_%s", seconds ? "second" : function);
+            if (binding->args[1]->type->id == MR_TYPE_INTERVAL && mr_function_find(part, NULL))
+                function = part;
+            return mr_bind_call(binding, function, 1, binding->args + 1, &binding->replacement);
+        }
     return mr_bind_fail(binding, 0,
                         "there is no field %s (year, quarter, month, week, day, "
                         "dayofweek, doy, hour, minute, second)",
@@ -167,9 +176,22 @@ MR_KERNEL_UNARY(kernel_isodow, int32_t, int32_t, mr_iso_weekday(x))
 static void set_days(struct mr_result *result, int64_t row, int64_t days)
 {
     if (days < INT32_MIN || days > INT32_MAX)
-        mr_result_fail(result, row, "date overflow");
+        mr_time_overflow(result, row);
     else
         MR_SET(result, int32_t, row, (int32_t)days);
+}
+
+/* Days are counted by integers up to INT; with ANSI on by text too. */
+static enum mr_status bind_days(struct mr_binding *binding)
+{
+    const struct mr_type *type = binding->args[1]->type;
+    bool text = mr_type_is_string(type) && binding->session->ansi;
+    char name[96];
+    if (type->id == MR_TYPE_INT64 ||
+        !(text || type->id == MR_TYPE_NULL || mr_type_is_integer(type)))
+        return mr_bind_fail(binding, 1, "days are an int, not %s",
+                            mr_type_text(type, name, sizeof(name)));
+    return mr_bind_cast(binding, 1, mr_type_of(MR_TYPE_INT32));
 }
 
 static enum mr_status date_plus(struct mr_call *call, int sign, struct mr_column **out)
@@ -177,8 +199,11 @@ static enum mr_status date_plus(struct mr_call *call, int sign, struct mr_column
     struct mr_arg date = mr_arg_of(call, 0), days = mr_arg_of(call, 1);
     MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
-    set_days(&result, row,
-             (int64_t)MR_ARG(date, int32_t, row) + (int64_t)sign * MR_ARG(days, int32_t, row));
+    {
+        int64_t sum =
+            (int64_t)MR_ARG(date, int32_t, row) + (int64_t)sign * MR_ARG(days, int32_t, row);
+        set_days(&result, row, call->failure == MR_FAIL_WRAP ? (int32_t)sum : sum);
+    }
     return mr_result_finish(&result, out);
 }
 
@@ -447,8 +472,8 @@ static enum mr_status kernel_from_integer(struct mr_call *call, int64_t micros,
     MR_EACH_ROW(call, row)
     {
         int64_t value;
-        if (__builtin_mul_overflow(MR_ARG(x, int64_t, row), micros, &value))
-            mr_result_fail(&result, row, "timestamp overflow");
+        if (__builtin_mul_overflow(mr_arg_int(&x, row), micros, &value))
+            mr_time_overflow(&result, row);
         else
             MR_SET(&result, int64_t, row, value);
     }
@@ -486,11 +511,15 @@ static enum mr_status kernel_timestamp_seconds(struct mr_call *call, struct mr_c
                 mr_result_null(&result, row);
                 continue;
             }
-            ok = fabs(value) < 9.3e12;
+            ok = fabs(value) < 9.2e12;
             micros = ok ? (mr_int128)(value * 1e6) : 0;
+            if (!ok && call->failure == MR_FAIL_WRAP) {
+                MR_SET(&result, int64_t, row, value < 0 ? INT64_MIN : INT64_MAX);
+                continue;
+            }
         }
         if (!ok || micros != (mr_int128)(int64_t)micros)
-            mr_result_fail(&result, row, "timestamp overflow");
+            mr_time_overflow(&result, row);
         else
             MR_SET(&result, int64_t, row, (int64_t)micros);
     }
@@ -501,7 +530,7 @@ static enum mr_status kernel_timestamp_seconds(struct mr_call *call, struct mr_c
 
 static bool valid_day(int64_t year, int64_t month, int64_t day)
 {
-    return year >= -290000 && year <= 294000 && month >= 1 && month <= 12 && day >= 1 &&
+    return year >= -999999999 && year <= 999999999 && month >= 1 && month <= 12 && day >= 1 &&
            day <= mr_days_in_month(year, (int)month);
 }
 
@@ -516,7 +545,7 @@ static enum mr_status kernel_make_date(struct mr_call *call, struct mr_column **
         if (!valid_day(y, m, d))
             mr_result_fail(&result, row, "there is no such date");
         else
-            MR_SET(&result, int32_t, row, (int32_t)mr_days_from_civil(y, m, d));
+            set_days(&result, row, mr_days_from_civil(y, m, d));
     }
     return mr_result_finish(&result, out);
 }
@@ -562,16 +591,20 @@ static enum mr_status kernel_make_timestamp(struct mr_call *call, struct mr_colu
         int32_t fields[5];
         for (int i = 0; i < 5; i++)
             fields[i] = MR_ARG(parts[i], int32_t, row);
-        double seconds = MR_ARG(parts[5], double, row);
-        int64_t micros = (int64_t)llround(seconds * 1e6);
+        int64_t micros = MR_ARG(parts[5], int64_t, row); /* DECIMAL(16,6) */
         bool ok = valid_day(fields[0], fields[1], fields[2]) && fields[3] >= 0 && fields[3] < 24 &&
-                  fields[4] >= 0 && fields[4] < 60 && seconds >= 0 && micros <= 60000000;
+                  fields[4] >= 0 && fields[4] < 60 && micros >= 0 && micros <= 60000000;
         if (!ok) {
             mr_result_fail(&result, row, "there is no such time");
             continue;
         }
-        int64_t local = mr_days_from_civil(fields[0], fields[1], fields[2]) * MR_MICROS_PER_DAY +
-                        (fields[3] * 60 + fields[4]) * 60 * MR_MICROS_PER_SECOND + micros;
+        int64_t local, day = mr_days_from_civil(fields[0], fields[1], fields[2]);
+        micros += (fields[3] * 60 + fields[4]) * 60 * MR_MICROS_PER_SECOND;
+        if (__builtin_mul_overflow(day, MR_MICROS_PER_DAY, &local) ||
+            __builtin_add_overflow(local, micros, &local)) {
+            mr_time_overflow(&result, row);
+            continue;
+        }
         if (call->nargs > 6 && !(tz = zone_of(call, mr_arg_text(&parts[6], row)))) {
             result.status = mr_call_fail(call, "unknown time zone");
             break;
@@ -579,6 +612,20 @@ static enum mr_status kernel_make_timestamp(struct mr_call *call, struct mr_colu
         MR_SET(&result, int64_t, row, tz ? mr_tz_to_utc(tz, local) : local);
     }
     return mr_result_finish(&result, out);
+}
+
+static enum mr_status bind_make_timestamp(struct mr_binding *binding)
+{
+    const struct mr_type *type = binding->args[5]->type;
+    if (!mr_type_is_numeric(type) && !mr_type_is_string(type) && type->id != MR_TYPE_NULL)
+        return mr_bind_fail(binding, 5, "the seconds are a number");
+    return mr_bind_cast(binding, 5, mr_type_decimal(binding->arena, 16, 6));
+}
+
+static enum mr_status bind_make_timestamp_ntz(struct mr_binding *binding)
+{
+    binding->type = mr_type_of(MR_TYPE_TIMESTAMP_NTZ);
+    return bind_make_timestamp(binding);
 }
 
 /* ---- now ---- */
@@ -724,9 +771,9 @@ static const struct mr_function functions[] = {
          NULL),
     TIME("date_part datepart", "sa", "!", MR_FN_TOTAL, mr_kernel_replaced, bind_date_part,
          "date_part(field, time)", "A field by its name; also extract(field FROM time)."),
-    TIME("date_add dateadd", "Di", "D", 0, kernel_date_add, NULL, "date_add(date, days)",
+    TIME("date_add dateadd", "Da", "D", 0, kernel_date_add, bind_days, "date_add(date, days)",
          "The date so many days later."),
-    TIME("date_sub", "Di", "D", 0, kernel_date_sub, NULL, "date_sub(date, days)",
+    TIME("date_sub", "Da", "D", 0, kernel_date_sub, bind_days, "date_sub(date, days)",
          "The date so many days earlier."),
     TIME("datediff date_diff", "DD", "i", 0, kernel_datediff, NULL, "datediff(end, start)",
          "Days from start to end."),
@@ -745,31 +792,35 @@ static const struct mr_function functions[] = {
          "date_trunc(unit, timestamp)",
          "Start of the year, quarter, month, week, day, hour, minute, second, millisecond or "
          "microsecond; NULL for another unit."),
-    TIME("unix_seconds", "T", "l", MR_FN_TOTAL, kernel_unix_seconds, NULL,
+    TIME("unix_seconds", "T!", "l", MR_FN_TOTAL, kernel_unix_seconds, NULL,
          "unix_seconds(timestamp)", "Whole seconds since 1970-01-01 00:00:00 UTC."),
     TIME("__whole_seconds", "T", "l", MR_FN_TOTAL, kernel_whole_seconds, NULL, NULL, NULL),
-    TIME("unix_millis", "T", "l", MR_FN_TOTAL, kernel_unix_millis, NULL, "unix_millis(timestamp)",
+    /* A TIMESTAMP_NTZ counts as if its fields were UTC's. */
+    TIME("__field_seconds", "a", "l", MR_FN_TOTAL, kernel_whole_seconds, NULL, NULL, NULL),
+    TIME("unix_millis", "T!", "l", MR_FN_TOTAL, kernel_unix_millis, NULL, "unix_millis(timestamp)",
          "Whole milliseconds since 1970-01-01 00:00:00 UTC."),
-    TIME("unix_micros", "T", "l", MR_FN_TOTAL, kernel_unix_micros, NULL, "unix_micros(timestamp)",
+    TIME("unix_micros", "T!", "l", MR_FN_TOTAL, kernel_unix_micros, NULL, "unix_micros(timestamp)",
          "Microseconds since 1970-01-01 00:00:00 UTC."),
-    TIME("timestamp_seconds", "n", "T", MR_FN_MAY_NULL, kernel_timestamp_seconds, NULL,
+    TIME("timestamp_seconds", "n!", "T", MR_FN_MAY_NULL, kernel_timestamp_seconds, NULL,
          "timestamp_seconds(number)", "The instant so many seconds after 1970-01-01 00:00:00 UTC."),
-    TIME("timestamp_millis", "l", "T", 0, kernel_timestamp_millis, NULL, "timestamp_millis(number)",
+    TIME("timestamp_millis", "I!", "T", 0, kernel_timestamp_millis, NULL,
+         "timestamp_millis(number)",
          "The instant so many milliseconds after 1970-01-01 00:00:00 UTC."),
-    TIME("timestamp_micros", "l", "T", 0, kernel_timestamp_micros, NULL, "timestamp_micros(number)",
+    TIME("timestamp_micros", "I!", "T", 0, kernel_timestamp_micros, NULL,
+         "timestamp_micros(number)",
          "The instant so many microseconds after 1970-01-01 00:00:00 UTC."),
-    TIME("unix_date", "D", "i", MR_FN_TOTAL, kernel_unix_date, NULL, "unix_date(date)",
+    TIME("unix_date", "D!", "i", MR_FN_TOTAL, kernel_unix_date, NULL, "unix_date(date)",
          "Days since 1970-01-01."),
     TIME("date_from_unix_date", "i", "D", MR_FN_TOTAL, kernel_unix_date, NULL,
          "date_from_unix_date(days)", "The date so many days after 1970-01-01."),
     TIME("make_date", "iii", "D", MR_FN_MAY_NULL, kernel_make_date, NULL,
          "make_date(year, month, day)", "A date of its parts."),
-    TIME("make_timestamp make_timestamp_ltz", "iiiiid", "T", MR_FN_MAY_NULL, kernel_make_timestamp,
-         NULL, "make_timestamp(year, month, day, hour, minute, second[, zone])",
+    TIME("make_timestamp make_timestamp_ltz", "iiiiia", "T", MR_FN_MAY_NULL, kernel_make_timestamp,
+         bind_make_timestamp, "make_timestamp(year, month, day, hour, minute, second[, zone])",
          "A timestamp of its parts."),
-    TIME("make_timestamp make_timestamp_ltz", "iiiiids", "T", MR_FN_MAY_NULL, kernel_make_timestamp,
-         NULL, NULL, NULL),
-    TIME("make_timestamp_ntz", "iiiiid", "!", 0, kernel_make_timestamp, bind_ntz,
+    TIME("make_timestamp make_timestamp_ltz", "iiiiias", "T", MR_FN_MAY_NULL, kernel_make_timestamp,
+         bind_make_timestamp, NULL, NULL),
+    TIME("make_timestamp_ntz", "iiiiia", "!", 0, kernel_make_timestamp, bind_make_timestamp_ntz,
          "make_timestamp_ntz(year, month, day, hour, minute, second)",
          "A timestamp without zone of its parts."),
     TIME("convert_timezone", "ssa", "!", 0, kernel_convert_zone, bind_convert_zone,

@@ -8,6 +8,7 @@
 #include "sql/local_time.h"
 #include "sql/text_of.h"
 #include "sql/time_pattern.h"
+#include "sql/unit.h"
 
 static const char default_pattern[] = "yyyy-MM-dd HH:mm:ss";
 
@@ -108,7 +109,8 @@ static enum mr_status kernel_from_unixtime(struct mr_call *call, struct mr_colum
     MR_EACH_ROW(call, row)
     {
         int64_t utc;
-        if (__builtin_mul_overflow(MR_ARG(seconds, int64_t, row), MR_MICROS_PER_SECOND, &utc)) {
+        if (__builtin_mul_overflow(MR_ARG(seconds, int64_t, row), MR_MICROS_PER_SECOND, &utc) &&
+            call->failure != MR_FAIL_WRAP) {
             mr_result_fail(&result, row, "timestamp overflow");
             continue;
         }
@@ -149,8 +151,11 @@ static enum mr_status kernel_to_timestamp(struct mr_call *call, struct mr_column
     MR_EACH_ROW(call, row)
     {
         int64_t utc = 0;
-        if (parse_row(call, &result, row, mr_arg_text(&x, row), &utc))
-            MR_SET(&result, int64_t, row, utc);
+        if (!parse_row(call, &result, row, mr_arg_text(&x, row), &utc))
+            continue;
+        if (call->type->id == MR_TYPE_TIMESTAMP_NTZ)
+            utc = mr_tz_to_local(call->session->tz, utc);
+        MR_SET(&result, int64_t, row, utc);
     }
     return mr_result_finish(&result, out);
 }
@@ -183,67 +188,72 @@ static enum mr_status kernel_text_to_unix(struct mr_call *call, struct mr_column
     return mr_result_finish(&result, out);
 }
 
-/* to_date(x) and to_timestamp(x): the cast. With a pattern, what is no text is cast as well. */
-static enum mr_status bind_to(struct mr_binding *binding, const struct mr_type *type)
+/*
+ * to_date(x) and to_timestamp(x): the cast. With a pattern, what is a time already is cast as well. Anything else goes by way
+ * of its text, but for numbers, which are seconds of an instant.
+ */
+static enum mr_status bind_to(struct mr_binding *binding, const struct mr_type *type, bool try_cast)
 {
-    if (binding->nargs > 1 && mr_type_is_string(binding->args[0]->type))
-        return bind_pattern(binding, 1);
-    if (!mr_can_cast(binding->args[0]->type, type)) {
+    const struct mr_type *from = binding->args[0]->type;
+    bool instant = mr_type_is_numeric(from) && type->id == MR_TYPE_TIMESTAMP;
+    bool time = mr_type_is_datetime(from) || from->id == MR_TYPE_NULL;
+    if (mr_type_is_nested(from) || (instant && binding->nargs > 1)) {
         char text[96];
-        return mr_bind_fail(binding, 0, "%s is no time",
-                            mr_type_text(binding->args[0]->type, text, sizeof(text)));
+        return mr_bind_fail(binding, 0, "%s is no time", mr_type_text(from, text, sizeof(text)));
     }
-    MR_TRY(mr_bind_cast(binding, 0, type));
-    binding->replacement = binding->args[0];
-    return MR_OK;
+    binding->type = type;
+    if (!instant && !time)
+        MR_TRY(mr_bind_cast(binding, 0, mr_type_of(MR_TYPE_STRING)));
+    if (binding->nargs > 1 && !time)
+        return bind_pattern(binding, 1);
+    return mr_unit_cast(binding->binder, binding->args[0], type, true, try_cast, binding->position,
+                        &binding->replacement);
+}
+
+/* date(x), timestamp(x): CAST. */
+static enum mr_status bind_date(struct mr_binding *binding)
+{
+    return mr_unit_cast(binding->binder, binding->args[0], mr_type_of(MR_TYPE_DATE), false, false,
+                        binding->position, &binding->replacement);
+}
+
+static enum mr_status bind_timestamp(struct mr_binding *binding)
+{
+    return mr_unit_cast(binding->binder, binding->args[0], mr_type_of(MR_TYPE_TIMESTAMP), false,
+                        false, binding->position, &binding->replacement);
 }
 
 static enum mr_status bind_to_date(struct mr_binding *binding)
 {
-    return bind_to(binding, mr_type_of(MR_TYPE_DATE));
+    return bind_to(binding, mr_type_of(MR_TYPE_DATE), false);
 }
 
 static enum mr_status bind_to_timestamp(struct mr_binding *binding)
 {
-    return bind_to(binding, mr_type_of(MR_TYPE_TIMESTAMP));
+    return bind_to(binding, mr_type_of(MR_TYPE_TIMESTAMP), false);
 }
 
-/* Without a pattern it is TRY_CAST, which a pattern of the default form cannot replace: the text is cast in the kernel. */
-static enum mr_status kernel_try_cast(struct mr_call *call, struct mr_column **out)
+static enum mr_status bind_to_timestamp_ntz(struct mr_binding *binding)
 {
-    struct mr_arg x = mr_arg_of(call, 0);
-    MR_RESULT_BEGIN(call, result, out);
-    MR_EACH_ROW(call, row)
-    {
-        struct mr_slice zone = {0}, text = mr_arg_text(&x, row);
-        int64_t local = 0;
-        int32_t offset = 0;
-        if (!mr_text_to_local(text, &local, &zone) ||
-            (zone.size > 0 && !mr_zone_offset(zone, &offset)))
-            mr_result_null(&result, row);
-        else
-            MR_SET(&result, int64_t, row,
-                   zone.size > 0 ? local - offset * MR_MICROS_PER_SECOND
-                                 : mr_tz_to_utc(call->session->tz, local));
-    }
-    return mr_result_finish(&result, out);
+    return bind_to(binding, mr_type_of(MR_TYPE_TIMESTAMP_NTZ), false);
 }
 
 static enum mr_status bind_try_to_timestamp(struct mr_binding *binding)
 {
-    if (binding->nargs == 1 && mr_type_is_string(binding->args[0]->type)) {
-        binding->kernel = kernel_try_cast;
-        return MR_OK;
-    }
-    return bind_to_timestamp(binding);
+    return bind_to(binding, mr_type_of(MR_TYPE_TIMESTAMP), true);
 }
 
 /* unix_timestamp: now, or a text through a pattern, or unix_seconds of a time. */
 static enum mr_status bind_unix_timestamp(struct mr_binding *binding)
 {
-    if (binding->nargs > 0 && mr_type_is_string(binding->args[0]->type))
+    const struct mr_type *type = binding->nargs > 0 ? binding->args[0]->type : NULL;
+    if (type && mr_type_is_string(type))
         return bind_pattern(binding, 1);
-    if (binding->nargs > 0)
+    if (type && !mr_type_is_datetime(type) && type->id != MR_TYPE_NULL)
+        return mr_bind_fail(binding, 0, "it takes a text or a time");
+    if (type && type->id == MR_TYPE_TIMESTAMP_NTZ)
+        return mr_bind_call(binding, "__field_seconds", 1, binding->args, &binding->replacement);
+    if (type)
         return mr_bind_call(binding, "__whole_seconds", 1, binding->args, &binding->replacement);
     struct mr_node **now = mr_arena_calloc(binding->arena, 1, sizeof(*now));
     if (!now)
@@ -269,6 +279,13 @@ static const struct mr_function functions[] = {
          "A date, by CAST or by a datetime pattern."),
     TIME("to_timestamp", "a?s", "T", kernel_to_timestamp, bind_to_timestamp,
          "to_timestamp(text[, pattern])", "A timestamp, by CAST or by a datetime pattern."),
+    TIME("to_timestamp_ltz", "a?s", "T", kernel_to_timestamp, bind_to_timestamp,
+         "to_timestamp_ltz(text[, pattern])", "The same."),
+    TIME("to_timestamp_ntz", "a?s", "!", kernel_to_timestamp, bind_to_timestamp_ntz,
+         "to_timestamp_ntz(text[, pattern])", "A timestamp without zone."),
+    TIME("date", "a", "D", mr_kernel_replaced, bind_date, "date(value)", "CAST(value AS DATE)."),
+    TIME("timestamp", "a", "T", mr_kernel_replaced, bind_timestamp, "timestamp(value)",
+         "CAST(value AS TIMESTAMP)."),
     {.names = "try_to_timestamp",
      .args = "a?s",
      .result = "T",
@@ -278,7 +295,7 @@ static const struct mr_function functions[] = {
      .signature = "try_to_timestamp(text[, pattern])",
      .family = "date and time",
      .doc = "The same, NULL where the text is no timestamp."},
-    TIME("unix_timestamp to_unix_timestamp", "?as", "l", kernel_text_to_unix, bind_unix_timestamp,
+    TIME("unix_timestamp to_unix_timestamp", "?as!", "l", kernel_text_to_unix, bind_unix_timestamp,
          "unix_timestamp([time[, pattern]])",
          "Whole seconds since 1970-01-01 00:00:00 UTC of a time, of a text, or of now."),
 };

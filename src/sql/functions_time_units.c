@@ -6,6 +6,7 @@
  */
 #include "base/text.h"
 #include "sql/coerce.h"
+#include "sql/datetime.h"
 #include "sql/local_time.h"
 
 #include <strings.h>
@@ -88,10 +89,10 @@ static enum mr_status kernel_add(struct mr_call *call, struct mr_column **out)
     MR_EACH_ROW(call, row)
     {
         int64_t moved;
-        if (move(tz, call->data, MR_ARG(count, int64_t, row), MR_ARG(time, int64_t, row), &moved))
+        if (move(tz, call->data, MR_ARG(count, int32_t, row), MR_ARG(time, int64_t, row), &moved))
             MR_SET(&result, int64_t, row, moved);
         else
-            mr_result_fail(&result, row, "timestamp overflow");
+            mr_time_overflow(&result, row);
     }
     return mr_result_finish(&result, out);
 }
@@ -124,7 +125,7 @@ static enum mr_status kernel_difference(struct mr_call *call, struct mr_column *
         if (unit->months > 0)
             MR_SET(&result, int64_t, row, months_from(a, b) / unit->months);
         else if (__builtin_sub_overflow(b, a, &micros))
-            mr_result_fail(&result, row, "integer overflow");
+            mr_time_overflow(&result, row);
         else
             MR_SET(&result, int64_t, row, micros / unit->micros);
     }
@@ -198,7 +199,7 @@ static enum mr_status kernel_make_interval(struct mr_call *call, struct mr_colum
     }
 
 static const struct mr_function functions[] = {
-    TIME("timestampadd dateadd date_add", "slt", "!", 0, kernel_add, bind_add,
+    TIME("timestampadd dateadd date_add", "sit", "!", 0, kernel_add, bind_add,
          "timestampadd(unit, count, time)",
          "The time so many units (YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, ...) later."),
     TIME("timestampdiff datediff date_diff", "stt", "l", 0, kernel_difference, bind_unit,

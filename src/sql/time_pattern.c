@@ -245,13 +245,32 @@ static void put_offset(struct mr_bytes *out, int32_t seconds, char letter, int w
         mr_bytes_printf(out, "%s%02d", colon, rest);
 }
 
+/*
+ * Java names a zone by its names of today, standard or summer, whatever it was called then (LMT, EWT). `out` of today: in the
+ * summer of either half of the earth.
+ */
+static const char *zone_name(const struct mr_tz *tz, int64_t utc)
+{
+    const int64_t january = INT64_C(1704110400000000), july = INT64_C(1719835200000000);
+    bool north = mr_tz_offset_at(tz, january) <= mr_tz_offset_at(tz, july);
+    const char *standard = mr_tz_abbreviation(tz, north ? january : july);
+    const char *summer = mr_tz_abbreviation(tz, north ? july : january);
+    const char *name = mr_tz_abbreviation(tz, utc);
+    if (strcmp(name, standard) == 0 || strcmp(name, summer) == 0)
+        return name;
+    bool local_time = strcmp(name, "LMT") == 0;
+    return !local_time && mr_tz_offset_at(tz, utc) > mr_tz_offset_at(tz, north ? january : july)
+               ? summer
+               : standard;
+}
+
 static void put_zone(struct mr_bytes *out, const struct item *item, const struct mr_tz *tz,
                      int64_t utc)
 {
     if (item->letter == 'V')
         mr_bytes_text(out, mr_tz_name(tz));
     else if (item->letter == 'z')
-        mr_bytes_text(out, mr_tz_abbreviation(tz, utc));
+        mr_bytes_text(out, zone_name(tz, utc));
     else
         put_offset(out, mr_tz_offset_at(tz, utc), item->letter, item->width);
 }

@@ -44,7 +44,9 @@ class Spark:
         builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.memory", "2g")
         # Rows are evaluated one by one by Oracle.java; the optimizer would evaluate all of them.
         rule = "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation"
-        self.spark = builder.config("spark.sql.optimizer.excludedRules", rule).getOrCreate()
+        builder = builder.config("spark.sql.optimizer.excludedRules", rule)
+        # EXCEPTION, the default, refuses with ANSI off what Spark 2 read differently.
+        self.spark = builder.config("spark.sql.legacy.timeParserPolicy", "CORRECTED").getOrCreate()
         self.spark.sparkContext.setLogLevel("OFF")
         jvm = self.spark._jvm
         compiler = jvm.org.codehaus.janino.SimpleCompiler()
@@ -78,7 +80,7 @@ def compact(answer, notes, expression):
 
 def write(spark, family, items):
     from pyspark import __version__
-    header = {"spark": __version__, "family": family, "rows": inputs.ROWS}
+    header = {"spark": __version__, "family": family, "rows": inputs.ROWS, "timeParserPolicy": "CORRECTED"}
     if family == "random":
         header.update(seed=SEED, count=COUNT)
     notes = []
