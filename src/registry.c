@@ -51,7 +51,7 @@ static const struct mr_method methods[] = {
     {.name = "deduplicate", .type = MR_STEP_TRANSFORM, .op = &mr_op_deduplicate},
     {.name = "sortData", .type = MR_STEP_TRANSFORM, .op = &mr_op_sort_data},
     {.name = "checkpoint", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
-    {.name = "sql", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "sql", .type = MR_STEP_TRANSFORM, .op = &mr_op_sql},
     {.name = "toAvroSchema", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "evolveAvroSchema", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     /* validate */

@@ -240,6 +240,8 @@ bool mr_ast_equal(const struct mr_ast *a, const struct mr_ast *b)
         return true;
     if (a->kind != b->kind || a->nargs != b->nargs || a->operator_call != b->operator_call ||
         a->distinct != b->distinct || a->try_cast != b->try_cast || a->query != b->query ||
+        a->descending != b->descending || a->ignore_nulls != b->ignore_nulls ||
+        !same_or_none(a->filter, b->filter) || !same_or_none(a->order, b->order) ||
         a->resolved != b->resolved || !same_text(a->name, b->name) ||
         !same_or_none(a->operand, b->operand) || !same_or_none(a->filter, b->filter) ||
         !same_or_none(a->order, b->order) || a->descending != b->descending ||

@@ -168,7 +168,8 @@ enum mr_status mr_bind_fail(struct mr_binding *binding, int arg, const char *for
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    int position = arg >= 0 && arg < binding->nargs ? binding->args[arg]->position : 0;
+    int position =
+        arg >= 0 && arg < binding->nargs ? binding->args[arg]->position : binding->position;
     const char *names = binding->function->names;
     return mr_unit_fail(unit, position, "%.*s: %s", (int)strcspn(names, " "), names, message);
 }

@@ -196,7 +196,8 @@ static const char *const expressions[] = {
     "date_add(DAY, 1, x) + date_add(day, 1) + datediff(HOUR, a, b)",
     "trim(BOTH 'x' FROM a) || substring(a FROM 2 FOR 3) || position('x' IN a) || extract(YEAR FROM "
     "b)",
-    "count(DISTINCT a) + count(*)",
+    "count(DISTINCT a) + count(*) FILTER (WHERE b > 1)",
+    "percentile_cont(0.5) WITHIN GROUP (ORDER BY a + 1 DESC) + first(a) IGNORE NULLS",
     "`select` + `a b` + `order` + `date`",
     "a.b.c[d]['k']",
     "struct(a, b)",
