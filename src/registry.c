@@ -45,7 +45,7 @@ static const struct mr_method methods[] = {
      .type = MR_STEP_TRANSFORM,
      .op = &mr_op_repartition_by_columns},
     {.name = "joinDataFrames", .type = MR_STEP_TRANSFORM, .op = &mr_op_join_data_frames},
-    {.name = "aggregateData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "aggregateData", .type = MR_STEP_TRANSFORM, .op = &mr_op_aggregate_data},
     {.name = "windowColumns", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "reshapeData", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "deduplicate", .type = MR_STEP_TRANSFORM, .op = &mr_op_deduplicate},

@@ -338,6 +338,8 @@ static enum mr_status unpack_fixed(const struct mr_group_slot *slot, const uint6
                                    int words, const uint32_t *groups, int64_t from, int64_t count,
                                    struct mr_builder *builder, struct mr_error *err)
 {
+    if (count == 0)
+        return MR_OK;
     MR_TRY(mr_builder_reserve(builder, count, 0, err));
     uint8_t *to = builder->values->data;
     for (int64_t i = 0; i < count; i++) {

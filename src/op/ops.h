@@ -6,6 +6,7 @@
 
 #include "ext/op.h"
 
+extern const struct mr_op mr_op_aggregate_data;
 extern const struct mr_op mr_op_filter_rows;
 extern const struct mr_op mr_op_enrich_data;
 extern const struct mr_op mr_op_select_columns;

@@ -30,6 +30,14 @@ struct mr_aggregation_ask {
 enum mr_status mr_aggregation_compile(struct mr_arena *arena, const struct mr_aggregation_ask *ask,
                                       struct mr_aggregation **out, int *failed,
                                       struct mr_error *err);
+/* Is this a bare name of an aggregate function ("sum")? */
+bool mr_aggregation_is_function(const char *text);
+/*
+ * "expr [AS name]": the expression's text and its name: what is written, a column's own, or the one
+ * that Spark gives ("year(ts)").
+ */
+enum mr_status mr_sql_named_expression(struct mr_arena *arena, const char *text, const char **expr,
+                                       const char **name, struct mr_error *err);
 /* Is this text (parsed alone) a call of an aggregate function, or does it contain one? */
 bool mr_aggregation_contains(struct mr_arena *arena, const char *text);
 

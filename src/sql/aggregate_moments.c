@@ -17,6 +17,7 @@ struct shape {
 };
 struct pair {
     double n, x, y, xy, xx, yy; /* means, then sums of products of differences */
+    double sum_x, sum_y;
 };
 
 #define REAL(S, field)                                                                             \
@@ -28,8 +29,10 @@ static const struct mr_agg_field central_fields[] = {REAL(central, n), REAL(cent
 static const struct mr_agg_field shape_fields[] = {REAL(shape, n), REAL(shape, mean),
                                                    REAL(shape, m2), REAL(shape, m3),
                                                    REAL(shape, m4)};
-static const struct mr_agg_field pair_fields[] = {REAL(pair, n),  REAL(pair, x),  REAL(pair, y),
-                                                  REAL(pair, xy), REAL(pair, xx), REAL(pair, yy)};
+static const struct mr_agg_field pair_fields[] = {REAL(pair, n),     REAL(pair, x),
+                                                  REAL(pair, y),     REAL(pair, xy),
+                                                  REAL(pair, xx),    REAL(pair, yy),
+                                                  REAL(pair, sum_x), REAL(pair, sum_y)};
 
 static enum mr_status central_update(struct mr_agg_state *state, const struct mr_agg_input *in,
                                      struct mr_error *err)
@@ -130,6 +133,8 @@ static enum mr_status pair_update(struct mr_agg_state *state, const struct mr_ag
         row->n = n;
         row->x = mean_x;
         row->y = mean_y;
+        row->sum_x += x;
+        row->sum_y += y;
     }
     return MR_OK;
 }
@@ -151,6 +156,8 @@ static enum mr_status pair_merge(struct mr_agg_state *state, const void *from, i
         a->x += sx * b->n;
         a->y += sy * b->n;
         a->n = n;
+        a->sum_x += b->sum_x;
+        a->sum_y += b->sum_y;
     }
     return MR_OK;
 }
@@ -167,7 +174,7 @@ static const struct mr_agg_kind kind_shape = {.size = sizeof(struct shape),
                                               .merge_rows = shape_merge};
 static const struct mr_agg_kind kind_pair = {.size = sizeof(struct pair),
                                              .fields = pair_fields,
-                                             .nfields = 6,
+                                             .nfields = 8,
                                              .update = pair_update,
                                              .merge_rows = pair_merge};
 
@@ -227,12 +234,12 @@ static bool pair_value(const struct pair *row, int choice, double *out)
         return n > 1;
     case CORR:
         *out = row->xy / sqrt(row->xx * row->yy);
-        return n > 1;
+        return n > 1 && row->xx * row->yy != 0;
     case REGR_AVGX:
-        *out = row->y;
+        *out = row->sum_y / n;
         return true;
     case REGR_AVGY:
-        *out = row->x;
+        *out = row->sum_x / n;
         return true;
     case REGR_SXX:
         *out = row->yy;
@@ -250,8 +257,8 @@ static bool pair_value(const struct pair *row, int choice, double *out)
         *out = row->x - row->xy / row->yy * row->y;
         return row->yy != 0;
     default: /* REGR_R2 */
-        *out = row->xx == 0 ? 1 : row->xy * row->xy / row->yy / row->xx;
-        return row->yy != 0;
+        *out = row->yy == 0 ? 1 : row->xy * row->xy / row->yy / row->xx;
+        return row->xx != 0;
     }
 }
 

@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "sql/aggregate_call.h"
 #include "sql/lexer.h"
+#include "sql/parser.h"
+#include "sql/query.h"
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -221,4 +223,49 @@ bool mr_aggregation_contains(struct mr_arena *arena, const char *text)
 {
     struct mr_ast *ast;
     return mr_sql_parse(arena, text, &ast, NULL) == MR_OK && contains(ast);
+}
+
+bool mr_aggregation_is_function(const char *text)
+{
+    return mr_aggregate_find(text) != NULL;
+}
+
+enum mr_status mr_sql_named_expression(struct mr_arena *arena, const char *text, const char **expr,
+                                       const char **name, struct mr_error *err)
+{
+    struct mr_ast *ast;
+    struct mr_parser parser = {.arena = arena, .err = err};
+    mr_lexer_init(&parser.lexer, arena, text, strlen(text));
+    MR_TRY(mr_parser_advance(&parser));
+    MR_TRY(mr_parse_expression(&parser, MR_PREC_OR, &ast));
+    size_t size = strlen(text);
+    bool as;
+    *name = NULL;
+    if (mr_parser_at_word(&parser, "AS"))
+        size = parser.token.start;
+    MR_TRY(mr_parser_accept_word(&parser, "AS", &as));
+    if (as) {
+        if (parser.token.kind != MR_TOKEN_WORD && parser.token.kind != MR_TOKEN_QUOTED)
+            return mr_parser_unexpected(&parser, "a name");
+        *name = mr_arena_strdup(arena, parser.token.text);
+        if (!*name)
+            return mr_error_nomem(err);
+        MR_TRY(mr_parser_advance(&parser));
+    }
+    if (parser.token.kind != MR_TOKEN_END)
+        return mr_parser_unexpected(&parser, "an operator or the end of the expression");
+    *expr = mr_arena_strndup(arena, text, size);
+    if (!as) {
+        struct mr_bytes bytes;
+        mr_bytes_init(&bytes, MR_SQL_MAX_TEXT);
+        if (ast->kind == MR_AST_NAME || ast->kind == MR_AST_FIELD)
+            mr_bytes_text(&bytes, ast->name);
+        else
+            mr_ast_name(&bytes, ast);
+        *name = mr_arena_strndup(arena, bytes.data ? bytes.data : "", bytes.size);
+        enum mr_status status = mr_bytes_status(&bytes, err);
+        mr_bytes_reset(&bytes);
+        MR_TRY(status);
+    }
+    return *expr && *name ? MR_OK : mr_error_nomem(err);
 }

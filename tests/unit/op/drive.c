@@ -78,7 +78,7 @@ enum mr_status drive_bind(struct drive *drive, const struct mr_op *op,
                               .arena = &drive->arena,
                               .inputs = input,
                               .ninputs = 1,
-                              .ansi = true,
+                              .ansi = !drive->legacy,
                               .tz = drive->tz};
     drive->info = (struct mr_op_info){.rows = -1};
     MR_TRY(op->bind(&bind, &drive->plan, &drive->info, &drive->err));

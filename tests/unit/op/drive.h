@@ -18,6 +18,7 @@ struct drive {
     char directory[64];
     const struct mr_op *op;
     void *plan;
+    bool legacy; /* binds with ANSI off */
     struct mr_op_info info;
     struct mr_error err;
     /* what came out */

@@ -1,0 +1,94 @@
+/*
+ * aggregate.h - what the files of aggregateData share.
+ */
+#ifndef MR_OP_AGGREGATE_H
+#define MR_OP_AGGREGATE_H
+
+#include "col/group_table.h"
+#include "ext/spill.h"
+#include "op/bind.h"
+#include "sql/aggregate.h"
+
+enum mr_agg_window { MR_AGG_NO_WINDOW, MR_AGG_TUMBLING, MR_AGG_SLIDING, MR_AGG_SESSION };
+
+struct mr_agg_plan {
+    struct mr_sql_session session;
+    const struct mr_schema *input;
+    /* The input and, with a window, window_start (and window_end of sessions) behind it. */
+    const struct mr_schema *scope;
+    struct mr_aggregation *aggregation;
+    int nkeys;
+    const struct mr_type **key_types;
+    const struct mr_schema *kept;   /* rows of the spill: keys, then states; sessions: see below */
+    const struct mr_schema *schema; /* of the output */
+    int pulls;
+    int bits;   /* pulls is 2^bits */
+    bool plain; /* states are of fixed size: rows may be kept without looking them up */
+    bool *used; /* columns of the scope that keys and inputs read */
+    enum mr_agg_window window;
+    struct mr_expr *time; /* event time */
+    int64_t size, slide;  /* microseconds; size is the gap of a session */
+    /*
+     * Sessions are cut only when all rows of a key are together: kept rows are the keys without the
+     * window, the event time, and the inputs.
+     */
+    int nplain;                     /* keys without the window's */
+    struct mr_projection *raw_keys; /* over the input */
+};
+
+/* Makes plan->scope, ->time and the window's settings from the options. */
+enum mr_status mr_agg_window_bind(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
+                                  struct mr_error *err);
+/*
+ * A batch of plan->scope: rows that have an event time, once for each window that they are in.
+ * *out is a new reference; NULL when no row is left.
+ */
+enum mr_status mr_agg_window_rows(const struct mr_agg_plan *plan, struct mr_eval *eval,
+                                  struct mr_memory *memory, struct mr_batch *batch,
+                                  struct mr_batch **out, struct mr_error *err);
+
+/* Keys and states being built. */
+struct mr_agg_build {
+    const struct mr_agg_plan *plan;
+    struct mr_memory *memory;
+    struct mr_group_table *table; /* NULL without keys */
+    struct mr_agg_states *states;
+    uint32_t *groups; /* of the rows at hand */
+    int64_t capacity;
+};
+enum mr_status mr_agg_build_init(struct mr_agg_build *build, const struct mr_agg_plan *plan,
+                                 struct mr_memory *memory, struct mr_error *err);
+void mr_agg_build_reset(struct mr_agg_build *build);
+int64_t mr_agg_build_count(const struct mr_agg_build *build);
+int64_t mr_agg_build_bytes(const struct mr_agg_build *build);
+/* Finds build->groups of `count` rows and makes room for their states. */
+enum mr_status mr_agg_build_groups(struct mr_agg_build *build, struct mr_column *const *keys,
+                                   const int32_t *rows, int64_t count, const uint64_t *hashes,
+                                   struct mr_error *err);
+/* Groups as batches of plan->kept into the partitions of `spill` by bits [skip, skip + bits) of their hashes. */
+enum mr_status mr_agg_build_keep(struct mr_agg_build *build, struct mr_spill *spill, int skip,
+                                 int bits, struct mr_error *err);
+
+/* The results of groups as batches of plan->schema. */
+enum mr_status mr_agg_emit_build(struct mr_agg_build *build, struct mr_eval *eval,
+                                 struct mr_runtime *runtime, struct mr_emit *emit,
+                                 struct mr_error *err);
+/* Keys (references are taken over) and the results of states [from, from + count): HAVING, outputs, emit. */
+enum mr_status mr_agg_emit_rows(const struct mr_agg_plan *plan, struct mr_agg_states *states,
+                                struct mr_column **keys, int64_t from, int64_t count,
+                                struct mr_eval *eval, struct mr_memory *memory,
+                                struct mr_emit *emit, struct mr_error *err);
+/* Rows of an output batch. */
+int64_t mr_agg_batch_rows(const struct mr_runtime *runtime);
+
+/* One partition of kept rows: merged and emitted. */
+enum mr_status mr_agg_pull(const struct mr_agg_plan *plan, const struct mr_spill *spill,
+                           struct mr_runtime *runtime, int partition, struct mr_emit *emit,
+                           struct mr_error *err);
+enum mr_status mr_agg_pull_sessions(const struct mr_agg_plan *plan, const struct mr_spill *spill,
+                                    struct mr_runtime *runtime, int partition, struct mr_emit *emit,
+                                    struct mr_error *err);
+
+extern const struct mr_option mr_agg_options[];
+
+#endif

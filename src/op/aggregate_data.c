@@ -1,0 +1,665 @@
+/*
+ * aggregate_data.c - aggregateData: rows to groups.
+ *
+ * A task has a table of the groups that it has seen and their states. When they outgrow its share, and at its end, they
+ * go into a spill, divided by hash; the spills of all tasks are joined, and each partition is merged by itself
+ * (aggregate_pull.c), so that the second half is parallel too and no larger in memory than a partition. Where nearly
+ * every row is a group of its own, looking it up first is work for nothing: rows then go to the spill directly.
+ *
+ * The alternative, one shared table, needs a lock or an atomic a row; merging tables on one thread does not scale with
+ * the number of groups.
+ */
+#include "op/aggregate.h"
+#include "op/append.h"
+#include "op/ops.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+
+/* A table with more than 3/4 as many groups as rows, of so many rows, was not worth its while. */
+#define BYPASS_ROWS 100000
+
+struct agg_task {
+    const struct mr_agg_plan *plan;
+    struct mr_runtime *runtime;
+    struct mr_eval *eval;
+    struct mr_agg_build build;
+    bool building;
+    bool bypass;
+    int64_t rows; /* since the table is new */
+    struct mr_spill *spill;
+};
+
+/* What is asked for, as texts. */
+struct ask {
+    struct mr_aggregation_ask ask;
+    const char **groups, **group_names;
+    const char **texts, **names;
+    const char **entries; /* option entry of each text; NULL: not the user's */
+};
+
+static enum mr_status read_groups(struct ask *ask, const struct mr_op_bind *bind,
+                                  struct mr_error *err)
+{
+    const struct mr_option_value *value = mr_options_get(bind->options, "groupBy");
+    for (int g = 0; g < value->u.strings.count; g++) {
+        enum mr_status status = mr_sql_named_expression(bind->arena, value->u.strings.items[g],
+                                                        &ask->groups[g], &ask->group_names[g], err);
+        if (status != MR_OK)
+            return mr_op_option_failed(bind->options, "groupBy", NULL, err);
+    }
+    ask->ask.ngroups = value->u.strings.count;
+    return MR_OK;
+}
+
+/* {column: function}: `<column>_<function>`. */
+static enum mr_status column_form(struct ask *ask, const struct mr_op_bind *bind,
+                                  const struct mr_option_pair *pair, int i, struct mr_error *err)
+{
+    bool star = !strcmp(pair->name, "*");
+    const char *suffix = mr_text_equal_nocase(pair->text, "mean") ? "avg" : pair->text;
+    char *column =
+        star ? mr_arena_strdup(bind->arena, "*") : mr_op_quote_name(bind->arena, pair->name);
+    if (!column)
+        return mr_error_nomem(err);
+    ask->texts[i] = mr_arena_printf(bind->arena, "%s(%s)", pair->text, column);
+    ask->names[i] = star ? mr_arena_strdup(bind->arena, suffix)
+                         : mr_arena_printf(bind->arena, "%s_%s", pair->name, suffix);
+    return ask->texts[i] && ask->names[i] ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status read_aggregations(struct ask *ask, const struct mr_op_bind *bind,
+                                        struct mr_error *err)
+{
+    const struct mr_option_value *value = mr_options_get(bind->options, "aggregations");
+    for (int p = 0; p < value->u.pairs.count; p++) {
+        const struct mr_option_pair *pair = &value->u.pairs.items[p];
+        int i = ask->ask.count++;
+        ask->entries[i] = pair->name;
+        ask->texts[i] = pair->text;
+        ask->names[i] = pair->name;
+        if (mr_aggregation_is_function(pair->text))
+            MR_TRY(column_form(ask, bind, pair, i, err));
+    }
+    return MR_OK;
+}
+
+/* The windows' own keys and, where it follows from the start, window_end. */
+static enum mr_status add_window(struct ask *ask, struct mr_agg_plan *plan,
+                                 const struct mr_op_bind *bind, struct mr_error *err)
+{
+    int *n = &ask->ask.ngroups;
+    plan->nplain = *n;
+    if (plan->window == MR_AGG_NO_WINDOW)
+        return MR_OK;
+    ask->groups[*n] = ask->group_names[*n] = "window_start";
+    ++*n;
+    if (plan->window == MR_AGG_SESSION) {
+        ask->groups[*n] = ask->group_names[*n] = "window_end";
+        ++*n;
+        return MR_OK;
+    }
+    int i = ask->ask.count++;
+    ask->names[i] = "window_end";
+    ask->texts[i] = mr_arena_printf(bind->arena, "window_start + INTERVAL %lld MICROSECONDS",
+                                    (long long)plan->size);
+    return ask->texts[i] ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status ask_init(struct ask *ask, struct mr_agg_plan *plan,
+                               const struct mr_op_bind *bind, struct mr_error *err)
+{
+    size_t ngroups = (size_t)mr_options_get(bind->options, "groupBy")->u.strings.count + 3;
+    size_t count = (size_t)mr_options_get(bind->options, "aggregations")->u.pairs.count + 2;
+    struct mr_arena *arena = bind->arena;
+    *ask = (struct ask){.groups = mr_arena_calloc(arena, ngroups, sizeof(char *)),
+                        .group_names = mr_arena_calloc(arena, ngroups, sizeof(char *)),
+                        .texts = mr_arena_calloc(arena, count, sizeof(char *)),
+                        .names = mr_arena_calloc(arena, count, sizeof(char *)),
+                        .entries = mr_arena_calloc(arena, count, sizeof(char *))};
+    if (!ask->groups || !ask->group_names || !ask->texts || !ask->names || !ask->entries)
+        return mr_error_nomem(err);
+    MR_TRY(read_groups(ask, bind, err));
+    MR_TRY(add_window(ask, plan, bind, err));
+    MR_TRY(read_aggregations(ask, bind, err));
+    ask->ask.scope = (struct mr_sql_scope){.schema = plan->scope};
+    ask->ask.session = plan->session;
+    ask->ask.groups = ask->groups;
+    ask->ask.group_names = ask->group_names;
+    ask->ask.texts = ask->texts;
+    ask->ask.names = ask->names;
+    ask->ask.having = mr_options_text(bind->options, "having");
+    return MR_OK;
+}
+
+static enum mr_status compile(struct mr_agg_plan *plan, const struct ask *ask,
+                              const struct mr_op_bind *bind, struct mr_error *err)
+{
+    int failed = 0, ngroups = ask->ask.ngroups;
+    enum mr_status status =
+        mr_aggregation_compile(bind->arena, &ask->ask, &plan->aggregation, &failed, err);
+    if (status == MR_OK)
+        return MR_OK;
+    if (failed < ngroups)
+        return mr_op_option_failed(bind->options, "groupBy", NULL, err);
+    if (failed >= ngroups + ask->ask.count)
+        return mr_op_option_failed(bind->options, "having", NULL, err);
+    return mr_op_option_failed(bind->options, "aggregations", ask->entries[failed - ngroups], err);
+}
+
+/* No name twice, or the columns could not be told apart. */
+static enum mr_status check_names(const struct mr_agg_plan *plan, const struct mr_op_bind *bind,
+                                  struct mr_error *err)
+{
+    const struct mr_schema *schema = plan->schema;
+    for (int i = 0; i < schema->nfields; i++)
+        for (int j = 0; j < i; j++)
+            if (mr_text_equal_nocase(schema->fields[i].name, schema->fields[j].name))
+                return mr_options_error(bind->options, i < plan->nkeys ? "groupBy" : "aggregations",
+                                        err, "two columns of the result are named %.80s",
+                                        schema->fields[i].name);
+    if (schema->nfields > 0)
+        return MR_OK;
+    return mr_options_error(bind->options, "aggregations", err,
+                            "there is nothing to group by and nothing to compute");
+}
+
+static enum mr_status find_used(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
+                                struct mr_error *err)
+{
+    const struct mr_projection *parts[] = {mr_aggregation_keys(plan->aggregation),
+                                           mr_aggregation_inputs(plan->aggregation)};
+    int n = plan->input->nfields;
+    plan->used = mr_arena_calloc(bind->arena, (size_t)n + 3, sizeof *plan->used);
+    if (!plan->used)
+        return mr_error_nomem(err);
+    for (int i = 0; i < mr_projection_count(parts[1]); i++)
+        mr_expr_uses(mr_projection_expr(parts[1], i), plan->used);
+    if (plan->window == MR_AGG_SESSION && (plan->used[n] || plan->used[n + 1]))
+        return mr_options_error(bind->options, "aggregations", err,
+                                "window_start and window_end of a session cannot be used inside "
+                                "of an aggregate");
+    for (int i = 0; i < mr_projection_count(parts[0]); i++)
+        mr_expr_uses(mr_projection_expr(parts[0], i), plan->used);
+    if (plan->time)
+        mr_expr_uses(plan->time, plan->used);
+    return MR_OK;
+}
+
+/* Schema of the kept rows. */
+static enum mr_status make_kept(struct mr_agg_plan *plan, struct mr_arena *arena,
+                                struct mr_error *err)
+{
+    const struct mr_schema *results = mr_aggregation_results(plan->aggregation);
+    const struct mr_schema *states = mr_aggregation_states(plan->aggregation);
+    const struct mr_projection *inputs = mr_aggregation_inputs(plan->aggregation);
+    bool session = plan->window == MR_AGG_SESSION;
+    int nkeys = session ? plan->nplain : plan->nkeys, n = 0;
+    size_t room = (size_t)(nkeys + states->nfields + mr_projection_count(inputs)) + 2;
+    struct mr_field *fields = mr_arena_calloc(arena, room, sizeof *fields);
+    plan->key_types = mr_arena_calloc(arena, (size_t)nkeys + 1, sizeof(*plan->key_types));
+    if (!fields || !plan->key_types)
+        return mr_error_nomem(err);
+    for (int k = 0; k < nkeys; k++) {
+        plan->key_types[k] = results->fields[k].type;
+        fields[n++] = results->fields[k];
+    }
+    if (session)
+        fields[n++] = (struct mr_field){.name = "time", .type = mr_expr_type(plan->time)};
+    for (int i = 0; session && i < mr_projection_count(inputs); i++)
+        fields[n++] = (struct mr_field){.name = "input",
+                                        .type = mr_expr_type(mr_projection_expr(inputs, i)),
+                                        .nullable = true};
+    plan->plain = !session;
+    for (int s = 0; !session && s < states->nfields; s++) {
+        fields[n++] = states->fields[s];
+        plan->plain &= mr_type_layout(states->fields[s].type) < MR_LAYOUT_BYTES;
+    }
+    plan->kept = mr_schema_new(arena, fields, n);
+    return plan->kept ? MR_OK : mr_error_nomem(err);
+}
+
+/* What the plan may know: keys that are columns pass, and filters over them may stand in front. */
+static enum mr_status fill_info(const struct mr_agg_plan *plan, const struct mr_op_bind *bind,
+                                struct mr_op_info *info, struct mr_error *err)
+{
+    size_t n = (size_t)plan->schema->nfields + 1;
+    int *passes = mr_arena_calloc(bind->arena, n, sizeof *passes);
+    bool *crosses = mr_arena_calloc(bind->arena, n, sizeof *crosses);
+    const int **passes_from = mr_arena_calloc(bind->arena, 1, sizeof(*passes_from));
+    const bool **tables = mr_arena_calloc(bind->arena, 2, sizeof(*tables));
+    if (!passes || !crosses || !passes_from || !tables)
+        return mr_error_nomem(err);
+    for (int i = 0; i < plan->schema->nfields; i++)
+        passes[i] = -1;
+    for (int k = 0; k < plan->nplain; k++) {
+        const struct mr_projection *keys = mr_aggregation_keys(plan->aggregation);
+        passes[k] = mr_expr_as_column(mr_projection_expr(keys, k));
+        crosses[k] = passes[k] >= 0;
+    }
+    passes_from[0] = passes;
+    tables[0] = plan->used;
+    tables[1] = crosses;
+    info->passes = passes;
+    info->passes_from = passes_from;
+    info->reads = tables;
+    info->crosses = tables + 1;
+    info->schema = plan->schema;
+    info->pulls = plan->pulls;
+    info->rows = plan->nkeys == 0 ? 1 : bind->inputs[0].rows;
+    return MR_OK;
+}
+
+static enum mr_status describe(const struct ask *ask, const struct mr_op_bind *bind,
+                               struct mr_op_info *info, struct mr_error *err)
+{
+    struct mr_bytes text;
+    mr_bytes_init(&text, MR_BYTES_DEFAULT_MAXIMUM);
+    for (int g = 0; g < ask->ask.ngroups; g++)
+        mr_bytes_printf(&text, "%s%s", g ? ", " : "by ", ask->groups[g]);
+    for (int i = 0; i < ask->ask.count; i++)
+        if (ask->entries[i])
+            mr_bytes_printf(&text, "%s%s = %s", text.size ? (i ? ", " : ": ") : "", ask->names[i],
+                            ask->texts[i]);
+    info->details = mr_arena_strndup(bind->arena, text.data ? text.data : "", text.size);
+    enum mr_status status = mr_bytes_status(&text, err);
+    mr_bytes_reset(&text);
+    MR_TRY(status);
+    return info->details ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status aggregate_bind(const struct mr_op_bind *bind, void **out,
+                                     struct mr_op_info *info, struct mr_error *err)
+{
+    struct mr_agg_plan *plan = mr_arena_calloc(bind->arena, 1, sizeof *plan);
+    struct ask ask;
+    if (!plan)
+        return mr_error_nomem(err);
+    plan->session = mr_op_session(bind);
+    plan->input = bind->inputs[0].schema;
+    MR_TRY(mr_agg_window_bind(plan, bind, err));
+    MR_TRY(ask_init(&ask, plan, bind, err));
+    MR_TRY(compile(plan, &ask, bind, err));
+    plan->nkeys = ask.ask.ngroups;
+    plan->schema = mr_aggregation_schema(plan->aggregation);
+    MR_TRY(check_names(plan, bind, err));
+    MR_TRY(find_used(plan, bind, err));
+    MR_TRY(make_kept(plan, bind->arena, err));
+    bool one = plan->window == MR_AGG_SESSION ? plan->nplain == 0 : plan->nkeys == 0;
+    int wish = one ? 1 : mr_op_pulls(bind, bind->inputs[0].rows);
+    while (1 << plan->bits < wish && plan->bits < 6)
+        plan->bits++;
+    plan->pulls = 1 << plan->bits;
+    *out = plan;
+    MR_TRY(describe(&ask, bind, info, err));
+    return fill_info(plan, bind, info, err);
+}
+
+static void aggregate_close(void *task)
+{
+    struct agg_task *self = task;
+    if (self->building)
+        mr_agg_build_reset(&self->build);
+    mr_eval_free(self->eval);
+    mr_spill_free(self->spill);
+    mr_free(self);
+}
+
+static enum mr_status aggregate_open(void *plan, struct mr_runtime *runtime, void **task,
+                                     struct mr_error *err)
+{
+    struct agg_task *self = mr_calloc(1, sizeof *self);
+    if (!self)
+        return mr_error_nomem(err);
+    self->plan = plan;
+    self->runtime = runtime;
+    enum mr_status status = mr_eval_new(runtime->memory, &self->plan->session, &self->eval, err);
+    if (status == MR_OK)
+        status = mr_spill_new(runtime, self->plan->kept, self->plan->pulls, runtime->share / 2,
+                              &self->spill, err);
+    if (status != MR_OK) {
+        aggregate_close(self);
+        return status;
+    }
+    *task = self;
+    return MR_OK;
+}
+
+/* The groups so far go to the spill; the next rows find an empty table. */
+static enum mr_status let_go(struct agg_task *self, struct mr_error *err)
+{
+    if (!self->building)
+        return MR_OK;
+    int64_t groups = mr_agg_build_count(&self->build);
+    MR_TRY(mr_agg_build_keep(&self->build, self->spill, 0, self->plan->bits, err));
+    mr_agg_build_reset(&self->build);
+    self->building = false;
+    if (self->plan->plain && self->plan->nkeys > 0 && self->rows >= BYPASS_ROWS &&
+        groups > self->rows / 4 * 3)
+        self->bypass = true;
+    self->rows = 0;
+    return MR_OK;
+}
+
+/* Keys and inputs of a batch of the scope. */
+struct evaluated {
+    struct mr_column **columns; /* keys, then inputs */
+    int count;
+};
+
+static void evaluated_reset(struct evaluated *evaluated)
+{
+    for (int i = 0; i < evaluated->count; i++)
+        mr_column_unref(evaluated->columns[i]);
+    mr_free(evaluated->columns);
+}
+
+static enum mr_status evaluate(struct agg_task *self, const struct mr_batch *batch,
+                               struct evaluated *out, struct mr_error *err)
+{
+    const struct mr_projection *keys = mr_aggregation_keys(self->plan->aggregation);
+    const struct mr_projection *inputs = mr_aggregation_inputs(self->plan->aggregation);
+    int nkeys = mr_projection_count(keys), ninputs = mr_projection_count(inputs);
+    *out = (struct evaluated){.columns =
+                                  mr_calloc((size_t)(nkeys + ninputs) + 1, sizeof(*out->columns))};
+    if (!out->columns)
+        return mr_error_nomem(err);
+    enum mr_status status = mr_projection_eval(self->eval, keys, batch, out->columns, err);
+    if (status == MR_OK) {
+        out->count = nkeys;
+        status = mr_projection_eval(self->eval, inputs, batch, out->columns + nkeys, err);
+    }
+    if (status == MR_OK)
+        out->count = nkeys + ninputs;
+    else
+        evaluated_reset(out);
+    return status;
+}
+
+/* Every row is a group: its key and a state of one row. */
+static enum mr_status keep_rows(struct agg_task *self, const struct evaluated *evaluated,
+                                const int32_t *rows, int64_t count, struct mr_error *err)
+{
+    const struct mr_agg_plan *plan = self->plan;
+    struct mr_memory *memory = self->runtime->memory;
+    struct mr_agg_states *states = NULL;
+    struct mr_batch *batch = NULL;
+    struct mr_column **columns = mr_calloc((size_t)plan->kept->nfields + 1, sizeof(*columns));
+    uint64_t *hashes = mr_calloc((size_t)count + 1, sizeof *hashes);
+    uint32_t *numbers = mr_alloc(((size_t)count + 1) * sizeof *numbers);
+    enum mr_status status = columns && hashes && numbers ? MR_OK : mr_error_nomem(err);
+    int taken = 0;
+    if (status != MR_OK)
+        goto out;
+    for (int64_t i = 0; i < count; i++)
+        numbers[i] = (uint32_t)i;
+    MR_TRY_OUT(mr_agg_states_new(plan->aggregation, memory, &states, err));
+    MR_TRY_OUT(mr_agg_states_resize(states, count, err));
+    MR_TRY_OUT(
+        mr_agg_states_update(states, evaluated->columns + plan->nkeys, rows, count, numbers, err));
+    for (; taken < plan->nkeys && status == MR_OK; taken += status == MR_OK) {
+        struct mr_column *key = evaluated->columns[taken];
+        mr_column_hash(key, rows, count, hashes);
+        if (rows)
+            status = mr_column_take(memory, key, rows, count, &columns[taken], err);
+        else
+            columns[taken] = mr_column_ref(key);
+    }
+    if (status == MR_OK)
+        status = mr_agg_states_export(states, 0, count, columns + plan->nkeys, err);
+    if (status != MR_OK) {
+        for (int k = 0; k < taken; k++)
+            mr_column_unref(columns[k]);
+        goto out;
+    }
+    MR_TRY_OUT(mr_batch_new(plan->kept, count, columns, &batch, err));
+    for (int64_t i = 0; i < count; i++)
+        numbers[i] = mr_spill_partition(hashes[i], plan->bits);
+    status = mr_spill_scatter(self->spill, batch, NULL, numbers, count, err);
+out:
+    mr_batch_unref(batch);
+    mr_agg_states_free(states);
+    mr_free(columns);
+    mr_free(hashes);
+    mr_free(numbers);
+    return status;
+}
+
+static enum mr_status build_rows(struct agg_task *self, const struct evaluated *evaluated,
+                                 const int32_t *rows, int64_t count, struct mr_error *err)
+{
+    const struct mr_agg_plan *plan = self->plan;
+    if (!self->building) {
+        MR_TRY(mr_agg_build_init(&self->build, plan, self->runtime->memory, err));
+        self->building = true;
+    }
+    MR_TRY(mr_agg_build_groups(&self->build, evaluated->columns, rows, count, NULL, err));
+    MR_TRY(mr_agg_states_update(self->build.states, evaluated->columns + plan->nkeys, rows, count,
+                                self->build.groups, err));
+    self->rows += count;
+    return mr_agg_build_bytes(&self->build) > self->runtime->share ? let_go(self, err) : MR_OK;
+}
+
+static enum mr_status push_rows(struct agg_task *self, const struct mr_batch *batch,
+                                struct mr_error *err)
+{
+    struct evaluated evaluated;
+    const int32_t *rows = mr_selection_rows(batch->selection);
+    int64_t count = mr_batch_active(batch);
+    if (count == 0)
+        return MR_OK;
+    MR_TRY(evaluate(self, batch, &evaluated, err));
+    enum mr_status status = self->bypass ? keep_rows(self, &evaluated, rows, count, err)
+                                         : build_rows(self, &evaluated, rows, count, err);
+    evaluated_reset(&evaluated);
+    return status;
+}
+
+/* The input with NULLs for window_start and window_end, which are not known yet. */
+static enum mr_status widen(const struct mr_agg_plan *plan, struct mr_memory *memory,
+                            const struct mr_batch *batch, struct mr_batch **out,
+                            struct mr_error *err)
+{
+    int n = plan->input->nfields, done = 0;
+    struct mr_column *columns[2];
+    struct mr_value null = {.type = mr_expr_type(plan->time), .is_null = true};
+    struct mr_column **all = mr_calloc((size_t)n + 2, sizeof(*all));
+    enum mr_status status = all ? MR_OK : mr_error_nomem(err);
+    for (; done < 2 && status == MR_OK; done += status == MR_OK)
+        status = mr_column_new_constant(memory, null.type, &null, batch->rows, &columns[done], err);
+    if (status != MR_OK) {
+        while (done-- > 0)
+            mr_column_unref(columns[done]);
+        mr_free(all);
+        return status;
+    }
+    for (int i = 0; i < n; i++)
+        all[i] = mr_column_ref(batch->columns[i]);
+    all[n] = columns[0];
+    all[n + 1] = columns[1];
+    status = mr_batch_new(plan->scope, batch->rows, all, out, err);
+    mr_free(all);
+    return status;
+}
+
+/* Sessions: keys, event time and inputs are kept as they are. */
+static enum mr_status keep_events(struct agg_task *self, struct mr_batch *batch,
+                                  struct mr_error *err)
+{
+    const struct mr_agg_plan *plan = self->plan;
+    struct mr_memory *memory = self->runtime->memory;
+    struct mr_batch *compact = NULL, *wide = NULL, *kept = NULL;
+    struct evaluated evaluated = {0};
+    struct mr_column *time = NULL;
+    struct mr_column **columns = mr_calloc((size_t)plan->kept->nfields + 1, sizeof(*columns));
+    uint64_t *hashes = NULL;
+    uint32_t *partitions = NULL;
+    int32_t *rows = NULL;
+    enum mr_status status = columns ? MR_OK : mr_error_nomem(err);
+    if (status != MR_OK)
+        goto out;
+    MR_TRY_OUT(mr_batch_compact(memory, batch, &compact, err));
+    MR_TRY_OUT(mr_expr_eval(self->eval, plan->time, compact, &time, err));
+    MR_TRY_OUT(widen(plan, memory, compact, &wide, err));
+    MR_TRY_OUT(evaluate(self, wide, &evaluated, err));
+    int64_t n = 0, count = compact->rows;
+    hashes = mr_calloc((size_t)count + 1, sizeof *hashes);
+    partitions = mr_alloc(((size_t)count + 1) * sizeof *partitions);
+    rows = mr_alloc(((size_t)count + 1) * sizeof *rows);
+    status = hashes && partitions && rows ? MR_OK : mr_error_nomem(err);
+    if (status != MR_OK)
+        goto out;
+    for (int k = 0; k < plan->nplain; k++)
+        mr_column_hash(evaluated.columns[k], NULL, count, hashes);
+    for (int64_t i = 0; i < count; i++) {
+        rows[n] = (int32_t)i;
+        partitions[n] = mr_spill_partition(hashes[i], plan->bits);
+        n += !mr_column_is_null(time, i);
+    }
+    for (int k = 0; k < plan->nplain; k++)
+        columns[k] = mr_column_ref(evaluated.columns[k]);
+    columns[plan->nplain] = mr_column_ref(time);
+    for (int i = plan->nkeys; i < evaluated.count; i++)
+        columns[plan->nplain + 1 + i - plan->nkeys] = mr_column_ref(evaluated.columns[i]);
+    MR_TRY_OUT(mr_batch_new(plan->kept, count, columns, &kept, err));
+    status = mr_spill_scatter(self->spill, kept, rows, partitions, n, err);
+out:
+    mr_batch_unref(compact);
+    mr_batch_unref(wide);
+    mr_batch_unref(kept);
+    mr_column_unref(time);
+    evaluated_reset(&evaluated);
+    mr_free(columns);
+    mr_free(hashes);
+    mr_free(partitions);
+    mr_free(rows);
+    return status;
+}
+
+static enum mr_status aggregate_push(void *task, int port, struct mr_batch *batch,
+                                     struct mr_emit *emit, struct mr_error *err)
+{
+    (void)port;
+    (void)emit;
+    struct agg_task *self = task;
+    const struct mr_agg_plan *plan = self->plan;
+    if (plan->window == MR_AGG_NO_WINDOW)
+        return push_rows(self, batch, err);
+    if (plan->window == MR_AGG_SESSION)
+        return keep_events(self, batch, err);
+    struct mr_batch *placed;
+    MR_TRY(mr_agg_window_rows(plan, self->eval, self->runtime->memory, batch, &placed, err));
+    enum mr_status status = placed ? push_rows(self, placed, err) : MR_OK;
+    mr_batch_unref(placed);
+    return status;
+}
+
+static enum mr_status aggregate_finish(void *task, int port, struct mr_emit *emit,
+                                       struct mr_error *err)
+{
+    (void)port;
+    (void)emit;
+    struct agg_task *self = task;
+    MR_TRY(let_go(self, err));
+    mr_eval_free(self->eval);
+    self->eval = NULL;
+    return mr_spill_flush(self->spill, err);
+}
+
+static enum mr_status aggregate_combine(void *into, void *from, struct mr_error *err)
+{
+    struct agg_task *a = into, *b = from;
+    return mr_spill_absorb(a->spill, b->spill, err);
+}
+
+static enum mr_status aggregate_pull(const void *built, struct mr_runtime *runtime, int partition,
+                                     struct mr_emit *emit, struct mr_error *err)
+{
+    const struct agg_task *self = built;
+    if (self->plan->window == MR_AGG_SESSION)
+        return mr_agg_pull_sessions(self->plan, self->spill, runtime, partition, emit, err);
+    return mr_agg_pull(self->plan, self->spill, runtime, partition, emit, err);
+}
+
+static const char *const window_types[] = {"tumbling", "sliding", "session", NULL};
+
+static const struct mr_option window_fields[] = {
+    {.name = "column",
+     .type = MR_OPTION_STRING,
+     .flags = MR_OPTION_REQUIRED,
+     .doc = "The event time: a column or an expression of type timestamp. Rows where it is NULL "
+            "belong to no window."},
+    {.name = "type",
+     .type = MR_OPTION_ENUM,
+     .fallback = "tumbling",
+     .choices = window_types,
+     .doc = "tumbling: one after the other; sliding: one begins every `slide`; session: ends "
+            "when nothing came for `gap`."},
+    {.name = "size",
+     .type = MR_OPTION_DURATION,
+     .unit = "seconds",
+     .unit_micros = 1000000,
+     .doc = "Length of tumbling and sliding windows, which are aligned to 1970-01-01 00:00 UTC."},
+    {.name = "slide",
+     .type = MR_OPTION_DURATION,
+     .unit = "seconds",
+     .unit_micros = 1000000,
+     .doc = "Distance from one sliding window to the next."},
+    {.name = "gap",
+     .type = MR_OPTION_DURATION,
+     .unit = "seconds",
+     .unit_micros = 1000000,
+     .doc = "What ends a session."},
+    MR_OPTION_END,
+};
+
+const struct mr_option mr_agg_options[] = {
+    {.name = "groupBy",
+     .aliases = "groupByColumns",
+     .type = MR_OPTION_STRINGS,
+     .doc = "Columns or expressions, each with AS and a name behind it if wanted. Without any, "
+            "the result is one row, also for no input."},
+    {.name = "aggregations",
+     .type = MR_OPTION_PAIRS,
+     .doc = "Either {column: function}, which gives a column `<column>_<function>` (mean: "
+            "`_avg`), or {name: expression over aggregates}, in any mixture."},
+    {.name = "having",
+     .type = MR_OPTION_STRING,
+     .doc = "A condition over the results: aggregates, group columns, and names of aggregations."},
+    {.name = "window",
+     .type = MR_OPTION_OBJECT,
+     .fields = window_fields,
+     .doc = "Groups by windows of event time as well, and adds window_start and window_end "
+            "behind the group columns."},
+    {.name = "emit",
+     .type = MR_OPTION_STRING,
+     .flags = MR_OPTION_UNBUILT,
+     .doc = "Streaming: final or changes."},
+    {.name = "watermark",
+     .type = MR_OPTION_ANY,
+     .flags = MR_OPTION_UNBUILT,
+     .doc = "Streaming: when a window is complete."},
+    {.name = "late",
+     .type = MR_OPTION_STRING,
+     .flags = MR_OPTION_UNBUILT,
+     .doc = "Streaming: what happens to rows behind the watermark."},
+    MR_OPTION_END,
+};
+
+const struct mr_op mr_op_aggregate_data = {
+    .name = "aggregateData",
+    .doc = "Groups rows and computes aggregates. More groups than fit in memory are kept in "
+           "temporary files.",
+    .options = mr_agg_options,
+    .flags = MR_OP_BREAKER | MR_OP_TAKES_SELECTION,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .bind = aggregate_bind,
+    .open = aggregate_open,
+    .push = aggregate_push,
+    .finish = aggregate_finish,
+    .combine = aggregate_combine,
+    .pull = aggregate_pull,
+    .close = aggregate_close,
+};
