@@ -71,7 +71,8 @@ static void test_pages(void **state)
         "| `bootstrap.servers` (also `kafka.bootstrap.servers`, `bootstrapServers`) | list of "
         "texts; also from credentials |  |\n| `kafka.*` | {name: text} |  |\n\n"
         "As every load method:\n\n| key | value | meaning |\n|---|---|---|\n"
-        "| `credentialPath` | text | Entry of the credentials file whose keys complete the "
+        "| `credentialPath` | text | Entry of the credentials file, or secret of Vault, whose keys "
+        "complete the "
         "connection. |\n");
     expect_page(
         mr_config_describe_method, "validateRanges",
