@@ -14,6 +14,8 @@
 
 #define SPREAD_BITS 4
 #define MOST_LEVELS 8
+#define TABLE_LEAST 4096
+#define TABLE_MOST  (INT64_C(1900) << 20) /* int32 offsets of its texts */
 
 enum mr_status mr_join_keep(struct mr_join_task *task, const struct mr_batch *batch,
                             const struct mr_join_hashed *hashed, const int32_t *rows,
@@ -68,9 +70,7 @@ static int64_t kept_rows(const struct part *part)
 static int64_t table_bytes(const struct part *part)
 {
     int64_t bytes = part->task->runtime->share / 4;
-    return bytes < (256 << 10)             ? 256 << 10
-           : bytes > (INT64_C(1900) << 20) ? INT64_C(1900) << 20
-                                           : bytes;
+    return bytes < TABLE_LEAST ? TABLE_LEAST : bytes > TABLE_MOST ? TABLE_MOST : bytes;
 }
 
 /* ---- a table at a time ---- */
