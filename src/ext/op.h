@@ -53,6 +53,13 @@ struct mr_op_bind {
     struct mr_arena *arena;
     const struct mr_op_input *inputs;
     int ninputs;
+    /*
+     * Output columns of an earlier bind that somebody reads, at least one; NULL = all. An operator
+     * that builds rows anew (a join) may leave the others out of its schema. Passing them on is
+     * allowed as well.
+     */
+    const char *const *wanted;
+    int nwanted;
     const struct mr_op_discovered *discovered; /* the answer, if the step asked; else NULL */
     bool ansi;                                 /* session, for expressions */
     const struct mr_tz *tz;

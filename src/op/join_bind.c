@@ -368,6 +368,31 @@ static enum mr_status duplicate(const struct binder *binder, const struct mr_fie
     return MR_CONFIG;
 }
 
+static bool is_wanted(const struct mr_op_bind *bind, const char *name)
+{
+    for (int i = 0; i < bind->nwanted; i++)
+        if (!strcmp(bind->wanted[i], name))
+            return true;
+    return bind->wanted == NULL;
+}
+
+/* Columns that nobody reads are not gathered. */
+static void leave_out_unwanted(struct binder *binder, struct draft *draft)
+{
+    struct mr_join_output *outputs = binder->plan->outputs;
+    int kept = 0;
+    memset(draft->wanted, 0, (size_t)binder->plan->build->nfields * sizeof *draft->wanted);
+    for (int i = 0; i < draft->count; i++) {
+        if (!is_wanted(binder->bind, draft->fields[i].name))
+            continue;
+        draft->fields[kept] = draft->fields[i];
+        outputs[kept] = outputs[i];
+        if (outputs[kept++].from == MR_JOIN_BUILD)
+            draft->wanted[outputs[kept - 1].column] = true;
+    }
+    draft->count = kept;
+}
+
 static enum mr_status make_output(struct binder *binder, struct draft *draft)
 {
     const struct mr_join_request *request = &binder->request;
@@ -386,6 +411,7 @@ static enum mr_status make_output(struct binder *binder, struct draft *draft)
             return duplicate(binder, field);
         add_column(binder, draft, false, c);
     }
+    leave_out_unwanted(binder, draft);
     plan->schema = mr_schema_new(binder->bind->arena, draft->fields, draft->count);
     return plan->schema ? MR_OK : mr_error_nomem(binder->err);
 }

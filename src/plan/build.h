@@ -22,6 +22,8 @@ struct mr_plan_draft {
     const struct mr_plan_origin *origin; /* is a part: of which operators */
     bool live;                           /* leads to something that the run does */
     bool *need;                          /* columns of port 0 that somebody reads; NULL = all */
+    const char **wanted;                 /* the same for operators, as they are told; NULL = all */
+    int nwanted;
     int nconsumers;
     int wish;        /* output tasks wanted at port 0, 0 = no wish */
     bool wish_bound; /* the wish is an upper bound */

@@ -190,6 +190,28 @@ static enum mr_status need_of_inputs(struct mr_plan_builder *builder, struct mr_
     return MR_OK;
 }
 
+/* Tells an operator which of its columns are read, if it is not all of them. */
+static enum mr_status tell_wanted(struct mr_plan_builder *builder, const struct mr_plan_node *node,
+                                  struct mr_error *err)
+{
+    struct mr_plan_draft *draft = &builder->drafts[node->id];
+    int ncolumns = node->schema->nfields;
+    const char **names = mr_arena_calloc(builder->arena, (size_t)ncolumns + 1, sizeof *names);
+    if (names == NULL)
+        return mr_error_nomem(err);
+    int count = 0;
+    for (int i = 0; i < ncolumns; i++)
+        if (draft->need[i])
+            names[count++] = node->schema->fields[i].name;
+    if (count == 0 && ncolumns > 0) /* rows are counted, then: any column will do */
+        names[count++] = node->schema->fields[0].name;
+    if (count == ncolumns)
+        return MR_OK;
+    draft->wanted = names;
+    draft->nwanted = count;
+    return MR_OK;
+}
+
 enum mr_status mr_plan_collect_columns(struct mr_plan_builder *builder, struct mr_error *err)
 {
     for (int i = builder->plan->nnodes - 1; i >= 0; i--) {
@@ -209,5 +231,9 @@ enum mr_status mr_plan_collect_columns(struct mr_plan_builder *builder, struct m
     for (int i = builder->plan->nnodes - 1; i >= 0; i--)
         if (builder->drafts[i].live)
             MR_TRY(need_of_inputs(builder, &builder->nodes[i], err));
+    for (int i = 0; i < builder->plan->nnodes; i++)
+        if (builder->drafts[i].live && builder->nodes[i].kind == MR_PLAN_OP &&
+            builder->drafts[i].need != NULL)
+            MR_TRY(tell_wanted(builder, &builder->nodes[i], err));
     return MR_OK;
 }

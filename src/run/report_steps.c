@@ -109,10 +109,10 @@ static bool is_part_of(const struct mr_plan_node *node, const struct mr_step_spe
     return node->is_part && node->step == step;
 }
 
-/* Does an earlier node belong to the same step? Then it is told there. */
-static bool is_told(const struct mr_plan *plan, int node)
+/* Does a later node belong to the same step? Then it is told there. */
+static bool is_told_later(const struct mr_plan *plan, int node)
 {
-    for (int i = 0; i < node; i++)
+    for (int i = node + 1; i < plan->nnodes; i++)
         if (is_part_of(&plan->nodes[i], plan->nodes[node].step))
             return true;
     return false;
@@ -147,17 +147,17 @@ static json_t *part_report(const struct mr_plan *plan, int node, const struct mr
 }
 
 static json_t *parts_report(const struct mr_plan *plan, const struct mr_exec_result *result,
-                            int first)
+                            int last)
 {
     struct mr_exec_step sum = {0};
     struct mr_counters counters = {0};
     int64_t peak = 0;
     bool any = false, run = false;
     json_t *parts = json_array();
-    for (int i = first; i < plan->nnodes; i++) {
+    for (int i = 0; i <= last; i++) {
         const struct mr_plan_node *node = &plan->nodes[i];
         const struct mr_exec_step *step = figures_of(result, i);
-        if (!is_part_of(node, plan->nodes[first].step))
+        if (!is_part_of(node, plan->nodes[last].step))
             continue;
         if (step)
             add_part(&sum, plan, node, step);
@@ -170,7 +170,7 @@ static json_t *parts_report(const struct mr_plan *plan, const struct mr_exec_res
             atomic_fetch_add(&counters.value[c], atomic_load(&node->runtime->counters->value[c]));
         json_array_append_new(parts, part_report(plan, i, step));
     }
-    json_t *out = step_head(&plan->nodes[first]);
+    json_t *out = step_head(&plan->nodes[last]);
     add_figures(out, any ? &sum : NULL, peak, &counters);
     if (plan->nsegments > 0 && !run)
         json_object_set_new(out, "pushed_down", json_true());
@@ -183,7 +183,7 @@ json_t *mr_report_steps(const struct mr_plan *plan, const struct mr_exec_result 
     json_t *out = json_array();
     for (int i = 0; i < plan->nnodes; i++) {
         if (plan->nodes[i].is_part) {
-            if (!is_told(plan, i))
+            if (!is_told_later(plan, i))
                 json_array_append_new(out, parts_report(plan, result, i));
             continue;
         }

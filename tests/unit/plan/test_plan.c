@@ -375,7 +375,17 @@ static void test_columns_of_inputs(void **state)
     assert_int_equal(toy_plan(&toy, true), MR_OK);
     assert_int_equal(toy.plan->nodes[0].schema->nfields, 1);
     assert_int_equal(toy.plan->nodes[1].schema->nfields, 2);
+    assert_int_equal(toy.nwanted, -1);
     assert_int_equal(toy_run(&toy), MR_OK);
+    toy_reset(&toy);
+    start(&toy);
+    toy_step(&toy, "toySource", "as", "b", NULL);
+    toy_step(&toy, "toySource", NULL);
+    toy_step(&toy, "toyOne", "ref", "b", NULL);
+    toy_step(&toy, "toySelect", NULL);
+    toy_step(&toy, "toySink", NULL);
+    assert_int_equal(toy_plan(&toy, true), MR_OK);
+    assert_int_equal(toy.nwanted, 1);
     toy_reset(&toy);
 }
 
