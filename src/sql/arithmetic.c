@@ -300,8 +300,8 @@ static enum mr_status kernel_decimals(struct mr_call *call, struct mr_column **o
 static const struct mr_type *decimal_of_node(struct mr_binding *binding, int i)
 {
     const struct mr_node *node = binding->args[i];
-    if (node->kind == MR_NODE_LITERAL && !node->literal.is_null && mr_type_is_integer(node->type) &&
-        node->type->id != MR_TYPE_INT8) {
+    if (node->kind == MR_NODE_LITERAL && !node->implicit && !node->literal.is_null &&
+        mr_type_is_integer(node->type) && node->type->id != MR_TYPE_INT8) {
         int digits = 1;
         for (int64_t rest = node->literal.u.i64 / 10; rest != 0; rest /= 10)
             digits++;

@@ -578,8 +578,6 @@ static MR_NOINLINE enum mr_status bind_when(struct mr_unit *unit, struct mr_ast 
         MR_TRY(bind(unit, ast->operand, &args[0]));
         return bind_call_over(unit, "=", 2, args, position, out);
     }
-    if ((*out)->type->id == MR_TYPE_NULL)
-        return mr_unit_cast(unit, *out, mr_type_of(MR_TYPE_BOOL), true, false, position, out);
     if ((*out)->type->id == MR_TYPE_BOOL)
         return MR_OK;
     char text[96];

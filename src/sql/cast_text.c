@@ -98,6 +98,21 @@ enum mr_status mr_text_to_instant(struct mr_call *call, struct mr_slice text, in
     return MR_OK;
 }
 
+/* Text to local fields; the zone is not used, but must be one. */
+static enum mr_status parse_local(struct mr_call *call, struct mr_slice text, int64_t *local,
+                                  bool *ok)
+{
+    struct mr_slice name;
+    int32_t offset;
+    const struct mr_tz *tz;
+    *ok = mr_text_to_local(text, local, &name);
+    if (!*ok || name.size == 0 || mr_zone_offset(name, &offset))
+        return MR_OK;
+    MR_TRY(zone_of(call, name, &tz));
+    *ok = tz != NULL;
+    return MR_OK;
+}
+
 static bool parse_integer(struct mr_call *call, struct mr_slice text, void *out)
 {
     static const int64_t limits[] = {INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX};
@@ -136,7 +151,6 @@ static bool parse_decimal(struct mr_call *call, struct mr_slice text, void *out)
 /* One text to the fixed-width slot `out`. *ok false: it is not of that type. */
 static enum mr_status parse_one(struct mr_call *call, struct mr_slice text, void *out, bool *ok)
 {
-    struct mr_slice zone;
     switch (call->type->id) {
     case MR_TYPE_BOOL:
         *ok = mr_text_to_bool(text, out);
@@ -163,8 +177,7 @@ static enum mr_status parse_one(struct mr_call *call, struct mr_slice text, void
     case MR_TYPE_TIMESTAMP:
         return mr_text_to_instant(call, text, out, ok);
     case MR_TYPE_TIMESTAMP_NTZ:
-        *ok = mr_text_to_local(text, out, &zone);
-        break;
+        return parse_local(call, text, out, ok);
     case MR_TYPE_INTERVAL:
         *ok = mr_interval_parse(text.data, text.size, out);
         break;

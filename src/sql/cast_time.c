@@ -31,6 +31,12 @@ static bool day_fits(const struct mr_arg *arg, int64_t row)
     return MR_ARG(*arg, int32_t, row) <= limit && MR_ARG(*arg, int32_t, row) >= -limit;
 }
 
+/* Did the offset of the zone carry an instant beyond what 64 bits hold? */
+static bool wraps(int64_t utc, int64_t local)
+{
+    return (utc < 0) != (local < 0) && (utc > MR_MICROS_PER_DAY || utc < -MR_MICROS_PER_DAY);
+}
+
 enum mr_status mr_cast_datetime(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg arg = mr_arg_of(call, 0);
@@ -48,6 +54,10 @@ enum mr_status mr_cast_datetime(struct mr_call *call, struct mr_column **out)
             continue;
         }
         int64_t local = local_of(&arg, tz, row);
+        if (arg.type->id == MR_TYPE_TIMESTAMP && tz && wraps(MR_ARG(arg, int64_t, row), local)) {
+            mr_time_overflow(&result, row);
+            continue;
+        }
         if (call->type->id == MR_TYPE_DATE)
             MR_SET(&result, int32_t, row, (int32_t)floor_day(local));
         else if (call->type->id == MR_TYPE_TIMESTAMP && tz)

@@ -45,7 +45,10 @@ static bool add_parts(const struct mr_interval *a, const struct mr_interval *b, 
     mr_int128 total = (mr_int128)days * DAY_MICROS + out->micros;
     if (months == 0 && total != (int64_t)total)
         return false;
-    return !bad && months == out->months && days == out->days;
+    if (bad || months != out->months || days != out->days)
+        return false;
+    mr_interval_normalise(out);
+    return true;
 }
 
 bool mr_timestamp_add(const struct mr_tz *tz, int64_t micros, const struct mr_interval *interval,
@@ -121,10 +124,11 @@ static enum mr_status kernel_date_difference(struct mr_call *call, struct mr_col
     return mr_result_finish(&result, out);
 }
 
-/* TIMESTAMP - TIMESTAMP */
+/* TIMESTAMP - TIMESTAMP: what the clocks of the session's zone show, as Spark counts it. */
 static enum mr_status kernel_timestamp_difference(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg a = mr_arg_of(call, 0), b = mr_arg_of(call, 1);
+    const struct mr_tz *tz = a.type->id == MR_TYPE_TIMESTAMP ? call->session->tz : NULL;
     struct mr_result result;
     mr_result_init(&result, call);
     MR_EACH_ROW(call, row)
@@ -132,7 +136,12 @@ static enum mr_status kernel_timestamp_difference(struct mr_call *call, struct m
         int64_t micros;
         if (result.status != MR_OK)
             break;
-        if (__builtin_sub_overflow(MR_ARG(a, int64_t, row), MR_ARG(b, int64_t, row), &micros)) {
+        int64_t end = MR_ARG(a, int64_t, row), start = MR_ARG(b, int64_t, row);
+        if (tz) {
+            end = mr_tz_to_local(tz, end);
+            start = mr_tz_to_local(tz, start);
+        }
+        if (__builtin_sub_overflow(end, start, &micros)) {
             mr_time_overflow(&result, row);
             continue;
         }

@@ -550,6 +550,17 @@ static enum mr_status begin(struct mr_eval *eval, const struct mr_batch *batch, 
     return reserve_slots(eval, nslots, err);
 }
 
+enum mr_status mr_eval_failing(struct mr_eval *eval, const struct mr_expr *expr,
+                               const struct mr_selected *selected, struct mr_error *err)
+{
+    for (int i = 0; i < expr->nfailing && selected->count > 0; i++) {
+        struct mr_column *column = NULL;
+        MR_TRY(mr_eval_node(eval, expr->failing[i], selected, &column, err));
+        mr_column_unref(column);
+    }
+    return MR_OK;
+}
+
 enum mr_status mr_expr_eval(struct mr_eval *eval, const struct mr_expr *expr,
                             const struct mr_batch *batch, struct mr_column **out,
                             struct mr_error *err)
@@ -557,7 +568,9 @@ enum mr_status mr_expr_eval(struct mr_eval *eval, const struct mr_expr *expr,
     struct mr_selected selected = whole_batch(batch);
     MR_TRY(begin(eval, batch, expr->nslots, err));
     eval->text = expr->text;
-    enum mr_status status = mr_eval_node(eval, expr->root, &selected, out, err);
+    enum mr_status status = mr_eval_failing(eval, expr, &selected, err);
+    if (status == MR_OK)
+        status = mr_eval_node(eval, expr->root, &selected, out, err);
     drop_shared(eval);
     return status;
 }
@@ -574,7 +587,9 @@ enum mr_status mr_projection_eval(struct mr_eval *eval, const struct mr_projecti
         const struct mr_expr *expr = &projection->exprs[done];
         eval->text = expr->text;
         columns[done] = NULL;
-        status = mr_eval_node(eval, expr->root, &selected, &columns[done], err);
+        status = mr_eval_failing(eval, expr, &selected, err);
+        if (status == MR_OK)
+            status = mr_eval_node(eval, expr->root, &selected, &columns[done], err);
     }
     drop_shared(eval);
     for (int i = 0; status != MR_OK && i < done; i++) {

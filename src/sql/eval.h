@@ -54,6 +54,8 @@ struct mr_expr {
     int nslots;
     int *inputs; /* columns that it reads */
     int ninputs;
+    struct mr_node **failing; /* constants that raise an error and are evaluated for certain */
+    int nfailing;
 };
 
 struct mr_projection {
@@ -72,6 +74,11 @@ enum mr_status mr_eval_node(struct mr_eval *eval, const struct mr_node *node,
 enum mr_status mr_eval_merge(struct mr_eval *eval, const struct mr_type *type,
                              struct mr_column *const *parts, const struct mr_selected *selected,
                              int nparts, struct mr_column **out, struct mr_error *err);
+/*
+ * Raises the error of a constant of `expr` that fails, where any row is selected: Spark folds constants before it reads rows.
+ */
+enum mr_status mr_eval_failing(struct mr_eval *eval, const struct mr_expr *expr,
+                               const struct mr_selected *selected, struct mr_error *err);
 /* CASE, in case.c. */
 enum mr_status mr_eval_case(struct mr_eval *eval, const struct mr_node *node,
                             const struct mr_selected *selected, struct mr_column **out,

@@ -44,6 +44,47 @@ static enum mr_status find_inputs(struct mr_unit *unit, struct mr_expr *expr)
     return MR_OK;
 }
 
+/* A constant that was not folded because its evaluation fails. */
+static bool is_failing(const struct mr_node *node)
+{
+    const struct mr_impl *impl = node->impl;
+    if ((node->kind != MR_NODE_CALL && node->kind != MR_NODE_CAST) || !impl->constant ||
+        !impl->fallible || (impl->flags & MR_FN_LAZY) || mr_type_is_nested(node->type))
+        return false;
+    for (int i = 0; i < node->nargs; i++) {
+        if (node->args[i]->kind != MR_NODE_LITERAL)
+            return false;
+    }
+    return true;
+}
+
+/* Are the operands behind the first evaluated for some rows only? */
+static bool is_conditional(const struct mr_node *node)
+{
+    return node->kind == MR_NODE_CASE || (mr_node_impl(node)->flags & MR_FN_LAZY);
+}
+
+/* The failing constants that no condition guards. Users of a node have higher numbers than it. */
+static enum mr_status find_failing(struct mr_unit *unit, struct mr_expr *expr)
+{
+    bool *certain = mr_arena_calloc(unit->arena, (size_t)unit->nnodes + 1, sizeof(*certain));
+    expr->failing =
+        mr_arena_calloc(unit->arena, (size_t)unit->nnodes + 1, sizeof(struct mr_node *));
+    if (certain == NULL || expr->failing == NULL)
+        return mr_error_nomem(unit->err);
+    certain[mr_node_impl(expr->root)->id] = true;
+    for (int i = unit->nnodes - 1; i >= 0; i--) {
+        struct mr_node *node = unit->nodes[i];
+        if (!certain[i])
+            continue;
+        if (is_failing(node))
+            expr->failing[expr->nfailing++] = node;
+        for (int j = 0; j < node->nargs; j++)
+            certain[mr_node_impl(node->args[j])->id] |= j == 0 || !is_conditional(node);
+    }
+    return MR_OK;
+}
+
 static enum mr_status finish_expr(struct mr_unit *unit, const char *text, struct mr_node *root,
                                   struct mr_expr **out)
 {
@@ -54,6 +95,7 @@ static enum mr_status finish_expr(struct mr_unit *unit, const char *text, struct
     *expr = (struct mr_expr){.text = copy, .root = root};
     expr->nslots = mr_unit_share(unit, &root, 1);
     *out = expr;
+    MR_TRY(find_failing(unit, expr));
     return find_inputs(unit, expr);
 }
 

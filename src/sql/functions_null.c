@@ -99,7 +99,8 @@ static enum mr_status kernel_coalesce(struct mr_call *call, struct mr_column **o
 /* Not nullable as soon as one argument is not. */
 static enum mr_status bind_coalesce(struct mr_binding *binding)
 {
-    if (binding->nargs == 1) {
+    struct mr_value first;
+    if (binding->nargs == 1 || (mr_bind_constant(binding, 0, &first) && !first.is_null)) {
         binding->replacement = binding->args[0];
         return MR_OK;
     }

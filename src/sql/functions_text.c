@@ -390,7 +390,7 @@ static enum mr_status kernel_substring(struct mr_call *call, struct mr_column **
     MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
-        int64_t count = call->nargs > 2 ? MR_ARG(length, int32_t, row) : INT64_MAX;
+        int64_t count = call->nargs > 2 ? MR_ARG(length, int32_t, row) : INT32_MAX;
         struct mr_slice text = mr_arg_text(&x, row);
         int32_t position = MR_ARG(from, int32_t, row);
         struct mr_slice part =

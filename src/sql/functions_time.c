@@ -224,7 +224,7 @@ static enum mr_status kernel_datediff(struct mr_call *call, struct mr_column **o
     MR_EACH_ROW(call, row)
     {
         int64_t days = (int64_t)MR_ARG(end, int32_t, row) - MR_ARG(start, int32_t, row);
-        if (days < INT32_MIN || days > INT32_MAX)
+        if ((days < INT32_MIN || days > INT32_MAX) && call->failure != MR_FAIL_WRAP)
             mr_result_fail(&result, row, "integer overflow");
         else
             MR_SET(&result, int32_t, row, (int32_t)days);
@@ -242,9 +242,17 @@ static enum mr_status kernel_add_months(struct mr_call *call, struct mr_column *
     return mr_result_finish(&result, out);
 }
 
-/* Months from b to a: whole ones when the days of the month agree or both are last days, else with days as 1/31. */
-static double months_between(int64_t a, int64_t b, bool rounded)
+/* Seconds since midnight, as they passed: a clock that was put forward does not count. */
+static int64_t seconds_of_day(const struct mr_tz *tz, int64_t utc, int64_t local)
 {
+    int64_t midnight = mr_floor_divide(local, MR_MICROS_PER_DAY) * MR_MICROS_PER_DAY;
+    return (utc - mr_tz_to_utc(tz, midnight)) / MR_MICROS_PER_SECOND;
+}
+
+/* Months from b to a: whole ones when the days of the month agree or both are last days, else with days as 1/31. */
+static double months_between(const struct mr_tz *tz, int64_t a_utc, int64_t b_utc, bool rounded)
+{
+    int64_t a = mr_tz_to_local(tz, a_utc), b = mr_tz_to_local(tz, b_utc);
     struct mr_civil x, y;
     mr_civil_from_micros(a, &x);
     mr_civil_from_micros(b, &y);
@@ -253,8 +261,8 @@ static double months_between(int64_t a, int64_t b, bool rounded)
         x.day == mr_days_in_month(x.year, x.month) && y.day == mr_days_in_month(y.year, y.month);
     if (x.day == y.day || last)
         return months;
-    int64_t seconds = (int64_t)(x.day - y.day) * 86400 + (x.hour - y.hour) * 3600 +
-                      (x.minute - y.minute) * 60 + (x.second - y.second);
+    int64_t seconds = (int64_t)(x.day - y.day) * 86400 + seconds_of_day(tz, a_utc, a) -
+                      seconds_of_day(tz, b_utc, b);
     double exact = months + (double)seconds / (31.0 * 86400.0);
     return rounded ? floor(exact * 1e8 + 0.5) / 1e8 : exact;
 }
@@ -266,8 +274,7 @@ static enum mr_status kernel_months_between(struct mr_call *call, struct mr_colu
     MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     MR_SET(&result, double, row,
-           months_between(mr_local_micros(call->session, &a, row),
-                          mr_local_micros(call->session, &b, row),
+           months_between(call->session->tz, MR_ARG(a, int64_t, row), MR_ARG(b, int64_t, row),
                           call->nargs < 3 || MR_ARG(rounded, uint8_t, row)));
     return mr_result_finish(&result, out);
 }
@@ -425,6 +432,8 @@ static enum mr_status kernel_date_trunc(struct mr_call *call, struct mr_column *
         int64_t utc = MR_ARG(time, int64_t, row);
         if (unit == TRUNC_NONE)
             mr_result_null(&result, row);
+        else if (utc < INT64_MIN + 400 * MR_MICROS_PER_DAY)
+            mr_time_overflow(&result, row);
         else if (unit <=
                  TRUNC_SECOND) /* the zone's offset is whole seconds: no need to leave UTC */
             MR_SET(&result, int64_t, row, trunc_local(utc, unit));
@@ -779,7 +788,7 @@ static const struct mr_function functions[] = {
          "Days from start to end."),
     TIME("add_months", "Di", "D", 0, kernel_add_months, NULL, "add_months(date, months)",
          "The same day so many months later, at most the month's last."),
-    TIME("months_between", "tt?z", "d", MR_FN_TOTAL, kernel_months_between, NULL,
+    TIME("months_between", "TT?z", "d", MR_FN_TOTAL, kernel_months_between, NULL,
          "months_between(a, b[, rounded])",
          "Months from b to a, days as 1/31, rounded to 8 digits unless told otherwise."),
     TIME("last_day", "D", "D", MR_FN_TOTAL, kernel_last_day, NULL, "last_day(date)",

@@ -122,6 +122,8 @@ static enum mr_status kernel_from_unixtime(struct mr_call *call, struct mr_colum
 
 static enum mr_status bind_second_pattern(struct mr_binding *binding)
 {
+    if (mr_type_is_datetime(binding->args[0]->type))
+        MR_TRY(mr_bind_cast(binding, 0, mr_type_of(MR_TYPE_TIMESTAMP)));
     return bind_pattern(binding, 1);
 }
 

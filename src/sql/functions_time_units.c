@@ -57,6 +57,15 @@ static enum mr_status bind_add(struct mr_binding *binding)
     return MR_OK;
 }
 
+static enum mr_status bind_difference(struct mr_binding *binding)
+{
+    for (int i = 1; i < 3; i++) {
+        if (binding->args[i]->type->id == MR_TYPE_DATE)
+            MR_TRY(mr_bind_cast(binding, i, mr_type_of(MR_TYPE_TIMESTAMP)));
+    }
+    return bind_unit(binding);
+}
+
 /* False on overflow. `tz` NULL: fields without a zone. */
 static bool move(const struct mr_tz *tz, const struct time_unit *unit, int64_t count, int64_t time,
                  int64_t *out)
@@ -202,7 +211,7 @@ static const struct mr_function functions[] = {
     TIME("timestampadd dateadd date_add", "sit", "!", 0, kernel_add, bind_add,
          "timestampadd(unit, count, time)",
          "The time so many units (YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, ...) later."),
-    TIME("timestampdiff datediff date_diff", "stt", "l", 0, kernel_difference, bind_unit,
+    TIME("timestampdiff datediff date_diff", "stt", "l", 0, kernel_difference, bind_difference,
          "timestampdiff(unit, start, end)", "Whole units from start to end."),
     TIME("dayname", "D", "s", MR_FN_TOTAL, kernel_dayname, NULL, "dayname(date)",
          "Day of the week as three letters."),

@@ -200,6 +200,15 @@ bool mr_interval_parse_range(const char *text, size_t size, const char *from, co
     return false;
 }
 
+void mr_interval_normalise(struct mr_interval *interval)
+{
+    __int128 micros = (__int128)interval->days * MR_MICROS_PER_DAY + interval->micros;
+    if (interval->months != 0 || micros != (int64_t)micros)
+        return;
+    interval->days = (int32_t)(micros / MR_MICROS_PER_DAY);
+    interval->micros = (int64_t)(micros % MR_MICROS_PER_DAY);
+}
+
 __int128 mr_interval_rank(const struct mr_interval *interval)
 {
     __int128 days = (__int128)interval->months * 30 + interval->days;

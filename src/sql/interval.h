@@ -26,4 +26,10 @@ __int128 mr_interval_rank(const struct mr_interval *interval);
 #define MR_INTERVAL_TEXT_MAX 160
 int mr_interval_format(const struct mr_interval *interval, char out[MR_INTERVAL_TEXT_MAX]);
 
+/*
+ * Without months it is Spark's day-time interval, whose days and time are one number: 36 hours are 1 day and 12 hours. Left
+ * as it is where that number does not fit.
+ */
+void mr_interval_normalise(struct mr_interval *interval);
+
 #endif

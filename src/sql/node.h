@@ -18,7 +18,7 @@ struct mr_node {
     enum mr_node_kind kind;
     const struct mr_type *type;
     bool nullable;
-    bool implicit;
+    bool implicit; /* CAST: the binder put it there; LITERAL: the value of a constant expression */
     bool try_cast; /* CAST: NULL instead of an error */
     int column;
     struct mr_value literal;

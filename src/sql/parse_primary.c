@@ -328,6 +328,7 @@ enum mr_status mr_parse_interval(struct mr_parser *parser, size_t position, stru
     do
         MR_TRY(interval_part(parser, &value.u.interval));
     while (another_part(parser));
+    mr_interval_normalise(&value.u.interval);
     return mr_ast_literal(parser, position, &value, out);
 }
 

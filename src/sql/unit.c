@@ -99,7 +99,8 @@ static bool same_node(const struct mr_node *a, const struct mr_impl *ai, const s
         if (a->args[i] != b->args[i])
             return false;
     }
-    return a->kind != MR_NODE_LITERAL || same_literal(&a->literal, &b->literal);
+    return a->kind != MR_NODE_LITERAL ||
+           (a->implicit == b->implicit && same_literal(&a->literal, &b->literal));
 }
 
 static enum mr_status grow(struct mr_unit *unit)
@@ -193,10 +194,12 @@ static enum mr_status fold(struct mr_unit *unit, struct mr_node *node, struct mr
     return copied ? MR_OK : mr_error_nomem(unit->err);
 }
 
-enum mr_status mr_unit_literal(struct mr_unit *unit, const struct mr_value *value, int position,
-                               struct mr_node **out)
+/* `folded`: it does not stand in the text, which matters to decimals (arithmetic.c). */
+static enum mr_status literal(struct mr_unit *unit, const struct mr_value *value, bool folded,
+                              int position, struct mr_node **out)
 {
     struct mr_node node = {.kind = MR_NODE_LITERAL,
+                           .implicit = folded,
                            .type = value->type,
                            .nullable = value->is_null,
                            .literal = *value,
@@ -204,6 +207,12 @@ enum mr_status mr_unit_literal(struct mr_unit *unit, const struct mr_value *valu
                            .position = position};
     struct mr_impl impl = {0};
     return mr_unit_node(unit, &node, &impl, out);
+}
+
+enum mr_status mr_unit_literal(struct mr_unit *unit, const struct mr_value *value, int position,
+                               struct mr_node **out)
+{
+    return literal(unit, value, false, position, out);
 }
 
 enum mr_status mr_unit_node(struct mr_unit *unit, const struct mr_node *node,
@@ -232,7 +241,7 @@ enum mr_status mr_unit_node(struct mr_unit *unit, const struct mr_node *node,
     struct mr_value value;
     bool done;
     MR_TRY(fold(unit, made, &value, &done));
-    return done ? mr_unit_literal(unit, &value, node->position, out) : MR_OK;
+    return done ? literal(unit, &value, true, node->position, out) : MR_OK;
 }
 
 int mr_unit_share(struct mr_unit *unit, struct mr_node *const *roots, int nroots)
