@@ -8,6 +8,7 @@
 
 extern const struct mr_op mr_op_aggregate_data;
 extern const struct mr_op mr_op_filter_rows;
+extern const struct mr_op mr_op_reshape_data;
 extern const struct mr_op mr_op_enrich_data;
 extern const struct mr_op mr_op_select_columns;
 extern const struct mr_op mr_op_drop_columns;

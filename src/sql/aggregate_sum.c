@@ -2,7 +2,7 @@
  * aggregate_sum.c - sum, avg and their try_ forms.
  *
  *   integers   sum: int64, checked; avg and try_sum: int128, exact
- *   decimals   int128; more than 38 digits is remembered as an overflow that later rows cannot undo
+ *   decimals   exact, 192 bits; only the result must have 38 digits
  *   floats     double, added in row order
  *
  * sum and avg of decimals and of doubles share their state. Partial sums merge in the order of tasks, so that a sum of
@@ -20,7 +20,7 @@ struct sum64 {
 struct sum128 {
     mr_int128 sum;
     int64_t n;
-    int64_t overflow;
+    int64_t high;
 };
 struct sumf {
     double sum;
@@ -103,14 +103,12 @@ SUM128_UPDATE(sum128_i16, int16_t)
 SUM128_UPDATE(sum128_i32, int32_t)
 SUM128_UPDATE(sum128_i64, int64_t)
 
+/* Two's complement of 192 bits, `high` above `sum`: what overflows on the way may come back. */
 static inline void add_wide(struct sum128 *row, mr_int128 value, int64_t n)
 {
     mr_int128 sum;
-    if (__builtin_add_overflow(row->sum, value, &sum) ||
-        !mr_decimal_fits(sum, MR_DECIMAL_MAX_PRECISION)) {
-        row->overflow = 1;
-        sum = 0;
-    }
+    if (__builtin_add_overflow(row->sum, value, &sum))
+        row->high += value < 0 ? -1 : 1;
     row->sum = sum;
     row->n += n;
 }
@@ -133,7 +131,7 @@ static enum mr_status sum128_merge(struct mr_agg_state *state, const void *from,
     for (int64_t i = 0; i < count; i++, at += sizeof(struct sum128)) {
         struct sum128 more;
         memcpy(&more, at, sizeof more);
-        rows[groups[i]].overflow |= more.overflow;
+        rows[groups[i]].high += more.high;
         add_wide(&rows[groups[i]], more.sum, more.n);
     }
     return MR_OK;
@@ -256,7 +254,7 @@ static bool decimal_value(const struct sum128 *row, const struct mr_agg_call *ca
     bool average = call->function->choice == AVG || call->function->choice == TRY_AVG;
     const struct mr_type *type = call->type;
     *out = row->sum;
-    if (row->overflow)
+    if (row->high != 0)
         return false;
     if (average &&
         !mr_decimal_divide(row->sum, call->arg_types[0]->scale, row->n, 0, type->scale, out))

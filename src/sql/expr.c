@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "sql/aggregate.h"
 #include "sql/coerce.h"
 #include "sql/lexer.h"
 #include "sql/query.h"
@@ -454,7 +455,7 @@ bool mr_sql_function_doc(size_t i, struct mr_function_doc *out)
     for (size_t row = 0;; row++) {
         const struct mr_function *function = mr_function_at(row);
         if (function == NULL)
-            return false;
+            return mr_sql_aggregate_doc(i, out);
         if (function->signature == NULL || i-- > 0)
             continue;
         *out = (struct mr_function_doc){function->names, function->signature, function->family,
