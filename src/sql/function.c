@@ -37,6 +37,9 @@ static const struct mr_function_family *const families[] = {
     &mr_functions_hash,
     &mr_functions_generator,
     &mr_functions_interval,
+    &mr_functions_convert,
+    &mr_functions_random,
+    &mr_functions_url,
 };
 /* clang-format on */
 

@@ -274,6 +274,9 @@ extern const struct mr_function_family mr_functions_json_object;
 extern const struct mr_function_family mr_functions_regex;
 extern const struct mr_function_family mr_functions_hash;
 extern const struct mr_function_family mr_functions_generator;
+extern const struct mr_function_family mr_functions_convert;
+extern const struct mr_function_family mr_functions_random;
+extern const struct mr_function_family mr_functions_url;
 
 /* The next row of this name after `previous` (NULL: the first); NULL at the end. */
 const struct mr_function *mr_function_find(const char *name, const struct mr_function *previous);
