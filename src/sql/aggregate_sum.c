@@ -31,8 +31,7 @@ static const struct mr_agg_field sum64_fields[] = {{offsetof(struct sum64, sum),
                                                    {offsetof(struct sum64, n), MR_TYPE_INT64}};
 static const struct mr_agg_field sum128_fields[] = {{offsetof(struct sum128, sum), MR_TYPE_DECIMAL},
                                                     {offsetof(struct sum128, n), MR_TYPE_INT64},
-                                                    {offsetof(struct sum128, overflow),
-                                                     MR_TYPE_INT64}};
+                                                    {offsetof(struct sum128, high), MR_TYPE_INT64}};
 static const struct mr_agg_field sumf_fields[] = {{offsetof(struct sumf, sum), MR_TYPE_FLOAT64},
                                                   {offsetof(struct sumf, n), MR_TYPE_INT64}};
 
