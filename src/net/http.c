@@ -321,7 +321,8 @@ static enum mr_status transport_error(const struct mr_http *http, CURLcode code,
                                       const struct mr_http_request *request, struct mr_error *err)
 {
     int size = (int)strcspn(request->url, "?#");
-    if (code == CURLE_OUT_OF_MEMORY || http->answer->body.status == MR_NOMEM)
+    if (code == CURLE_OUT_OF_MEMORY || http->answer->body.status == MR_NOMEM ||
+        http->answer->headers.status == MR_NOMEM)
         return mr_error_nomem(err);
     if (http->too_large)
         return mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG,
