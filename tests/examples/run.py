@@ -95,6 +95,19 @@ def data_quality():
         table.duck(f"SELECT DISTINCT {columns} FROM data", bad), sandbox(f"SELECT {columns} FROM orders WHERE NOT ({good})"), "quarantine")
 
 
+def multi_source_join():
+    out = os.path.join(ROOT, "data", "orders-joined")
+    shutil.rmtree(out, ignore_errors=True)
+    done = door("config/examples/multi-source-join.json")
+    equal(done.returncode, 0, said(done))
+    wanted = sandbox(
+        "SELECT o.id, o.order_date, u.name, u.country, o.amount, o.currency, coalesce(b.lines, 0), b.goods "
+        "FROM orders o JOIN users u ON o.user_id = u.id AND u.active LEFT JOIN (SELECT order_id, count(*) AS lines, "
+        "sum(quantity * unit_price)::numeric(14,2) AS goods FROM order_items WHERE NOT gift GROUP BY order_id) b "
+        "ON o.id = b.order_id AND o.status <> 'cancelled'")
+    table.same_rows(table.duck("SELECT id, order_date, customer, country, amount, currency, lines, goods FROM data", out), wanted, "joined rows")
+
+
 def usage():
     equal(door().returncode, 2, "exit code without a file")
     equal(door("no/such/file.json").returncode, 2, "exit code for a file that is not there")
@@ -142,6 +155,7 @@ def main():
     suite.case("simple-etl-baseline", users, "simple-etl-baseline", "users-baseline")
     suite.case("simple-etl-optimized", users, "simple-etl-optimized", "users-optimized")
     suite.case("data-quality", data_quality)
+    suite.case("multi-source-join", multi_source_join)
     suite.case("exit code and working directory", passes_on)
     suite.case("warm start", warm)
     suite.end()
