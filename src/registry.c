@@ -46,7 +46,7 @@ static const struct mr_method methods[] = {
      .op = &mr_op_repartition_by_columns},
     {.name = "joinDataFrames", .type = MR_STEP_TRANSFORM, .op = &mr_op_join_data_frames},
     {.name = "aggregateData", .type = MR_STEP_TRANSFORM, .op = &mr_op_aggregate_data},
-    {.name = "windowColumns", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "windowColumns", .type = MR_STEP_TRANSFORM, .op = &mr_op_window_columns},
     {.name = "reshapeData", .type = MR_STEP_TRANSFORM, .op = &mr_op_reshape_data},
     {.name = "deduplicate", .type = MR_STEP_TRANSFORM, .op = &mr_op_deduplicate},
     {.name = "sortData", .type = MR_STEP_TRANSFORM, .op = &mr_op_sort_data},

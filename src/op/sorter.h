@@ -45,6 +45,8 @@ int64_t mr_sorter_rows(const struct mr_sorter *sorter);
 enum mr_status mr_sorter_reader_new(const struct mr_sorter *sorter, struct mr_runtime *runtime,
                                     int range, const struct mr_schema *schema,
                                     struct mr_sorter_reader **out, struct mr_error *err);
+/* At most so many rows a batch; before reading. */
+void mr_sorter_reader_rows(struct mr_sorter_reader *reader, int64_t rows);
 void mr_sorter_reader_free(struct mr_sorter_reader *reader);
 /* The next rows in order, a new reference; NULL at the end. */
 enum mr_status mr_sorter_read(struct mr_sorter_reader *reader, struct mr_batch **out,

@@ -67,8 +67,6 @@ enum mr_status mr_sorter_merge_new(const struct mr_sorter *sorter, struct mr_run
                                    int first_run, int nruns, const struct mr_sorter_bound *from,
                                    const struct mr_sorter_bound *to, const struct mr_schema *schema,
                                    struct mr_sorter_reader **out, struct mr_error *err);
-/* At most so many rows a batch. */
-void mr_sorter_reader_rows(struct mr_sorter_reader *reader, int64_t rows);
 /* Bytes of one row, about. */
 int64_t mr_sorter_row_bytes(const struct mr_sorter *sorter);
 
