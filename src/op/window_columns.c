@@ -14,7 +14,7 @@
  * Sorting the partitions before they are pulled, in the tasks, was refused: a partition's runs
  * would be as many as tasks, and rows of one key are together only after the scatter anyway.
  */
-#include "op/window_columns.h"
+#include "op/window_block.h"
 
 #include "op/ops.h"
 

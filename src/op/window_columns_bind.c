@@ -4,7 +4,7 @@
  * Everything that is computed from a row alone (keys, arguments, the ends of a RANGE frame) becomes a
  * column behind the input's before the rows are sorted (append.h), so that windows see columns only.
  */
-#include "op/window_columns.h"
+#include "op/window_block.h"
 
 #include <string.h>
 

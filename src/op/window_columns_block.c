@@ -5,7 +5,7 @@
  * where a value differs from the row before, then where those runs begin and end. Frames move
  * forwards only, so both of their ends are found by walking.
  */
-#include "op/window_columns.h"
+#include "op/window_block.h"
 
 #include <string.h>
 

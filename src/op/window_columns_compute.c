@@ -11,7 +11,7 @@
  *
  * A group that goes on from the block before starts from what the function remembers.
  */
-#include "op/window_columns.h"
+#include "op/window_block.h"
 
 #include <math.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * a state a row, fed with all rows of its frame, some thousands at a time; this costs rows times the
  * width of the frame, where states that can only add leave no other way.
  */
-#include "op/window_columns.h"
+#include "op/window_block.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /*
- * window_columns.h - the parts of windowColumns: the bound plan, and what computes a block of rows.
+ * window_block.h - the parts of windowColumns: the bound plan, and what computes a block of rows.
  */
-#ifndef MR_OP_WINDOW_COLUMNS_H
-#define MR_OP_WINDOW_COLUMNS_H
+#ifndef MR_OP_WINDOW_BLOCK_H
+#define MR_OP_WINDOW_BLOCK_H
 
 #include "op/append.h"
 #include "op/sorter.h"
