@@ -125,6 +125,25 @@ enum mr_status mr_op_append_passes(const struct mr_op_appended *self,
     return MR_OK;
 }
 
+enum mr_status mr_op_append_crosses(const struct mr_op_appended *self, const int *columns,
+                                    int ncolumns, struct mr_op_info *info, struct mr_error *err)
+{
+    struct mr_arena *arena = self->bind->arena;
+    int n = self->input->nfields;
+    const bool **crosses = mr_arena_calloc(arena, 1, sizeof(*crosses));
+    bool *cross = mr_arena_calloc(arena, (size_t)info->schema->nfields + 1, sizeof *cross);
+    if (!crosses || !cross)
+        return mr_error_nomem(err);
+    for (int i = 0; columns == NULL && i < n; i++)
+        cross[i] = true;
+    for (int i = 0; columns != NULL && i < ncolumns; i++)
+        if (columns[i] < n)
+            cross[columns[i]] = true;
+    crosses[0] = cross;
+    info->crosses = crosses;
+    return MR_OK;
+}
+
 enum mr_status mr_op_append_eval(const struct mr_op_appended *self, struct mr_eval *eval,
                                  struct mr_batch *batch, struct mr_batch **out,
                                  struct mr_error *err)

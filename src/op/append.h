@@ -38,6 +38,12 @@ enum mr_status mr_op_append_finish(struct mr_op_appended *self, struct mr_error 
 enum mr_status mr_op_append_passes(const struct mr_op_appended *self,
                                    const struct mr_schema *output, struct mr_op_info *info,
                                    struct mr_error *err);
+/*
+ * After mr_op_append_passes: filters over these columns alone (NULL: over any of the input) may stand
+ * in front. Columns that are appended do not count.
+ */
+enum mr_status mr_op_append_crosses(const struct mr_op_appended *self, const int *columns,
+                                    int ncolumns, struct mr_op_info *info, struct mr_error *err);
 /* `batch` (no selection) with the columns behind it. */
 enum mr_status mr_op_append_eval(const struct mr_op_appended *self, struct mr_eval *eval,
                                  struct mr_batch *batch, struct mr_batch **out,

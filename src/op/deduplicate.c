@@ -136,7 +136,8 @@ static enum mr_status dedup_bind(const struct mr_op_bind *bind, void **plan,
     if (!info->details)
         return mr_error_nomem(err);
     *plan = self;
-    return mr_op_append_passes(&self->appended, info->schema, info, err);
+    MR_TRY(mr_op_append_passes(&self->appended, info->schema, info, err));
+    return mr_op_append_crosses(&self->appended, self->keys, self->nkeys, info, err);
 }
 
 /* ---- taking rows in ------------------------------------------------------------------------ */

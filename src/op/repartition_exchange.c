@@ -72,7 +72,8 @@ static enum mr_status exchange_bind(const struct mr_op_bind *bind, bool keys, vo
     if (!info->details)
         return mr_error_nomem(err);
     *plan = self;
-    return mr_op_append_passes(&self->appended, info->schema, info, err);
+    MR_TRY(mr_op_append_passes(&self->appended, info->schema, info, err));
+    return mr_op_append_crosses(&self->appended, NULL, 0, info, err);
 }
 
 static enum mr_status by_columns_bind(const struct mr_op_bind *bind, void **plan,

@@ -69,7 +69,10 @@ static enum mr_status sort_bind(const struct mr_op_bind *bind, void **plan, stru
     if (!info->details)
         return mr_error_nomem(err);
     *plan = self;
-    return mr_op_append_passes(&self->appended, info->schema, info, err);
+    MR_TRY(mr_op_append_passes(&self->appended, info->schema, info, err));
+    if (self->sorter.limit > 0) /* a filter in front would let other rows be the first */
+        return MR_OK;
+    return mr_op_append_crosses(&self->appended, NULL, 0, info, err);
 }
 
 static void sort_close(void *task)
