@@ -9,11 +9,13 @@
 
 struct limit_plan {
     int64_t count;
+    int64_t offset;
 };
 
 struct limit_task {
     struct limit_plan *plan;
     struct mr_runtime *runtime;
+    int64_t skip; /* rows still to be left out */
     int64_t left;
 };
 
@@ -24,11 +26,19 @@ static enum mr_status limit_bind(const struct mr_op_bind *bind, void **plan,
     if (!self)
         return mr_error_nomem(err);
     self->count = mr_options_integer(bind->options, "count", 0);
+    self->offset = mr_options_integer(bind->options, "offset", 0);
     info->schema = bind->inputs[0].schema;
-    info->limit = self->count;
+    bool all = self->count > INT64_MAX - self->offset;
+    info->limit = all ? INT64_MAX : self->count + self->offset;
     int64_t rows = bind->inputs[0].rows;
-    info->rows = rows >= 0 && rows < self->count ? rows : self->count;
-    info->details = mr_arena_printf(bind->arena, "first %lld rows", (long long)self->count);
+    if (rows >= 0)
+        rows = rows > self->offset ? rows - self->offset : 0;
+    info->rows = rows >= 0 && rows < self->count ? rows : all ? -1 : self->count;
+    info->details =
+        self->offset == 0 ? mr_arena_printf(bind->arena, "first %lld rows", (long long)self->count)
+        : all ? mr_arena_printf(bind->arena, "all but %lld rows", (long long)self->offset)
+              : mr_arena_printf(bind->arena, "%lld rows behind %lld", (long long)self->count,
+                                (long long)self->offset);
     *plan = self;
     return MR_OK;
 }
@@ -41,6 +51,7 @@ static enum mr_status limit_open(void *plan, struct mr_runtime *runtime, void **
         return mr_error_nomem(err);
     self->plan = plan;
     self->runtime = runtime;
+    self->skip = self->plan->offset;
     self->left = self->plan->count;
     *task = self;
     return MR_OK;
@@ -56,10 +67,17 @@ static enum mr_status limit_push(void *task, int port, struct mr_batch *batch, s
         emit->closed = true;
         return MR_OK;
     }
-    if (mr_batch_active(batch) <= self->left)
+    int64_t rows = mr_batch_active(batch);
+    int64_t from = rows < self->skip ? rows : self->skip;
+    self->skip -= from;
+    rows -= from;
+    if (rows == 0)
+        return MR_OK;
+    if (from == 0 && rows <= self->left)
         out = mr_batch_ref(batch);
     else
-        MR_TRY(mr_batch_slice(self->runtime->memory, batch, 0, self->left, &out, err));
+        MR_TRY(mr_batch_slice(self->runtime->memory, batch, from,
+                              rows < self->left ? rows : self->left, &out, err));
     self->left -= mr_batch_active(out);
     enum mr_status status = emit->batch(emit, 0, out, err);
     if (self->left <= 0)
@@ -80,6 +98,13 @@ static const struct mr_option limit_options[] = {
      .minimum = 0,
      .maximum = INT64_MAX,
      .doc = "How many rows to keep."},
+    {.name = "offset",
+     .type = MR_OPTION_INT,
+     .fallback = "0",
+     .unit = "rows",
+     .minimum = 0,
+     .maximum = INT64_MAX,
+     .doc = "How many rows to leave out in front of them."},
     MR_OPTION_END,
 };
 

@@ -418,46 +418,79 @@ static enum mr_status scalar_aggregate(struct sql_block *block, const struct mr_
     return wrap_counts(env, targets.asts[0], out);
 }
 
-static bool gives_one_row(const struct mr_query *query)
+static enum mr_status case_of(struct sql_env *env, int count, struct mr_ast *const *args,
+                              struct mr_ast **out)
 {
-    return query->limit != NULL && sql_ordinal(query->limit) <= 1;
+    struct mr_ast *ast = mr_arena_calloc(env->arena, 1, sizeof *ast);
+    struct mr_ast **copy = mr_arena_calloc(env->arena, (size_t)count, sizeof *copy);
+    if (ast == NULL || copy == NULL)
+        return sql_nomem(env);
+    memcpy(copy, args, (size_t)count * sizeof *copy);
+    *ast = (struct mr_ast){.kind = MR_AST_CASE, .nargs = count, .args = copy, .depth = 2};
+    return sql_copy(env, ast, out);
 }
 
-static enum mr_status scalar(struct sql_block *block, const struct mr_ast *ast, struct mr_ast **out)
+static enum mr_status text_literal(struct sql_env *env, const char *text, struct mr_ast **out)
+{
+    struct mr_value value = {.type = mr_type_of(MR_TYPE_STRING), .u.bytes = mr_slice_of(text)};
+    return sql_literal(env, value, 0, out);
+}
+
+/* value, or an error where `rows` is more than one. */
+static enum mr_status at_most_one(struct sql_env *env, struct mr_ast *value,
+                                  struct sql_column *rows, struct mr_ast **out)
+{
+    struct mr_ast *args[3], *one, *text;
+    MR_TRY(number(env, 1, &one));
+    MR_TRY(compare_column(env, rows, ">", one, &args[0]));
+    MR_TRY(text_literal(env, "a sub-query that stands for a value has more than one row", &text));
+    MR_TRY(sql_call(env, "raise_error", false, value->position, text, NULL, &args[1]));
+    args[2] = value;
+    return case_of(env, 3, args, out);
+}
+
+/* Any query as a value: its one row, NULL where it has none. */
+static enum mr_status scalar_row(struct sql_block *block, const struct mr_ast *ast,
+                                 struct mr_ast **out)
 {
     struct sql_env *env = block->env;
     const struct mr_query *query = ast->query;
+    struct subquery sub = {.outer = block, .position = ast->position};
     struct sql_list none = {0};
     struct sql_relation row;
-    struct sql_column *column;
-    bool bare = query->kind == MR_QUERY_SELECT && query->nitems == 1 && !query->grouped &&
-                query->having == NULL && !query->distinct && query->offset == NULL &&
-                (query->limit == NULL || sql_ordinal(query->limit) >= 1) && query->norders == 0 &&
-                !query->order_all && query->nwindows == 0;
-    if (bare && query->items[0].expr != NULL) {
-        struct sql_uses uses;
-        sql_scan(NULL, query->items[0].expr, &uses);
-        if (uses.aggregate && !uses.window)
-            return scalar_aggregate(block, ast, out);
-    }
-    struct subquery sub = {.outer = block, .position = ast->position};
+    struct sql_column *columns[2];
+    bool sure = query->limit != NULL && sql_ordinal(query->limit) <= 1;
     MR_TRY(open_whole(&sub, query));
     if (sub.noutputs != 1)
         return sql_fail(env, ast->position, "a sub-query that is a value has one column, not %d",
                         sub.noutputs);
-    if (!gives_one_row(query)) {
-        sql_fail(env, ast->position, "this sub-query may have more than one row");
-        mr_error_hint(env->err, "aggregate it (any_value, max), or write LIMIT 1");
-        return MR_CONFIG;
-    }
     const char *text = sql_text(env, sub.outputs[0]);
-    const char *call = text ? mr_arena_printf(env->arena, "first(%s)", text) : NULL;
-    if (call == NULL)
-        return text ? sql_nomem(env) : env->err->status;
-    MR_TRY(
-        summarize(block, &sub.relation, 1, &call, &sub.relation.columns[0]->type, &column, &row));
+    if (text == NULL)
+        return env->err->status;
+    const char *calls[2] = {mr_arena_printf(env->arena, "first(%s)", text), "count(*)"};
+    const struct mr_type *types[2] = {sub.relation.columns[0]->type, mr_type_of(MR_TYPE_INT64)};
+    if (calls[0] == NULL)
+        return sql_nomem(env);
+    MR_TRY(summarize(block, &sub.relation, sure ? 1 : 2, calls, types, columns, &row));
     MR_TRY(attach(block, &row, &none));
-    return sql_name(env, column, ast->position, out);
+    MR_TRY(sql_name(env, columns[0], ast->position, out));
+    return sure ? MR_OK : at_most_one(env, *out, columns[1], out);
+}
+
+static enum mr_status scalar(struct sql_block *block, const struct mr_ast *ast, struct mr_ast **out)
+{
+    const struct mr_query *query = ast->query;
+    struct sql_uses uses;
+    bool bare = query->kind == MR_QUERY_SELECT && query->nitems == 1 && !query->grouped &&
+                query->having == NULL && !query->distinct && query->offset == NULL &&
+                (query->limit == NULL || sql_ordinal(query->limit) >= 1) && query->norders == 0 &&
+                !query->order_all && query->nwindows == 0 && query->items[0].expr != NULL;
+    if (bare) {
+        sql_scan(NULL, query->items[0].expr, &uses);
+        if (uses.aggregate && !uses.window)
+            return scalar_aggregate(block, ast, out);
+    }
+    return scalar_row(block, ast, out);
 }
 
 static enum mr_status any_rows(struct subquery *sub, struct mr_ast **out)
@@ -542,18 +575,6 @@ static enum mr_status split_pulled(struct subquery *sub, struct sql_list *mine,
         MR_TRY(sql_append(env, theirs, b));
     }
     return MR_OK;
-}
-
-static enum mr_status case_of(struct sql_env *env, int count, struct mr_ast *const *args,
-                              struct mr_ast **out)
-{
-    struct mr_ast *ast = mr_arena_calloc(env->arena, 1, sizeof *ast);
-    struct mr_ast **copy = mr_arena_calloc(env->arena, (size_t)count, sizeof *copy);
-    if (ast == NULL || copy == NULL)
-        return sql_nomem(env);
-    memcpy(copy, args, (size_t)count * sizeof *copy);
-    *ast = (struct mr_ast){.kind = MR_AST_CASE, .nargs = count, .args = copy, .depth = 2};
-    return sql_copy(env, ast, out);
 }
 
 /* x IN (query) as a value: TRUE, FALSE, or NULL where a NULL leaves it open. */

@@ -80,7 +80,7 @@ QUERIES = {
         "SELECT max(n) AS m FROM (SELECT k, count(*) AS n FROM t GROUP BY k) AS q",
         "SELECT DISTINCT count(*) AS n FROM t GROUP BY k",
         "SELECT k IS NULL AS unknown, count(*) AS n FROM t GROUP BY k IS NULL",
-        "SELECT CASE WHEN k > 3 THEN 'high' ELSE 'low' END AS c, avg(n) AS a FROM t GROUP BY CASE WHEN k > 3 THEN 'high' ELSE 'low' END",
+        "SELECT CASE WHEN k > 3 THEN 'high' ELSE 'low' END AS c, avg(CAST(n AS DOUBLE)) AS a FROM t GROUP BY CASE WHEN k > 3 THEN 'high' ELSE 'low' END",
         "SELECT g, max(CASE WHEN k = 1 THEN id END) AS k1, max(CASE WHEN k = 2 THEN id END) AS k2 FROM t GROUP BY g",
     ],
     "window": [

@@ -25,6 +25,7 @@ from engine import Workspace
 from server import Server
 from sql_queries import QUERIES, generate
 
+os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
 BATCH = 20
 TABLES = {
     "t": "id integer NOT NULL, k integer, g text, v double precision, n numeric(10,2), b boolean, d date",
