@@ -165,8 +165,8 @@ static enum mr_status check_names(const struct mr_agg_plan *plan, const struct m
                             "there is nothing to group by and nothing to compute");
 }
 
-static enum mr_status find_used(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
-                                struct mr_error *err)
+static enum mr_status find_used(struct mr_agg_plan *plan, const struct ask *ask,
+                                const struct mr_op_bind *bind, struct mr_error *err)
 {
     const struct mr_projection *parts[] = {mr_aggregation_keys(plan->aggregation),
                                            mr_aggregation_inputs(plan->aggregation)};
@@ -184,6 +184,12 @@ static enum mr_status find_used(struct mr_agg_plan *plan, const struct mr_op_bin
         mr_expr_uses(mr_projection_expr(parts[0], i), plan->used);
     if (plan->time)
         mr_expr_uses(plan->time, plan->used);
+    for (int i = 0; i < ask->ask.ngroups; i++)
+        MR_TRY(mr_expr_named(bind->arena, ask->groups[i], plan->input, plan->used, err));
+    for (int i = 0; i < ask->ask.count; i++)
+        MR_TRY(mr_expr_named(bind->arena, ask->texts[i], plan->input, plan->used, err));
+    if (ask->ask.having)
+        MR_TRY(mr_expr_named(bind->arena, ask->ask.having, plan->input, plan->used, err));
     return MR_OK;
 }
 
@@ -284,7 +290,7 @@ static enum mr_status aggregate_bind(const struct mr_op_bind *bind, void **out,
     plan->nkeys = ask.ask.ngroups;
     plan->schema = mr_aggregation_schema(plan->aggregation);
     MR_TRY(check_names(plan, bind, err));
-    MR_TRY(find_used(plan, bind, err));
+    MR_TRY(find_used(plan, &ask, bind, err));
     MR_TRY(make_kept(plan, bind->arena, err));
     bool one = plan->window == MR_AGG_SESSION ? plan->nplain == 0 : plan->nkeys == 0;
     int wish = one ? 1 : mr_op_pulls(bind, bind->inputs[0].rows);

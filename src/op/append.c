@@ -54,6 +54,7 @@ enum mr_status mr_op_append(struct mr_op_appended *self, const char *text, int *
     }
     MR_TRY(mr_expr_compile(self->bind->arena, text, &scope, &self->session, &expr, err));
     mr_expr_uses(expr, self->reads);
+    MR_TRY(mr_expr_named(self->bind->arena, text, self->input, self->reads, err));
     *column = mr_expr_as_column(expr);
     if (*column >= 0)
         return MR_OK;

@@ -174,8 +174,12 @@ static enum mr_status need_of_inputs(struct mr_plan_builder *builder, struct mr_
         bool *need = builder->drafts[from->id].need;
         if (need == NULL)
             continue;
-        if (need_as_told(builder, node, k, from->schema->nfields, need))
+        if (need_as_told(builder, node, k, from->schema->nfields, need)) {
+            /* What binding has folded away (count(x) of an x that is never NULL) is named still. */
+            MR_TRY(
+                need_options(builder, builder->drafts[node->id].options, from->schema, need, err));
             continue;
+        }
         if (node->kind == MR_PLAN_OP && k == 0 && node->inputs[0].port == 0) {
             MR_TRY(need_through_op(builder, node, need, err));
             continue;

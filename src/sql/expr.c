@@ -271,6 +271,33 @@ const struct mr_node *mr_expr_root(const struct mr_expr *expr)
     return expr->root;
 }
 
+static void mark_named(struct mr_ast *ast, const struct mr_schema *schema, bool *named)
+{
+    struct mr_ast *const more[] = {ast->operand, ast->filter, ast->order};
+    if (ast->split) /* seen: trees share nodes */
+        return;
+    ast->split = true;
+    if (ast->kind == MR_AST_NAME || ast->kind == MR_AST_FIELD) { /* or frame.column */
+        int column = mr_schema_find(schema, ast->name);
+        if (column >= 0)
+            named[column] = true;
+    }
+    for (int i = 0; i < ast->nargs; i++)
+        mark_named(ast->args[i], schema, named);
+    for (int i = 0; i < 3; i++)
+        if (more[i] != NULL)
+            mark_named(more[i], schema, named);
+}
+
+enum mr_status mr_expr_named(struct mr_arena *arena, const char *text,
+                             const struct mr_schema *schema, bool *named, struct mr_error *err)
+{
+    struct mr_ast *ast;
+    MR_TRY(mr_sql_parse(arena, text, &ast, err));
+    mark_named(ast, schema, named);
+    return MR_OK;
+}
+
 int mr_expr_as_column(const struct mr_expr *expr)
 {
     return expr->root->kind == MR_NODE_COLUMN ? expr->root->column : -1;
@@ -414,6 +441,8 @@ static enum mr_status check(struct checker *checker, struct mr_ast *ast)
     ast->bound = &checker->visited;
     if (ast->kind == MR_AST_NAME)
         return check_name(checker, ast->name);
+    if (ast->kind == MR_AST_FIELD) /* frame.column */
+        MR_TRY(check_name(checker, ast->name));
     if (ast->query != NULL)
         return mr_lexer_fail(checker->text, ast->position, checker->err,
                              "a sub-query stands only in the query of a sql step");

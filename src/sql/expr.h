@@ -57,6 +57,12 @@ const struct mr_type *mr_expr_type(const struct mr_expr *expr);
 bool mr_expr_nullable(const struct mr_expr *expr);
 /* Sets used[i] for every input column that it reads. */
 void mr_expr_uses(const struct mr_expr *expr, bool *used);
+/*
+ * Sets named[i] for every column of `schema` that a text mentions, also where binding folds it away
+ * (count(x) of an x that is never NULL): what must be there to bind the text again.
+ */
+enum mr_status mr_expr_named(struct mr_arena *arena, const char *text,
+                             const struct mr_schema *schema, bool *named, struct mr_error *err);
 /* If it is a bare column reference: its index, else -1. */
 int mr_expr_as_column(const struct mr_expr *expr);
 
