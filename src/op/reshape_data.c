@@ -8,6 +8,7 @@
  *
  * An unpivot streams: each row becomes one row a value column, one after the other.
  */
+#include "base/text.h"
 #include "col/builder.h"
 #include "col/kernel.h"
 #include "ext/registry.h"
@@ -221,6 +222,21 @@ static const char *cell_name(const struct pivot *pivot, const char *value, int f
                            strcmp(column, "*") ? column : "1");
 }
 
+/* Lists of a cell without rows are empty, as Spark's, where any other value is NULL. */
+static const char *cell_text(const struct pivot *pivot, const char *value, int f)
+{
+    static const char *const lists[] = {"collect_list", "collect_set", "array_agg"};
+    struct mr_arena *arena = pivot->bind->arena;
+    const char *condition = value_condition(pivot, value);
+    if (!condition)
+        return NULL;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        if (mr_text_equal_nocase(pivot->functions[f], lists[i]))
+            return mr_arena_printf(arena, "coalesce(first(`.a%d`) FILTER (WHERE %s), array())", f,
+                                   condition);
+    return mr_arena_printf(arena, "first(`.a%d`) FILTER (WHERE %s)", f, condition);
+}
+
 /* By groups: every value picks its row. */
 static enum mr_status second_part(const struct pivot *pivot, struct mr_options **out,
                                   struct mr_error *err)
@@ -231,12 +247,9 @@ static enum mr_status second_part(const struct pivot *pivot, struct mr_options *
         return mr_error_nomem(err);
     MR_TRY(mr_options_set_list(arena, options, "groupBy", pivot->groups, pivot->ngroups, err));
     for (int v = 0; v < pivot->nvalues; v++) {
-        const char *condition = value_condition(pivot, pivot->values[v]);
         for (int f = 0; f < pivot->nfunctions; f++) {
             const char *name = cell_name(pivot, pivot->values[v], f);
-            char *text =
-                condition ? mr_arena_printf(arena, "first(`.a%d`) FILTER (WHERE %s)", f, condition)
-                          : NULL;
+            const char *text = cell_text(pivot, pivot->values[v], f);
             if (!name || !text)
                 return mr_error_nomem(err);
             MR_TRY(mr_options_add_pair(arena, options, "aggregations", name, text, err));

@@ -204,6 +204,9 @@ enum mr_status mr_agg_split(struct mr_agg_splitter *splitter, struct mr_ast *ast
         }
     }
     ast->split = true;
+    if (ast->window)
+        return fail_at(splitter, ast, "OVER has no place behind %.80s here: use windowColumns",
+                       ast->name);
     if (is_call(ast))
         return take_call(splitter, ast);
     if (is_name)

@@ -64,14 +64,13 @@ void drive_reset(struct drive *drive)
     assert_int_equal(rmdir(drive->directory), 0);
 }
 
-enum mr_status drive_bind(struct drive *drive, const struct mr_op *op,
-                          const struct mr_schema *schema, int64_t rows, const char *const *pairs)
+enum mr_status drive_bind_options(struct drive *drive, const struct mr_op *op,
+                                  const struct mr_schema *schema, int64_t rows,
+                                  const struct mr_options *options)
 {
-    const struct mr_options *options;
     struct mr_op_input *input = mr_arena_calloc(&drive->arena, 1, sizeof *input);
     unbind(drive);
     drive->op = op;
-    MR_TRY(mr_options_from_texts(&drive->arena, op->options, pairs, &options, &drive->err));
     *input = (struct mr_op_input){.schema = schema, .rows = rows};
     struct mr_op_bind bind = {.options = options,
                               .runtime = &drive->runtime,
@@ -84,6 +83,14 @@ enum mr_status drive_bind(struct drive *drive, const struct mr_op *op,
     MR_TRY(op->bind(&bind, &drive->plan, &drive->info, &drive->err));
     assert_true(drive->info.pulls >= 1);
     return MR_OK;
+}
+
+enum mr_status drive_bind(struct drive *drive, const struct mr_op *op,
+                          const struct mr_schema *schema, int64_t rows, const char *const *pairs)
+{
+    const struct mr_options *options;
+    MR_TRY(mr_options_from_texts(&drive->arena, op->options, pairs, &options, &drive->err));
+    return drive_bind_options(drive, op, schema, rows, options);
 }
 
 /* ---- one run ---- */

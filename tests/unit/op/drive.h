@@ -36,6 +36,9 @@ void drive_reset(struct drive *drive);
 /* `pairs`: name, text, .., NULL. `rows`: estimate. */
 enum mr_status drive_bind(struct drive *drive, const struct mr_op *op,
                           const struct mr_schema *schema, int64_t rows, const char *const *pairs);
+enum mr_status drive_bind_options(struct drive *drive, const struct mr_op *op,
+                                  const struct mr_schema *schema, int64_t rows,
+                                  const struct mr_options *options);
 /* Batches go to tasks in contiguous runs. */
 enum mr_status drive_run(struct drive *drive, struct mr_batch *const *batches, int nbatches,
                          int ntasks, int64_t share);

@@ -243,9 +243,225 @@ static void test_spark(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Sorted rows "a,b;c,d" of the result. */
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sorted_text(const struct drive *drive, char *out, size_t size)
+{
+    struct mr_bytes text;
+    char *lines[2048];
+    int n = 0;
+    mr_bytes_init(&text, 1 << 20);
+    drive_text(drive, &text);
+    for (char *at = text.data ? strtok(text.data, ";") : NULL; at; at = strtok(NULL, ";"))
+        lines[n++] = at;
+    qsort(lines, (size_t)n, sizeof *lines, compare_texts);
+    out[0] = '\0';
+    for (int i = 0; i < n; i++)
+        snprintf(out + strlen(out), size - strlen(out), "%s%s", i ? ";" : "", lines[i]);
+    mr_bytes_reset(&text);
+}
+
+/* Three batches of events; what Spark 3.5 gives for window() and session_window() over them. */
+static const char *const events[] = {"a,0,1;a,5,2;a,9,3;b,-3,4", "a,14,5;a,25,6;b,61,7;NULL,5,8",
+                                     "a,NULL,9;b,3,10;a,15,11"};
+
+static const struct {
+    const char *group, *type, *size, *slide, *gap, *expected;
+} windows[] = {
+    {"k", "tumbling", "10 seconds", NULL, NULL,
+     "NULL,0,10,8,[8];a,0,10,6,[1, 2, 3];a,10,20,16,[5, 11];a,20,30,6,[6];b,-10,0,4,[4];"
+     "b,0,10,10,[10];b,60,70,7,[7]"},
+    {"k", "sliding", "10 seconds", "5 seconds", NULL,
+     "NULL,0,10,8,[8];NULL,5,15,8,[8];a,-5,5,1,[1];a,0,10,6,[1, 2, 3];a,10,20,16,[5, 11];"
+     "a,15,25,11,[11];a,20,30,6,[6];a,25,35,6,[6];a,5,15,10,[2, 3, 5];b,-10,0,4,[4];"
+     "b,-5,5,14,[4, 10];b,0,10,10,[10];b,55,65,7,[7];b,60,70,7,[7]"},
+    {"k", "sliding", "7 seconds", "3 seconds", NULL,
+     "NULL,0,7,8,[8];NULL,3,10,8,[8];a,-3,4,1,[1];a,-6,1,1,[1];a,0,7,3,[1, 2];"
+     "a,12,19,16,[5, 11];a,15,22,11,[11];a,21,28,6,[6];a,24,31,6,[6];a,3,10,5,[2, 3];"
+     "a,6,13,3,[3];a,9,16,19,[3, 5, 11];b,-3,4,14,[4, 10];b,-6,1,4,[4];b,-9,-2,4,[4];"
+     "b,0,7,10,[10];b,3,10,10,[10];b,57,64,7,[7];b,60,67,7,[7]"},
+    {"k", "session", NULL, NULL, "5 seconds",
+     "NULL,5,10,8,[8];a,0,20,22,[1, 2, 3, 5, 11];a,25,30,6,[6];b,-3,2,4,[4];b,3,8,10,[10];"
+     "b,61,66,7,[7]"},
+    {NULL, "session", NULL, NULL, "5 seconds",
+     "-3,20,44,[4, 1, 10, 2, 8, 3, 5, 11];25,30,6,[6];61,66,7,[7]"},
+};
+
+static void test_windows(void **state)
+{
+    (void)state;
+    static struct drive drive;
+    struct mr_batch *batches[3];
+    drive_init(&drive);
+    struct mr_error *err = &drive.err;
+    const struct mr_schema *schema;
+    assert_int_equal(mr_schema_parse(&drive.arena, "k STRING, t INT, v INT", &schema, err), MR_OK);
+    for (int b = 0; b < 3; b++)
+        batches[b] = drive_rows(&drive, schema, events[b]);
+    for (size_t w = 0; w < sizeof windows / sizeof windows[0]; w++) {
+        const struct mr_option *table = mr_op_aggregate_data.options;
+        struct mr_options *options = mr_options_new(&drive.arena, table);
+        struct mr_options *window =
+            mr_options_new(&drive.arena, mr_option_find(table, "window")->fields);
+        const char *groups[] = {windows[w].group};
+        mr_options_set_list(&drive.arena, options, "groupBy", groups, groups[0] != NULL, err);
+        static const char *const outputs[][2] = {{"s", "sum(v)"}, {"l", "collect_list(v)"}};
+        for (int i = 0; i < 2; i++)
+            mr_options_add_pair(&drive.arena, options, "aggregations", outputs[i][0], outputs[i][1],
+                                err);
+        mr_options_set_text(&drive.arena, window, "column", "timestamp_seconds(t)", err);
+        mr_options_set_text(&drive.arena, window, "type", windows[w].type, err);
+        if (windows[w].size)
+            mr_options_set_text(&drive.arena, window, "size", windows[w].size, err);
+        if (windows[w].slide)
+            mr_options_set_text(&drive.arena, window, "slide", windows[w].slide, err);
+        if (windows[w].gap)
+            mr_options_set_text(&drive.arena, window, "gap", windows[w].gap, err);
+        mr_options_add_object(&drive.arena, options, "window", window, err);
+        for (int run = 0; run < 4; run++) {
+            char text[4096];
+            if (drive_bind_options(&drive, &mr_op_aggregate_data, schema, -1, options) != MR_OK)
+                fail_msg("%s", err->message);
+            int first = groups[0] != NULL;
+            assert_string_equal(drive.info.schema->fields[first].name, "window_start");
+            assert_string_equal(drive.info.schema->fields[first + 1].name, "window_end");
+            if (drive_run(&drive, batches, 3, run % 3 + 1, run == 3 ? 1 : INT64_MAX) != MR_OK)
+                fail_msg("%s", err->message);
+            /* Timestamps as seconds, to compare with what is above. */
+            for (int64_t i = 0; i < drive.all->rows; i++)
+                for (int c = first; c < first + 2; c++) {
+                    int64_t *at = (int64_t *)(void *)drive.all->columns[c]->values->data + i;
+                    *at /= 1000000;
+                    assert_int_equal(drive.all->columns[c]->type->id, MR_TYPE_TIMESTAMP);
+                }
+            for (int c = first; c < first + 2; c++) {
+                struct mr_column *column;
+                mr_column_retype(drive.all->columns[c], mr_type_of(MR_TYPE_INT64), &column, err);
+                mr_column_unref(drive.all->columns[c]);
+                drive.all->columns[c] = column;
+            }
+            sorted_text(&drive, text, sizeof text);
+            assert_string_equal(text, windows[w].expected);
+            drive_forget(&drive);
+        }
+    }
+    for (int b = 0; b < 3; b++)
+        mr_batch_unref(batches[b]);
+    drive_reset(&drive);
+}
+
+/* What bind says: names and types of columns, or the start of an error. */
+static const struct {
+    const char *pairs[10];
+    const char *expected;
+} binds[] = {
+    {{"groupBy", "a", "aggregations", "b=sum"}, "a int, b_sum bigint"},
+    {{"groupBy", "A", "aggregations", "b=mean", "aggregations", "*=count"},
+     "A int, b_avg double, count bigint"},
+    {{"groupBy", "a + 1 AS next", "aggregations", "n=next * 2 + count(*)"}, "next int, n bigint"},
+    {{"groupBy", "a % 10", "aggregations", "n=count(*)"}, "(a % 10) int, n bigint"},
+    {{"groupBy", "a", "aggregations", "x=a + max(b)", "having", "x > 1 AND count(*) > 2"},
+     "a int, x bigint"},
+    {{"groupBy", "a"}, "a int"},
+    {{"aggregations", "n=1 + 1", "aggregations", "m=count(*)"}, "n int, m bigint"},
+    {{"groupBy", "a", "aggregations", "x=b"},
+     "!aggregations.x: at character 1: b is neither in groupBy nor inside of an aggregate"},
+    {{"groupBy", "a", "aggregations", "x=sum(b) + s"},
+     "!aggregations.x: at character 10: s is neither"},
+    {{"groupBy", "q", "aggregations", "x=sum(b)"}, "!groupBy: at character 1: no column"},
+    {{"groupBy", "a", "aggregations", "x=sum(max(b))"},
+     "!aggregations.x: at character 5: max is inside of another aggregate"},
+    {{"groupBy", "a", "aggregations", "x=sum(b)", "having", "q > 1"}, "!having: at character 1"},
+    {{"groupBy", "a", "aggregations", "x=sum(b, 2)"}, "!aggregations.x: at character 1: sum: does"},
+    {{"groupBy", "a", "aggregations", "x=sum(*)"}, "!aggregations.x: at character 1: sum: * is"},
+    {{"groupBy", "a", "aggregations", "a=sum(b)"}, "!\"aggregations\": two columns"},
+    {{"groupBy", "a", "aggregations", "nope=sum"}, "!aggregations.nope: at character 5: no column"},
+    {{"aggregations", "x=percentile(b, 2)"}, "!aggregations.x: at character 1: percentile: the"},
+    {{"aggregations", "x=median(b) OVER ()"}, "!aggregations.x: at character 1: OVER"},
+    {{"groupBy", "count(*)", "aggregations", "x=sum(b)"}, "!groupBy: at character 1: count is an"},
+    {{NULL}, "!\"aggregations\": there is nothing"},
+};
+
+static void test_bind(void **state)
+{
+    (void)state;
+    static struct drive drive;
+    const struct mr_schema *schema;
+    int wrong = 0;
+    drive_init(&drive);
+    assert_int_equal(mr_schema_parse(&drive.arena, "a INT, b BIGINT, s STRING", &schema,
+                                     &drive.err),
+                     MR_OK);
+    for (size_t i = 0; i < sizeof binds / sizeof binds[0]; i++) {
+        char got[2048] = "!";
+        if (drive_bind(&drive, &mr_op_aggregate_data, schema, -1, binds[i].pairs) != MR_OK) {
+            snprintf(got + 1, sizeof got - 1, "%s", drive.err.message);
+            got[strlen(binds[i].expected)] = '\0';
+        } else {
+            got[0] = '\0';
+            for (int c = 0; c < drive.info.schema->nfields; c++) {
+                char type[64];
+                snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s %s", c ? ", " : "",
+                         drive.info.schema->fields[c].name,
+                         mr_type_text(drive.info.schema->fields[c].type, type, sizeof type));
+            }
+        }
+        if (strcmp(got, binds[i].expected) != 0) {
+            printf("bind %d:\n  %s\n  %s\n", (int)i, got, binds[i].expected);
+            wrong++;
+        }
+    }
+    drive_reset(&drive);
+    assert_int_equal(wrong, 0);
+}
+
+/* Every type as a key and through the aggregates that take any type, divided and spilled at every size. */
+static void test_types(void **state)
+{
+    (void)state;
+    static struct drive drive;
+    struct mr_batch *batches[5];
+    drive_init(&drive);
+    const struct mr_schema *schema = drive_schema(&drive);
+    drive_data(&drive, schema, 5, 250, 40, batches);
+    for (int c = 1; c < schema->nfields; c++) {
+        const char *name = schema->fields[c].name;
+        bool map = schema->fields[c].type->id == MR_TYPE_MAP;
+        char first[64], list[64], most[64], distinct[80], reference[1 << 16], text[1 << 16];
+        snprintf(first, sizeof first, "f=first(%s)", name);
+        snprintf(list, sizeof list, "l=size(collect_list(%s))", name);
+        snprintf(most, sizeof most, "m=max_by(%s, id)", name);
+        snprintf(distinct, sizeof distinct, map ? "d=count(%s)" : "d=count(DISTINCT %s)", name);
+        const char *pairs[] = {
+            "groupBy", map ? "id" : name, "aggregations", first,          "aggregations",
+            list,      "aggregations",    most,           "aggregations", distinct,
+            NULL};
+        for (int run = 0; run < 5; run++) {
+            static const int64_t shares[] = {INT64_MAX, INT64_MAX, 1, 5000, 30000};
+            if (drive_bind(&drive, &mr_op_aggregate_data, schema, -1, pairs) != MR_OK)
+                fail_msg("%s", drive.err.message);
+            if (drive_run(&drive, batches, 5, run % 3 + 1, shares[run]) != MR_OK)
+                fail_msg("%s", drive.err.message);
+            sorted_text(&drive, run ? text : reference, sizeof text);
+            if (run > 0)
+                assert_string_equal(text, reference);
+            drive_forget(&drive);
+        }
+    }
+    drive_free_data(batches, 5);
+    drive_reset(&drive);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bind),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_types),
         cmocka_unit_test(test_spark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
