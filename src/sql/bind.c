@@ -11,6 +11,7 @@
 #include "sql/cast.h"
 #include "sql/coerce.h"
 #include "sql/lexer.h"
+#include "sql/text_of.h"
 #include "sql/unit.h"
 
 #include <stdio.h>
@@ -137,6 +138,10 @@ enum mr_status mr_unit_cast(struct mr_unit *unit, struct mr_node *input, const s
         struct mr_value null = {.type = type, .is_null = true};
         return mr_unit_literal(unit, &null, position, out);
     }
+    struct mr_value special;
+    if (input->kind == MR_NODE_LITERAL && mr_type_is_string(input->type) &&
+        mr_special_time(unit->session, input->literal.u.bytes, type, &special))
+        return mr_unit_literal(unit, &special, position, out);
     bool fails = mr_cast_can_fail(input->type, type);
     bool raises = fails && unit->session->ansi && !try_cast;
     struct mr_node node = {.kind = MR_NODE_CAST,

@@ -37,6 +37,14 @@ static bool wraps(int64_t utc, int64_t local)
     return (utc < 0) != (local < 0) && (utc > MR_MICROS_PER_DAY || utc < -MR_MICROS_PER_DAY);
 }
 
+/* The local day of an instant whose local microseconds do not fit. */
+static int32_t wide_day(const struct mr_tz *tz, int64_t utc)
+{
+    mr_int128 local = (mr_int128)utc + (mr_int128)mr_tz_offset_at(tz, utc) * MR_MICROS_PER_SECOND;
+    mr_int128 day = local / MR_MICROS_PER_DAY;
+    return (int32_t)(day - (local % MR_MICROS_PER_DAY < 0));
+}
+
 enum mr_status mr_cast_datetime(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg arg = mr_arg_of(call, 0);
@@ -55,7 +63,10 @@ enum mr_status mr_cast_datetime(struct mr_call *call, struct mr_column **out)
         }
         int64_t local = local_of(&arg, tz, row);
         if (arg.type->id == MR_TYPE_TIMESTAMP && tz && wraps(MR_ARG(arg, int64_t, row), local)) {
-            mr_time_overflow(&result, row);
+            if (call->type->id == MR_TYPE_DATE)
+                MR_SET(&result, int32_t, row, wide_day(tz, MR_ARG(arg, int64_t, row)));
+            else
+                mr_time_overflow(&result, row);
             continue;
         }
         if (call->type->id == MR_TYPE_DATE)

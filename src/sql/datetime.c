@@ -368,8 +368,16 @@ static enum mr_status bind_difference(struct mr_binding *binding)
     const struct mr_type *common =
         mr_comparison_type(binding->arena, binding->session, binding->args[0]->type,
                            binding->args[1]->type);
-    if (common == NULL || !mr_type_is_datetime(common))
+    /* With ANSI off text is taken for a date in front of a date only. */
+    bool text = mr_type_is_string(binding->args[1]->type), local = false;
+    text |= mr_type_is_string(binding->args[0]->type) && binding->args[1]->type->id != MR_TYPE_DATE;
+    for (int i = 0; i < 2; i++) {
+        local |= binding->args[i]->type->id == MR_TYPE_TIMESTAMP_NTZ;
+    }
+    if (common == NULL || !mr_type_is_datetime(common) || (text && !binding->session->ansi))
         return no_such(binding, '-');
+    if (local)
+        common = mr_type_of(MR_TYPE_TIMESTAMP_NTZ);
     MR_TRY(mr_bind_cast(binding, 0, common));
     MR_TRY(mr_bind_cast(binding, 1, common));
     binding->type = mr_type_of(MR_TYPE_INTERVAL);
@@ -394,7 +402,7 @@ enum mr_status mr_bind_datetime(struct mr_binding *binding, char op)
     const struct mr_type *a = binding->args[0]->type, *b = binding->args[1]->type;
     if (is_interval(b))
         return bind_move(binding, op);
-    if (a->id == MR_TYPE_DATE && (counts_days(b) || (b->id == MR_TYPE_NULL && op == '+'))) {
+    if (a->id == MR_TYPE_DATE && (counts_days(b) || b->id == MR_TYPE_NULL)) {
         binding->type = a;
         binding->kernel = kernel_date_days;
         return mr_bind_cast(binding, 1, mr_type_of(MR_TYPE_INT32));

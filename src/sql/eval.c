@@ -383,7 +383,7 @@ static enum mr_status drop_nulls(struct mr_eval *eval, const struct mr_column *c
 
 /*
  * The arguments in the order in which Spark evaluates them. Where one is NULL the later ones are not evaluated, so their
- * errors are not raised. A constant is evaluated in any case.
+ * errors are not raised.
  */
 static enum mr_status eval_arguments(struct mr_eval *eval, const struct mr_node *node,
                                      const struct mr_selected *selected, struct mr_column **args,
@@ -397,8 +397,7 @@ static enum mr_status eval_arguments(struct mr_eval *eval, const struct mr_node 
     enum mr_status status = MR_OK;
     for (int i = 0; i < nargs && status == MR_OK; i++) {
         int at = backwards ? nargs - 1 - i : i;
-        bool constant = mr_node_impl(node->args[at])->constant;
-        status = mr_eval_node(eval, node->args[at], constant ? selected : &rest, &args[at], err);
+        status = mr_eval_node(eval, node->args[at], &rest, &args[at], err);
         if (status != MR_OK || i + 1 == nargs || (impl->flags & MR_FN_NULLS) || !any_null(args[at]))
             continue;
         bool fallible = false;

@@ -59,9 +59,11 @@ static bool is_failing(const struct mr_node *node)
     return true;
 }
 
-/* Are the operands behind the first evaluated for some rows only? */
+/* Spark folds nothing that fails below CASE and coalesce; AND and OR are no such conditions. */
 static bool is_conditional(const struct mr_node *node)
 {
+    if (node->kind == MR_NODE_CALL && (!strcmp(node->name, "AND") || !strcmp(node->name, "OR")))
+        return false;
     return node->kind == MR_NODE_CASE || (mr_node_impl(node)->flags & MR_FN_LAZY);
 }
 
@@ -81,7 +83,7 @@ static enum mr_status find_failing(struct mr_unit *unit, struct mr_expr *expr)
         if (is_failing(node))
             expr->failing[expr->nfailing++] = node;
         for (int j = 0; j < node->nargs; j++)
-            certain[mr_node_impl(node->args[j])->id] |= j == 0 || !is_conditional(node);
+            certain[mr_node_impl(node->args[j])->id] |= !is_conditional(node);
     }
     return MR_OK;
 }

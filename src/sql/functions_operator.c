@@ -238,6 +238,10 @@ static enum mr_status kernel_concat(struct mr_call *call, struct mr_column **out
 static enum mr_status bind_concat(struct mr_binding *binding)
 {
     for (int i = 0; i < binding->nargs; i++) {
+        for (int j = 0; binding->args[i]->type->id == MR_TYPE_LIST && j < binding->nargs; j++) {
+            if (binding->args[j]->type->id == MR_TYPE_NULL)
+                return mr_bind_fail(binding, j, "it takes arrays beside an array, not NULL");
+        }
         if (binding->args[i]->type->id == MR_TYPE_LIST)
             return mr_bind_call(binding, "CONCAT_LISTS", binding->nargs, binding->args,
                                 &binding->replacement);

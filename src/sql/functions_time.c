@@ -693,7 +693,13 @@ static enum mr_status shift_zone(struct mr_call *call, bool from_utc, struct mr_
                              mr_arg_text(&name, row).data);
             break;
         }
-        MR_SET(&result, int64_t, row, from_utc ? mr_tz_to_local(tz, utc) : mr_tz_to_utc(tz, utc));
+        int64_t moved = from_utc ? mr_tz_to_local(tz, utc) : mr_tz_to_utc(tz, utc);
+        bool wrapped = (utc < 0) != (moved < 0) &&
+                       (utc > MR_MICROS_PER_DAY * 2 || utc < -MR_MICROS_PER_DAY * 2);
+        if (wrapped)
+            mr_time_overflow(&result, row);
+        else
+            MR_SET(&result, int64_t, row, moved);
     }
     return mr_result_finish(&result, out);
 }

@@ -137,6 +137,11 @@ static bool parse_row(struct mr_call *call, struct mr_result *result, int64_t ro
         result->status = pattern_of(call, 1, row, &pattern);
     if (result->status != MR_OK)
         return false;
+    if (mr_time_pattern_unreadable(pattern)) {
+        result->status = mr_call_fail(call, "the letter %c is for writing times only",
+                                      mr_time_pattern_unreadable(pattern));
+        return false;
+    }
     if (!mr_time_pattern_parse(pattern, text, utc, &zoned)) {
         mr_result_fail_value(result, row, text, "a text that does not match the pattern");
         return false;

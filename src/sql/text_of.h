@@ -22,6 +22,11 @@ bool mr_text_to_date(struct mr_slice text, int32_t *out);
  * than six digits of a second are cut.
  */
 bool mr_text_to_local(struct mr_slice text, int64_t *local, struct mr_slice *zone);
+/*
+ * The words epoch, now, today, tomorrow and yesterday, which a constant text may be where a DATE or a timestamp is asked for.
+ */
+bool mr_special_time(const struct mr_sql_session *session, struct mr_slice text,
+                     const struct mr_type *type, struct mr_value *out);
 bool mr_text_to_time(struct mr_slice text, int64_t *micros);
 bool mr_text_to_uuid(struct mr_slice text, uint8_t out[16]);
 /* "+02:00", "-5", "Z", "UTC", "GMT+1": seconds. False for names of regions. */

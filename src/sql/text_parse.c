@@ -179,6 +179,35 @@ static bool take_time(struct mr_slice text, size_t *at, int64_t *micros)
     return hour <= 23 && minute <= 59 && second <= 59;
 }
 
+bool mr_special_time(const struct mr_sql_session *session, struct mr_slice text,
+                     const struct mr_type *type, struct mr_value *out)
+{
+    static const char *const words[] = {"epoch", "now", "today", "tomorrow", "yesterday"};
+    static const int64_t shifts[] = {0, 0, 0, 1, -1};
+    int64_t now = session->now_micros, local = now;
+    size_t which = 0;
+    bool instant = type->id == MR_TYPE_TIMESTAMP;
+    if (type->id != MR_TYPE_DATE && !instant && type->id != MR_TYPE_TIMESTAMP_NTZ)
+        return false;
+    text = mr_text_trim(text);
+    while (which < 5 && !equals(text, words[which]))
+        which++;
+    if (which == 5)
+        return false;
+    if (session->tz)
+        local = mr_tz_to_local(session->tz, now);
+    int64_t day = local / MR_MICROS_PER_DAY - (local % MR_MICROS_PER_DAY < 0);
+    int64_t midnight = (day + shifts[which]) * MR_MICROS_PER_DAY;
+    *out = (struct mr_value){.type = type};
+    if (type->id == MR_TYPE_DATE)
+        out->u.i64 = which == 0 ? 0 : day + shifts[which];
+    else if (which < 2)
+        out->u.i64 = which == 0 ? 0 : instant ? now : local;
+    else
+        out->u.i64 = instant && session->tz ? mr_tz_to_utc(session->tz, midnight) : midnight;
+    return true;
+}
+
 bool mr_text_to_time(struct mr_slice text, int64_t *micros)
 {
     size_t at = 0;
@@ -224,7 +253,23 @@ bool mr_zone_offset(struct mr_slice zone, int32_t *seconds)
     if (at == zone.size)
         return at > 0;
     char sign = zone.data[at++];
-    if ((sign != '+' && sign != '-') || !take_number(zone, &at, 1, 2, &hour))
+    if (sign != '+' && sign != '-')
+        return false;
+    size_t digits = 0;
+    while (at + digits < zone.size && is_digit(zone.data[at + digits]))
+        digits++;
+    if (digits == 4 || digits == 6) { /* hhmm[ss] */
+        int64_t number;
+        if (!take_number(zone, &at, 4, 6, &number))
+            return false;
+        number *= digits == 4 ? 100 : 1;
+        hour = number / 10000;
+        minute = number / 100 % 100;
+        second = number % 100;
+        *seconds = (int32_t)(hour * 3600 + minute * 60 + second) * (sign == '-' ? -1 : 1);
+        return at == zone.size && hour <= 18 && minute <= 59 && second <= 59;
+    }
+    if (!take_number(zone, &at, 1, 2, &hour))
         return false;
     bool colon = take_char(zone, &at, ':');
     if (at < zone.size && !take_number(zone, &at, colon ? 1 : 2, 2, &minute))

@@ -374,6 +374,7 @@ struct parsed {
     int weekday;
     bool zoned;
     int32_t offset;
+    struct mr_slice region; /* "Europe/Berlin" */
     bool has_year;
 };
 
@@ -449,6 +450,39 @@ static size_t take_fraction(const struct item *item, struct mr_slice text, int *
     return size;
 }
 
+/* The longest prefix that names a region. */
+static size_t take_region(struct mr_slice text, struct parsed *out)
+{
+    char name[64];
+    size_t size = 0;
+    while (size < text.size && size < sizeof(name) - 1 &&
+           (isalnum((unsigned char)text.data[size]) || strchr("+-/_", text.data[size]) != NULL))
+        size++;
+    struct mr_tz *tz;
+    memcpy(name, text.data, size);
+    name[size] = '\0';
+    if (size == 0 || mr_tz_new(name, &tz, NULL) != MR_OK)
+        return 0;
+    mr_tz_free(tz);
+    out->zoned = true;
+    out->region = (struct mr_slice){text.data, size};
+    return size;
+}
+
+/* The instant of fields in a region, which is loaded for each text: such patterns are rare. */
+static bool in_region(struct mr_slice region, int64_t *micros)
+{
+    char name[64];
+    struct mr_tz *tz;
+    memcpy(name, region.data, region.size);
+    name[region.size] = '\0';
+    if (mr_tz_new(name, &tz, NULL) != MR_OK)
+        return false;
+    *micros = mr_tz_to_utc(tz, *micros);
+    mr_tz_free(tz);
+    return true;
+}
+
 /* The longest prefix that names an offset: Z, +02, +0200, +02:00, GMT+2, UTC. */
 static size_t take_zone(struct mr_slice text, struct parsed *out)
 {
@@ -462,7 +496,7 @@ static size_t take_zone(struct mr_slice text, struct parsed *out)
             return size;
         }
     }
-    return 0;
+    return take_region(text, out);
 }
 
 static size_t take_date(const struct item *item, struct mr_slice text, struct parsed *out)
@@ -630,5 +664,15 @@ bool mr_time_pattern_parse(const struct mr_time_pattern *pattern, struct mr_slic
     if (!match(pattern, 0, pattern->count, &text, &parsed) || text.size != 0)
         return false;
     *zoned = parsed.zoned;
-    return resolve(&parsed, micros);
+    return resolve(&parsed, micros) &&
+           (parsed.region.size == 0 || in_region(parsed.region, micros));
+}
+
+char mr_time_pattern_unreadable(const struct mr_time_pattern *pattern)
+{
+    for (int i = 0; i < pattern->count; i++) {
+        if (pattern->items[i].letter != 0 && strchr("LEuQq", pattern->items[i].letter) != NULL)
+            return pattern->items[i].letter;
+    }
+    return '\0';
 }

@@ -26,4 +26,7 @@ void mr_time_pattern_format(const struct mr_time_pattern *pattern, const struct 
 bool mr_time_pattern_parse(const struct mr_time_pattern *pattern, struct mr_slice text,
                            int64_t *micros, bool *zoned);
 
+/* The first letter that Spark writes but does not read (L E Q q), or NUL. */
+char mr_time_pattern_unreadable(const struct mr_time_pattern *pattern);
+
 #endif

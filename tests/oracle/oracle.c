@@ -29,12 +29,13 @@ enum kind {
     ACCEPTED, /* we compile what Spark refuses */
     TYPE,     /* another type */
     ERROR,    /* an error where Spark has a value */
+    RANGE,    /* the same, and the error is that a number is out of range */
     VALUE,    /* another value */
     SILENT,   /* a value where Spark has an error */
     KINDS
 };
 static const char *const kind_names[KINDS] = {"same",  "refused", "accepted", "type",
-                                              "error", "value",   "silent"};
+                                              "error", "range",   "value",    "silent"};
 
 struct difference {
     char *mode;
@@ -248,6 +249,8 @@ static bool is_listed(struct oracle *oracle, const struct question *question, en
 static void show(struct oracle *oracle, const struct question *question, enum kind kind,
                  const char *ours)
 {
+    if (kind == ERROR && (strstr(ours, "overflow") || strstr(ours, "out of the range")))
+        kind = RANGE;
     bool known = is_listed(oracle, question, kind);
     oracle->by_kind[kind]++;
     oracle->listed += known;
