@@ -448,7 +448,8 @@ static enum mr_status say_passes(struct binder *b, struct mr_op_info *info)
     from[0] = passes;
     info->passes = passes;
     info->passes_from = from;
-    return MR_OK;
+    return mr_op_append_crosses(&b->plan->appended, b->plan->partition, b->plan->npartition, info,
+                                b->err);
 }
 
 static const char *describe(struct binder *b)
