@@ -1,1 +1,1 @@
-ANALYZE users, orders, order_items, events, large_table;
+ANALYZE users, orders, order_items, events, large_table, model_requests;

@@ -108,6 +108,38 @@ def multi_source_join():
     table.same_rows(table.duck("SELECT id, order_date, customer, country, amount, currency, lines, goods FROM data", out), wanted, "joined rows")
 
 
+def daily_metrics():
+    out = os.path.join(LAKE, "gold", "daily-metrics")
+    shutil.rmtree(out, ignore_errors=True)
+    done = door("config/examples/daily-metrics.json")
+    equal(done.returncode, 0, said(done))
+    got = table.duck(
+        "SELECT day::VARCHAR, model, requests, users, errors, printf('%.6f', error_rate), printf('%.6f', latency_avg_ms), "
+        "printf('%.6f', latency_p95_ms), tokens FROM data", out)
+    wanted = sandbox(
+        "SELECT (requested_at AT TIME ZONE 'UTC')::date::text, model, count(*), count(DISTINCT user_id), count(*) FILTER (WHERE status >= 500), "
+        "to_char(round(count(*) FILTER (WHERE status >= 500)::numeric / count(*), 6), 'FM0.000000'), "
+        "to_char(avg(latency_ms)::numeric, 'FM999990.000000'), "
+        "to_char((percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms))::numeric, 'FM999990.000000'), "
+        "sum(tokens_in) + coalesce(sum(tokens_out), 0) FROM model_requests GROUP BY 1, 2 HAVING count(*) >= 10")
+    table.same_rows(got, wanted, "daily metrics")
+    order = table.duck("SELECT count(*) FROM (SELECT (day, model) AS k, lag((day, model)) OVER () AS before FROM data) WHERE before > k", out)
+    equal(order[0][0], 0, "rows out of order")
+
+
+def pivot():
+    out = os.path.join(LAKE, "gold", "revenue")
+    shutil.rmtree(out, ignore_errors=True)
+    done = door("config/examples/aggregation-pivot.json")
+    equal(done.returncode, 0, said(done))
+    statuses = ["completed", "shipped", "pending", "cancelled", "returned"]
+    got = table.duck("SELECT month::VARCHAR, currency, " + ", ".join(f"{s}::VARCHAR" for s in statuses) + " FROM data", out)
+    wanted = sandbox(
+        "SELECT date_trunc('month', order_date)::date::text, currency, "
+        + ", ".join(f"(sum(amount) FILTER (WHERE status = '{s}'))::text" for s in statuses) + " FROM orders GROUP BY 1, 2")
+    table.same_rows(got, wanted, "revenue by status")
+
+
 def usage():
     equal(door().returncode, 2, "exit code without a file")
     equal(door("no/such/file.json").returncode, 2, "exit code for a file that is not there")
@@ -156,6 +188,8 @@ def main():
     suite.case("simple-etl-optimized", users, "simple-etl-optimized", "users-optimized")
     suite.case("data-quality", data_quality)
     suite.case("multi-source-join", multi_source_join)
+    suite.case("daily-metrics", daily_metrics)
+    suite.case("aggregation-pivot", pivot)
     suite.case("exit code and working directory", passes_on)
     suite.case("warm start", warm)
     suite.end()
