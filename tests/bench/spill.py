@@ -123,7 +123,7 @@ class Spill:
         large, report = self.run("bench", frames, steps, path, self.options.memory)
         verdict = self.same("bench", path, frames, sql, order)
         resources = report["resources"]
-        spilled = sum(row.get("spill_bytes", 0) for row in report["steps"])
+        spilled = sum(row["counters"].get("spill_bytes", 0) for row in report["steps"])
         slower = large["wall"] / small["wall"] / 10
         within = resources["memory_peak_bytes"] <= resources["memory_limit_bytes"]
         good = verdict.startswith("same") and within and spilled > 0 and slower <= 4
