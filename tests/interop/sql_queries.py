@@ -96,7 +96,7 @@ QUERIES = {
         "SELECT id, sum(v) OVER w AS s, count(v) OVER w AS c FROM t WINDOW w AS (PARTITION BY k ORDER BY id)",
         "SELECT k, sum(id) AS s, rank() OVER (ORDER BY sum(id) DESC) AS r FROM t GROUP BY k",
         "SELECT k, sum(sum(id)) OVER () AS total FROM t GROUP BY k",
-        "SELECT id, id * 100.0 / sum(id) OVER (PARTITION BY k) AS share FROM t WHERE id > 0",
+        "SELECT id, CAST(id AS DOUBLE) / sum(id) OVER (PARTITION BY k) AS share FROM t WHERE id > 0",
         "SELECT id, k FROM (SELECT id, k, row_number() OVER (PARTITION BY k ORDER BY id DESC) AS rn FROM t) AS q WHERE rn = 1",
         "SELECT id FROM t ORDER BY row_number() OVER (ORDER BY id DESC) LIMIT 5",
         "SELECT id, max(v) OVER (PARTITION BY k % 2, g ORDER BY id + 1) AS m FROM t",

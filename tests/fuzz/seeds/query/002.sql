@@ -1,0 +1,1 @@
+SELECT id + 1, upper(name) FROM t

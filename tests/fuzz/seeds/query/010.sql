@@ -1,0 +1,1 @@
+SELECT id, name, w FROM t JOIN u USING (id)

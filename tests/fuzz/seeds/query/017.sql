@@ -1,0 +1,1 @@
+SELECT upper(name) AS u, sum(v) FROM t GROUP BY u

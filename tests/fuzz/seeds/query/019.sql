@@ -1,0 +1,1 @@
+SELECT k, name, max(v) AS m FROM t GROUP BY ALL

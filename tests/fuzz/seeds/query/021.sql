@@ -1,0 +1,1 @@
+SELECT k FROM t GROUP BY k HAVING max(v) > 1 ORDER BY min(v)

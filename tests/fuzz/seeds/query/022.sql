@@ -1,0 +1,1 @@
+SELECT DISTINCT k, name FROM t ORDER BY k

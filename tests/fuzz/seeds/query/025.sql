@@ -1,0 +1,1 @@
+SELECT * EXCEPT (v, d) FROM t

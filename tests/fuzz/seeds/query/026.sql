@@ -1,0 +1,1 @@
+SELECT id, row_number() OVER (PARTITION BY k ORDER BY v DESC) AS rn, sum(v) OVER (PARTITION BY k) AS s, rank() OVER (PARTITION BY k ORDER BY v DESC) AS r FROM t

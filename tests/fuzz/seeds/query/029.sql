@@ -1,0 +1,1 @@
+SELECT id FROM t WHERE id IN (SELECT id FROM u WHERE u.k = t.k AND w > 1)

@@ -1,0 +1,1 @@
+SELECT id FROM t WHERE (id, k) IN (SELECT id, k FROM u)

@@ -1,0 +1,1 @@
+SELECT id FROM t WHERE id IN (SELECT max(id) FROM u GROUP BY k)

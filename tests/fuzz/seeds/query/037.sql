@@ -1,0 +1,1 @@
+SELECT id FROM t WHERE id = 1 OR k IN (SELECT k FROM u)

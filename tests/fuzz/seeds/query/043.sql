@@ -1,0 +1,1 @@
+SELECT id, name FROM t UNION SELECT id, 'x' FROM u ORDER BY 2, id LIMIT 5

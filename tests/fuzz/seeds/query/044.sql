@@ -1,0 +1,1 @@
+SELECT id, k FROM t INTERSECT SELECT id, k FROM u

@@ -1,0 +1,1 @@
+SELECT a FROM (SELECT id FROM t ORDER BY id LIMIT 3) AS q(a)

@@ -1,0 +1,1 @@
+SELECT id IN (SELECT id FROM u) AS f, EXISTS (SELECT 1 FROM u WHERE u.k = t.k) AS g, (SELECT w FROM u) AS h FROM t
