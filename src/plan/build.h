@@ -138,6 +138,8 @@ enum mr_status mr_plan_move_filters(struct mr_plan_builder *builder, struct mr_e
 enum mr_status mr_plan_collect_columns(struct mr_plan_builder *builder, struct mr_error *err);
 /* rewrite_limit.c */
 int64_t mr_plan_collect_limit(const struct mr_plan_builder *builder, int source);
+/* Sorts of which only the first rows are wanted are told so, by their option `limit`. */
+enum mr_status mr_plan_limit_sorts(struct mr_plan_builder *builder, struct mr_error *err);
 /* rewrite.c: all of it. */
 enum mr_status mr_plan_rewrite(struct mr_plan_builder *builder, struct mr_error *err);
 /* conjunct.c: splits a condition at its top-level ANDs. *count 1 when there is nothing to split. */

@@ -102,5 +102,6 @@ enum mr_status mr_plan_rewrite(struct mr_plan_builder *builder, struct mr_error 
         return mr_error_nomem(err);
     MR_TRY(each_source(builder, offers, offer_filters, err));
     MR_TRY(mr_plan_collect_columns(builder, err));
+    MR_TRY(mr_plan_limit_sorts(builder, err));
     return each_source(builder, offers, offer_columns, err);
 }
