@@ -40,6 +40,8 @@ static const struct mr_function_family *const families[] = {
     &mr_functions_convert,
     &mr_functions_random,
     &mr_functions_url,
+    &mr_functions_format,
+    &mr_functions_number_text,
 };
 /* clang-format on */
 

@@ -12,7 +12,7 @@
 
 extern const struct expr_cases cases_math, cases_math_legacy, cases_text, cases_text_legacy,
     cases_time, cases_time_berlin, cases_time_legacy, cases_nested, cases_nested_legacy, cases_json,
-    cases_regex, cases_convert;
+    cases_regex, cases_convert, cases_format;
 
 static int run(enum session_kind session, const struct expr_cases *cases)
 {
@@ -66,6 +66,12 @@ static void test_convert(void **state)
     assert_int_equal(run(ANSI_UTC, &cases_convert), 0);
 }
 
+static void test_format(void **state)
+{
+    (void)state;
+    assert_int_equal(run(ANSI_UTC, &cases_format), 0);
+}
+
 static void test_zone(void **state)
 {
     (void)state;
@@ -75,9 +81,9 @@ static void test_zone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_math),    cmocka_unit_test(test_text), cmocka_unit_test(test_time),
-        cmocka_unit_test(test_nested),  cmocka_unit_test(test_json), cmocka_unit_test(test_regex),
-        cmocka_unit_test(test_convert), cmocka_unit_test(test_zone),
+        cmocka_unit_test(test_math),    cmocka_unit_test(test_text),   cmocka_unit_test(test_time),
+        cmocka_unit_test(test_nested),  cmocka_unit_test(test_json),   cmocka_unit_test(test_regex),
+        cmocka_unit_test(test_convert), cmocka_unit_test(test_format), cmocka_unit_test(test_zone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
