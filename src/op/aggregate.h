@@ -36,6 +36,23 @@ struct mr_agg_plan {
     struct mr_projection *raw_keys; /* over the input */
 };
 
+/* What is asked for, as texts. */
+struct mr_agg_ask {
+    struct mr_aggregation_ask ask;
+    const char **groups, **group_names;
+    const char **texts, **names;
+    const char **entries; /* option entry of each text; NULL: not the user's */
+};
+/* From the options; needs plan->scope. Sets plan->nplain. */
+enum mr_status mr_agg_ask_init(struct mr_agg_ask *ask, struct mr_agg_plan *plan,
+                               const struct mr_op_bind *bind, struct mr_error *err);
+/* Sets plan->aggregation; errors name the option. */
+enum mr_status mr_agg_ask_compile(struct mr_agg_plan *plan, const struct mr_agg_ask *ask,
+                                  const struct mr_op_bind *bind, struct mr_error *err);
+/* DISTINCT as two aggregations, where that can be done (aggregate_expand.c). */
+enum mr_status mr_agg_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
+                             struct mr_error *err);
+
 /* Makes plan->scope, ->time and the window's settings from the options. */
 enum mr_status mr_agg_window_bind(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
                                   struct mr_error *err);

@@ -41,6 +41,25 @@ enum mr_status mr_sql_named_expression(struct mr_arena *arena, const char *text,
 /* Is this text (parsed alone) a call of an aggregate function, or does it contain one? */
 bool mr_aggregation_contains(struct mr_arena *arena, const char *text);
 
+/*
+ * f(DISTINCT x) as two aggregations: the first by the groups and x, the second by the groups, over
+ * the results of the first, without DISTINCT. That divides and spills by value, where sets of values
+ * would have to be in memory. count = 0 where it cannot be done: several different DISTINCTs, or
+ * another function whose partial results cannot be aggregated again.
+ */
+struct mr_aggregation_stages {
+    int ngroups;
+    const char *const *groups; /* "expr AS `name`" */
+    int count;
+    const char *const *texts; /* of the first; named `.p0`, .. */
+    const char *const *names;
+    const char *const *second; /* texts of the second, in the order of the ask */
+    const char *having;        /* of the second, or NULL */
+};
+enum mr_status mr_aggregation_stage(struct mr_arena *arena, const struct mr_aggregation_ask *ask,
+                                    const struct mr_aggregation *aggregation,
+                                    struct mr_aggregation_stages *out, struct mr_error *err);
+
 /* Every aggregate function, as mr_sql_function_doc gives the others. */
 bool mr_sql_aggregate_doc(size_t i, struct mr_function_doc *out);
 
