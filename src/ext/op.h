@@ -117,6 +117,8 @@ struct mr_op_info {
      * its name in that input, or the filter stays where it is.)
      */
     const bool *const *crosses;
+    /* Each row comes from one of the inputs (a union): such a filter goes in front of all of them. */
+    bool crosses_all;
     /*
      * Breakers: partitions that can be pulled independently (at least 1). Known to the plan, so
      * that what runs behind it, and the files, never depend on timing or on how large they became.

@@ -2,10 +2,14 @@
  * union_data_frames.c - the rows of several frames, columns matched by name.
  *
  * Each input port has its own projection to the common schema: a column that is there already at the common type passes, one of
- * a narrower type is cast, a missing one is NULL (allowMissingColumns). Rows are not put in any order between frames.
+ * a narrower type is cast, a missing one is NULL (allowMissingColumns). Rows are not put in any order between frames. Without
+ * repeated rows (distinct) the step is two operators.
  */
 #include "op/bind.h"
 #include "op/ops.h"
+
+#include "base/text.h"
+#include "ext/registry.h"
 
 #include <limits.h>
 
@@ -67,7 +71,15 @@ static const char *frame_name(const struct mr_op_bind *bind, int input)
     return bind->inputs[input].frame ? bind->inputs[input].frame : "the primary frame";
 }
 
-/* Adds the columns of one input to the common fields. */
+static bool is_wanted(const struct mr_op_bind *bind, const char *name)
+{
+    for (int i = 0; i < bind->nwanted; i++)
+        if (mr_text_equal_nocase(bind->wanted[i], name))
+            return true;
+    return bind->wanted == NULL;
+}
+
+/* Adds the columns of one input to the common fields, but those that nobody reads. */
 static enum mr_status merge_fields(const struct mr_op_bind *bind, int input, bool allow_missing,
                                    struct mr_field *fields, int *total, struct mr_error *err)
 {
@@ -75,6 +87,8 @@ static enum mr_status merge_fields(const struct mr_op_bind *bind, int input, boo
     struct mr_schema so_far = {.nfields = *total, .fields = fields};
     for (int i = 0; i < schema->nfields; i++) {
         const struct mr_field *field = &schema->fields[i];
+        if (!is_wanted(bind, field->name))
+            continue;
         int at = input == 0 ? -1 : mr_schema_find(&so_far, field->name);
         if (at < 0) {
             if (input > 0 && !allow_missing) {
@@ -149,13 +163,72 @@ static enum mr_status bind_port(const struct mr_op_bind *bind, struct union_plan
     return MR_OK;
 }
 
+/* Which columns of each input come out unchanged; the others are read for casts. */
+static enum mr_status say_passes(const struct mr_op_bind *bind, const struct union_plan *self,
+                                 struct mr_op_info *info, struct mr_error *err)
+{
+    struct mr_arena *arena = bind->arena;
+    int n = self->schema->nfields;
+    const int **passes = mr_arena_calloc(arena, (size_t)bind->ninputs, sizeof(*passes));
+    const bool **reads = mr_arena_calloc(arena, (size_t)bind->ninputs, sizeof(*reads));
+    const bool **crosses = mr_arena_calloc(arena, (size_t)bind->ninputs, sizeof(*crosses));
+    if (!passes || !reads || !crosses)
+        return mr_error_nomem(err);
+    for (int k = 0; k < bind->ninputs; k++) {
+        const struct mr_schema *input = bind->inputs[k].schema;
+        int *pass = mr_arena_calloc(arena, (size_t)n + 1, sizeof *pass);
+        bool *cross = mr_arena_calloc(arena, (size_t)n + 1, sizeof *cross);
+        bool *read = mr_arena_calloc(arena, (size_t)input->nfields + 1, sizeof *read);
+        if (!pass || !cross || !read)
+            return mr_error_nomem(err);
+        for (int i = 0; i < n; i++) {
+            int source = self->ports[k].source[i];
+            pass[i] = source >= 0 ? source : -1;
+            cross[i] = source >= 0;
+            if (source == -1)
+                read[mr_schema_find(input, self->schema->fields[i].name)] = true;
+        }
+        passes[k] = pass;
+        crosses[k] = cross;
+        reads[k] = read;
+    }
+    info->passes_from = passes;
+    info->reads = reads;
+    info->crosses = crosses;
+    info->crosses_all = true;
+    return MR_OK;
+}
+
+/* distinct: the union of all, then the first row of each. */
+static enum mr_status union_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
+                                   struct mr_error *err)
+{
+    if (!mr_options_boolean(bind->options, "distinct", false))
+        return MR_OK;
+    const struct mr_method *distinct = mr_registry_method(bind->runtime->registry, "deduplicate");
+    if (!distinct || !distinct->op)
+        return mr_error_config(err,
+                               "distinct needs the method deduplicate, which this build lacks");
+    struct mr_op_part *parts = mr_arena_calloc(bind->arena, 2, sizeof *parts);
+    int *inputs = mr_arena_calloc(bind->arena, (size_t)bind->ninputs + 1, sizeof *inputs);
+    struct mr_options *all = mr_options_new(bind->arena, bind->options->table);
+    struct mr_options *each = mr_options_new(bind->arena, distinct->op->options);
+    if (!parts || !inputs || !all || !each)
+        return mr_error_nomem(err);
+    if (mr_options_boolean(bind->options, "allowMissingColumns", false))
+        MR_TRY(mr_options_set_text(bind->arena, all, "allowMissingColumns", "true", err));
+    for (int i = 0; i < bind->ninputs; i++)
+        inputs[i] = -1 - i;
+    parts[0] = (struct mr_op_part){"unionDataFrames", NULL, all, bind->ninputs, inputs};
+    parts[1] = (struct mr_op_part){"deduplicate", "distinct", each, 1, &inputs[bind->ninputs]};
+    *out = (struct mr_op_parts){parts, 2};
+    return MR_OK;
+}
+
 static enum mr_status union_bind(const struct mr_op_bind *bind, void **plan,
                                  struct mr_op_info *info, struct mr_error *err)
 {
     bool allow_missing = mr_options_boolean(bind->options, "allowMissingColumns", false);
-    if (mr_options_boolean(bind->options, "distinct", false))
-        return mr_options_error(bind->options, "distinct", err,
-                                "distinct: true is not built in this version");
     struct union_plan *self = mr_arena_calloc(bind->arena, 1, sizeof *self);
     size_t room = 1;
     for (int i = 0; i < bind->ninputs; i++)
@@ -186,7 +259,7 @@ static enum mr_status union_bind(const struct mr_op_bind *bind, void **plan,
     info->rows = rows;
     info->details = mr_arena_printf(bind->arena, "%d frames by name", bind->ninputs);
     *plan = self;
-    return MR_OK;
+    return say_passes(bind, self, info, err);
 }
 
 static enum mr_status union_open(void *plan, struct mr_runtime *runtime, void **task,
@@ -241,7 +314,7 @@ static const struct mr_option union_options[] = {
     {.name = "distinct",
      .type = MR_OPTION_BOOL,
      .fallback = "false",
-     .doc = "Leave out repeated rows. Only false is built in this version."},
+     .doc = "Leave out repeated rows."},
     {.name = "allowMissingColumns",
      .type = MR_OPTION_BOOL,
      .fallback = "false",
@@ -256,6 +329,7 @@ const struct mr_op mr_op_union_data_frames = {
     .flags = MR_OP_STREAMING | MR_OP_TAKES_SELECTION,
     .min_inputs = 2,
     .max_inputs = INT_MAX,
+    .expand = union_expand,
     .bind = union_bind,
     .open = union_open,
     .push = union_push,

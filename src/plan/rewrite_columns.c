@@ -166,9 +166,22 @@ static enum mr_status need_through_op(struct mr_plan_builder *builder,
     return need_options(builder, draft->options, from->schema, need, err);
 }
 
+/* Rows that are only counted still have to be made of something, where they are made anew. */
+static void need_any(const struct mr_plan_builder *builder, const struct mr_plan_node *node)
+{
+    bool *need = builder->drafts[node->id].need;
+    if (node->kind != MR_PLAN_OP || node->op_info.passes_from == NULL || need == NULL)
+        return;
+    for (int i = 0; i < node->schema->nfields; i++)
+        if (need[i])
+            return;
+    need[0] = node->schema->nfields > 0;
+}
+
 static enum mr_status need_of_inputs(struct mr_plan_builder *builder, struct mr_plan_node *node,
                                      struct mr_error *err)
 {
+    need_any(builder, node);
     for (int k = 0; k < node->ninputs; k++) {
         struct mr_plan_node *from = &builder->nodes[node->inputs[k].node];
         bool *need = builder->drafts[from->id].need;

@@ -96,12 +96,27 @@ static enum mr_status append(struct mr_plan_builder *builder, char **to, const c
     return *to != NULL ? MR_OK : mr_error_nomem(err);
 }
 
-/* The input in front of which the conjunct may stand, or -1. */
+#define NOWHERE    (-1)
+#define EVERYWHERE (-2)
+
+/* In front of which input a condition over these columns may stand. */
+static int find_input(const struct mr_plan_builder *builder, const struct target *target,
+                      const struct mr_schema *schema, const bool *uses)
+{
+    const struct mr_plan_node *node = &builder->nodes[target->node];
+    bool all = node->op_info.crosses_all;
+    for (int k = 0; k < node->ninputs; k++)
+        if (crosses_to(builder, target, schema, uses, k) != all)
+            return all ? NOWHERE : k;
+    return all ? EVERYWHERE : NOWHERE;
+}
+
+/* The input in front of which the conjunct may stand. */
 static enum mr_status choose_input(struct mr_plan_builder *builder, const struct target *target,
                                    const struct mr_schema *schema, const char *text, int *out,
                                    struct mr_error *err)
 {
-    *out = -1;
+    *out = NOWHERE;
     struct mr_sql_scope scope = {.schema = schema};
     struct mr_expr *expr;
     enum mr_status status = mr_expr_compile_condition(builder->arena, text, &scope,
@@ -119,9 +134,7 @@ static enum mr_status choose_input(struct mr_plan_builder *builder, const struct
                           mr_tz_is_utc(builder->plan->session.tz)) == NULL)
         return MR_OK;
     mr_expr_uses(expr, uses);
-    for (int k = 0; *out < 0 && k < builder->nodes[target->node].ninputs; k++)
-        if (crosses_to(builder, target, schema, uses, k))
-            *out = k;
+    *out = find_input(builder, target, schema, uses);
     return MR_OK;
 }
 
@@ -129,8 +142,8 @@ static enum mr_status part(struct mr_plan_builder *builder, int filter, const st
                            struct parting *parting, struct mr_error *err)
 {
     const struct mr_plan_node *from = &builder->nodes[builder->nodes[filter].inputs[0].node];
-    size_t ninputs = (size_t)builder->nodes[target->node].ninputs;
-    parting->texts = mr_arena_calloc(builder->arena, ninputs, sizeof *parting->texts);
+    int ninputs = builder->nodes[target->node].ninputs;
+    parting->texts = mr_arena_calloc(builder->arena, (size_t)ninputs, sizeof *parting->texts);
     if (parting->texts == NULL)
         return mr_error_nomem(err);
     const char **conjuncts;
@@ -140,8 +153,12 @@ static enum mr_status part(struct mr_plan_builder *builder, int filter, const st
     for (int i = 0; i < count; i++) {
         int k;
         MR_TRY(choose_input(builder, target, from->schema, conjuncts[i], &k, err));
-        parting->any |= k >= 0;
-        MR_TRY(append(builder, k >= 0 ? &parting->texts[k] : &parting->rest, conjuncts[i], err));
+        parting->any |= k != NOWHERE;
+        if (k == NOWHERE)
+            MR_TRY(append(builder, &parting->rest, conjuncts[i], err));
+        for (int n = 0; n < ninputs; n++)
+            if (k == n || k == EVERYWHERE)
+                MR_TRY(append(builder, &parting->texts[n], conjuncts[i], err));
     }
     return MR_OK;
 }
