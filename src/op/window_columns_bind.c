@@ -125,6 +125,14 @@ static enum mr_status append_range(struct binder *b)
         return mr_error_config(b->err,
                                "RANGE with an offset needs exactly one orderBy, there are %d",
                                plan->norder);
+    enum mr_type_id id = plan->order[0].type->id;
+    if (!mr_type_is_numeric(plan->order[0].type) && id != MR_TYPE_DATE && id != MR_TYPE_TIMESTAMP &&
+        id != MR_TYPE_TIMESTAMP_NTZ)
+        return mr_error_config(
+            b->err,
+            "RANGE with an offset needs an orderBy that is a number, a date or a "
+            "timestamp, not %s",
+            mr_type_text(plan->order[0].type, type, sizeof type));
     MR_TRY(mr_sql_order_parse(b->bind->arena, order->u.strings.items[0], &key, b->err));
     MR_TRY(append_bound(b, plan->frame.from, plan->frame.from_offset, key.text, &plan->range_from));
     MR_TRY(append_bound(b, plan->frame.to, plan->frame.to_offset, key.text, &plan->range_to));

@@ -1,0 +1,125 @@
+/*
+ * Every allocation of the operators that sort and exchange rows fails once (configure --enable-failpoints): the answer
+ * must be "out of memory", with nothing charged and, under the address sanitizer, nothing leaked.
+ *
+ * MILLRACE_FAIL_ALLOC is read once a process, so each try is a child of its own. A child says in shared memory how far it
+ * came: failures while the data are made are the test's own.
+ */
+#include "drive.h"
+
+#include "op/ops.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define BATCHES 4
+
+struct job {
+    const char *name;
+    const struct mr_op *op;
+    int64_t share;
+    const char *pairs[16];
+};
+
+static const struct job jobs[] = {
+    {"sortData", &mr_op_sort_data, 1 << 20, {"orderBy", "s DESC,a,lower(s)", NULL}},
+    {"sortData, spilled", &mr_op_sort_data, 1, {"orderBy", "s,a DESC", NULL}},
+    {"sortData, limit", &mr_op_sort_data, 1, {"orderBy", "s", "limit", "3", NULL}},
+    {"deduplicate", &mr_op_deduplicate, 1 << 20, {"keys", "a,s", NULL}},
+    {"deduplicate, spilled", &mr_op_deduplicate, 1, {"keys", "s", "orderBy", "d", NULL}},
+    {"repartitionByColumns", &mr_op_repartition_by_columns, 1, {"columns", "a,s", NULL}},
+    {"windowColumns",
+     &mr_op_window_columns,
+     1 << 20,
+     {"partitionBy", "a", "orderBy", "s", "columns", "x=sum(d) - lag(d)", "columns",
+      "y=collect_list(s)", "frame", "ROWS 1 PRECEDING", "columns", "z=min(s)", NULL}},
+    {"windowColumns, in pieces",
+     &mr_op_window_columns,
+     1,
+     {"orderBy", "s,d", "columns", "x=sum(a)", "columns", "y=lag(s)", "columns", "z=max(s)", NULL}},
+};
+#define NJOBS (sizeof jobs / sizeof jobs[0])
+
+enum phase { MAKING, RUNNING, DONE };
+
+static void child(const struct job *job, int n, volatile int *phase)
+{
+    static struct drive drive;
+    struct mr_batch *batches[BATCHES];
+    const struct mr_schema *schema;
+    char number[16];
+    snprintf(number, sizeof number, "%d", n);
+    setenv("MILLRACE_FAIL_ALLOC", number, 1);
+    drive_init(&drive);
+    if (mr_schema_parse(&drive.arena, "a int, s string, d double", &schema, &drive.err) != MR_OK)
+        exit(1);
+    for (int b = 0; b < BATCHES; b++)
+        batches[b] =
+            drive_rows(&drive, schema,
+                       "1,a text of many bytes and more,2.5;2,NULL,1;1,a text of many bytes "
+                       "and no more,NULL;NULL,,0.5;2,a text of many bytes and more,-1");
+    int64_t used = mr_memory_used(&drive.memory);
+    *phase = RUNNING;
+    enum mr_status status = drive_bind(&drive, job->op, schema, -1, job->pairs);
+    if (status == MR_OK)
+        status = drive_run(&drive, batches, BATCHES, 2, job->share);
+    drive_forget(&drive);
+    *phase = DONE;
+    int code = mr_memory_used(&drive.memory) != used ? 99 : (int)status;
+    drive_free_data(batches, BATCHES);
+    drive_reset(&drive);
+    exit(code);
+}
+
+/* The child's enum mr_status, -1 when the data could not be made. */
+static int try_once(const struct job *job, int n, volatile int *phase)
+{
+    int status;
+    *phase = MAKING;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!freopen("/dev/null", "w", stderr))
+            exit(98);
+        child(job, n, phase);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return 98;
+    if (*phase == MAKING)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 97;
+}
+
+int main(void)
+{
+#ifdef MR_ENABLE_FAILPOINTS
+    const bool injected = true;
+#else
+    const bool injected = false;
+#endif
+    volatile int *phase =
+        mmap(NULL, sizeof *phase, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (phase == MAP_FAILED)
+        return 1;
+    for (size_t j = 0; j < NJOBS; j++) {
+        int n = injected, status;
+        while ((status = try_once(&jobs[j], n, phase)) == MR_NOMEM || status == -1) {
+            if (!injected)
+                break;
+            n++;
+        }
+        printf("%s: %d failures, then status %d\n", jobs[j].name, n - injected, status);
+        if (status != MR_OK)
+            return 1;
+    }
+    if (!injected)
+        printf("skipped: no failures without configure --enable-failpoints\n");
+    return injected ? 0 : 77;
+}
