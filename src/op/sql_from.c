@@ -436,6 +436,8 @@ enum mr_status sql_from_emit(struct sql_block *block, struct sql_node *node,
 {
     if (node->leaf)
         *out = node->relation;
+    else if (sql_in_chain(node))
+        MR_TRY(sql_chain_emit(block, node, out));
     else
         MR_TRY(emit_join(block, node, out));
     return sql_filter(block->env, out, &node->filters, "WHERE");

@@ -224,6 +224,11 @@ enum mr_status sql_from_push(struct sql_block *block, struct sql_node *node, str
 enum mr_status sql_from_emit(struct sql_block *block, struct sql_node *node,
                              struct sql_relation *out);
 
+/* sql_chain.c: inner and cross joins side by side, in a good order */
+bool sql_in_chain(const struct sql_node *node);
+enum mr_status sql_chain_emit(struct sql_block *block, struct sql_node *node,
+                              struct sql_relation *out);
+
 /* sql_group.c, sql_window.c: outputs, having and orders in terms of computed columns */
 struct sql_targets {
     int count;

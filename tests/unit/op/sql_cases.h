@@ -12,6 +12,13 @@
      "2 filterRows (0) condition: w < 2\n"
      "3 joinDataFrames (1, 2) joinConditions: id = `u.id` AND k <> `u.k` joinType: inner\n"
      "4 selectColumns (3) columns: id = id, name = name, uk = `u.k`, w = w\n"},
+    {"SELECT name, w FROM t, s, u WHERE t.id = u.id AND u.k = s.id AND t.k > 1",
+     "0 renameColumns (s) columns: id = s.id\n"
+     "1 renameColumns (u) columns: id = u.id, k = u.k\n"
+     "2 filterRows (t) condition: k > 1\n"
+     "3 joinDataFrames (2, 1) joinConditions: id = `u.id` joinType: inner\n"
+     "4 joinDataFrames (3, 0) joinConditions: `u.k` = `s.id` joinType: inner\n"
+     "5 selectColumns (4) columns: name = name, w = w\n"},
     {"SELECT name, w FROM t, u WHERE t.id = u.id AND name LIKE 'a%' AND w > 0",
      "0 renameColumns (u) columns: id = u.id, k = u.k\n"
      "1 filterRows (t) condition: name LIKE 'a%'\n"
@@ -77,8 +84,8 @@
     {"SELECT t.id, u.w FROM t JOIN (u JOIN s ON u.id = s.id) ON t.id = s.id",
      "0 renameColumns (u) columns: id = u.id, k = u.k\n"
      "1 renameColumns (s) columns: id = s.id\n"
-     "2 joinDataFrames (0, 1) joinConditions: `u.id` = `s.id` joinType: inner\n"
-     "3 joinDataFrames (t, 2) joinConditions: id = `s.id` joinType: inner\n"
+     "2 joinDataFrames (t, 1) joinConditions: id = `s.id` joinType: inner\n"
+     "3 joinDataFrames (2, 0) joinConditions: `u.id` = `s.id` joinType: inner\n"
      "4 selectColumns (3) columns: id = id, w = w\n"},
     {"SELECT k, count(*) AS n, sum(v) / count(*) AS mean FROM t WHERE v > 0 GROUP BY k HAVING "
      "count(*) > 1 AND n < 9 ORDER BY n DESC, k LIMIT 3",
