@@ -122,7 +122,7 @@ def daily_metrics():
         "FROM model_requests GROUP BY 1, 2 HAVING count(*) >= 10 ORDER BY 1, model COLLATE \"C\"")
     equal([row[:6] for row in got], [row[:6] for row in wanted], "counts, in order")
     for mine, theirs in zip(got, wanted):
-        check(all(math.isclose(a, b, rel_tol=1e-12) for a, b in zip(mine[6:], theirs[6:])), f"{mine} is not {theirs}")
+        check(all(math.isclose(float(a), b, rel_tol=1e-12) for a, b in zip(mine[6:], theirs[6:])), f"{mine} is not {theirs}")
 
 
 def pivot():
