@@ -42,6 +42,7 @@ static const struct mr_function_family *const families[] = {
     &mr_functions_url,
     &mr_functions_format,
     &mr_functions_number_text,
+    &mr_functions_bytes,
 };
 /* clang-format on */
 

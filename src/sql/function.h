@@ -279,6 +279,7 @@ extern const struct mr_function_family mr_functions_random;
 extern const struct mr_function_family mr_functions_url;
 extern const struct mr_function_family mr_functions_format;
 extern const struct mr_function_family mr_functions_number_text;
+extern const struct mr_function_family mr_functions_bytes;
 
 /* The next row of this name after `previous` (NULL: the first); NULL at the end. */
 const struct mr_function *mr_function_find(const char *name, const struct mr_function *previous);

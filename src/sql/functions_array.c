@@ -258,6 +258,65 @@ static enum mr_status kernel_array_join(struct mr_call *call, struct mr_column *
     return mr_result_finish(&result, out);
 }
 
+/* concat_ws where some arguments are arrays. */
+static enum mr_status bind_concat_ws(struct mr_binding *binding)
+{
+    const struct mr_type *text = mr_type_of(MR_TYPE_STRING);
+    const struct mr_type *list = mr_type_list(binding->arena, text, true);
+    for (int i = 1; i < binding->nargs; i++)
+        MR_TRY(mr_bind_cast(binding, i, binding->args[i]->type->id == MR_TYPE_LIST ? list : text));
+    binding->nullable = binding->args[0]->nullable;
+    binding->nullable_decided = true;
+    return MR_OK;
+}
+
+static void append_part(struct mr_bytes *out, const struct mr_column *column, int64_t row,
+                        struct mr_slice gap, bool *first)
+{
+    struct mr_value value;
+    mr_column_get(column, row, &value);
+    if (value.is_null)
+        return;
+    if (!*first)
+        mr_bytes_append(out, gap.data, gap.size);
+    mr_bytes_append(out, value.u.bytes.data, value.u.bytes.size);
+    *first = false;
+}
+
+static enum mr_status kernel_concat_ws(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_arg separator = mr_arg_of(call, 0);
+    struct mr_bytes made;
+    mr_bytes_init(&made, INT32_MAX);
+    MR_RESULT_BEGIN(call, result, out);
+    MR_EACH_ROW(call, row)
+    {
+        bool first = true;
+        if (result.status != MR_OK)
+            break;
+        if (mr_arg_is_null(&separator, row)) {
+            mr_result_null(&result, row);
+            continue;
+        }
+        struct mr_slice gap = mr_arg_text(&separator, row);
+        mr_bytes_clear(&made);
+        for (int i = 1; i < call->nargs; i++) {
+            const struct mr_column *column = call->args[i];
+            if (column->type->id != MR_TYPE_LIST) {
+                append_part(&made, column, row, gap, &first);
+            } else if (!mr_column_is_null(column, row)) {
+                struct mr_span span = mr_list_span(column, row);
+                for (int32_t j = span.from; j < span.to; j++)
+                    append_part(&made, column->children[0], j, gap, &first);
+            }
+        }
+        result.status = mr_bytes_status(&made, call->err);
+        mr_result_text(&result, row, made.data ? made.data : "", made.size);
+    }
+    mr_bytes_reset(&made);
+    return mr_result_finish(&result, out);
+}
+
 static enum mr_status bind_extreme(struct mr_binding *binding)
 {
     const struct mr_type *list = binding->args[0]->type;
@@ -329,6 +388,9 @@ static const struct mr_function functions[] = {
     ROW("array_join", "As?s", "s", MR_FN_TOTAL, kernel_array_join, bind_join,
         "array_join(array, separator[, null_text])",
         "The elements as one text; NULLs are left out, or written as the third argument."),
+    ROW("concat_ws", "sa*", "s", MR_FN_TOTAL | MR_FN_NULLS, kernel_concat_ws, bind_concat_ws,
+        "concat_ws(separator, text or array, ...)",
+        "The same with the elements of arrays, NULLs left out."),
     ROW("array_max", "A", "!", MR_FN_TOTAL, kernel_array_max, bind_extreme, "array_max(array)",
         "The greatest element, NULLs left out."),
     ROW("array_min", "A", "!", MR_FN_TOTAL, kernel_array_min, bind_extreme, "array_min(array)",

@@ -52,7 +52,9 @@ static enum mr_status bind_lists(struct mr_binding *binding, unsigned lists, uns
     enum mr_status status;
     for (int i = 0; i < binding->nargs; i++) {
         if ((lists & 1u << i) &&
-            mr_bind_null_argument(binding, i, mr_type_of(MR_TYPE_NULL), &status))
+            mr_bind_null_argument(binding, i,
+                                  mr_type_list(binding->arena, mr_type_of(MR_TYPE_NULL), true),
+                                  &status))
             return status;
     }
     MR_TRY(mr_bind_elements(binding, lists, values, &element));
@@ -88,7 +90,7 @@ static enum mr_status bind_insert(struct mr_binding *binding)
 static enum mr_status bind_orderable(struct mr_binding *binding)
 {
     char text[96];
-    if (!mr_type_is_orderable(binding->args[0]->type))
+    if (binding->args[0]->type->id != MR_TYPE_NULL && !mr_type_is_orderable(binding->args[0]->type))
         return mr_bind_fail(binding, 0, "%s has no order",
                             mr_type_text(binding->args[0]->type, text, sizeof(text)));
     return bind_lists(binding, 1, 0);

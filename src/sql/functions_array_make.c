@@ -249,7 +249,7 @@ static enum mr_status bind_sequence(struct mr_binding *binding)
         return mr_bind_fail(binding, 0, "start and stop are integers, dates or timestamps");
     if (binding->nargs > 2) {
         const struct mr_type *step = binding->args[2]->type;
-        if (integer && mr_type_is_integer(step))
+        if (integer && (mr_type_is_integer(step) || mr_type_is_string(step)))
             common = mr_common_type(binding->arena, binding->session, common, step);
         else if (step->id != MR_TYPE_NULL && (integer || step->id != MR_TYPE_INTERVAL))
             return mr_bind_fail(binding, 2,

@@ -134,8 +134,10 @@ static enum mr_status kernel_to_binary(struct mr_call *call, struct mr_column **
         }
         if (size >= 0)
             mr_result_commit(&result, row, (size_t)size);
-        else
-            mr_result_fail_value(&result, row, text, "a text that is not in this format");
+        else if (call->failure == MR_FAIL_NULL)
+            mr_result_null(&result, row);
+        else if (result.status == MR_OK) /* whatever the ANSI mode, as in Spark */
+            result.status = mr_call_fail(call, "a text that is not in this format");
     }
     return mr_result_finish(&result, out);
 }

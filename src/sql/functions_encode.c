@@ -134,31 +134,34 @@ static int base64_digit(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Line ends and blanks are passed over; the padding may be missing. -1: it is not base64. */
+/* Java's MIME decoder: what is no digit is passed over, padding may be missing. -1: it is not base64. */
 static int64_t base64_decode(struct mr_slice text, unsigned char *to)
 {
     uint32_t bits = 0;
-    int count = 0, padding = 0;
+    int count = 0;
     int64_t size = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.data[i];
-        if (c == '\n' || c == '\r' || c == ' ' || c == '\t')
+    size_t i = 0;
+    for (; i < text.size && text.data[i] != '='; i++) {
+        int digit = base64_digit(text.data[i]);
+        if (digit < 0)
             continue;
-        int digit = base64_digit(c);
-        padding += c == '=';
-        if (c == '=' && padding <= 2)
-            continue;
-        if (digit < 0 || padding > 0)
-            return -1;
         bits = bits << 6 | (uint32_t)digit;
         if (++count % 4 != 1)
             to[size++] = (unsigned char)(bits >> (count % 4 == 2 ? 4 : count % 4 == 3 ? 2 : 0));
     }
-    if (count % 4 == 1 || (padding > 0 && (count + padding) % 4 != 0))
+    bool padded = i < text.size;
+    if (count % 4 == 1 || (padded && count % 4 == 0))
         return -1;
+    if (padded && count % 4 == 2 && (++i >= text.size || text.data[i] != '='))
+        return -1;
+    for (; i < text.size; i++) {
+        if (base64_digit(text.data[i]) >= 0)
+            return -1;
+    }
     return size;
 }
 
+/* An error whatever the ANSI mode, as in Spark. */
 static enum mr_status kernel_unbase64(struct mr_call *call, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
@@ -168,10 +171,9 @@ static enum mr_status kernel_unbase64(struct mr_call *call, struct mr_column **o
         struct mr_slice text = mr_arg_text(&x, row);
         char *to = mr_result_reserve(&result, text.size);
         int64_t size = to ? base64_decode(text, (unsigned char *)to) : 0;
-        if (size < 0)
-            mr_result_fail_value(&result, row, text, "a text that is no base64");
-        else
-            mr_result_commit(&result, row, (size_t)size);
+        if (size < 0 && result.status == MR_OK)
+            result.status = mr_call_fail(call, "a text that is no base64");
+        mr_result_commit(&result, row, (size_t)size);
     }
     return mr_result_finish(&result, out);
 }
@@ -310,26 +312,27 @@ static enum mr_status kernel_decode(struct mr_call *call, struct mr_column **out
 }
 
 /* Java's (and Hive's) conv: 64 bits without sign, all ones on overflow; a negative target base prints a sign. */
-static bool convert_base(struct mr_slice text, int from, int to, char out[80], size_t *size)
+static bool convert_base(struct mr_slice text, int from, int to, char out[80], size_t *size,
+                         bool *over)
 {
     size_t at = 0;
     while (text.size > 0 && text.data[text.size - 1] == ' ')
         text.size--;
     while (at < text.size && text.data[at] == ' ')
         at++;
-    if (at == text.size || from < 2 || from > 36 || abs(to) < 2 || abs(to) > 36)
+    if (at == text.size || from < 2 || from > 36 || to > 36 || to < -36 || abs(to) < 2)
         return false;
     bool negative = text.data[at] == '-';
     uint64_t value = 0;
-    bool over = false;
-    for (at += negative; at < text.size && !over; at++) {
+    *over = false;
+    for (at += negative; at < text.size && !*over; at++) {
         int digit = digit_of(text.data[at]);
         if (digit < 0 || digit >= from)
             break;
-        over = __builtin_mul_overflow(value, (uint64_t)from, &value) ||
-               __builtin_add_overflow(value, (uint64_t)digit, &value);
+        *over = __builtin_mul_overflow(value, (uint64_t)from, &value) ||
+                __builtin_add_overflow(value, (uint64_t)digit, &value);
     }
-    if (over)
+    if (*over)
         value = UINT64_MAX;
     if (negative && to > 0)
         value = (int64_t)value < 0 ? UINT64_MAX : -value;
@@ -354,9 +357,13 @@ static enum mr_status kernel_conv(struct mr_call *call, struct mr_column **out)
     {
         char text[80];
         size_t size;
+        bool over = false;
         if (convert_base(mr_arg_text(&x, row), MR_ARG(from, int32_t, row), MR_ARG(to, int32_t, row),
-                         text, &size))
+                         text, &size, &over) &&
+            !(over && call->failure == MR_FAIL_RAISE))
             mr_result_text(&result, row, text, size);
+        else if (over)
+            mr_result_fail(&result, row, "conv: the number has more than 64 bits");
         else
             mr_result_null(&result, row);
     }
@@ -453,6 +460,27 @@ static enum mr_status kernel_levenshtein(struct mr_call *call, struct mr_column 
     return mr_result_finish(&result, out);
 }
 
+/* decode(x, search, result, ..., default): CASE with <=>. */
+static enum mr_status bind_decode_case(struct mr_binding *binding)
+{
+    int pairs = (binding->nargs - 1) / 2, n = 0;
+    bool otherwise = binding->nargs % 2 == 0;
+    struct mr_node **args =
+        mr_arena_calloc(binding->arena, (size_t)binding->nargs + 2, sizeof(*args));
+    if (args == NULL)
+        return mr_error_nomem(binding->err);
+    for (int i = 0; i < pairs; i++) {
+        struct mr_node *both[2] = {binding->args[0], binding->args[2 * i + 1]};
+        MR_TRY(mr_bind_call(binding, "<=>", 2, both, &args[n++]));
+        args[n++] = binding->args[2 * i + 2];
+    }
+    if (otherwise)
+        args[n++] = binding->args[binding->nargs - 1];
+    else
+        MR_TRY(mr_bind_null(binding, mr_type_of(MR_TYPE_NULL), &args[n++]));
+    return mr_bind_case(binding, n, args, &binding->replacement);
+}
+
 #define TEXT(names_, args_, result_, flags_, kernel_, signature_, doc_)                            \
     {                                                                                              \
         .names = names_, .args = args_, .result = result_, .flags = flags_, .kernel = kernel_,     \
@@ -466,7 +494,7 @@ static const struct mr_function functions[] = {
     TEXT("unhex", "s", "b", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_unhex, "unhex(text)",
          "The bytes of hexadecimal digits; NULL where they are none."),
     TEXT("bin", "l", "s", MR_FN_TOTAL, kernel_bin, "bin(number)", "In binary digits."),
-    TEXT("conv", "sii", "s", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_conv, "conv(text, from, to)",
+    TEXT("conv", "sii", "s", MR_FN_MAY_NULL, kernel_conv, "conv(text, from, to)",
          "A number of one base, 2 to 36, in another; a negative `to` keeps the sign."),
     TEXT("base64", "x", "s", MR_FN_TOTAL, kernel_base64, "base64(value)", "As base64."),
     TEXT("unbase64", "s", "b", 0, kernel_unbase64, "unbase64(text)", "The bytes of base64."),
@@ -474,6 +502,14 @@ static const struct mr_function functions[] = {
          "The text's bytes in a character set, `?` for what it lacks."),
     TEXT("decode", "bs", "s", 0, kernel_decode, "decode(bytes, charset)",
          "The text of bytes in a character set."),
+    {.names = "decode",
+     .args = "aaaa*",
+     .result = "!",
+     .kernel = mr_kernel_replaced,
+     .bind = bind_decode_case,
+     .signature = "decode(value, search, result[, search, result ...][, otherwise])",
+     .family = "conditional",
+     .doc = "The result behind the first search that equals the value (NULL equals NULL)."},
     TEXT("levenshtein", "ss?i", "i", MR_FN_TOTAL, kernel_levenshtein,
          "levenshtein(a, b[, threshold])",
          "Characters to insert, remove or replace from one to the other; -1 beyond the threshold."),

@@ -5,7 +5,7 @@
  * the one and 0.12 to the other, and so it is in Spark.
  */
 #include "base/text.h"
-#include "sql/function.h"
+#include "sql/json.h"
 #include "sql/text_of.h"
 
 #include <math.h>
@@ -254,6 +254,8 @@ static void put_text(struct mr_call *call, const struct spec *spec, const struct
     else if (column->type->id == MR_TYPE_DATE || column->type->id == MR_TYPE_TIMESTAMP ||
              column->type->id == MR_TYPE_TIMESTAMP_NTZ)
         mr_bytes_printf(&text, "%lld", (long long)value.u.i64);
+    else if (column->type->id == MR_TYPE_DECIMAL)
+        mr_json_put_decimal(value.u.i128, column->type->scale, &text);
     else
         mr_text_of(call->session, column, row, &text);
     size_t size = text.size;
@@ -449,6 +451,25 @@ static int decimal_digits(mr_int128 value, int scale, int places, char *out)
 
 #define MOST_PLACES 400
 
+/* The shortest digits, rounded; where they end in the 5 that decides, the exact value does. */
+static int double_digits(double value, int places, char *out)
+{
+    struct digits digits;
+    digits_of(value, &digits);
+    int keep = digits.point + places, size;
+    bool tie = keep >= 0 && keep == digits.count - 1 && digits.d[keep] == '5';
+    if (tie) {
+        size = snprintf(out, MOST_PLACES + 400, "%.*f", places, fabs(value));
+    } else {
+        round_digits(&digits, keep);
+        size = fixed_text(&digits, places, out);
+    }
+    char *point = memchr(out, '.', (size_t)size);
+    if (point != NULL)
+        memmove(point, point + 1, (size_t)(out + size-- - point - 1));
+    return size;
+}
+
 static void format_one(const struct mr_arg *arg, int64_t row, const struct number_format *format,
                        struct mr_bytes *out)
 {
@@ -462,10 +483,7 @@ static void format_one(const struct mr_arg *arg, int64_t row, const struct numbe
             mr_bytes_text(out, isnan(value) ? "NaN" : negative ? "-∞" : "∞");
             return;
         }
-        size = snprintf(text, sizeof(text), "%.*f", format->most_places, fabs(value));
-        char *point = memchr(text, '.', (size_t)size);
-        if (point != NULL)
-            memmove(point, point + 1, (size_t)(text + size-- - point - 1));
+        size = double_digits(value, format->most_places, text);
     } else {
         bool decimal = arg->type->id == MR_TYPE_DECIMAL;
         mr_int128 value = decimal ? mr_arg_decimal(arg, row) : mr_arg_int(arg, row);

@@ -239,9 +239,9 @@ static enum mr_status kernel_from_entries(struct mr_call *call, struct mr_column
 
 static enum mr_status bind_parts(struct mr_binding *binding)
 {
-    enum mr_status status;
-    if (mr_bind_null_argument(binding, 0, mr_type_of(MR_TYPE_NULL), &status))
-        return status;
+    const struct mr_type *none = mr_type_of(MR_TYPE_NULL);
+    if (binding->args[0]->type->id == MR_TYPE_NULL)
+        MR_TRY(mr_bind_cast(binding, 0, mr_type_map(binding->arena, none, none, true)));
     const struct mr_type *map = binding->args[0]->type;
     const struct mr_type *part = mr_type_map_entry(map);
     char which = binding->function->names[4]; /* map_keys, map_values, map_entries */

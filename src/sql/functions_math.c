@@ -306,8 +306,10 @@ static enum mr_status bind_bround(struct mr_binding *binding)
 static enum mr_status bind_directed(struct mr_binding *binding, enum rounding_mode mode)
 {
     const struct mr_type *type = binding->args[0]->type;
-    const struct mr_type *decimal = mr_type_is_float(type) ? mr_type_decimal(binding->arena, 30, 15)
-                                                           : mr_decimal_for(binding->arena, type);
+    const struct mr_type *decimal =
+        type->id == MR_TYPE_FLOAT32   ? mr_type_decimal(binding->arena, 14, 7)
+        : type->id == MR_TYPE_FLOAT64 ? mr_type_decimal(binding->arena, 30, 15)
+                                      : mr_decimal_for(binding->arena, type);
     MR_TRY(mr_bind_cast(binding, 0, decimal));
     return bind_rounding(binding, mode);
 }
@@ -323,11 +325,10 @@ static enum mr_status bind_floor_digits(struct mr_binding *binding)
 }
 
 MR_KERNEL_UNARY(kernel_sqrt, double, double, sqrt(x))
-/* One Newton step: the C library's result may be off by one unit, and 3 must be 3. */
+/* cbrt of the C library may be off by one unit, and 3 must be 3. */
 static double cube_root(double x)
 {
-    double y = cbrt(x);
-    return y == 0 || !isfinite(y) ? y : y - (y * y * y - x) / (3 * y * y);
+    return (double)cbrtl((long double)x);
 }
 MR_KERNEL_UNARY(kernel_cbrt, double, double, cube_root(x))
 MR_KERNEL_UNARY(kernel_exp, double, double, exp(x))
@@ -499,6 +500,31 @@ static enum mr_status bind_shift(struct mr_binding *binding)
     return MR_OK;
 }
 
+/* A bit of the two's complement; a position outside of the type is an error whatever the ANSI mode. */
+static enum mr_status kernel_bit_get(struct mr_call *call, struct mr_column **out)
+{
+    struct mr_arg x = mr_arg_of(call, 0), at = mr_arg_of(call, 1);
+    MR_RESULT_BEGIN(call, result, out);
+    int bits = 8 * mr_layout_width(mr_type_layout(x.type));
+    MR_EACH_ROW(call, row)
+    {
+        int32_t position = MR_ARG(at, int32_t, row);
+        if (position < 0 || position >= bits) {
+            result.status =
+                mr_call_fail(call, "the position %d is outside of 0 to %d", position, bits - 1);
+            break;
+        }
+        MR_SET(&result, int8_t, row, (int8_t)(mr_arg_int(&x, row) >> position & 1));
+    }
+    return mr_result_finish(&result, out);
+}
+
+static enum mr_status bind_bit_get(struct mr_binding *binding)
+{
+    binding->type = mr_type_of(MR_TYPE_INT8);
+    return MR_OK;
+}
+
 /* Number of the bucket of equal width, from 1; 0 and count + 1 outside; NULL where there are no such buckets. */
 static enum mr_status kernel_width_bucket(struct mr_call *call, struct mr_column **out)
 {
@@ -620,11 +646,13 @@ static const struct mr_function functions[] = {
          "ln(1 + number), exact near zero; NULL for -1 and less."),
     MATH("factorial", "i", "l", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_factorial, NULL,
          "factorial(number)", "Factorial of 0 to 20; NULL outside of that."),
-    MATH("shiftleft", "Ii", "!", MR_FN_TOTAL, kernel_shift_left, bind_shift,
+    MATH("shiftleft", "ai", "!", MR_FN_TOTAL, kernel_shift_left, bind_shift,
          "shiftleft(number, bits)", "Shifted left."),
-    MATH("shiftright", "Ii", "!", MR_FN_TOTAL, kernel_shift_right, bind_shift,
+    MATH("shiftright", "ai", "!", MR_FN_TOTAL, kernel_shift_right, bind_shift,
          "shiftright(number, bits)", "Shifted right, the sign kept."),
-    MATH("shiftrightunsigned", "Ii", "!", MR_FN_TOTAL, kernel_shift_unsigned, bind_shift,
+    MATH("bit_get getbit", "Ii", "!", 0, kernel_bit_get, bind_bit_get, "bit_get(number, position)",
+         "The bit at a position from 0, the lowest."),
+    MATH("shiftrightunsigned", "ai", "!", MR_FN_TOTAL, kernel_shift_unsigned, bind_shift,
          "shiftrightunsigned(number, bits)", "Shifted right, zeros brought in."),
     MATH("width_bucket", "dddl", "l", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_width_bucket, NULL,
          "width_bucket(number, low, high, count)",

@@ -87,7 +87,7 @@ static enum mr_status bind_format(struct mr_binding *binding)
     if (!mr_bind_constant(binding, 1, &text))
         return mr_bind_fail(binding, 1, "the format is a constant");
     if (text.is_null)
-        return mr_bind_null(binding, mr_type_decimal(binding->arena, 38, 0), &binding->replacement);
+        return mr_bind_null(binding, mr_type_decimal(binding->arena, 10, 0), &binding->replacement);
     if (!parse_format(text.u.bytes, format))
         return mr_bind_fail(binding, 1, "'%.*s' is no format of numbers",
                             (int)(text.u.bytes.size > 60 ? 60 : text.u.bytes.size),
@@ -165,6 +165,8 @@ static bool read_number(struct mr_slice text, const struct format *format, mr_in
     int places = 0;
     while (input.at < input.end && *input.at == ' ')
         input.at++;
+    while (input.at < input.end && input.end[-1] == ' ')
+        input.end--;
     if (format->sign == SIGN_PR)
         negative = bracket = accept(&input, '<');
     if (format->sign != SIGN_NONE && format->sign_first)

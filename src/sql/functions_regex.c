@@ -57,7 +57,7 @@ static enum mr_status check_group(struct mr_call *call, const struct mr_regex *r
                         mr_regex_groups(regex), group);
 }
 
-/* The pattern of a row, and its group argument (the third, 1 by default). */
+/* The pattern of a row, and its group argument (the third, 1 by default), which matters only where there is a match. */
 static enum mr_status row_regex(struct mr_call *call, int64_t row, int *group,
                                 struct mr_regex **out)
 {
@@ -70,7 +70,7 @@ static enum mr_status row_regex(struct mr_call *call, int64_t row, int *group,
         struct mr_arg arg = mr_arg_of(call, 2);
         *group = MR_ARG(arg, int32_t, row);
     }
-    return check_group(call, *out, *group);
+    return MR_OK;
 }
 
 static enum mr_status kernel_extract(struct mr_call *call, struct mr_column **out)
@@ -89,6 +89,10 @@ static enum mr_status kernel_extract(struct mr_call *call, struct mr_column **ou
         search_begin(&search, regex, mr_arg_text(&text, row));
         if ((found = search_next(&search)) < 0)
             result.status = MR_SOURCE;
+        else if (found > 0)
+            result.status = check_group(call, regex, group);
+        if (result.status != MR_OK)
+            break;
         struct mr_slice part = found > 0 ? group_of(&search, group) : (struct mr_slice){"", 0};
         mr_result_text(&result, row, part.data, part.size);
     }
@@ -336,6 +340,7 @@ static enum mr_status append_all(struct mr_call *call, int64_t row, struct searc
     MR_TRY(row_regex(call, row, &group, &regex));
     search_begin(search, regex, mr_arg_text(&text, row));
     while ((found = search_next(search)) > 0) {
+        MR_TRY(check_group(call, regex, group));
         struct mr_slice part = group_of(search, group);
         MR_TRY(mr_builder_bytes(texts, part.data, part.size, call->err));
     }
@@ -421,13 +426,16 @@ static struct mr_slice separator(struct mr_call *call, int arg, int64_t row, con
 }
 
 /* Appends key and value of one entry; without a separator in it the value is NULL. */
-static enum mr_status append_entry(struct search *search, struct mr_regex *between,
+static enum mr_status append_entry(struct search *search, struct mr_regex *between, bool characters,
                                    struct mr_slice entry, struct mr_builder *entries)
 {
     struct mr_error *err = search->call->err;
     struct mr_builder *key = &entries->children[0], *value = &entries->children[1];
     int64_t before = key->length;
-    MR_TRY(split_text(search, between, entry, 2, key));
+    if (characters && entry.size > 0)
+        MR_TRY(split_characters(search->call, entry, 2, key));
+    else
+        MR_TRY(split_text(search, between, entry, 2, key));
     if (key->length - before < 2) {
         MR_TRY(mr_builder_null(value, err));
         return mr_builder_struct(entries, err);
@@ -468,7 +476,8 @@ static enum mr_status append_map(struct mr_call *call, int64_t row, struct searc
     struct mr_slice all = mr_arg_text(&text, row), pairs = separator(call, 1, row, ",");
     int64_t before = maps->children[0].length;
     MR_TRY(mr_regex_get(call, 0, pairs, &between));
-    MR_TRY(mr_regex_get(call, 1, separator(call, 2, row, ":"), &inside));
+    struct mr_slice within = separator(call, 2, row, ":");
+    MR_TRY(mr_regex_get(call, 1, within, &inside));
     parts->length = 0;
     if (parts->data != NULL)
         parts->data->size = 0;
@@ -477,7 +486,8 @@ static enum mr_status append_map(struct mr_call *call, int64_t row, struct searc
     else
         MR_TRY(split_text(search, between, all, -1, parts));
     for (int64_t i = 0; i < parts->length; i++)
-        MR_TRY(append_entry(search, inside, built_text(parts, i), &maps->children[0]));
+        MR_TRY(append_entry(search, inside, within.size == 0, built_text(parts, i),
+                            &maps->children[0]));
     MR_TRY(check_keys(call, &maps->children[0].children[0], before));
     return mr_builder_list(maps, call->err);
 }

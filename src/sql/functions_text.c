@@ -741,7 +741,9 @@ static enum mr_status kernel_overlay(struct mr_call *call, struct mr_column **ou
         if (count < 0)
             count = text_length(replacement);
         struct mr_slice before = sql_substring(text, 1, position - 1);
-        struct mr_slice after = sql_substring(text, position + count, INT64_MAX);
+        /* the sum wraps around as Java's INT does */
+        int32_t behind = (int32_t)(uint32_t)(position + count);
+        struct mr_slice after = sql_substring(text, behind, INT32_MAX);
         mr_bytes_clear(&built);
         mr_bytes_append(&built, before.data, before.size);
         mr_bytes_append(&built, replacement.data, replacement.size);

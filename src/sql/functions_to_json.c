@@ -30,7 +30,7 @@ struct writer {
 static void put_value(const struct writer *self, const struct mr_column *column, int64_t row);
 
 /* BigDecimal.toString: scientific when the exponent is less than -6. */
-static void put_decimal(mr_int128 value, int scale, struct mr_bytes *out)
+void mr_json_put_decimal(mr_int128 value, int scale, struct mr_bytes *out)
 {
     char text[MR_DECIMAL_TEXT_MAX];
     mr_uint128 rest = value < 0 ? -(mr_uint128)value : (mr_uint128)value;
@@ -164,7 +164,7 @@ static void put_scalar(const struct writer *self, const struct mr_column *flat, 
         put_float(&arg, row, self->out);
         break;
     case MR_TYPE_DECIMAL:
-        put_decimal(mr_arg_decimal(&arg, row), flat->type->scale, self->out);
+        mr_json_put_decimal(mr_arg_decimal(&arg, row), flat->type->scale, self->out);
         break;
     case MR_TYPE_DATE:
     case MR_TYPE_TIMESTAMP:

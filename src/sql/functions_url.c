@@ -118,12 +118,14 @@ static bool split_url(struct mr_slice text, struct url *url)
         url->fragment = between(stop + 1, end);
     end = stop;
     stop = find(at, end, ":/?");
-    if (stop < end && *stop == ':' && stop > at) {
+    if (stop < end && *stop == ':' && (*at | 32) >= 'a' && (*at | 32) <= 'z') {
         url->scheme = between(at, stop);
         at = stop + 1;
         if (at == end)
             return false;
     }
+    if (!url->scheme.data && stop < end && *stop == ':')
+        return false;
     stop = find(at, end, "?");
     if (stop < end)
         url->query = between(stop + 1, end);
@@ -263,8 +265,9 @@ static enum mr_status kernel_mask(struct mr_call *call, struct mr_column **out)
                                                                                 : 3;
             struct mr_slice put =
                 with[kind].data ? with[kind] : between(text.data + at, text.data + at + width);
-            memcpy(to + size, put.data, put.size);
-            size += put.size;
+            bool pair = width == 4 && with[kind].data; /* two characters to Java */
+            for (int i = 0; i <= pair; i++, size += put.size)
+                memcpy(to + size, put.data, put.size);
             at += (size_t)width;
         }
         mr_result_commit(&result, row, size);

@@ -30,6 +30,8 @@ void mr_json_copy(const struct mr_json_tree *tree, uint32_t node, struct mr_byte
                   struct mr_bytes *out);
 /* A JSON string with Jackson's escapes. */
 void mr_json_put_string(struct mr_slice text, struct mr_bytes *out);
+/* BigDecimal.toString: scientific when the exponent is less than -6. */
+void mr_json_put_decimal(mr_int128 value, int scale, struct mr_bytes *out);
 /* Does the member have this key? */
 bool mr_json_key_is(const struct mr_json_tree *tree, uint32_t node, struct mr_slice key,
                     struct mr_bytes *scratch);

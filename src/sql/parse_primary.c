@@ -644,6 +644,14 @@ static enum mr_status parse_call(struct mr_parser *parser, size_t position, cons
     return parse_plain_call(parser, position, name, out);
 }
 
+/* like(a, b) is a call where an operand is asked for. */
+static MR_LEAF bool call_follows(const struct mr_parser *parser)
+{
+    struct mr_parser ahead = *parser;
+    ahead.err = NULL;
+    return mr_parser_advance(&ahead) == MR_OK && mr_parser_at_op(&ahead, "(");
+}
+
 static MR_LEAF bool is_reserved(const struct mr_parser *parser)
 {
     static const char *const words[] = {"AND",   "OR",     "THEN",    "WHEN", "ELSE", "END",
@@ -651,7 +659,7 @@ static MR_LEAF bool is_reserved(const struct mr_parser *parser)
                                         "WHERE", "SELECT", "BETWEEN", "ON"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (mr_parser_at_word(parser, words[i]))
-            return true;
+            return strcmp(words[i], "LIKE") != 0 || !call_follows(parser);
     }
     return false;
 }

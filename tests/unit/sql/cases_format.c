@@ -13,7 +13,7 @@ static const struct expr_case format[] = {
      "string: 1.50 | -2.25 | 12,345,678,901,234,567,890,123,456,789,012.65 | NULL"},
     {"format_number(d, '0.0')", "string: 1.5 | -2.5 | NaN | NULL"},
     {"to_number(n, '99')", "!format"},
-    {"try_to_number(n, 'S99')", "decimal(2,0): 12 | -7 | NULL | NULL"},
+    {"try_to_number(n, 'S99')", "decimal(2,0): 12 | -7 | 30 | NULL"},
     {"to_char(i, 'S00')", "string: +01 | +02 | +03 | NULL"},
     {"to_char(i, '9x')", "!no format"},
     {"to_number(s, n)", "!constant"},
