@@ -365,6 +365,12 @@ static enum mr_status resolve_on(struct sql_block *block, const struct mr_from *
     return MR_OK;
 }
 
+static void may_be_null(const struct sql_node *node)
+{
+    for (int i = 0; i < node->relation.ncolumns; i++)
+        node->relation.columns[i]->nullable = true;
+}
+
 static enum mr_status build_join(struct sql_block *block, const struct mr_from *from,
                                  struct sql_node *node)
 {
@@ -380,11 +386,15 @@ static enum mr_status build_join(struct sql_block *block, const struct mr_from *
                         "%.80s stands in FROM twice: give one of them an alias",
                         node->right->label);
     MR_TRY(merge_names(block, from, node));
-    if (from->on == NULL)
-        return MR_OK;
-    if (from->join == MR_QUERY_CROSS)
+    if (from->on != NULL && from->join == MR_QUERY_CROSS)
         node->join = MR_QUERY_INNER;
-    return resolve_on(block, from, node);
+    if (from->on != NULL)
+        MR_TRY(resolve_on(block, from, node));
+    if (from->join == MR_QUERY_LEFT || from->join == MR_QUERY_FULL)
+        may_be_null(node->right);
+    if (from->join == MR_QUERY_RIGHT || from->join == MR_QUERY_FULL)
+        may_be_null(node->left);
+    return MR_OK;
 }
 
 static enum mr_status build(struct sql_block *block, const struct mr_from *from,

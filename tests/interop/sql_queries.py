@@ -110,6 +110,7 @@ QUERIES = {
         "SELECT id FROM t WHERE k NOT IN (SELECT k FROM s)",
         "SELECT id FROM t WHERE k NOT IN (SELECT k FROM s WHERE k < 3)",
         "SELECT id FROM t WHERE k NOT IN (SELECT id FROM e)",
+        "SELECT t.id, x.id AS other FROM t FULL JOIN t AS x ON t.k = x.id WHERE t.id NOT IN (SELECT id FROM t WHERE k > 2)",
         "SELECT id FROM t WHERE k IN (SELECT id FROM e)",
         "SELECT id FROM t WHERE k IN (SELECT k FROM u WHERE u.w > t.id)",
         "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE u.id = t.id)",
@@ -203,7 +204,7 @@ class Generator:
     def constant(self, kind):
         return {
             "int": lambda: str(self.random.randint(0, 9)), "text": lambda: self.one("'a'", "'b'", "''", "'name 1'"),
-            "double": lambda: self.one("0.5", "1.25"), "bool": lambda: self.one("TRUE", "FALSE"),
+            "double": lambda: self.one("0.5e0", "1.25e0"), "bool": lambda: self.one("TRUE", "FALSE"),
             "date": lambda: self.one("DATE '2024-01-05'", "DATE '2024-02-02'"),
         }[kind]()
 
