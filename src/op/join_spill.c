@@ -10,10 +10,14 @@
  */
 #include "op/join_state.h"
 
+#include "col/kernel.h"
+
 #include <string.h>
 
 #define SPREAD_BITS 4
 #define MOST_LEVELS 8
+#define CHUNK_ROWS  4096
+#define CHUNKS_MOST 64
 #define TABLE_LEAST 4096
 #define TABLE_MOST  (INT64_C(1900) << 20) /* int32 offsets of its texts */
 
@@ -25,7 +29,7 @@ enum mr_status mr_join_keep(struct mr_join_task *task, const struct mr_batch *ba
     int n = plan->probe->nfields, total = plan->kept->nfields;
     if (!task->kept)
         MR_TRY(mr_spill_new(task->runtime, plan->kept, 1 << task->built->bits,
-                            task->runtime->share / 4, &task->kept, err));
+                            task->runtime->share / 4 * 3, &task->kept, err));
     struct mr_column **columns = mr_calloc((size_t)total + 1, sizeof(*columns));
     if (!columns)
         return mr_error_nomem(err);
@@ -69,7 +73,7 @@ static int64_t kept_rows(const struct part *part)
 /* Bytes that a table of this task may be made of: it is laid together, and has slots. */
 static int64_t table_bytes(const struct part *part)
 {
-    int64_t bytes = part->task->runtime->share / 4;
+    int64_t bytes = part->task->runtime->share / 3;
     return bytes < TABLE_LEAST ? TABLE_LEAST : bytes > TABLE_MOST ? TABLE_MOST : bytes;
 }
 
@@ -134,6 +138,30 @@ static enum mr_status probe_chunk(struct passes *passes, struct mr_join_probe *p
     return status;
 }
 
+/* Probe rows from chunk `*chunk` on: chunks of a spread partition are small, so several at once. */
+static enum mr_status read_kept(const struct part *part, int *chunk, struct mr_batch **out)
+{
+    struct mr_runtime *runtime = part->task->runtime;
+    struct mr_batch *parts[CHUNKS_MOST];
+    int n = 0, total = mr_spill_chunks(part->kept, part->index);
+    int64_t rows = 0;
+    enum mr_status status = MR_OK;
+    while (status == MR_OK && *chunk < total && n < CHUNKS_MOST &&
+           (n == 0 || rows + mr_spill_chunk_rows(part->kept, part->index, *chunk) <= CHUNK_ROWS)) {
+        rows += mr_spill_chunk_rows(part->kept, part->index, *chunk);
+        status = mr_spill_chunk(part->kept, runtime, part->index, *chunk, &parts[n], part->err);
+        n += status == MR_OK;
+        (*chunk)++;
+    }
+    if (status == MR_OK && n == 1)
+        *out = mr_batch_ref(parts[0]);
+    else if (status == MR_OK)
+        status = mr_batch_concat(runtime->memory, parts, n, out, part->err);
+    for (int i = 0; i < n; i++)
+        mr_batch_unref(parts[i]);
+    return status;
+}
+
 static enum mr_status probe_all(struct passes *passes)
 {
     const struct part *part = passes->part;
@@ -143,13 +171,13 @@ static enum mr_status probe_all(struct passes *passes)
                                   .emit = part->emit};
     int64_t at = 0;
     int chunks = part->kept ? mr_spill_chunks(part->kept, part->index) : 0;
-    for (int c = 0; c < chunks && !part->emit->closed; c++) {
-        struct mr_batch *chunk;
-        MR_TRY(mr_spill_chunk(part->kept, part->task->runtime, part->index, c, &chunk, part->err));
-        int64_t rows = chunk->rows;
+    for (int c = 0; c < chunks && !part->emit->closed;) {
+        struct mr_batch *batch;
+        MR_TRY(read_kept(part, &c, &batch));
+        int64_t rows = batch->rows;
         enum mr_status status =
-            probe_chunk(passes, &probe, chunk, passes->matched ? passes->matched + at : NULL);
-        mr_batch_unref(chunk);
+            probe_chunk(passes, &probe, batch, passes->matched ? passes->matched + at : NULL);
+        mr_batch_unref(batch);
         MR_TRY(status);
         at += rows;
     }
@@ -209,7 +237,7 @@ static enum mr_status join_part(const struct part *part);
 static enum mr_status join_spread(const struct part *part)
 {
     struct mr_join_task *task = part->task;
-    int64_t limit = task->runtime->share / 8;
+    int64_t limit = task->runtime->share / 4;
     int64_t rows = mr_spill_rows(part->store, part->index);
     struct part inner = *part;
     inner.store = inner.kept = NULL;
@@ -262,8 +290,10 @@ enum mr_status mr_join_finish_probe(struct mr_join_task *task, struct mr_emit *e
     }
     if (!built->apart)
         return MR_OK;
-    if (task->kept)
+    if (task->kept) { /* what memory it has is for tables now */
         MR_TRY(mr_spill_flush(task->kept, err));
+        MR_TRY(mr_spill_write(task->kept, -1, err));
+    }
     for (int p = 0; p < 1 << built->bits && !emit->closed; p++) {
         struct part part = {.task = task,
                             .emit = emit,
