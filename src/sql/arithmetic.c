@@ -8,6 +8,7 @@
 #include "sql/arithmetic.h"
 
 #include "sql/coerce.h"
+#include "sql/unit.h"
 #include "sql/vector.h"
 
 #include <math.h>
@@ -333,7 +334,10 @@ static enum mr_status to_numbers(struct mr_binding *binding, char op)
                 return not_numbers(binding, op);
             if (binding->session->ansi && mr_type_is_integer(other))
                 id = MR_TYPE_INT64;
-            MR_TRY(mr_bind_cast(binding, i, mr_type_of(id)));
+            /* Of a text that is no number try_add makes NULL. */
+            struct mr_node *node = binding->args[i];
+            MR_TRY(mr_unit_cast(binding->binder, node, mr_type_of(id), true,
+                                binding->flags & MR_FN_TRY, node->position, &binding->args[i]));
         } else if (own->id == MR_TYPE_NULL) {
             bool as_other = mr_type_is_numeric(other) && !(op == '/' && i == 0);
             if (op == 'D' && !mr_type_is_numeric(other))
