@@ -48,6 +48,8 @@ static enum mr_status bind_element(struct mr_binding *binding)
         return status;
     binding->type = list->fields[0].type;
     binding->nullable |= list->fields[0].nullable;
+    if (binding->function->names[0] == 'g') /* get: whatever is outside is NULL */
+        return MR_OK;
     return mr_bind_cast(binding, 1, mr_type_of(MR_TYPE_INT32));
 }
 
@@ -90,7 +92,7 @@ static enum mr_status kernel_get(struct mr_call *call, struct mr_column **out)
     MR_EACH_ROW(call, row)
     {
         struct mr_span span = mr_list_span(column, row);
-        int64_t at = MR_ARG(index, int32_t, row);
+        int64_t at = mr_arg_int(&index, row);
         if (at >= 0 && at < span.to - span.from)
             rows[row] = span.from + (int32_t)at;
     }

@@ -21,6 +21,7 @@ static enum mr_status make_lists(struct mr_call *call, const char *parts, bool w
     enum mr_status status = mr_pool_init(&pool, call, parts);
     if (status == MR_OK && with_set)
         status = mr_item_set_init(&set, &pool);
+    set.signed_zeros = status == MR_OK && with_set && mr_type_is_float(pool.column->type);
     if (result.status == MR_OK)
         result.status = status;
     if (result.status == MR_OK)

@@ -117,7 +117,9 @@ static bool parse_spec(const char **at, const char *end, struct spec *spec)
 
 static void put_padded(const struct spec *spec, const char *text, size_t size, struct mr_bytes *out)
 {
-    int64_t gap = spec->width - mr_utf8_length(text, size);
+    int64_t gap = spec->width;
+    for (size_t i = 0; i < size; i++) /* in units of UTF-16 */
+        gap -= (((unsigned char)text[i] & 0xC0) != 0x80) + ((unsigned char)text[i] >= 0xF0);
     for (int64_t i = 0; i < gap && !spec->left; i++)
         mr_bytes_char(out, ' ');
     for (size_t i = 0; i < size; i++)

@@ -271,8 +271,10 @@ static enum mr_status bind_rounding(struct mr_binding *binding, enum rounding_mo
     struct mr_value digits = {.u.i64 = 0};
     if (!rounding)
         return mr_error_nomem(binding->err);
-    if (binding->nargs > 1 && (!mr_bind_constant(binding, 1, &digits) || digits.is_null))
+    if (binding->nargs > 1 && !mr_bind_constant(binding, 1, &digits))
         return mr_bind_fail(binding, 1, "the number of digits must be a constant");
+    if (digits.is_null)
+        return mr_bind_null(binding, type, &binding->replacement);
     int64_t wanted = digits.u.i64;
     wanted = wanted > 400 ? 400 : wanted < -400 ? -400 : wanted;
     rounding->digits = (int)wanted;

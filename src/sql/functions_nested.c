@@ -40,7 +40,12 @@ static enum mr_status unknown_field(struct mr_binding *binding, const char *name
 static enum mr_status bind_get_field(struct mr_binding *binding)
 {
     const struct mr_type *type = binding->args[0]->type;
-    const char *name = binding->args[1]->literal.u.bytes.data;
+    if (binding->args[1]->kind != MR_NODE_LITERAL || binding->args[1]->literal.is_null)
+        return mr_bind_fail(binding, 1, "the name of a field is a constant");
+    const char *name = mr_arena_strndup(binding->arena, binding->args[1]->literal.u.bytes.data,
+                                        binding->args[1]->literal.u.bytes.size);
+    if (name == NULL)
+        return mr_error_nomem(binding->err);
     int field = find_field(type, name);
     if (field < 0)
         return unknown_field(binding, name);
@@ -159,6 +164,12 @@ static enum mr_status kernel_map_item(struct mr_call *call, struct mr_column **o
 
 static const struct mr_function functions[] = {
     {.names = "get_field",
+     .args = "Rs",
+     .result = "!",
+     .flags = MR_FN_TOTAL | MR_FN_FIRST,
+     .kernel = kernel_get_field,
+     .bind = bind_get_field},
+    {.names = "[]",
      .args = "Rs",
      .result = "!",
      .flags = MR_FN_TOTAL | MR_FN_FIRST,

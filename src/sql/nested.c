@@ -10,6 +10,7 @@
 #include "col/kernel.h"
 #include "sql/coerce.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -117,12 +118,23 @@ bool mr_item_set_clear(struct mr_item_set *set, int64_t items)
     return true;
 }
 
+static bool same_item(const struct mr_item_set *set, int32_t a, int32_t b)
+{
+    if (set->hashes[a] != set->hashes[b] || !mr_pool_equal(set->pool, a, b))
+        return false;
+    if (!set->signed_zeros || mr_pool_null(set->pool, a))
+        return true;
+    struct mr_value x, y;
+    mr_column_get(set->pool->column, a, &x);
+    mr_column_get(set->pool->column, b, &y);
+    return x.u.f64 != 0 || signbit(x.u.f64) == signbit(y.u.f64);
+}
+
 /* The slot of an equal item, or the free one where it would be. */
 static size_t find_slot(const struct mr_item_set *set, int32_t item)
 {
     size_t at = mr_hash_mix(set->hashes[item]) & set->mask;
-    while (set->slots[at] >= 0 && (set->hashes[set->slots[at]] != set->hashes[item] ||
-                                   !mr_pool_equal(set->pool, set->slots[at], item)))
+    while (set->slots[at] >= 0 && !same_item(set, set->slots[at], item))
         at = (at + 1) & set->mask;
     return at;
 }
@@ -359,6 +371,19 @@ bool mr_bind_null_argument(struct mr_binding *binding, int arg, const struct mr_
     return true;
 }
 
+/* Elements meet as without ANSI (an INT and a FLOAT as FLOAT), and text meets only text, in both modes, as in Spark. */
+static const struct mr_type *common_element(struct mr_arena *arena,
+                                            const struct mr_sql_session *session,
+                                            const struct mr_type *a, const struct mr_type *b)
+{
+    struct mr_sql_session legacy = *session;
+    legacy.ansi = false;
+    if (a->id != MR_TYPE_NULL && b->id != MR_TYPE_NULL &&
+        mr_type_is_string(a) != mr_type_is_string(b))
+        return NULL;
+    return mr_common_type(arena, &legacy, a, b);
+}
+
 enum mr_status mr_bind_elements(struct mr_binding *binding, unsigned lists, unsigned values,
                                 const struct mr_type **element)
 {
@@ -370,7 +395,7 @@ enum mr_status mr_bind_elements(struct mr_binding *binding, unsigned lists, unsi
         else if (!(values & 1u << i))
             continue;
         const struct mr_type *wider =
-            common ? mr_common_type(binding->arena, binding->session, common, type) : type;
+            common ? common_element(binding->arena, binding->session, common, type) : type;
         if (wider == NULL) {
             char a[128], b[128];
             return mr_bind_fail(binding, i, "no common type of %s and %s",

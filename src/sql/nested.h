@@ -57,6 +57,7 @@ struct mr_item_set {
     int32_t *slots;
     size_t nslots;
     size_t mask;
+    bool signed_zeros; /* 0.0 and -0.0 are two items */
 };
 enum mr_status mr_item_set_init(struct mr_item_set *set, const struct mr_pool *pool);
 void mr_item_set_reset(struct mr_item_set *set);
