@@ -237,8 +237,11 @@ static void test_syntax_check(void **state)
     assert_int_equal(mr_expr_check_syntax(&arena, "a > 1 AND A < b.c AND coalesce(d, a) = 1",
                                           &columns, &count, &err),
                      MR_OK);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 4); /* b.c: the column c of the frame b, or a field of the column b */
     assert_string_equal(columns[0], "a");
+    assert_int_equal(mr_expr_check_syntax(&arena, "year + 1", &columns, &count, &err), MR_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(columns[0], "year");
     assert_int_equal(mr_expr_check_syntax(&arena, "if(a)", &columns, &count, &err), MR_CONFIG);
     assert_int_equal(mr_expr_check_syntax(&arena, "colesce(a, b)", NULL, NULL, &err), MR_CONFIG);
     assert_non_null(strstr(err.hint, "coalesce"));
