@@ -10,6 +10,7 @@
 #include "sql/lexer.h"
 #include "sql/query.h"
 #include "sql/unit.h"
+#include "sql/window.h"
 
 static const struct mr_schema no_columns = {0};
 static const struct mr_sql_scope empty_scope = {.schema = &no_columns};
@@ -482,12 +483,23 @@ enum mr_status mr_expr_check_syntax(struct mr_arena *arena, const char *text, co
     return status;
 }
 
+/* Behind the scalar functions come the aggregates, then the window functions. */
+static bool other_function_doc(size_t i, struct mr_function_doc *out)
+{
+    size_t aggregates = 0;
+    if (mr_sql_aggregate_doc(i, out))
+        return true;
+    while (mr_sql_aggregate_doc(aggregates, out))
+        aggregates++;
+    return mr_sql_window_doc(i - aggregates, out);
+}
+
 bool mr_sql_function_doc(size_t i, struct mr_function_doc *out)
 {
     for (size_t row = 0;; row++) {
         const struct mr_function *function = mr_function_at(row);
         if (function == NULL)
-            return mr_sql_aggregate_doc(i, out);
+            return other_function_doc(i, out);
         if (function->signature == NULL || i-- > 0)
             continue;
         *out = (struct mr_function_doc){function->names, function->signature, function->family,

@@ -52,11 +52,12 @@ static const struct function functions[] = {
 };
 #define NFUNCTIONS (sizeof functions / sizeof functions[0])
 
-bool mr_window_doc(size_t i, struct mr_window_doc *out)
+bool mr_sql_window_doc(size_t i, struct mr_function_doc *out)
 {
     if (i >= NFUNCTIONS)
         return false;
-    *out = (struct mr_window_doc){functions[i].names, functions[i].signature, functions[i].doc};
+    *out = (struct mr_function_doc){functions[i].names, functions[i].signature, "window functions",
+                                    functions[i].doc};
     return true;
 }
 

@@ -80,12 +80,7 @@ enum mr_status mr_window_split(struct mr_arena *arena, const char *const *texts,
 /* NULL when out of memory. */
 const char *mr_window_result_name(struct mr_arena *arena, int call);
 
-struct mr_window_doc {
-    const char *names;
-    const char *signature;
-    const char *doc;
-};
-/* Window functions that are no aggregates, from 0 until it returns false. */
-bool mr_window_doc(size_t i, struct mr_window_doc *out);
+/* Window functions that are no aggregates, as mr_sql_function_doc gives the others. */
+bool mr_sql_window_doc(size_t i, struct mr_function_doc *out);
 
 #endif
