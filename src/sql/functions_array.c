@@ -66,8 +66,9 @@ static enum mr_status kernel_element_at(struct mr_call *call, struct mr_column *
     {
         struct mr_span span = mr_list_span(column, row);
         int64_t size = span.to - span.from, at = MR_ARG(index, int32_t, row);
-        if (at == 0)
-            status = mr_call_fail(call, "the index 0 is no element: they count from 1");
+        if (at == 0 || at == INT32_MIN)
+            status = mr_call_fail(call, "the index %lld is no element: they count from 1",
+                                  (long long)at);
         else if ((at < 0 ? -at : at) <= size)
             rows[row] = (int32_t)(at < 0 ? span.to + at : span.from + at - 1);
         else if (call->failure == MR_FAIL_RAISE)
@@ -387,7 +388,7 @@ static const struct mr_function functions[] = {
     ROW("arrays_overlap", "AA", "z", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_arrays_overlap,
         bind_overlap, "arrays_overlap(a, b)",
         "Do they share an element that is not NULL? NULL when a NULL leaves it open."),
-    ROW("array_join", "As?s", "s", MR_FN_TOTAL, kernel_array_join, bind_join,
+    ROW("array_join", "As!?s!", "s", MR_FN_TOTAL, kernel_array_join, bind_join,
         "array_join(array, separator[, null_text])",
         "The elements as one text; NULLs are left out, or written as the third argument."),
     ROW("concat_ws", "sa*", "s", MR_FN_TOTAL | MR_FN_NULLS, kernel_concat_ws, bind_concat_ws,

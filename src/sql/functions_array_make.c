@@ -363,7 +363,7 @@ static enum mr_status kernel_sequence(struct mr_call *call, struct mr_column **o
 static const struct mr_function functions[] = {
     ROW("array", "=*", MR_FN_TOTAL | MR_FN_NULLS, kernel_array, bind_array, "arrays",
         "array(value, ...)", "The values as an array of their common type."),
-    ROW("array_repeat", "ai", MR_FN_NULLS | MR_FN_TOTAL, kernel_repeat, bind_repeat, "arrays",
+    ROW("array_repeat", "ai!", MR_FN_NULLS | MR_FN_TOTAL, kernel_repeat, bind_repeat, "arrays",
         "array_repeat(value, count)", "An array of so many times the value."),
     ROW("sequence", "aa?a", 0, kernel_sequence, bind_sequence, "arrays",
         "sequence(start, stop[, step])",

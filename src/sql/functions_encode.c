@@ -496,7 +496,7 @@ static const struct mr_function functions[] = {
     TEXT("bin", "l", "s", MR_FN_TOTAL, kernel_bin, "bin(number)", "In binary digits."),
     TEXT("conv", "sii", "s", MR_FN_MAY_NULL, kernel_conv, "conv(text, from, to)",
          "A number of one base, 2 to 36, in another; a negative `to` keeps the sign."),
-    TEXT("base64", "x", "s", MR_FN_TOTAL, kernel_base64, "base64(value)", "As base64."),
+    TEXT("base64", "x!", "s", MR_FN_TOTAL, kernel_base64, "base64(value)", "As base64."),
     TEXT("unbase64", "s", "b", 0, kernel_unbase64, "unbase64(text)", "The bytes of base64."),
     TEXT("encode", "ss", "b", 0, kernel_encode, "encode(text, charset)",
          "The text's bytes in a character set, `?` for what it lacks."),
@@ -513,7 +513,7 @@ static const struct mr_function functions[] = {
     TEXT("levenshtein", "ss?i", "i", MR_FN_TOTAL, kernel_levenshtein,
          "levenshtein(a, b[, threshold])",
          "Characters to insert, remove or replace from one to the other; -1 beyond the threshold."),
-    TEXT("soundex", "s", "s", MR_FN_TOTAL, kernel_soundex, "soundex(text)",
+    TEXT("soundex", "s!", "s", MR_FN_TOTAL, kernel_soundex, "soundex(text)",
          "Soundex code of a word."),
 };
 

@@ -576,7 +576,7 @@ static enum mr_status bind_from_json(struct mr_binding *binding)
 
 static const struct mr_function functions[] = {
     {.names = "from_json",
-     .args = "ss?a",
+     .args = "s!s!?a",
      .result = "!",
      .flags = MR_FN_FIRST,
      .kernel = kernel_from_json,

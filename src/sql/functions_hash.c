@@ -355,13 +355,13 @@ static enum mr_status bind_hash(struct mr_binding *binding)
     }
 
 static const struct mr_function functions[] = {
-    ROW("md5", "x", "s", MR_FN_TOTAL, kernel_md5, NULL, "md5(value)",
+    ROW("md5", "x!", "s", MR_FN_TOTAL, kernel_md5, NULL, "md5(value)",
         "MD5 of a text or binary as 32 hexadecimal digits."),
-    ROW("sha1 sha", "x", "s", MR_FN_TOTAL, kernel_sha1, NULL, "sha1(value)",
+    ROW("sha1 sha", "x!", "s", MR_FN_TOTAL, kernel_sha1, NULL, "sha1(value)",
         "SHA-1 of a text or binary as 40 hexadecimal digits."),
-    ROW("sha2", "xi", "s", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_sha2, NULL, "sha2(value, bits)",
+    ROW("sha2", "x!i", "s", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_sha2, NULL, "sha2(value, bits)",
         "SHA-224, SHA-256 (0 too), SHA-384 or SHA-512 in hexadecimal digits; NULL for other bits."),
-    ROW("crc32", "x", "l", MR_FN_TOTAL, kernel_crc32, NULL, "crc32(value)",
+    ROW("crc32", "x!", "l", MR_FN_TOTAL, kernel_crc32, NULL, "crc32(value)",
         "CRC-32 of a text or binary."),
     ROW("hash", "a*", "i", MR_FN_TOTAL | MR_FN_NULLS | MR_FN_NEVER_NULL, kernel_hash, bind_hash,
         "hash(value, ...)", "Spark's hash of 32 bits (Murmur3, seed 42)."),

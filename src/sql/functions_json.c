@@ -521,13 +521,13 @@ static enum mr_status kernel_schema(struct mr_call *call, struct mr_column **out
     }
 
 static const struct mr_function functions[] = {
-    ROW("get_json_object", "ss", "s", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_get_json_object, NULL,
+    ROW("get_json_object", "s!s!", "s", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_get_json_object, NULL,
         "get_json_object(json, path)",
         "What a path such as $.a['b'][0].c or $.a[*].b leads to: a string as it is, everything "
         "else as JSON."),
-    ROW("json_array_length", "s", "i", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_array_length, NULL,
+    ROW("json_array_length", "s!", "i", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_array_length, NULL,
         "json_array_length(json)", "Number of elements; NULL when it is no array."),
-    ROW("json_object_keys", "s", "!", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_object_keys, bind_keys,
+    ROW("json_object_keys", "s!", "!", MR_FN_TOTAL | MR_FN_MAY_NULL, kernel_object_keys, bind_keys,
         "json_object_keys(json)", "The keys of an object as an array; NULL when it is none."),
     ROW("schema_of_json", "s", "s", 0, kernel_schema, NULL, "schema_of_json(json)",
         "The type of a document, as from_json takes it."),

@@ -542,7 +542,7 @@ static const struct mr_function functions[] = {
         "Where the first match begins, from 1; 0 without one."),
     ROW("split", "ss?i", "!", 0, kernel_split, bind_list, "split(text, pattern[, limit])",
         "The parts between matches, at most `limit` of them if it is positive."),
-    ROW("str_to_map", "s?ss", "!", 0, kernel_to_map, bind_to_map,
+    ROW("str_to_map", "s!?s!s!", "!", 0, kernel_to_map, bind_to_map,
         "str_to_map(text[, between[, inside]])",
         "A map of a text such as 'a:1,b:2'; both separators are patterns."),
 };

@@ -608,8 +608,9 @@ static enum mr_status kernel_split_part(struct mr_call *call, struct mr_column *
         struct mr_slice text = mr_arg_text(&x, row), between = mr_arg_text(&delimiter, row);
         struct mr_slice part = {"", 0};
         int64_t wanted = MR_ARG(number, int32_t, row);
-        if (wanted == 0) {
-            result.status = mr_call_fail(call, "the part number must not be 0");
+        if (wanted == 0 || wanted == INT32_MIN) {
+            result.status =
+                mr_call_fail(call, "the part number must not be %s", wanted ? "so small" : "0");
             break;
         }
         if (wanted < 0)
@@ -652,6 +653,10 @@ static enum mr_status kernel_substring_index(struct mr_call *call, struct mr_col
     MR_RESULT_BEGIN(call, result, out);
     MR_EACH_ROW(call, row)
     {
+        if (MR_ARG(count, int32_t, row) == INT32_MIN) {
+            result.status = mr_call_fail(call, "the count must not be so small");
+            break;
+        }
         struct mr_slice part = substring_index(mr_arg_text(&x, row), mr_arg_text(&delimiter, row),
                                                MR_ARG(count, int32_t, row));
         mr_result_text(&result, row, part.data, part.size);
@@ -843,10 +848,14 @@ static const struct mr_function functions[] = {
      .signature = "split_part(text, delimiter, number)",
      .family = "text",
      .doc = "Part number `number` (from 1, negative from the end), empty when there is none."},
-    TEXT("substring_index", "ssi", "s", kernel_substring_index,
-         "substring_index(text, delimiter, count)",
-         "What stands before the count-th delimiter (behind it, counted from the end, if "
-         "negative)."),
+    {.names = "substring_index",
+     .args = "ssi",
+     .result = "s",
+     .kernel = kernel_substring_index,
+     .signature = "substring_index(text, delimiter, count)",
+     .family = "text",
+     .doc = "What stands before the count-th delimiter (behind it, counted from the end, if "
+            "negative)."},
     TEXT("ascii", "s", "i", kernel_ascii, "ascii(text)", "Code point of the first character."),
     TEXT("chr char", "l", "s", kernel_chr, "chr(number)", "The character of the low 8 bits."),
     TEXT("startswith", "ss", "z", kernel_startswith, "startswith(text, part)",

@@ -346,12 +346,12 @@ static const struct mr_function functions[] = {
          "In the form of application/x-www-form-urlencoded."),
     TEXT("url_decode", "s", "s", 0, kernel_url_decode, NULL, "url_decode(text)",
          "The text of a URL-encoded one."),
-    TEXT("parse_url", "ss?s", "s", MR_FN_MAY_NULL, kernel_parse_url, NULL,
+    TEXT("parse_url", "s!s!?s!", "s", MR_FN_MAY_NULL, kernel_parse_url, NULL,
          "parse_url(url, part[, key])",
          "HOST, PATH, QUERY, REF, PROTOCOL, FILE, AUTHORITY or USERINFO of a URL, or one value of "
          "its query."),
     TEXT(
-        "mask", "s?ssss", "s", MR_FN_TOTAL | MR_FN_NULLS, kernel_mask, bind_mask,
+        "mask", "s!?s!s!s!s!", "s", MR_FN_TOTAL | MR_FN_NULLS, kernel_mask, bind_mask,
         "mask(text[, upper[, lower[, digit[, other]]]])",
         "Upper case letters as X, lower case ones as x, digits as n, or as told; NULL keeps them."),
     TEXT("luhn_check", "s", "z", MR_FN_TOTAL, kernel_luhn, NULL, "luhn_check(text)",
