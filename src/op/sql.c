@@ -62,7 +62,7 @@ static enum mr_status find_in_ast(struct finder *finder, const struct mr_ast *as
     if (ast->query != NULL)
         MR_TRY(find_in_query(finder, ast->query, with));
     const struct mr_ast *child;
-    for (int i = 0; (child = sql_child_of(ast, i)) != NULL; i++)
+    for (int i = 0; (child = mr_select_child_of(ast, i)) != NULL; i++)
         MR_TRY(find_in_ast(finder, child, with));
     return MR_OK;
 }
@@ -127,15 +127,15 @@ static enum mr_status sql_frames(struct mr_arena *arena, const struct mr_options
     return MR_OK;
 }
 
-static enum mr_status expand_text(struct sql_env *env)
+static enum mr_status expand_text(struct mr_select_env *env)
 {
     struct mr_query *query;
-    struct sql_relation result;
+    struct mr_select_relation result;
     MR_TRY(mr_query_parse(env->arena, env->text, &query, env->err));
-    struct sql_target target = {.names = sql_names_new(env), .top = true};
+    struct mr_select_target target = {.names = mr_select_names_new(env), .top = true};
     if (target.names == NULL)
         return env->err->status;
-    return sql_expand_query(env, query, NULL, NULL, &target, &result);
+    return mr_select_expand_query(env, query, NULL, NULL, &target, &result);
 }
 
 static enum mr_status sql_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
@@ -143,15 +143,15 @@ static enum mr_status sql_expand(const struct mr_op_bind *bind, struct mr_op_par
 {
     struct mr_error own;
     err = err ? err : &own;
-    struct sql_env env = {.bind = bind,
-                          .arena = bind->arena,
-                          .session = mr_op_session(bind),
-                          .text = mr_options_text(bind->options, "query"),
-                          .err = err};
+    struct mr_select_env env = {.bind = bind,
+                                .arena = bind->arena,
+                                .session = mr_op_session(bind),
+                                .text = mr_options_text(bind->options, "query"),
+                                .err = err};
     env.check =
         (struct mr_query_check){.arena = bind->arena, .text = env.text, .session = &env.session};
     enum mr_status status = expand_text(&env);
-    for (struct sql_names *names = env.names; names != NULL; names = names->next)
+    for (struct mr_select_names *names = env.names; names != NULL; names = names->next)
         mr_map_reset(&names->map);
     if (status != MR_OK)
         return mr_op_option_failed(bind->options, "query", NULL, err);

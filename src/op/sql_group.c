@@ -11,17 +11,17 @@
 #include "sql/aggregate.h"
 
 struct grouping {
-    struct sql_block *block;
+    struct mr_select_block *block;
     int nkeys;
     struct mr_ast **keys; /* over FROM */
-    struct sql_column **key_columns;
+    struct mr_select_column **key_columns;
     int ncalls, capacity;
     struct mr_ast **calls;
-    struct sql_column **call_columns;
+    struct mr_select_column **call_columns;
 };
 
-static enum mr_status call_type(struct sql_env *env, const struct mr_ast *call, const char *text,
-                                struct mr_field *out)
+static enum mr_status call_type(struct mr_select_env *env, const struct mr_ast *call,
+                                const char *text, struct mr_field *out)
 {
     struct mr_schema schema;
     struct mr_aggregation *aggregation;
@@ -29,9 +29,9 @@ static enum mr_status call_type(struct sql_env *env, const struct mr_ast *call, 
     const char *name = "value";
     for (int i = 0; i < call->nargs; i++) {
         if (call->args[i]->kind != MR_AST_STAR)
-            MR_TRY(sql_check(env, call->args[i], false, &ignored));
+            MR_TRY(mr_select_check(env, call->args[i], false, &ignored));
     }
-    MR_TRY(sql_schema_of(env, call, &schema));
+    MR_TRY(mr_select_schema_of(env, call, &schema));
     struct mr_aggregation_ask ask = {.scope = {.schema = &schema},
                                      .session = env->session,
                                      .count = 1,
@@ -49,9 +49,9 @@ static enum mr_status call_type(struct sql_env *env, const struct mr_ast *call, 
 
 /* The column of a call: a new one unless an equal call has one. */
 static enum mr_status column_of(struct grouping *grouping, const struct mr_ast *call,
-                                struct sql_column **out)
+                                struct mr_select_column **out)
 {
-    struct sql_env *env = grouping->block->env;
+    struct mr_select_env *env = grouping->block->env;
     struct mr_field field = {0};
     for (int i = 0; i < grouping->ncalls; i++) {
         if (mr_ast_equal(grouping->calls[i], call)) {
@@ -59,12 +59,12 @@ static enum mr_status column_of(struct grouping *grouping, const struct mr_ast *
             return MR_OK;
         }
     }
-    const char *text = sql_text(env, call);
+    const char *text = mr_select_text(env, call);
     if (text == NULL)
         return env->err->status;
     MR_TRY(call_type(env, call, text, &field));
-    *out = sql_column_new(env, sql_claim(env, grouping->block->names, call->name, NULL), field.type,
-                          field.nullable);
+    *out = mr_select_column_new(env, mr_select_claim(env, grouping->block->names, call->name, NULL),
+                                field.type, field.nullable);
     if (*out == NULL)
         return env->err->status;
     (*out)->block = grouping->block;
@@ -74,10 +74,10 @@ static enum mr_status column_of(struct grouping *grouping, const struct mr_ast *
     if (grouping->ncalls == grouping->capacity) {
         int capacity = grouping->capacity ? grouping->capacity * 2 : 8;
         struct mr_ast **calls = mr_arena_calloc(env->arena, (size_t)capacity, sizeof *calls);
-        struct sql_column **columns =
+        struct mr_select_column **columns =
             mr_arena_calloc(env->arena, (size_t)capacity, sizeof *columns);
         if (calls == NULL || columns == NULL)
-            return sql_nomem(env);
+            return mr_select_nomem(env);
         for (int i = 0; i < grouping->ncalls; i++) {
             calls[i] = grouping->calls[i];
             columns[i] = grouping->call_columns[i];
@@ -95,51 +95,53 @@ static enum mr_status column_of(struct grouping *grouping, const struct mr_ast *
 static enum mr_status lower(void *context, const struct mr_ast *ast, struct mr_ast **out)
 {
     struct grouping *grouping = context;
-    struct sql_env *env = grouping->block->env;
-    const struct sql_column *column = ast->resolved;
-    struct sql_column *result = NULL;
+    struct mr_select_env *env = grouping->block->env;
+    const struct mr_select_column *column = ast->resolved;
+    struct mr_select_column *result = NULL;
     for (int i = 0; i < grouping->nkeys; i++) {
         if (mr_ast_equal(grouping->keys[i], ast))
-            return sql_name(env, grouping->key_columns[i], ast->position, out);
+            return mr_select_name(env, grouping->key_columns[i], ast->position, out);
     }
-    if (sql_is_aggregate(ast)) {
+    if (mr_select_is_aggregate(ast)) {
         MR_TRY(column_of(grouping, ast, &result));
-        return sql_name(env, result, ast->position, out);
+        return mr_select_name(env, result, ast->position, out);
     }
     if (ast->kind == MR_AST_NAME && column != NULL && column->attach == NULL) {
-        sql_fail(env, ast->position, "the column %.80s is neither in GROUP BY nor in an aggregate",
-                 column->display ? column->display : column->name);
+        mr_select_fail(env, ast->position,
+                       "the column %.80s is neither in GROUP BY nor in an aggregate",
+                       column->display ? column->display : column->name);
         mr_error_hint(env->err, "group by it, or take any_value(%.80s)", column->name);
         return MR_CONFIG;
     }
-    return sql_copy_with(env, ast, lower, context, out);
+    return mr_select_copy_with(env, ast, lower, context, out);
 }
 
 /* Columns for the keys; those that are expressions are computed by a part. */
 static enum mr_status make_keys(struct grouping *grouping)
 {
-    struct sql_block *block = grouping->block;
-    struct sql_env *env = block->env;
+    struct mr_select_block *block = grouping->block;
+    struct mr_select_env *env = block->env;
     size_t room = (size_t)grouping->nkeys + 1;
-    struct sql_column **made = mr_arena_calloc(env->arena, room, sizeof(struct sql_column *));
+    struct mr_select_column **made =
+        mr_arena_calloc(env->arena, room, sizeof(struct mr_select_column *));
     struct mr_ast **asts = mr_arena_calloc(env->arena, room, sizeof(struct mr_ast *));
-    grouping->key_columns = mr_arena_calloc(env->arena, room, sizeof(struct sql_column *));
+    grouping->key_columns = mr_arena_calloc(env->arena, room, sizeof(struct mr_select_column *));
     if (made == NULL || asts == NULL || grouping->key_columns == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     int count = 0;
     for (int i = 0; i < grouping->nkeys; i++) {
         struct mr_ast *key = grouping->keys[i];
         struct mr_field field;
         if (key->kind == MR_AST_NAME && key->resolved != NULL) {
-            grouping->key_columns[i] = (struct sql_column *)(uintptr_t)key->resolved;
-            MR_TRY(sql_attach_for(block, key));
+            grouping->key_columns[i] = (struct mr_select_column *)(uintptr_t)key->resolved;
+            MR_TRY(mr_select_attach_for(block, key));
             continue;
         }
-        MR_TRY(sql_check(env, key, false, &field));
-        MR_TRY(sql_attach_for(block, key));
-        struct sql_column *column =
-            sql_column_new(env, sql_claim(env, block->names, "group key", NULL), field.type,
-                           field.nullable);
+        MR_TRY(mr_select_check(env, key, false, &field));
+        MR_TRY(mr_select_attach_for(block, key));
+        struct mr_select_column *column =
+            mr_select_column_new(env, mr_select_claim(env, block->names, "group key", NULL),
+                                 field.type, field.nullable);
         if (column == NULL)
             return env->err->status;
         column->block = block;
@@ -147,20 +149,20 @@ static enum mr_status make_keys(struct grouping *grouping)
         made[count] = column;
         asts[count++] = key;
     }
-    return sql_enrich(env, &block->relation, count, made, asts, "GROUP BY");
+    return mr_select_enrich(env, &block->relation, count, made, asts, "GROUP BY");
 }
 
 static enum mr_status emit(struct grouping *grouping)
 {
-    struct sql_block *block = grouping->block;
-    struct sql_env *env = block->env;
+    struct mr_select_block *block = grouping->block;
+    struct mr_select_env *env = block->env;
     struct mr_options *options;
     const char **names = mr_arena_calloc(env->arena, (size_t)grouping->nkeys + 1, sizeof *names);
     if (names == NULL)
-        return sql_nomem(env);
-    MR_TRY(sql_options(env, "aggregateData", &options));
+        return mr_select_nomem(env);
+    MR_TRY(mr_select_options(env, "aggregateData", &options));
     for (int i = 0; i < grouping->nkeys; i++) {
-        names[i] = sql_quoted(env, grouping->key_columns[i]->name);
+        names[i] = mr_select_quoted(env, grouping->key_columns[i]->name);
         if (names[i] == NULL)
             return env->err->status;
     }
@@ -168,27 +170,34 @@ static enum mr_status emit(struct grouping *grouping)
         MR_TRY(
             mr_options_set_list(env->arena, options, "groupBy", names, grouping->nkeys, env->err));
     for (int i = 0; i < grouping->ncalls; i++) {
-        const char *text = sql_text(env, grouping->calls[i]);
+        const char *text = mr_select_text(env, grouping->calls[i]);
         if (text == NULL)
             return env->err->status;
         MR_TRY(mr_options_add_pair(env->arena, options, "aggregations",
                                    grouping->call_columns[i]->name, text, env->err));
     }
-    MR_TRY(sql_emit(env, "aggregateData", grouping->nkeys > 0 ? "GROUP BY" : NULL, options, 1,
-                    &block->relation.input, &block->relation.input));
+    if (grouping->nkeys == 0 && grouping->ncalls == 0) { /* HAVING alone: one row */
+        const char *name = mr_select_claim(env, block->names, "count", NULL);
+        if (name == NULL)
+            return env->err->status;
+        MR_TRY(
+            mr_options_add_pair(env->arena, options, "aggregations", name, "count(*)", env->err));
+    }
+    MR_TRY(mr_select_emit(env, "aggregateData", grouping->nkeys > 0 ? "GROUP BY" : NULL, options, 1,
+                          &block->relation.input, &block->relation.input));
     block->relation.ncolumns = 0;
     block->generation++;
-    MR_TRY(sql_add_columns(env, &block->relation, grouping->nkeys, grouping->key_columns));
-    return sql_add_columns(env, &block->relation, grouping->ncalls, grouping->call_columns);
+    MR_TRY(mr_select_add_columns(env, &block->relation, grouping->nkeys, grouping->key_columns));
+    return mr_select_add_columns(env, &block->relation, grouping->ncalls, grouping->call_columns);
 }
 
 /* Keys without repetitions. */
-static enum mr_status unique_keys(struct grouping *grouping, const struct sql_list *groups)
+static enum mr_status unique_keys(struct grouping *grouping, const struct mr_select_list *groups)
 {
-    struct sql_env *env = grouping->block->env;
+    struct mr_select_env *env = grouping->block->env;
     grouping->keys = mr_arena_calloc(env->arena, (size_t)groups->count + 1, sizeof *grouping->keys);
     if (grouping->keys == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     for (int i = 0; i < groups->count; i++) {
         bool there = false;
         for (int j = 0; j < grouping->nkeys; j++)
@@ -199,8 +208,8 @@ static enum mr_status unique_keys(struct grouping *grouping, const struct sql_li
     return MR_OK;
 }
 
-enum mr_status sql_group(struct sql_block *block, const struct sql_list *groups,
-                         struct sql_targets *targets)
+enum mr_status mr_select_group(struct mr_select_block *block, const struct mr_select_list *groups,
+                               struct mr_select_targets *targets)
 {
     struct grouping grouping = {.block = block};
     MR_TRY(unique_keys(&grouping, groups));
@@ -208,6 +217,6 @@ enum mr_status sql_group(struct sql_block *block, const struct sql_list *groups,
     for (int i = 0; i < targets->count; i++)
         MR_TRY(lower(&grouping, targets->asts[i], &targets->asts[i]));
     for (int i = 0; i < grouping.ncalls; i++)
-        MR_TRY(sql_attach_for(block, grouping.calls[i]));
+        MR_TRY(mr_select_attach_for(block, grouping.calls[i]));
     return emit(&grouping);
 }

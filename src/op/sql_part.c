@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum mr_status sql_fail(struct sql_env *env, size_t position, const char *format, ...)
+enum mr_status mr_select_fail(struct mr_select_env *env, size_t position, const char *format, ...)
 {
     char message[512];
     va_list args;
@@ -20,16 +20,16 @@ enum mr_status sql_fail(struct sql_env *env, size_t position, const char *format
     return mr_query_fail(env->text, position, env->err, "%s", message);
 }
 
-enum mr_status sql_nomem(struct sql_env *env)
+enum mr_status mr_select_nomem(struct mr_select_env *env)
 {
     return mr_error_nomem(env->err);
 }
 
-struct sql_names *sql_names_new(struct sql_env *env)
+struct mr_select_names *mr_select_names_new(struct mr_select_env *env)
 {
-    struct sql_names *names = mr_arena_calloc(env->arena, 1, sizeof *names);
+    struct mr_select_names *names = mr_arena_calloc(env->arena, 1, sizeof *names);
     if (names == NULL) {
-        sql_nomem(env);
+        mr_select_nomem(env);
         return NULL;
     }
     mr_map_init(&names->map, true);
@@ -38,8 +38,8 @@ struct sql_names *sql_names_new(struct sql_env *env)
     return names;
 }
 
-const char *sql_claim(struct sql_env *env, struct sql_names *names, const char *wanted,
-                      const char *qualifier)
+const char *mr_select_claim(struct mr_select_env *env, struct mr_select_names *names,
+                            const char *wanted, const char *qualifier)
 {
     const char *name = wanted;
     for (int i = 1; name != NULL; i++) {
@@ -55,16 +55,16 @@ const char *sql_claim(struct sql_env *env, struct sql_names *names, const char *
         else
             name = mr_arena_printf(env->arena, "%s.%d", wanted, i);
     }
-    sql_nomem(env);
+    mr_select_nomem(env);
     return NULL;
 }
 
-struct sql_column *sql_column_new(struct sql_env *env, const char *name, const struct mr_type *type,
-                                  bool nullable)
+struct mr_select_column *mr_select_column_new(struct mr_select_env *env, const char *name,
+                                              const struct mr_type *type, bool nullable)
 {
-    struct sql_column *column = mr_arena_calloc(env->arena, 1, sizeof *column);
+    struct mr_select_column *column = mr_arena_calloc(env->arena, 1, sizeof *column);
     if (column == NULL || name == NULL) {
-        sql_nomem(env);
+        mr_select_nomem(env);
         return NULL;
     }
     column->name = name;
@@ -74,13 +74,14 @@ struct sql_column *sql_column_new(struct sql_env *env, const char *name, const s
     return column;
 }
 
-enum mr_status sql_append(struct sql_env *env, struct sql_list *list, struct mr_ast *ast)
+enum mr_status mr_select_append(struct mr_select_env *env, struct mr_select_list *list,
+                                struct mr_ast *ast)
 {
     if (list->count == list->capacity) {
         int capacity = list->capacity ? list->capacity * 2 : 4;
         struct mr_ast **items = mr_arena_calloc(env->arena, (size_t)capacity, sizeof *items);
         if (items == NULL)
-            return sql_nomem(env);
+            return mr_select_nomem(env);
         if (list->count > 0)
             memcpy(items, list->items, (size_t)list->count * sizeof *items);
         list->items = items;
@@ -90,13 +91,13 @@ enum mr_status sql_append(struct sql_env *env, struct sql_list *list, struct mr_
     return MR_OK;
 }
 
-enum mr_status sql_add_columns(struct sql_env *env, struct sql_relation *relation, int count,
-                               struct sql_column *const *columns)
+enum mr_status mr_select_add_columns(struct mr_select_env *env, struct mr_select_relation *relation,
+                                     int count, struct mr_select_column *const *columns)
 {
     size_t total = (size_t)relation->ncolumns + (size_t)count;
-    struct sql_column **all = mr_arena_calloc(env->arena, total + 1, sizeof *all);
+    struct mr_select_column **all = mr_arena_calloc(env->arena, total + 1, sizeof *all);
     if (all == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     if (relation->ncolumns > 0)
         memcpy(all, relation->columns, (size_t)relation->ncolumns * sizeof *all);
     if (count > 0)
@@ -106,19 +107,19 @@ enum mr_status sql_add_columns(struct sql_env *env, struct sql_relation *relatio
     return MR_OK;
 }
 
-static const char *settle_text(struct sql_env *env, struct mr_bytes *bytes)
+static const char *settle_text(struct mr_select_env *env, struct mr_bytes *bytes)
 {
     const char *text = NULL;
     enum mr_status status = mr_bytes_status(bytes, env->err);
     if (status == MR_LIMIT)
         mr_error_config(env->err, "an expression of the query is longer than 1 MiB");
     else if (status == MR_OK && (text = mr_arena_strdup(env->arena, bytes->data)) == NULL)
-        sql_nomem(env);
+        mr_select_nomem(env);
     mr_bytes_reset(bytes);
     return text;
 }
 
-const char *sql_text(struct sql_env *env, const struct mr_ast *ast)
+const char *mr_select_text(struct mr_select_env *env, const struct mr_ast *ast)
 {
     struct mr_bytes bytes;
     mr_bytes_init(&bytes, MR_SQL_MAX_TEXT);
@@ -126,17 +127,17 @@ const char *sql_text(struct sql_env *env, const struct mr_ast *ast)
     return settle_text(env, &bytes);
 }
 
-const char *sql_conjunction(struct sql_env *env, const struct sql_list *list)
+const char *mr_select_conjunction(struct mr_select_env *env, const struct mr_select_list *list)
 {
     struct mr_ast all = {.kind = MR_AST_CALL,
                          .operator_call = true,
                          .name = "AND",
                          .nargs = list->count,
                          .args = list->items};
-    return sql_text(env, list->count == 1 ? list->items[0] : &all);
+    return mr_select_text(env, list->count == 1 ? list->items[0] : &all);
 }
 
-const char *sql_quoted(struct sql_env *env, const char *name)
+const char *mr_select_quoted(struct mr_select_env *env, const char *name)
 {
     struct mr_bytes bytes;
     mr_bytes_init(&bytes, MR_SQL_MAX_TEXT);
@@ -145,12 +146,13 @@ const char *sql_quoted(struct sql_env *env, const char *name)
 }
 
 /* The status of an error that a function with a pointer as its result has left. */
-static enum mr_status failed(struct sql_env *env)
+static enum mr_status failed(struct mr_select_env *env)
 {
     return env->err->status;
 }
 
-enum mr_status sql_options(struct sql_env *env, const char *method, struct mr_options **out)
+enum mr_status mr_select_options(struct mr_select_env *env, const char *method,
+                                 struct mr_options **out)
 {
     const struct mr_method *row = mr_registry_method(env->bind->runtime->registry, method);
     const struct mr_option *table = row && row->op ? mr_method_options(row) : NULL;
@@ -158,17 +160,17 @@ enum mr_status sql_options(struct sql_env *env, const char *method, struct mr_op
         return mr_error_config(env->err,
                                "the query needs the method \"%s\", which this build lacks", method);
     *out = mr_options_new(env->arena, table);
-    return *out ? MR_OK : sql_nomem(env);
+    return *out ? MR_OK : mr_select_nomem(env);
 }
 
-enum mr_status sql_emit(struct sql_env *env, const char *method, const char *detail,
-                        struct mr_options *options, int ninputs, const int *inputs, int *out)
+enum mr_status mr_select_emit(struct mr_select_env *env, const char *method, const char *detail,
+                              struct mr_options *options, int ninputs, const int *inputs, int *out)
 {
     if (env->nparts == env->parts_capacity) {
         int capacity = env->parts_capacity ? env->parts_capacity * 2 : 16;
         struct mr_op_part *parts = mr_arena_calloc(env->arena, (size_t)capacity, sizeof *parts);
         if (parts == NULL)
-            return sql_nomem(env);
+            return mr_select_nomem(env);
         if (env->nparts > 0)
             memcpy(parts, env->parts, (size_t)env->nparts * sizeof *parts);
         env->parts = parts;
@@ -176,7 +178,7 @@ enum mr_status sql_emit(struct sql_env *env, const char *method, const char *det
     }
     int *own = mr_arena_calloc(env->arena, (size_t)ninputs + 1, sizeof *own);
     if (own == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     memcpy(own, inputs, (size_t)ninputs * sizeof *own);
     env->parts[env->nparts] = (struct mr_op_part){
         .method = method, .detail = detail, .options = options, .ninputs = ninputs, .inputs = own};
@@ -184,27 +186,28 @@ enum mr_status sql_emit(struct sql_env *env, const char *method, const char *det
     return MR_OK;
 }
 
-enum mr_status sql_filter(struct sql_env *env, struct sql_relation *relation,
-                          const struct sql_list *conditions, const char *detail)
+enum mr_status mr_select_filter(struct mr_select_env *env, struct mr_select_relation *relation,
+                                const struct mr_select_list *conditions, const char *detail)
 {
     struct mr_options *options;
     if (conditions->count == 0)
         return MR_OK;
-    const char *text = sql_conjunction(env, conditions);
+    const char *text = mr_select_conjunction(env, conditions);
     if (text == NULL)
         return failed(env);
-    MR_TRY(sql_options(env, "filterRows", &options));
+    MR_TRY(mr_select_options(env, "filterRows", &options));
     MR_TRY(mr_options_set_text(env->arena, options, "condition", text, env->err));
-    return sql_emit(env, "filterRows", detail, options, 1, &relation->input, &relation->input);
+    return mr_select_emit(env, "filterRows", detail, options, 1, &relation->input,
+                          &relation->input);
 }
 
 /* {name: text} for a PAIRS option. */
-static enum mr_status add_pairs(struct sql_env *env, struct mr_options *options, const char *option,
-                                int count, struct sql_column *const *columns,
-                                struct mr_ast *const *asts)
+static enum mr_status add_pairs(struct mr_select_env *env, struct mr_options *options,
+                                const char *option, int count,
+                                struct mr_select_column *const *columns, struct mr_ast *const *asts)
 {
     for (int i = 0; i < count; i++) {
-        const char *text = sql_text(env, asts[i]);
+        const char *text = mr_select_text(env, asts[i]);
         if (text == NULL)
             return failed(env);
         MR_TRY(mr_options_add_pair(env->arena, options, option, columns[i]->name, text, env->err));
@@ -212,21 +215,22 @@ static enum mr_status add_pairs(struct sql_env *env, struct mr_options *options,
     return MR_OK;
 }
 
-enum mr_status sql_enrich(struct sql_env *env, struct sql_relation *relation, int count,
-                          struct sql_column *const *columns, struct mr_ast *const *asts,
-                          const char *detail)
+enum mr_status mr_select_enrich(struct mr_select_env *env, struct mr_select_relation *relation,
+                                int count, struct mr_select_column *const *columns,
+                                struct mr_ast *const *asts, const char *detail)
 {
     struct mr_options *options;
     if (count == 0)
         return MR_OK;
-    MR_TRY(sql_options(env, "enrichData", &options));
+    MR_TRY(mr_select_options(env, "enrichData", &options));
     MR_TRY(add_pairs(env, options, "columns", count, columns, asts));
-    MR_TRY(sql_emit(env, "enrichData", detail, options, 1, &relation->input, &relation->input));
-    return sql_add_columns(env, relation, count, columns);
+    MR_TRY(
+        mr_select_emit(env, "enrichData", detail, options, 1, &relation->input, &relation->input));
+    return mr_select_add_columns(env, relation, count, columns);
 }
 
-static bool changes_nothing(const struct sql_relation *relation, int count,
-                            struct sql_column *const *columns, struct mr_ast *const *asts)
+static bool changes_nothing(const struct mr_select_relation *relation, int count,
+                            struct mr_select_column *const *columns, struct mr_ast *const *asts)
 {
     if (count != relation->ncolumns)
         return false;
@@ -238,37 +242,37 @@ static bool changes_nothing(const struct sql_relation *relation, int count,
     return true;
 }
 
-enum mr_status sql_project(struct sql_env *env, struct sql_relation *relation, int count,
-                           struct sql_column *const *columns, struct mr_ast *const *asts,
-                           const char *detail, bool always)
+enum mr_status mr_select_project(struct mr_select_env *env, struct mr_select_relation *relation,
+                                 int count, struct mr_select_column *const *columns,
+                                 struct mr_ast *const *asts, const char *detail, bool always)
 {
     struct mr_options *options;
     if (always || !changes_nothing(relation, count, columns, asts)) {
-        MR_TRY(sql_options(env, "selectColumns", &options));
+        MR_TRY(mr_select_options(env, "selectColumns", &options));
         MR_TRY(add_pairs(env, options, "columns", count, columns, asts));
-        MR_TRY(
-            sql_emit(env, "selectColumns", detail, options, 1, &relation->input, &relation->input));
+        MR_TRY(mr_select_emit(env, "selectColumns", detail, options, 1, &relation->input,
+                              &relation->input));
     }
     relation->ncolumns = 0;
-    return sql_add_columns(env, relation, count, columns);
+    return mr_select_add_columns(env, relation, count, columns);
 }
 
-enum mr_status sql_join(struct sql_env *env, struct sql_relation *left,
-                        const struct sql_relation *right, enum mr_query_join join,
-                        const struct sql_list *on, const char *detail)
+enum mr_status mr_select_join(struct mr_select_env *env, struct mr_select_relation *left,
+                              const struct mr_select_relation *right, enum mr_query_join join,
+                              const struct mr_select_list *on, const char *detail)
 {
     static const char *const types[] = {"inner", "left",      "right",    "full",
                                         "cross", "left_semi", "left_anti"};
     const int inputs[2] = {left->input, right->input};
     struct mr_options *options;
     const char *text = NULL;
-    MR_TRY(sql_options(env, "joinDataFrames", &options));
+    MR_TRY(mr_select_options(env, "joinDataFrames", &options));
     if (on->count == 0 && join == MR_QUERY_INNER)
         join = MR_QUERY_CROSS;
     if (on->count > 0 && join == MR_QUERY_CROSS)
         join = MR_QUERY_INNER;
     if (on->count > 0)
-        text = sql_conjunction(env, on);
+        text = mr_select_conjunction(env, on);
     else if (join != MR_QUERY_CROSS)
         text = "TRUE";
     if (text == NULL && join != MR_QUERY_CROSS)
@@ -276,31 +280,32 @@ enum mr_status sql_join(struct sql_env *env, struct sql_relation *left,
     if (text != NULL)
         MR_TRY(mr_options_set_list(env->arena, options, "joinConditions", &text, 1, env->err));
     MR_TRY(mr_options_set_list(env->arena, options, "joinType", &types[join], 1, env->err));
-    MR_TRY(sql_emit(env, "joinDataFrames", detail, options, 2, inputs, &left->input));
+    MR_TRY(mr_select_emit(env, "joinDataFrames", detail, options, 2, inputs, &left->input));
     if (join == MR_QUERY_SEMI || join == MR_QUERY_ANTI)
         return MR_OK;
-    return sql_add_columns(env, left, right->ncolumns, right->columns);
+    return mr_select_add_columns(env, left, right->ncolumns, right->columns);
 }
 
-enum mr_status sql_distinct(struct sql_env *env, struct sql_relation *relation)
+enum mr_status mr_select_distinct(struct mr_select_env *env, struct mr_select_relation *relation)
 {
     struct mr_options *options;
-    MR_TRY(sql_options(env, "deduplicate", &options));
-    return sql_emit(env, "deduplicate", "DISTINCT", options, 1, &relation->input, &relation->input);
+    MR_TRY(mr_select_options(env, "deduplicate", &options));
+    return mr_select_emit(env, "deduplicate", "DISTINCT", options, 1, &relation->input,
+                          &relation->input);
 }
 
-enum mr_status sql_limit(struct sql_env *env, struct sql_relation *relation, int64_t count,
-                         int64_t offset)
+enum mr_status mr_select_limit(struct mr_select_env *env, struct mr_select_relation *relation,
+                               int64_t count, int64_t offset)
 {
     struct mr_options *options;
     char number[32];
-    MR_TRY(sql_options(env, "limitRows", &options));
+    MR_TRY(mr_select_options(env, "limitRows", &options));
     snprintf(number, sizeof number, "%lld", (long long)count);
     MR_TRY(mr_options_set_text(env->arena, options, "count", number, env->err));
     if (offset > 0) {
         snprintf(number, sizeof number, "%lld", (long long)offset);
         MR_TRY(mr_options_set_text(env->arena, options, "offset", number, env->err));
     }
-    return sql_emit(env, "limitRows", offset > 0 ? "LIMIT, OFFSET" : "LIMIT", options, 1,
-                    &relation->input, &relation->input);
+    return mr_select_emit(env, "limitRows", offset > 0 ? "LIMIT, OFFSET" : "LIMIT", options, 1,
+                          &relation->input, &relation->input);
 }

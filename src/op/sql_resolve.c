@@ -13,13 +13,14 @@
 #include <stdio.h>
 
 struct resolver {
-    struct sql_scope *scope;
+    struct mr_select_scope *scope;
     int aggregates; /* open aggregate calls */
 };
 
 static enum mr_status resolve(void *context, const struct mr_ast *ast, struct mr_ast **out);
 
-static bool is_called(const struct sql_column *column, const char *qualifier, const char *name)
+static bool is_called(const struct mr_select_column *column, const char *qualifier,
+                      const char *name)
 {
     if (column->display == NULL || !mr_text_equal_nocase(column->display, name))
         return false;
@@ -29,10 +30,10 @@ static bool is_called(const struct sql_column *column, const char *qualifier, co
 }
 
 /* The column, NULL when there is none; *count of all that match. */
-static struct sql_column *find(int ncolumns, struct sql_column *const *columns,
-                               const char *qualifier, const char *name, int *count)
+static struct mr_select_column *find(int ncolumns, struct mr_select_column *const *columns,
+                                     const char *qualifier, const char *name, int *count)
 {
-    struct sql_column *found = NULL;
+    struct mr_select_column *found = NULL;
     *count = 0;
     for (int i = 0; i < ncolumns; i++) {
         if (!is_called(columns[i], qualifier, name))
@@ -43,7 +44,8 @@ static struct sql_column *find(int ncolumns, struct sql_column *const *columns,
     return found;
 }
 
-static bool has_qualifier(int ncolumns, struct sql_column *const *columns, const char *qualifier)
+static bool has_qualifier(int ncolumns, struct mr_select_column *const *columns,
+                          const char *qualifier)
 {
     for (int i = 0; i < ncolumns; i++) {
         if (columns[i]->qualifier && mr_text_equal_nocase(columns[i]->qualifier, qualifier))
@@ -52,18 +54,18 @@ static bool has_qualifier(int ncolumns, struct sql_column *const *columns, const
     return false;
 }
 
-static const struct sql_relation *columns_of(const struct sql_block *block)
+static const struct mr_select_relation *columns_of(const struct mr_select_block *block)
 {
     return &block->from->relation;
 }
 
 /* Is the name one of an enclosing query that cannot be reached from here? */
-static bool is_beyond(const struct sql_scope *scope, const char *qualifier, const char *name)
+static bool is_beyond(const struct mr_select_scope *scope, const char *qualifier, const char *name)
 {
     int count;
-    const struct sql_block *block = scope->block;
-    for (const struct sql_block *at = block->parent ? block->parent : block->blocked; at != NULL;
-         at = at->parent ? at->parent : at->blocked) {
+    const struct mr_select_block *block = scope->block;
+    for (const struct mr_select_block *at = block->parent ? block->parent : block->blocked;
+         at != NULL; at = at->parent ? at->parent : at->blocked) {
         if (at->from == NULL)
             continue;
         if (find(columns_of(at)->ncolumns, columns_of(at)->columns, qualifier, name, &count))
@@ -72,18 +74,18 @@ static bool is_beyond(const struct sql_scope *scope, const char *qualifier, cons
     return false;
 }
 
-static enum mr_status unknown(struct sql_scope *scope, const char *qualifier, const char *name,
-                              size_t position)
+static enum mr_status unknown(struct mr_select_scope *scope, const char *qualifier,
+                              const char *name, size_t position)
 {
-    struct sql_env *env = scope->block->env;
+    struct mr_select_env *env = scope->block->env;
     char list[300] = "";
     size_t used = 0;
     const char **names = mr_arena_calloc(env->arena, (size_t)scope->ncolumns + 1, sizeof *names);
     if (names == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     int count = 0;
     for (int i = 0; i < scope->ncolumns; i++) {
-        const struct sql_column *column = scope->columns[i];
+        const struct mr_select_column *column = scope->columns[i];
         if (column->display == NULL ||
             (qualifier && column->qualifier && !mr_text_equal_nocase(column->qualifier, qualifier)))
             continue;
@@ -94,15 +96,16 @@ static enum mr_status unknown(struct sql_scope *scope, const char *qualifier, co
     }
     const char *near = mr_nearest_name(name, names, (size_t)count);
     if (is_beyond(scope, qualifier, name)) {
-        sql_fail(env, position, "%s%s%.80s belongs to the query around, which cannot be used here",
-                 qualifier ? qualifier : "", qualifier ? "." : "", name);
+        mr_select_fail(env, position,
+                       "%s%s%.80s belongs to the query around, which cannot be used here",
+                       qualifier ? qualifier : "", qualifier ? "." : "", name);
         mr_error_hint(env->err, "only conditions of WHERE in EXISTS, IN and aggregated scalar "
                                 "sub-queries may use it");
         return MR_CONFIG;
     }
-    sql_fail(env, position, "no column %s%s%.80s%s%s", qualifier ? qualifier : "",
-             qualifier ? "." : "", name, scope->clause ? " in " : "",
-             scope->clause ? scope->clause : "");
+    mr_select_fail(env, position, "no column %s%s%.80s%s%s", qualifier ? qualifier : "",
+                   qualifier ? "." : "", name, scope->clause ? " in " : "",
+                   scope->clause ? scope->clause : "");
     if (near != NULL)
         mr_error_hint(env->err, "did you mean %s? There are: %s", near, list);
     else if (count > 0)
@@ -110,28 +113,28 @@ static enum mr_status unknown(struct sql_scope *scope, const char *qualifier, co
     return MR_CONFIG;
 }
 
-static enum mr_status ambiguous(struct sql_scope *scope, const char *name, size_t position)
+static enum mr_status ambiguous(struct mr_select_scope *scope, const char *name, size_t position)
 {
     char list[200] = "";
     size_t used = 0;
-    struct sql_env *env = scope->block->env;
+    struct mr_select_env *env = scope->block->env;
     for (int i = 0; i < scope->ncolumns; i++) {
-        const struct sql_column *column = scope->columns[i];
+        const struct mr_select_column *column = scope->columns[i];
         if (is_called(column, NULL, name) && column->qualifier && used < sizeof list)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%s.%s", used ? ", " : "",
                                      column->qualifier, column->display);
     }
-    sql_fail(env, position, "the name %.80s means more than one column", name);
+    mr_select_fail(env, position, "the name %.80s means more than one column", name);
     if (used > 0)
         mr_error_hint(env->err, "write one of %s", list);
     return MR_CONFIG;
 }
 
 /* An item of SELECT; NULL when none has the name. The last of several wins no more than the first. */
-static const struct sql_output *find_alias(const struct sql_scope *scope, const char *name,
-                                           int *count)
+static const struct mr_select_output *find_alias(const struct mr_select_scope *scope,
+                                                 const char *name, int *count)
 {
-    const struct sql_output *found = NULL;
+    const struct mr_select_output *found = NULL;
     *count = 0;
     for (int i = 0; i < scope->naliases; i++) {
         if (scope->aliases[i].name == NULL || !mr_text_equal_nocase(scope->aliases[i].name, name))
@@ -147,24 +150,25 @@ static const struct sql_output *find_alias(const struct sql_scope *scope, const 
 static enum mr_status find_name(struct resolver *resolver, const char *qualifier, const char *name,
                                 size_t position, struct mr_ast **out)
 {
-    struct sql_scope *scope = resolver->scope;
-    const struct sql_block *parent = scope->outer ? scope->block->parent : NULL;
-    struct sql_env *env = scope->block->env;
+    struct mr_select_scope *scope = resolver->scope;
+    const struct mr_select_block *parent = scope->outer ? scope->block->parent : NULL;
+    struct mr_select_env *env = scope->block->env;
     int count, naliases = 0;
-    const struct sql_output *alias = qualifier ? NULL : find_alias(scope, name, &naliases);
+    const struct mr_select_output *alias = qualifier ? NULL : find_alias(scope, name, &naliases);
     *out = NULL;
     if (alias != NULL && scope->aliases_first && resolver->aggregates == 0) {
         if (naliases > 1)
-            return sql_fail(env, position, "the name %.80s means more than one item of SELECT",
-                            name);
+            return mr_select_fail(env, position,
+                                  "the name %.80s means more than one item of SELECT", name);
         *out = alias->ast;
         return MR_OK;
     }
-    struct sql_column *column = find(scope->ncolumns, scope->columns, qualifier, name, &count);
+    struct mr_select_column *column =
+        find(scope->ncolumns, scope->columns, qualifier, name, &count);
     if (count > 1)
         return ambiguous(scope, name, position);
     if (column != NULL)
-        return sql_name(env, column, position, out);
+        return mr_select_name(env, column, position, out);
     if (alias != NULL) {
         *out = alias->ast;
         return MR_OK;
@@ -175,7 +179,7 @@ static enum mr_status find_name(struct resolver *resolver, const char *qualifier
         find(columns_of(parent)->ncolumns, columns_of(parent)->columns, qualifier, name, &count);
     if (count > 1)
         return ambiguous(scope, name, position);
-    return column ? sql_name(env, column, position, out) : MR_OK;
+    return column ? mr_select_name(env, column, position, out) : MR_OK;
 }
 
 /* Functions that are called without parentheses. */
@@ -193,22 +197,22 @@ static bool is_bare_function(const char *name)
 static enum mr_status resolve_name(struct resolver *resolver, const struct mr_ast *ast,
                                    struct mr_ast **out)
 {
-    struct sql_env *env = resolver->scope->block->env;
+    struct mr_select_env *env = resolver->scope->block->env;
     MR_TRY(find_name(resolver, NULL, ast->name, ast->position, out));
     if (*out != NULL)
         return MR_OK;
     if (is_bare_function(ast->name))
-        return sql_call(env, ast->name, false, ast->position, NULL, NULL, out);
+        return mr_select_call(env, ast->name, false, ast->position, NULL, NULL, out);
     return unknown(resolver->scope, NULL, ast->name, ast->position);
 }
 
 static enum mr_status resolve_field(struct resolver *resolver, const struct mr_ast *ast,
                                     struct mr_ast **out)
 {
-    struct sql_scope *scope = resolver->scope;
+    struct mr_select_scope *scope = resolver->scope;
     const struct mr_ast *base = ast->args[0];
     if (base->kind == MR_AST_NAME) {
-        const struct sql_block *parent = scope->outer ? scope->block->parent : NULL;
+        const struct mr_select_block *parent = scope->outer ? scope->block->parent : NULL;
         MR_TRY(find_name(resolver, base->name, ast->name, base->position, out));
         if (*out != NULL)
             return MR_OK;
@@ -221,17 +225,17 @@ static enum mr_status resolve_field(struct resolver *resolver, const struct mr_a
         if (column == NULL && (relation || is_beyond(scope, base->name, ast->name)))
             return unknown(scope, base->name, ast->name, base->position);
         if (column == NULL)
-            return sql_fail(scope->block->env, base->position,
-                            "%.80s is neither a relation nor a column here", base->name);
+            return mr_select_fail(scope->block->env, base->position,
+                                  "%.80s is neither a relation nor a column here", base->name);
     }
-    return sql_copy_with(scope->block->env, ast, resolve, resolver, out);
+    return mr_select_copy_with(scope->block->env, ast, resolve, resolver, out);
 }
 
 /* OVER w, OVER (w ORDER BY ..): the named window's clauses and the written ones. */
 static enum mr_status named_window(struct resolver *resolver, const struct mr_ast_window *window,
                                    struct mr_ast_window *out)
 {
-    const struct sql_block *block = resolver->scope->block;
+    const struct mr_select_block *block = resolver->scope->block;
     const struct mr_query *query = block->query;
     *out = *window;
     for (int depth = 0; out->name != NULL; depth++) {
@@ -241,15 +245,15 @@ static enum mr_status named_window(struct resolver *resolver, const struct mr_as
                 base = query->windows[i].spec;
         }
         if (base == NULL)
-            return sql_fail(block->env, window->position, "no window %.80s in the WINDOW clause",
-                            out->name);
+            return mr_select_fail(block->env, window->position,
+                                  "no window %.80s in the WINDOW clause", out->name);
         if (depth > query->nwindows)
-            return sql_fail(block->env, window->position, "the window %.80s is made of itself",
-                            out->name);
+            return mr_select_fail(block->env, window->position,
+                                  "the window %.80s is made of itself", out->name);
         if ((out->npartitions > 0 && base->npartitions > 0) ||
             (out->norders > 0 && base->norders > 0) || (out->frame && base->frame))
-            return sql_fail(block->env, window->position,
-                            "the window %.80s has this clause already", out->name);
+            return mr_select_fail(block->env, window->position,
+                                  "the window %.80s has this clause already", out->name);
         out->name = base->name;
         if (out->npartitions == 0) {
             out->npartitions = base->npartitions;
@@ -273,18 +277,18 @@ static enum mr_status named_window(struct resolver *resolver, const struct mr_as
 static enum mr_status resolve_call(struct resolver *resolver, const struct mr_ast *ast,
                                    struct mr_ast **out)
 {
-    struct sql_env *env = resolver->scope->block->env;
+    struct mr_select_env *env = resolver->scope->block->env;
     struct mr_ast named = *ast;
     struct mr_ast_window window;
-    bool aggregate = sql_is_aggregate(ast);
+    bool aggregate = mr_select_is_aggregate(ast);
     if (ast->window != NULL) {
         MR_TRY(named_window(resolver, ast->window, &window));
         named.window = &window;
     }
     if (aggregate && resolver->aggregates > 0)
-        return sql_fail(env, ast->position, "an aggregate within an aggregate");
+        return mr_select_fail(env, ast->position, "an aggregate within an aggregate");
     resolver->aggregates += aggregate;
-    MR_TRY(sql_copy_with(env, &named, resolve, resolver, out));
+    MR_TRY(mr_select_copy_with(env, &named, resolve, resolver, out));
     resolver->aggregates -= aggregate;
     return MR_OK;
 }
@@ -305,23 +309,24 @@ static enum mr_status resolve(void *context, const struct mr_ast *ast, struct mr
     case MR_AST_QUERY:
     case MR_AST_EXISTS:
     case MR_AST_IN_QUERY:
-        return sql_value_query(resolver->scope, ast, out);
+        return mr_select_value_query(resolver->scope, ast, out);
     default:
-        return sql_copy_with(resolver->scope->block->env, ast, resolve, resolver, out);
+        return mr_select_copy_with(resolver->scope->block->env, ast, resolve, resolver, out);
     }
 }
 
-enum mr_status sql_resolve(struct sql_scope *scope, const struct mr_ast *ast, struct mr_ast **out)
+enum mr_status mr_select_resolve(struct mr_select_scope *scope, const struct mr_ast *ast,
+                                 struct mr_ast **out)
 {
     struct resolver resolver = {.scope = scope};
     return resolve(&resolver, ast, out);
 }
 
-static enum mr_status add_output(struct sql_block *block, const char *name, struct mr_ast *ast,
-                                 size_t position)
+static enum mr_status add_output(struct mr_select_block *block, const char *name,
+                                 struct mr_ast *ast, size_t position)
 {
     block->outputs[block->noutputs++] =
-        (struct sql_output){.name = name, .ast = ast, .position = position};
+        (struct mr_select_output){.name = name, .ast = ast, .position = position};
     return MR_OK;
 }
 
@@ -336,32 +341,32 @@ static bool is_excepted(const struct mr_query_item *item, const char *name, bool
     return false;
 }
 
-enum mr_status sql_star(struct sql_block *block, const struct mr_query_item *item)
+enum mr_status mr_select_star(struct mr_select_block *block, const struct mr_query_item *item)
 {
-    struct sql_env *env = block->env;
+    struct mr_select_env *env = block->env;
     if (block->from == NULL)
-        return sql_fail(env, item->position, "* needs a FROM");
-    const struct sql_relation *from = columns_of(block);
+        return mr_select_fail(env, item->position, "* needs a FROM");
+    const struct mr_select_relation *from = columns_of(block);
     bool *used = mr_arena_calloc(env->arena, (size_t)item->nexcept + 1, sizeof *used);
     if (used == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     if (item->qualifier && !has_qualifier(from->ncolumns, from->columns, item->qualifier))
-        return sql_fail(env, item->position, "no relation %.80s in FROM", item->qualifier);
+        return mr_select_fail(env, item->position, "no relation %.80s in FROM", item->qualifier);
     for (int i = 0; i < from->ncolumns; i++) {
-        struct sql_column *column = from->columns[i];
+        struct mr_select_column *column = from->columns[i];
         bool mine = item->qualifier ? column->qualifier &&
                                           mr_text_equal_nocase(column->qualifier, item->qualifier)
                                     : !column->qualified_only;
         struct mr_ast *ast;
         if (column->display == NULL || !mine || is_excepted(item, column->display, used))
             continue;
-        MR_TRY(sql_name(env, column, item->position, &ast));
+        MR_TRY(mr_select_name(env, column, item->position, &ast));
         MR_TRY(add_output(block, column->display, ast, item->position));
     }
     for (int i = 0; i < item->nexcept; i++) {
         if (!used[i])
-            return sql_fail(env, item->except[i].position, "no column %.80s behind EXCEPT",
-                            item->except[i].name);
+            return mr_select_fail(env, item->except[i].position, "no column %.80s behind EXCEPT",
+                                  item->except[i].name);
     }
     return MR_OK;
 }

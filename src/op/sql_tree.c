@@ -11,7 +11,7 @@
 
 #define MAX_NODES 4000000
 
-struct mr_ast *sql_child_of(const struct mr_ast *ast, int i)
+struct mr_ast *mr_select_child_of(const struct mr_ast *ast, int i)
 {
     struct mr_ast *const own[] = {ast->operand, ast->filter, ast->order};
     const struct mr_ast_window *window = ast->window;
@@ -39,12 +39,12 @@ static bool one_of(const char *name, const char *const *names)
     return false;
 }
 
-bool sql_is_window(const struct mr_ast *ast)
+bool mr_select_is_window(const struct mr_ast *ast)
 {
     return ast->kind == MR_AST_CALL && ast->window != NULL;
 }
 
-bool sql_is_aggregate(const struct mr_ast *ast)
+bool mr_select_is_aggregate(const struct mr_ast *ast)
 {
     return ast->kind == MR_AST_CALL && !ast->operator_call && ast->window == NULL &&
            mr_aggregate_find(ast->name) != NULL;
@@ -58,9 +58,10 @@ static bool is_random(const struct mr_ast *ast)
     return ast->kind == MR_AST_CALL && !ast->operator_call && one_of(ast->name, names);
 }
 
-static void scan(const struct sql_block *block, const struct mr_ast *ast, struct sql_uses *uses)
+static void scan(const struct mr_select_block *block, const struct mr_ast *ast,
+                 struct mr_select_uses *uses)
 {
-    const struct sql_column *column = ast->resolved;
+    const struct mr_select_column *column = ast->resolved;
     if (ast->kind == MR_AST_NAME && column != NULL) {
         uses->attached |= column->attach != NULL;
         if (column->block != block)
@@ -73,17 +74,18 @@ static void scan(const struct sql_block *block, const struct mr_ast *ast, struct
     }
     if (!uses->aggregate && !uses->window)
         uses->call = ast->position;
-    uses->aggregate |= sql_is_aggregate(ast);
-    uses->window |= sql_is_window(ast);
+    uses->aggregate |= mr_select_is_aggregate(ast);
+    uses->window |= mr_select_is_window(ast);
     uses->random |= is_random(ast);
     const struct mr_ast *child;
-    for (int i = 0; (child = sql_child_of(ast, i)) != NULL; i++)
+    for (int i = 0; (child = mr_select_child_of(ast, i)) != NULL; i++)
         scan(block, child, uses);
 }
 
-void sql_scan(const struct sql_block *block, const struct mr_ast *ast, struct sql_uses *uses)
+void mr_select_scan(const struct mr_select_block *block, const struct mr_ast *ast,
+                    struct mr_select_uses *uses)
 {
-    *uses = (struct sql_uses){.first = INT32_MAX, .last = -1};
+    *uses = (struct mr_select_uses){.first = INT32_MAX, .last = -1};
     scan(block, ast, uses);
 }
 
@@ -93,18 +95,18 @@ static void deepen(struct mr_ast *ast, const struct mr_ast *child)
         ast->depth = child->depth + 1;
 }
 
-static enum mr_status copy_window(struct sql_env *env, const struct mr_ast_window *from,
-                                  sql_child *child, void *context, struct mr_ast *copy)
+static enum mr_status copy_window(struct mr_select_env *env, const struct mr_ast_window *from,
+                                  mr_select_child *child, void *context, struct mr_ast *copy)
 {
     struct mr_ast_window *window = mr_arena_alloc(env->arena, sizeof *window);
     if (window == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     *window = *from;
     window->partitions =
         mr_arena_calloc(env->arena, (size_t)from->npartitions + 1, sizeof *window->partitions);
     window->orders = mr_arena_calloc(env->arena, (size_t)from->norders + 1, sizeof *window->orders);
     if (window->partitions == NULL || window->orders == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     for (int i = 0; i < from->npartitions; i++) {
         MR_TRY(child(context, from->partitions[i], &window->partitions[i]));
         deepen(copy, window->partitions[i]);
@@ -118,16 +120,16 @@ static enum mr_status copy_window(struct sql_env *env, const struct mr_ast_windo
     return MR_OK;
 }
 
-enum mr_status sql_copy_with(struct sql_env *env, const struct mr_ast *ast, sql_child *child,
-                             void *context, struct mr_ast **out)
+enum mr_status mr_select_copy_with(struct mr_select_env *env, const struct mr_ast *ast,
+                                   mr_select_child *child, void *context, struct mr_ast **out)
 {
     if (++env->nodes > MAX_NODES)
-        return sql_fail(env, ast->position,
-                        "the query is too large: its expressions have more than %d nodes",
-                        MAX_NODES);
+        return mr_select_fail(env, ast->position,
+                              "the query is too large: its expressions have more than %d nodes",
+                              MAX_NODES);
     struct mr_ast *copy = mr_arena_alloc(env->arena, sizeof *copy);
     if (copy == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     *copy = *ast;
     copy->bound = NULL;
     copy->hash = 0;
@@ -135,7 +137,7 @@ enum mr_status sql_copy_with(struct sql_env *env, const struct mr_ast *ast, sql_
     copy->depth = 1;
     copy->args = mr_arena_calloc(env->arena, (size_t)ast->nargs + 1, sizeof *copy->args);
     if (copy->args == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     *out = copy;
     for (int i = 0; i < ast->nargs; i++) {
         MR_TRY(child(context, ast->args[i], &copy->args[i]));
@@ -152,29 +154,31 @@ enum mr_status sql_copy_with(struct sql_env *env, const struct mr_ast *ast, sql_
     if (ast->window != NULL)
         MR_TRY(copy_window(env, ast->window, child, context, copy));
     if (copy->depth > MR_SQL_MAX_DEPTH)
-        return sql_fail(env, ast->position,
-                        "with its aliases written out the expression is nested deeper than %d "
-                        "levels",
-                        MR_SQL_MAX_DEPTH);
+        return mr_select_fail(
+            env, ast->position,
+            "with its aliases written out the expression is nested deeper than %d "
+            "levels",
+            MR_SQL_MAX_DEPTH);
     return MR_OK;
 }
 
 static enum mr_status copy_child(void *context, const struct mr_ast *ast, struct mr_ast **out)
 {
-    return sql_copy_with(context, ast, copy_child, context, out);
+    return mr_select_copy_with(context, ast, copy_child, context, out);
 }
 
-enum mr_status sql_copy(struct sql_env *env, const struct mr_ast *ast, struct mr_ast **out)
+enum mr_status mr_select_copy(struct mr_select_env *env, const struct mr_ast *ast,
+                              struct mr_ast **out)
 {
-    return sql_copy_with(env, ast, copy_child, env, out);
+    return mr_select_copy_with(env, ast, copy_child, env, out);
 }
 
-enum mr_status sql_name(struct sql_env *env, struct sql_column *column, size_t position,
-                        struct mr_ast **out)
+enum mr_status mr_select_name(struct mr_select_env *env, struct mr_select_column *column,
+                              size_t position, struct mr_ast **out)
 {
     *out = mr_arena_calloc(env->arena, 1, sizeof **out);
     if (*out == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     **out = (struct mr_ast){.kind = MR_AST_NAME,
                             .name = column->name,
                             .resolved = column,
@@ -183,13 +187,14 @@ enum mr_status sql_name(struct sql_env *env, struct sql_column *column, size_t p
     return MR_OK;
 }
 
-enum mr_status sql_call(struct sql_env *env, const char *name, bool is_operator, size_t position,
-                        struct mr_ast *a, struct mr_ast *b, struct mr_ast **out)
+enum mr_status mr_select_call(struct mr_select_env *env, const char *name, bool is_operator,
+                              size_t position, struct mr_ast *a, struct mr_ast *b,
+                              struct mr_ast **out)
 {
     struct mr_ast *call = mr_arena_calloc(env->arena, 1, sizeof *call);
     struct mr_ast **args = mr_arena_calloc(env->arena, 2, sizeof *args);
     if (call == NULL || args == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     args[0] = a;
     args[1] = b;
     *call = (struct mr_ast){.kind = MR_AST_CALL,
@@ -205,49 +210,50 @@ enum mr_status sql_call(struct sql_env *env, const char *name, bool is_operator,
     return MR_OK;
 }
 
-enum mr_status sql_literal(struct sql_env *env, struct mr_value value, size_t position,
-                           struct mr_ast **out)
+enum mr_status mr_select_literal(struct mr_select_env *env, struct mr_value value, size_t position,
+                                 struct mr_ast **out)
 {
     *out = mr_arena_calloc(env->arena, 1, sizeof **out);
     if (*out == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     **out =
         (struct mr_ast){.kind = MR_AST_LITERAL, .literal = value, .position = position, .depth = 1};
     return MR_OK;
 }
 
 /* The columns that a tree names, each once. */
-struct sql_found {
-    struct sql_env *env;
-    struct sql_relation relation;
+struct mr_select_found {
+    struct mr_select_env *env;
+    struct mr_select_relation relation;
 };
 
-static enum mr_status find_columns(struct sql_found *found, const struct mr_ast *ast)
+static enum mr_status find_columns(struct mr_select_found *found, const struct mr_ast *ast)
 {
-    struct sql_column *column = (struct sql_column *)(uintptr_t)ast->resolved;
+    struct mr_select_column *column = (struct mr_select_column *)(uintptr_t)ast->resolved;
     if (ast->kind == MR_AST_NAME && column != NULL) {
         for (int i = 0; i < found->relation.ncolumns; i++) {
             if (found->relation.columns[i] == column)
                 return MR_OK;
         }
-        return sql_add_columns(found->env, &found->relation, 1, &column);
+        return mr_select_add_columns(found->env, &found->relation, 1, &column);
     }
     const struct mr_ast *child;
-    for (int i = 0; (child = sql_child_of(ast, i)) != NULL; i++)
+    for (int i = 0; (child = mr_select_child_of(ast, i)) != NULL; i++)
         MR_TRY(find_columns(found, child));
     return MR_OK;
 }
 
-enum mr_status sql_schema_of(struct sql_env *env, const struct mr_ast *ast, struct mr_schema *out)
+enum mr_status mr_select_schema_of(struct mr_select_env *env, const struct mr_ast *ast,
+                                   struct mr_schema *out)
 {
-    struct sql_found found = {.env = env};
+    struct mr_select_found found = {.env = env};
     MR_TRY(find_columns(&found, ast));
     struct mr_field *fields =
         mr_arena_calloc(env->arena, (size_t)found.relation.ncolumns + 1, sizeof *fields);
     if (fields == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     for (int i = 0; i < found.relation.ncolumns; i++) {
-        const struct sql_column *column = found.relation.columns[i];
+        const struct mr_select_column *column = found.relation.columns[i];
         fields[i] = (struct mr_field){.name = column->name,
                                       .type = column->type,
                                       .nullable = column->nullable};
@@ -256,27 +262,28 @@ enum mr_status sql_schema_of(struct sql_env *env, const struct mr_ast *ast, stru
     return MR_OK;
 }
 
-enum mr_status sql_check(struct sql_env *env, const struct mr_ast *ast, bool condition,
-                         struct mr_field *field)
+enum mr_status mr_select_check(struct mr_select_env *env, const struct mr_ast *ast, bool condition,
+                               struct mr_field *field)
 {
     struct mr_ast *copy;
     struct mr_schema schema;
-    MR_TRY(sql_copy(env, ast, &copy));
-    MR_TRY(sql_schema_of(env, ast, &schema));
+    MR_TRY(mr_select_copy(env, ast, &copy));
+    MR_TRY(mr_select_schema_of(env, ast, &schema));
     struct mr_sql_scope scope = {.schema = &schema};
     MR_TRY(mr_query_check_ast(&env->check, copy, &scope, field, env->err));
     if (!condition || field->type->id == MR_TYPE_BOOL || field->type->id == MR_TYPE_NULL)
         return MR_OK;
     char text[96];
-    return sql_fail(env, ast->position, "a condition must be boolean, this is %s",
-                    mr_type_text(field->type, text, sizeof text));
+    return mr_select_fail(env, ast->position, "a condition must be boolean, this is %s",
+                          mr_type_text(field->type, text, sizeof text));
 }
 
-enum mr_status sql_split(struct sql_env *env, struct mr_ast *ast, struct sql_list *out)
+enum mr_status mr_select_split(struct mr_select_env *env, struct mr_ast *ast,
+                               struct mr_select_list *out)
 {
     if (ast->kind != MR_AST_CALL || !ast->operator_call || strcmp(ast->name, "AND") != 0)
-        return sql_append(env, out, ast);
+        return mr_select_append(env, out, ast);
     for (int i = 0; i < ast->nargs; i++)
-        MR_TRY(sql_split(env, ast->args[i], out));
+        MR_TRY(mr_select_split(env, ast->args[i], out));
     return MR_OK;
 }

@@ -10,11 +10,11 @@
 #include "sql/aggregate.h"
 
 struct windowing {
-    struct sql_block *block;
+    struct mr_select_block *block;
     int depth; /* of calls with OVER around */
     int count, capacity;
     struct mr_ast **calls;
-    struct sql_column **columns;
+    struct mr_select_column **columns;
     bool *emitted;
 };
 
@@ -28,7 +28,7 @@ static bool is_called(const struct mr_ast *call, const char *const *names)
 }
 
 /* The type of an aggregate over a window is that of the aggregate. */
-static enum mr_status aggregate_type(struct sql_env *env, const struct mr_ast *call,
+static enum mr_status aggregate_type(struct mr_select_env *env, const struct mr_ast *call,
                                      struct mr_field *out)
 {
     struct mr_schema schema;
@@ -37,10 +37,10 @@ static enum mr_status aggregate_type(struct sql_env *env, const struct mr_ast *c
     const char *name = "value";
     int failed;
     bare.window = NULL;
-    const char *text = sql_text(env, &bare);
+    const char *text = mr_select_text(env, &bare);
     if (text == NULL)
         return env->err->status;
-    MR_TRY(sql_schema_of(env, &bare, &schema));
+    MR_TRY(mr_select_schema_of(env, &bare, &schema));
     struct mr_aggregation_ask ask = {.scope = {.schema = &schema},
                                      .session = env->session,
                                      .count = 1,
@@ -55,7 +55,7 @@ static enum mr_status aggregate_type(struct sql_env *env, const struct mr_ast *c
     return status;
 }
 
-static enum mr_status call_type(struct sql_env *env, const struct mr_ast *call,
+static enum mr_status call_type(struct mr_select_env *env, const struct mr_ast *call,
                                 struct mr_field *out)
 {
     static const char *const ranks[] = {"row_number", "rank", "dense_rank", "ntile", NULL};
@@ -66,7 +66,7 @@ static enum mr_status call_type(struct sql_env *env, const struct mr_ast *call,
     for (int i = 0; i < call->nargs; i++) {
         struct mr_field ignored;
         if (call->args[i]->kind != MR_AST_STAR)
-            MR_TRY(sql_check(env, call->args[i], false, i == 0 ? &field : &ignored));
+            MR_TRY(mr_select_check(env, call->args[i], false, i == 0 ? &field : &ignored));
     }
     *out = (struct mr_field){.type = mr_type_of(MR_TYPE_INT32)};
     if (is_called(call, ranks))
@@ -85,14 +85,15 @@ static enum mr_status call_type(struct sql_env *env, const struct mr_ast *call,
 
 static enum mr_status grow(struct windowing *windowing)
 {
-    struct sql_env *env = windowing->block->env;
+    struct mr_select_env *env = windowing->block->env;
     if (windowing->count < windowing->capacity)
         return MR_OK;
     int capacity = windowing->capacity ? windowing->capacity * 2 : 8;
     struct mr_ast **calls = mr_arena_calloc(env->arena, (size_t)capacity, sizeof *calls);
-    struct sql_column **columns = mr_arena_calloc(env->arena, (size_t)capacity, sizeof *columns);
+    struct mr_select_column **columns =
+        mr_arena_calloc(env->arena, (size_t)capacity, sizeof *columns);
     if (calls == NULL || columns == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     for (int i = 0; i < windowing->count; i++) {
         calls[i] = windowing->calls[i];
         columns[i] = windowing->columns[i];
@@ -104,9 +105,9 @@ static enum mr_status grow(struct windowing *windowing)
 }
 
 static enum mr_status column_of(struct windowing *windowing, const struct mr_ast *call,
-                                struct sql_column **out)
+                                struct mr_select_column **out)
 {
-    struct sql_env *env = windowing->block->env;
+    struct mr_select_env *env = windowing->block->env;
     struct mr_field field;
     for (int i = 0; i < windowing->count; i++) {
         if (mr_ast_equal(windowing->calls[i], call)) {
@@ -116,12 +117,13 @@ static enum mr_status column_of(struct windowing *windowing, const struct mr_ast
     }
     MR_TRY(call_type(env, call, &field));
     for (int i = 0; i < call->window->npartitions; i++)
-        MR_TRY(sql_check(env, call->window->partitions[i], false, &(struct mr_field){0}));
+        MR_TRY(mr_select_check(env, call->window->partitions[i], false, &(struct mr_field){0}));
     for (int i = 0; i < call->window->norders; i++)
-        MR_TRY(sql_check(env, call->window->orders[i].expr, false, &(struct mr_field){0}));
+        MR_TRY(mr_select_check(env, call->window->orders[i].expr, false, &(struct mr_field){0}));
     MR_TRY(grow(windowing));
-    *out = sql_column_new(env, sql_claim(env, windowing->block->names, call->name, NULL),
-                          field.type, field.nullable);
+    *out =
+        mr_select_column_new(env, mr_select_claim(env, windowing->block->names, call->name, NULL),
+                             field.type, field.nullable);
     if (*out == NULL)
         return env->err->status;
     (*out)->block = windowing->block;
@@ -133,22 +135,22 @@ static enum mr_status column_of(struct windowing *windowing, const struct mr_ast
 static enum mr_status lower(void *context, const struct mr_ast *ast, struct mr_ast **out)
 {
     struct windowing *windowing = context;
-    struct sql_env *env = windowing->block->env;
-    struct sql_column *column;
-    if (!sql_is_window(ast))
-        return sql_copy_with(env, ast, lower, context, out);
+    struct mr_select_env *env = windowing->block->env;
+    struct mr_select_column *column;
+    if (!mr_select_is_window(ast))
+        return mr_select_copy_with(env, ast, lower, context, out);
     struct mr_ast *copy;
     if (windowing->depth > 0)
-        return sql_fail(env, ast->position, "a window function within a window function");
+        return mr_select_fail(env, ast->position, "a window function within a window function");
     windowing->depth++;
-    MR_TRY(sql_copy_with(env, ast, lower, context, &copy));
+    MR_TRY(mr_select_copy_with(env, ast, lower, context, &copy));
     windowing->depth--;
     MR_TRY(column_of(windowing, copy, &column));
-    return sql_name(env, column, ast->position, out);
+    return mr_select_name(env, column, ast->position, out);
 }
 
 /* "ROWS BETWEEN 1 PRECEDING AND CURRENT ROW" */
-static enum mr_status frame_text(struct sql_env *env, const struct mr_ast_window *window,
+static enum mr_status frame_text(struct mr_select_env *env, const struct mr_ast_window *window,
                                  const char **out)
 {
     struct mr_ast_window bare = {.frame = window->frame,
@@ -162,21 +164,21 @@ static enum mr_status frame_text(struct sql_env *env, const struct mr_ast_window
     enum mr_status status = mr_bytes_status(&bytes, env->err);
     if (status == MR_OK) { /* without the parentheses */
         *out = mr_arena_strndup(env->arena, bytes.data + 1, bytes.size - 2);
-        status = *out ? MR_OK : sql_nomem(env);
+        status = *out ? MR_OK : mr_select_nomem(env);
     }
     mr_bytes_reset(&bytes);
     return status;
 }
 
-static enum mr_status set_window(struct sql_env *env, const struct mr_ast_window *window,
+static enum mr_status set_window(struct mr_select_env *env, const struct mr_ast_window *window,
                                  struct mr_options *options)
 {
     size_t room = (size_t)(window->npartitions + window->norders) + 1;
     const char **texts = mr_arena_calloc(env->arena, room, sizeof *texts);
     if (texts == NULL)
-        return sql_nomem(env);
+        return mr_select_nomem(env);
     for (int i = 0; i < window->npartitions; i++) {
-        texts[i] = sql_text(env, window->partitions[i]);
+        texts[i] = mr_select_text(env, window->partitions[i]);
         if (texts[i] == NULL)
             return env->err->status;
     }
@@ -184,14 +186,14 @@ static enum mr_status set_window(struct sql_env *env, const struct mr_ast_window
         MR_TRY(mr_options_set_list(env->arena, options, "partitionBy", texts, window->npartitions,
                                    env->err));
     for (int i = 0; i < window->norders; i++) {
-        const char *text = sql_text(env, window->orders[i].expr);
+        const char *text = mr_select_text(env, window->orders[i].expr);
         if (text == NULL)
             return env->err->status;
         texts[i] = mr_arena_printf(env->arena, "%s%s NULLS %s", text,
                                    window->orders[i].descending ? " DESC" : " ASC",
                                    window->orders[i].nulls_first ? "FIRST" : "LAST");
         if (texts[i] == NULL)
-            return sql_nomem(env);
+            return mr_select_nomem(env);
     }
     if (window->norders > 0)
         MR_TRY(
@@ -206,11 +208,11 @@ static enum mr_status set_window(struct sql_env *env, const struct mr_ast_window
 /* All calls with the window of call `first`. */
 static enum mr_status emit(struct windowing *windowing, int first)
 {
-    struct sql_block *block = windowing->block;
-    struct sql_env *env = block->env;
+    struct mr_select_block *block = windowing->block;
+    struct mr_select_env *env = block->env;
     const struct mr_ast_window *window = windowing->calls[first]->window;
     struct mr_options *options;
-    MR_TRY(sql_options(env, "windowColumns", &options));
+    MR_TRY(mr_select_options(env, "windowColumns", &options));
     MR_TRY(set_window(env, window, options));
     for (int i = first; i < windowing->count; i++) {
         struct mr_ast bare = *windowing->calls[i];
@@ -218,27 +220,27 @@ static enum mr_status emit(struct windowing *windowing, int first)
             continue;
         windowing->emitted[i] = true;
         bare.window = NULL;
-        const char *text = sql_text(env, &bare);
+        const char *text = mr_select_text(env, &bare);
         if (text == NULL)
             return env->err->status;
         MR_TRY(mr_options_add_pair(env->arena, options, "columns", windowing->columns[i]->name,
                                    text, env->err));
-        MR_TRY(sql_add_columns(env, &block->relation, 1, &windowing->columns[i]));
+        MR_TRY(mr_select_add_columns(env, &block->relation, 1, &windowing->columns[i]));
     }
-    return sql_emit(env, "windowColumns", "OVER", options, 1, &block->relation.input,
-                    &block->relation.input);
+    return mr_select_emit(env, "windowColumns", "OVER", options, 1, &block->relation.input,
+                          &block->relation.input);
 }
 
-enum mr_status sql_windows(struct sql_block *block, struct sql_targets *targets)
+enum mr_status mr_select_windows(struct mr_select_block *block, struct mr_select_targets *targets)
 {
     struct windowing windowing = {.block = block};
     for (int i = 0; i < targets->count; i++)
         MR_TRY(lower(&windowing, targets->asts[i], &targets->asts[i]));
     for (int i = 0; i < windowing.count; i++)
-        MR_TRY(sql_attach_for(block, windowing.calls[i]));
+        MR_TRY(mr_select_attach_for(block, windowing.calls[i]));
     windowing.emitted = mr_arena_calloc(block->env->arena, (size_t)windowing.count + 1, 1);
     if (windowing.emitted == NULL)
-        return sql_nomem(block->env);
+        return mr_select_nomem(block->env);
     for (int i = 0; i < windowing.count; i++) {
         if (!windowing.emitted[i])
             MR_TRY(emit(&windowing, i));

@@ -63,6 +63,10 @@ static const struct {
     {"WITH x AS (SELECT zz FROM t) SELECT id FROM u", 1, 19, "no column zz"},
     {"WITH x(a, b) AS (SELECT id FROM t) SELECT * FROM x", 1, 6, "has 1 columns, 2 names"},
     {"SELECT a FROM (SELECT id FROM t) AS x(a, b)", 1, 39, "has 1 columns, 2 names"},
+    {"SELECT t.id FROM t LEFT JOIN u ON t.id = u.id AND u.w > (SELECT avg(w) FROM u)", 1, 55,
+     "only in ON of inner joins"},
+    {"SELECT t.id FROM t LEFT JOIN (u JOIN s ON EXISTS (SELECT 1 FROM t)) ON t.id = u.id", 1, 43,
+     "only in ON of inner joins"},
     {"SELECT id FROM nowhere", 0, 0, "no earlier step registers a frame \"nowhere\""},
 };
 
