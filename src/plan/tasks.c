@@ -240,10 +240,26 @@ static enum mr_status share_splits(struct mr_plan_builder *builder, struct mr_pl
     return MR_OK;
 }
 
-/* Must this node see the rows of all readers together? */
-static bool wants_merged(const struct mr_plan_segment *segment, const struct mr_plan_node *node)
+/*
+ * A build side that may not fit: what a probing task keeps for the parts in the file is joined when
+ * the task ends, with all of the file read again, so that tasks should be few. Readers have a graph
+ * for each split.
+ */
+static bool may_spill(const struct mr_plan_builder *builder, const struct mr_plan_node *node)
 {
-    return node->kind == MR_PLAN_SINK || is_ordered(node) || !(node->op->flags & MR_OP_STREAMING) ||
+    unsigned kind = node->op->flags & (MR_OP_BUILD_SIDE | MR_OP_VALIDATION);
+    if (kind != MR_OP_BUILD_SIDE || node->ninputs < 2)
+        return false;
+    int64_t bytes = builder->nodes[node->inputs[1].node].bytes;
+    return bytes < 0 || bytes > mr_memory_available(builder->request->runtime->memory) / 8;
+}
+
+/* Must this node see the rows of all readers together? */
+static bool wants_merged(const struct mr_plan_builder *builder,
+                         const struct mr_plan_segment *segment, const struct mr_plan_node *node)
+{
+    return node->kind == MR_PLAN_SINK || wants_one_task(segment, node) ||
+           !(node->op->flags & MR_OP_STREAMING) || may_spill(builder, node) ||
            contains(segment->builds, segment->nbuilds, node->id);
 }
 
@@ -251,7 +267,7 @@ static bool anything_merged(const struct mr_plan_builder *builder,
                             const struct mr_plan_segment *segment)
 {
     for (int i = 0; i < segment->nnodes; i++)
-        if (wants_merged(segment, &builder->nodes[segment->nodes[i]]))
+        if (wants_merged(builder, segment, &builder->nodes[segment->nodes[i]]))
             return true;
     return false;
 }
@@ -262,7 +278,7 @@ static void place_nodes(const struct mr_plan_builder *builder, struct mr_plan_se
     bool *in_task = (bool *)(uintptr_t)segment->in_task;
     for (int i = 0; i < segment->nnodes; i++) {
         const struct mr_plan_node *node = &builder->nodes[segment->nodes[i]];
-        bool behind = segment->gather == MR_GATHER_FUSED || wants_merged(segment, node);
+        bool behind = segment->gather == MR_GATHER_FUSED || wants_merged(builder, segment, node);
         for (int k = 0; !behind && k < node->ninputs; k++)
             for (int j = 0; j < i; j++)
                 behind |= segment->nodes[j] == node->inputs[k].node && in_task[j];
