@@ -40,15 +40,16 @@ static enum mr_status scatter(struct pull *pull, struct mr_spill *parts,
     return status;
 }
 
-/* The groups built so far and the chunks from `chunk` on, divided further. */
+/* The groups built so far (which go) and the chunks from `chunk` on, divided further. */
 static enum mr_status divide(struct pull *pull, struct mr_agg_build *build,
                              const struct mr_spill *spill, int partition, int chunk, int used_bits,
                              struct mr_error *err)
 {
-    struct mr_spill *parts;
-    MR_TRY(mr_spill_new(pull->runtime, pull->plan->kept, 1 << DIVIDE_BITS, pull->runtime->share / 2,
-                        &parts, err));
-    enum mr_status status = mr_agg_build_keep(build, parts, used_bits, DIVIDE_BITS, err);
+    struct mr_spill *parts = NULL;
+    enum mr_status status = mr_spill_new(pull->runtime, pull->plan->kept, 1 << DIVIDE_BITS,
+                                         pull->runtime->share / 2, &parts, err);
+    if (status == MR_OK)
+        status = mr_agg_build_keep(build, parts, used_bits, DIVIDE_BITS, err);
     mr_agg_build_reset(build);
     for (; status == MR_OK && chunk < mr_spill_chunks(spill, partition); chunk++) {
         struct mr_batch *batch;
