@@ -139,10 +139,10 @@ static const struct mr_option resource_options[] = {
      .doc = "Rows of a batch. Default: chosen by bytes."},
     {.name = "broadcastThreshold",
      .type = MR_OPTION_SIZE,
-     .flags = MR_OPTION_UNBUILT,
      .unit = "bytes",
-     .doc = "A join side up to this size is copied to every task; comes with joins. Default: "
-            "automatic."},
+     .doc =
+         "Accepted for jobs that come from Spark, and without effect: a join keeps the side with "
+         "fewer rows whatever its size, once for all threads, and `broadcast` names another."},
     MR_OPTION_END,
 };
 

@@ -387,10 +387,12 @@ static enum mr_status apply_switches(struct mr_config_context *context, struct m
     bool threshold = mr_options_has(resources, "broadcastThreshold");
     if (spark->set[MR_SPARK_BROADCAST] && !threshold)
         spec->broadcast_threshold = spark->value[MR_SPARK_BROADCAST];
-    MR_TRY(note(context, spark, MR_SPARK_BROADCAST, "spark.sql.autoBroadcastJoinThreshold",
-                threshold
-                    ? "no effect: resources.broadcastThreshold is given"
-                    : "kept as resources.broadcastThreshold; no join is built in this version"));
+    MR_TRY(note(
+        context, spark, MR_SPARK_BROADCAST, "spark.sql.autoBroadcastJoinThreshold",
+        threshold
+            ? "no effect: resources.broadcastThreshold is given"
+            : "kept as resources.broadcastThreshold, which changes nothing: the smaller side of a "
+              "join is kept by all threads together"));
     spec->rewrites = !spark->set[MR_SPARK_ADAPTIVE] || spark->value[MR_SPARK_ADAPTIVE];
     MR_TRY(note(context, spark, MR_SPARK_ADAPTIVE, "spark.sql.adaptive.enabled",
                 spec->rewrites ? "rewrites of the plan are on"
