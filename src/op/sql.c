@@ -8,6 +8,7 @@
  * be all of plan/ a second time.
  */
 #include "op/sql_step.h"
+#include "sql/aggregate_call.h"
 
 #include "base/text.h"
 #include "op/ops.h"
@@ -22,6 +23,7 @@ struct with {
 
 struct finder {
     struct mr_arena *arena;
+    const char *text;
     const char **names;
     int count, capacity;
     struct mr_error *err;
@@ -54,11 +56,25 @@ static enum mr_status add_frame(struct finder *finder, const char *name, const s
     return MR_OK;
 }
 
+/* A function that nothing has, told without a schema. */
+static enum mr_status check_function(const struct finder *finder, const struct mr_ast *ast)
+{
+    char near[64];
+    if (ast->kind != MR_AST_CALL || ast->operator_call || ast->window != NULL ||
+        mr_function_find(ast->name, NULL) != NULL || mr_aggregate_find(ast->name) != NULL)
+        return MR_OK;
+    mr_query_fail(finder->text, ast->position, finder->err, "unknown function %.80s", ast->name);
+    if (mr_function_nearest(ast->name, near, sizeof near) != NULL)
+        mr_error_hint(finder->err, "did you mean %s?", near);
+    return MR_CONFIG;
+}
+
 static enum mr_status find_in_ast(struct finder *finder, const struct mr_ast *ast,
                                   const struct with *with)
 {
     if (ast == NULL)
         return MR_OK;
+    MR_TRY(check_function(finder, ast));
     if (ast->query != NULL)
         MR_TRY(find_in_query(finder, ast->query, with));
     const struct mr_ast *child;
@@ -115,11 +131,13 @@ static enum mr_status find_in_query(struct finder *finder, const struct mr_query
 static enum mr_status sql_frames(struct mr_arena *arena, const struct mr_options *options,
                                  const char *const **names, int *count, struct mr_error *err)
 {
-    struct finder finder = {.arena = arena, .err = err};
+    struct finder finder = {.arena = arena, .text = mr_options_text(options, "query"), .err = err};
     struct mr_query *query;
-    if (mr_query_parse(arena, mr_options_text(options, "query"), &query, err) != MR_OK)
+    enum mr_status status = mr_query_parse(arena, finder.text, &query, err);
+    if (status == MR_OK)
+        status = find_in_query(&finder, query, NULL);
+    if (status != MR_OK)
         return mr_op_option_failed(options, "query", NULL, err);
-    MR_TRY(find_in_query(&finder, query, NULL));
     *names = finder.names;
     *count = finder.count;
     if (finder.count == 0)
