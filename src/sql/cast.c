@@ -130,7 +130,12 @@ static enum mr_status cast_entries(struct mr_call *call, const struct mr_column 
                                    struct mr_column **out)
 {
     struct mr_column *children[2] = {NULL, NULL};
-    MR_TRY(cast_struct_fields(call, entries, type, rows, count, children));
+    enum mr_status status = cast_struct_fields(call, entries, type, rows, count, children);
+    if (status != MR_OK) {
+        mr_column_unref(children[0]);
+        mr_column_unref(children[1]);
+        return status;
+    }
     return mr_column_new_nested(mr_type_map_entry(type), entries->length, 0, NULL, NULL, children,
                                 2, out, call->err);
 }

@@ -249,9 +249,11 @@ static enum mr_status bind_sequence(struct mr_binding *binding)
         return mr_bind_fail(binding, 0, "start and stop are integers, dates or timestamps");
     if (binding->nargs > 2) {
         const struct mr_type *step = binding->args[2]->type;
-        if (integer && (mr_type_is_integer(step) || mr_type_is_string(step)))
+        bool text = mr_type_is_string(step);
+        if (integer && (mr_type_is_integer(step) || (text && binding->session->ansi)))
             common = mr_common_type(binding->arena, binding->session, common, step);
-        else if (step->id != MR_TYPE_NULL && (integer || step->id != MR_TYPE_INTERVAL))
+        else if (step->id != MR_TYPE_NULL && !(integer && text) &&
+                 (integer || step->id != MR_TYPE_INTERVAL))
             return mr_bind_fail(binding, 2,
                                 integer ? "the step is an integer" : "the step is an interval");
         MR_TRY(mr_bind_cast(binding, 2, integer ? common : mr_type_of(MR_TYPE_INTERVAL)));

@@ -64,7 +64,7 @@ static enum mr_status kernel_url_decode(struct mr_call *call, struct mr_column *
             int high = i + 2 < text.size ? hex_digit(text.data[i + 1]) : -1;
             int low = i + 2 < text.size ? hex_digit(text.data[i + 2]) : -1;
             good = high >= 0 && low >= 0;
-            to[size++] = (char)(high << 4 | (low & 15));
+            to[size++] = (char)((unsigned)high << 4 | ((unsigned)low & 15));
             i += 2;
         }
         if (to && (!good || mr_utf8_valid_prefix(to, size) != size)) {
