@@ -29,6 +29,7 @@ if not os.path.exists(LIBRARY):
     print("no shared library: skipped")
     sys.exit(77)
 LIB = pyarrow_stream.library(LIBRARY)
+import windows_spark
 
 DAY = datetime.date(2024, 1, 1)
 
@@ -244,8 +245,18 @@ def distinct(seed):
     compare(got, wanted, ["h", "m", "t", "ts"], what)
 
 
+def spark(columns, partition, order, frame, wanted):
+    types = {"id": pa.int64(), "k": pa.int32(), "v": pa.int32(), "s": pa.string(), "d": pa.float64()}
+    data = pa.table({name: pa.array([row[c] for row in windows_spark.ROWS], type) for c, (name, type) in enumerate(types.items())})
+    got = run(data, "windowColumns", {"columns": columns, "partitionBy": partition, "orderBy": order, **({"frame": frame} if frame else {})})
+    rows = sorted(zip(got.column("id").to_pylist(), *(got.column(name).to_pylist() for name in columns)))
+    equal(repr(rows), repr(wanted), "rows")
+
+
 def main():
     suite = Suite("windows")
+    for number, case in enumerate(windows_spark.CASES):
+        suite.case(f"spark {number}", spark, *case)
     times = 20 if os.environ.get("MILLRACE_LONG") else 1
     for kind, count in ((windows, 150), (spilled, 12), (sorts, 20), (distinct, 20)):
         for seed in range(count * times):
