@@ -127,11 +127,6 @@ struct mr_op_info {
     bool sorted;   /* rows of partition i come before those of i + 1, and in an order: keep it */
     bool one_task; /* port 0 must be seen by one task (a full join) */
     /*
-     * A task of port 0 is expected to be costly at its end, whatever it has seen (a kept side larger
-     * than memory is read again by each): no more of them than output tasks, whoever reads.
-     */
-    bool costly_tasks;
-    /*
      * Passes on only the first `limit` rows (limitRows); 0 = no such promise. Offered to sources
      * per split.
      */

@@ -498,20 +498,6 @@ static int64_t estimate(const struct binder *binder)
     return plan->kind == MR_JOIN_OUTER || probe > build ? probe : build; /* as if by foreign key */
 }
 
-/* Will the kept side hardly fit into memory? By what the plan knows. */
-static bool may_spill(const struct binder *binder)
-{
-    const struct mr_op_bind *bind = binder->bind;
-    int64_t rows = bind->inputs[1].rows, width = 24;
-    if (rows < 0 || !bind->runtime || !bind->runtime->memory)
-        return false;
-    for (int i = 0; i < binder->plan->nstored; i++) {
-        int bytes = mr_layout_width(mr_type_layout(binder->plan->store->fields[i].type));
-        width += bytes == 4 ? 24 : bytes;
-    }
-    return rows > mr_memory_available(bind->runtime->memory) / 8 / width;
-}
-
 static enum mr_status tell(const struct binder *binder, struct mr_op_info *info)
 {
     const struct mr_join_plan *plan = binder->plan;
@@ -521,7 +507,6 @@ static enum mr_status tell(const struct binder *binder, struct mr_op_info *info)
     info->schema = plan->schema;
     info->rows = estimate(binder);
     info->one_task = plan->kind == MR_JOIN_FULL;
-    info->costly_tasks = may_spill(binder);
     if (built->rows >= 0)
         snprintf(rows, sizeof rows, " (about %lld rows)", (long long)built->rows);
     info->details =

@@ -261,8 +261,6 @@ static bool wants_merged(const struct mr_plan_builder *builder,
     return node->kind == MR_PLAN_SINK || wants_one_task(segment, node) ||
            !(node->op->flags & MR_OP_STREAMING) || may_spill(builder, node) ||
            contains(segment->builds, segment->nbuilds, node->id);
-    return node->kind == MR_PLAN_SINK || is_ordered(node) || !(node->op->flags & MR_OP_STREAMING) ||
-           node->op_info.costly_tasks || contains(segment->builds, segment->nbuilds, node->id);
 }
 
 static bool anything_merged(const struct mr_plan_builder *builder,
