@@ -261,8 +261,9 @@ bool mr_decimal_sum(mr_int128 a, int a_scale, mr_int128 b, int b_scale, int scal
 {
     int common = a_scale > b_scale ? a_scale : b_scale;
     mr_int128 one = mr_decimal_pow10(common), unit_a = mr_decimal_pow10(a_scale),
-              unit_b = mr_decimal_pow10(b_scale), fraction;
-    mr_int128 whole = a / unit_a + b / unit_b;
+              unit_b = mr_decimal_pow10(b_scale), fraction, whole;
+    if (__builtin_add_overflow(a / unit_a, b / unit_b, &whole))
+        return false;
     /* The parts behind the point may add up to more than one, or have another sign than the whole. */
     if (__builtin_add_overflow(a % unit_a * mr_decimal_pow10(common - a_scale),
                                b % unit_b * mr_decimal_pow10(common - b_scale), &fraction))

@@ -551,9 +551,9 @@ static enum mr_status kernel_width_bucket(struct mr_call *call, struct mr_column
             MR_SET(&result, int64_t, row, n + 1);
         else
             MR_SET(&result, int64_t, row,
-                   saturate((double)n * (down ? low - value : value - low) /
-                            (down ? low - high : high - low)) +
-                       1);
+                   (int64_t)((uint64_t)saturate((double)n * (down ? low - value : value - low) /
+                                                (down ? low - high : high - low)) +
+                             1)); /* wraps around, as Java does */
     }
     return mr_result_finish(&result, out);
 }

@@ -62,7 +62,8 @@ static enum mr_status clock_field(struct mr_call *call, int64_t divisor, int64_t
     MR_EACH_ROW(call, row)
     {
         int64_t local = mr_local_micros(call->session, &x, row);
-        int64_t of_day = local - mr_floor_divide(local, MR_MICROS_PER_DAY) * MR_MICROS_PER_DAY;
+        int64_t of_day = local % MR_MICROS_PER_DAY;
+        of_day += of_day < 0 ? MR_MICROS_PER_DAY : 0;
         MR_SET(&result, int32_t, row, (int32_t)(of_day / divisor % modulus));
     }
     return mr_result_finish(&result, out);
@@ -245,8 +246,11 @@ static enum mr_status kernel_add_months(struct mr_call *call, struct mr_column *
 /* Seconds since midnight, as they passed: a clock that was put forward does not count. */
 static int64_t seconds_of_day(const struct mr_tz *tz, int64_t utc, int64_t local)
 {
-    int64_t midnight = mr_floor_divide(local, MR_MICROS_PER_DAY) * MR_MICROS_PER_DAY;
-    return (utc - mr_tz_to_utc(tz, midnight)) / MR_MICROS_PER_SECOND;
+    int64_t of_day = local % MR_MICROS_PER_DAY;
+    of_day += of_day < 0 ? MR_MICROS_PER_DAY : 0;
+    /* Unsigned: the first instants of all have no midnight in 64 bits. */
+    int64_t midnight = mr_tz_to_utc(tz, (int64_t)((uint64_t)local - (uint64_t)of_day));
+    return (int64_t)((uint64_t)utc - (uint64_t)midnight) / MR_MICROS_PER_SECOND;
 }
 
 /* Months from b to a: whole ones when the days of the month agree or both are last days, else with days as 1/31. */
