@@ -43,16 +43,18 @@ static void print_summary(const char *text)
     json_t *report = json_loads(text, 0, NULL);
     size_t i;
     json_t *step;
-    char peak[32];
+    char peak[32], used[32], limit[32];
     if (!report)
         return;
     const json_t *resources = json_object_get(report, "resources");
     mr_size_format(integer_at(resources, "process_peak_bytes"), peak, sizeof peak);
+    mr_size_format(integer_at(resources, "memory_peak_bytes"), used, sizeof used);
+    mr_size_format(integer_at(resources, "memory_limit_bytes"), limit, sizeof limit);
     double seconds = json_number_value(json_object_get(report, "duration_ms")) / 1000.0;
-    printf("%s: %s, %lld rows read, %lld written in %.2f s, peak memory %s\n",
+    printf("%s: %s, %lld rows read, %lld written in %.2f s, peak memory %s (rows %s of %s)\n",
            json_string_value(json_object_get(report, "pipeline")),
            json_string_value(json_object_get(report, "status")), integer_at(report, "rows_read"),
-           integer_at(report, "rows_written"), seconds, peak);
+           integer_at(report, "rows_written"), seconds, peak, used, limit);
     if (json_object_get(report, "finished_run"))
         printf("  finished the commit of the interrupted run %s; nothing was read again\n",
                json_string_value(json_object_get(report, "finished_run")));

@@ -126,6 +126,7 @@ struct mr_op_info {
     int pulls;
     bool sorted;   /* rows of partition i come before those of i + 1, and in an order: keep it */
     bool one_task; /* port 0 must be seen by one task (a full join) */
+    bool narrows;  /* BUILD_SIDE: `narrows` may have something to say */
     /*
      * Passes on only the first `limit` rows (limitRows); 0 = no such promise. Offered to sources
      * per split.

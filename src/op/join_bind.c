@@ -507,6 +507,7 @@ static enum mr_status tell(const struct binder *binder, struct mr_op_info *info)
     info->schema = plan->schema;
     info->rows = estimate(binder);
     info->one_task = plan->kind == MR_JOIN_FULL;
+    info->narrows = (plan->kind == MR_JOIN_INNER || plan->kind == MR_JOIN_SEMI) && plan->nkeys > 0;
     if (built->rows >= 0)
         snprintf(rows, sizeof rows, " (about %lld rows)", (long long)built->rows);
     info->details =

@@ -461,8 +461,6 @@ enum mr_status mr_join_narrows(const void *built, struct mr_arena *arena,
     const struct mr_join_task *task = built;
     const struct mr_join_plan *plan = task->plan;
     *out = NULL;
-    if (plan->kind != MR_JOIN_INNER && plan->kind != MR_JOIN_SEMI)
-        return MR_OK;
     const struct mr_predicate **args =
         mr_arena_calloc(arena, 2 * (size_t)plan->nkeys + 1, sizeof(*args));
     struct mr_predicate *all = mr_arena_calloc(arena, 1, sizeof *all);

@@ -94,7 +94,7 @@ static enum mr_status find_in(struct mr_plan_builder *builder, struct mr_plan_se
     segment->narrowings = items;
     for (int i = 0; i < segment->nneeds; i++) {
         const struct mr_plan_node *op = &builder->nodes[segment->needs[i]];
-        if (!(op->op->flags & MR_OP_BUILD_SIDE) || op->op->narrows == NULL)
+        if (!op->op_info.narrows)
             continue;
         int ncolumns = builder->nodes[op->inputs[0].node].schema->nfields;
         int *map = mr_arena_alloc(builder->arena, ((size_t)ncolumns + 1) * sizeof *map);

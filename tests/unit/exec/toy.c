@@ -487,7 +487,7 @@ static enum mr_status one_bind(const struct mr_op_bind *bind, void **plan, struc
     static const bool first[] = {true, false}, both[] = {true, true};
     static const bool *const reads[] = {first, first}, *const crosses[] = {both, NULL};
     MR_TRY(op_bind(bind, plan, info, err));
-    info->one_task = true;
+    info->one_task = info->narrows = true;
     toy_of(bind->runtime)->nwanted = bind->wanted != NULL ? bind->nwanted : -1;
     const int **passes = mr_arena_calloc(bind->arena, 2, sizeof *passes);
     passes[0] = info->passes;
