@@ -7,6 +7,7 @@
 #include "op/aggregate.h"
 
 #include "base/text.h"
+#include "sql/function.h"
 
 #include <string.h>
 
@@ -40,8 +41,36 @@ static enum mr_status column_form(struct mr_agg_ask *ask, const struct mr_op_bin
     return ask->texts[i] && ask->names[i] ? MR_OK : mr_error_nomem(err);
 }
 
-static enum mr_status read_aggregations(struct mr_agg_ask *ask, const struct mr_op_bind *bind,
-                                        struct mr_error *err)
+/* {column: word} where the word is nothing at all: a function was meant. */
+static bool meant_function(const struct mr_agg_ask *ask, const struct mr_agg_plan *plan,
+                           const struct mr_option_pair *pair)
+{
+    for (const char *c = pair->text; *c; c++)
+        if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && *c != '_' &&
+            !(*c >= '0' && *c <= '9' && c > pair->text))
+            return false;
+    for (int g = 0; g < ask->ask.ngroups; g++)
+        if (mr_text_equal_nocase(ask->group_names[g], pair->text))
+            return false;
+    return (!strcmp(pair->name, "*") || mr_schema_find(plan->scope, pair->name) >= 0) &&
+           mr_schema_find(plan->scope, pair->text) == -1 &&
+           !mr_text_equal_nocase(pair->text, "null") && !mr_text_equal_nocase(pair->text, "true") &&
+           !mr_text_equal_nocase(pair->text, "false") && !mr_function_find(pair->text, NULL);
+}
+
+static enum mr_status no_function(const struct mr_op_bind *bind, const struct mr_option_pair *pair,
+                                  struct mr_error *err)
+{
+    struct mr_function_refusal refusal;
+    mr_function_refuse(pair->text, &refusal);
+    mr_error_config(err, "%s", refusal.message);
+    if (refusal.hint[0])
+        mr_error_hint(err, "%s", refusal.hint);
+    return mr_op_option_failed(bind->options, "aggregations", pair->name, err);
+}
+
+static enum mr_status read_aggregations(struct mr_agg_ask *ask, const struct mr_agg_plan *plan,
+                                        const struct mr_op_bind *bind, struct mr_error *err)
 {
     const struct mr_option_value *value = mr_options_get(bind->options, "aggregations");
     for (int p = 0; p < value->u.pairs.count; p++) {
@@ -52,6 +81,8 @@ static enum mr_status read_aggregations(struct mr_agg_ask *ask, const struct mr_
         ask->names[i] = pair->name;
         if (mr_aggregation_is_function(pair->text))
             MR_TRY(column_form(ask, bind, pair, i, err));
+        else if (meant_function(ask, plan, pair))
+            return no_function(bind, pair, err);
     }
     return MR_OK;
 }
@@ -93,7 +124,7 @@ enum mr_status mr_agg_ask_init(struct mr_agg_ask *ask, struct mr_agg_plan *plan,
         return mr_error_nomem(err);
     MR_TRY(read_groups(ask, bind, err));
     MR_TRY(add_window(ask, plan, bind, err));
-    MR_TRY(read_aggregations(ask, bind, err));
+    MR_TRY(read_aggregations(ask, plan, bind, err));
     ask->ask.scope = (struct mr_sql_scope){.schema = plan->scope};
     ask->ask.session = plan->session;
     ask->ask.groups = ask->groups;

@@ -390,12 +390,28 @@ static enum mr_status make_results(struct compiler *compiler)
     return out->results ? MR_OK : mr_error_nomem(compiler->err);
 }
 
+/* What HAVING may name: keys and outputs. */
+static enum mr_status having_names(struct compiler *compiler, const struct mr_schema **out)
+{
+    const struct mr_aggregation_ask *ask = compiler->ask;
+    size_t n = (size_t)(ask->ngroups + ask->count) + 1;
+    struct mr_field *fields = mr_arena_calloc(compiler->arena, n, sizeof *fields);
+    if (!fields)
+        return mr_error_nomem(compiler->err);
+    for (int i = 0; i < ask->ngroups + ask->count; i++)
+        fields[i] = (struct mr_field){.name = i < ask->ngroups ? ask->group_names[i]
+                                                               : ask->names[i - ask->ngroups],
+                                      .type = mr_type_of(MR_TYPE_NULL)};
+    *out = mr_schema_new(compiler->arena, fields, ask->ngroups + ask->count);
+    return *out ? MR_OK : mr_error_nomem(compiler->err);
+}
+
 /* Outputs and HAVING over the results. */
 static enum mr_status compile_outputs(struct compiler *compiler)
 {
     const struct mr_aggregation_ask *ask = compiler->ask;
     struct mr_aggregation *out = compiler->out;
-    struct mr_sql_scope scope = {.schema = out->results};
+    struct mr_sql_scope scope = {.schema = out->results, .told = ask->scope.schema};
     struct mr_unit unit;
     enum mr_status status = MR_OK;
     struct mr_node **roots =
@@ -413,6 +429,7 @@ static enum mr_status compile_outputs(struct compiler *compiler)
         struct mr_node *root;
         *compiler->failed = ask->ngroups + ask->count;
         mr_unit_start(&unit, ask->having);
+        MR_TRY_OUT(having_names(compiler, &scope.told));
         MR_TRY_OUT(mr_unit_bind(&unit, compiler->having, &root));
         MR_TRY_OUT(mr_unit_condition(&unit, ask->having, root, &out->having));
     }

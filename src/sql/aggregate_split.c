@@ -188,6 +188,16 @@ static enum mr_status split_name(struct mr_agg_splitter *splitter, struct mr_ast
     return MR_CONFIG;
 }
 
+static enum mr_status no_function(const struct mr_agg_splitter *splitter, const struct mr_ast *ast)
+{
+    struct mr_function_refusal refusal;
+    mr_function_refuse(ast->name, &refusal);
+    fail_at(splitter, ast, "%s", refusal.message);
+    if (refusal.hint[0])
+        mr_error_hint(splitter->err, "%s", refusal.hint);
+    return MR_CONFIG;
+}
+
 enum mr_status mr_agg_split(struct mr_agg_splitter *splitter, struct mr_ast *ast)
 {
     if (!ast || ast->split)
@@ -209,6 +219,8 @@ enum mr_status mr_agg_split(struct mr_agg_splitter *splitter, struct mr_ast *ast
                        ast->name);
     if (is_call(ast))
         return take_call(splitter, ast);
+    if (ast->kind == MR_AST_CALL && !ast->operator_call && !mr_function_find(ast->name, NULL))
+        return no_function(splitter, ast);
     if (is_name)
         return split_name(splitter, ast);
     MR_TRY(mr_agg_split(splitter, ast->operand));

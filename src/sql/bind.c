@@ -54,7 +54,8 @@ static MR_NOINLINE enum mr_status unknown_column(struct mr_unit *unit, const cha
                                                  int position)
 {
     struct mr_error inner;
-    mr_schema_unknown_column(unit->scope->schema, name, &inner);
+    const struct mr_sql_scope *scope = unit->scope;
+    mr_schema_unknown_column(scope->told ? scope->told : scope->schema, name, &inner);
     mr_unit_fail(unit, position, "%s", inner.message);
     mr_error_hint(unit->err, "%s", inner.hint);
     return MR_CONFIG;
@@ -401,14 +402,11 @@ static enum mr_status apply_signature(struct mr_binding *binding)
 static MR_NOINLINE enum mr_status unknown_function(struct mr_unit *unit, const char *name,
                                                    int position)
 {
-    char near[64];
-    if (mr_aggregate_find(name))
-        return mr_unit_fail(unit, position,
-                            "%.80s is an aggregate function and has no place in this expression",
-                            name);
-    mr_unit_fail(unit, position, "unknown function %.80s", name);
-    if (mr_function_nearest(name, near, sizeof(near)))
-        mr_error_hint(unit->err, "did you mean %s?", near);
+    struct mr_function_refusal refusal;
+    mr_function_refuse(name, &refusal);
+    mr_unit_fail(unit, position, "%s", refusal.message);
+    if (refusal.hint[0])
+        mr_error_hint(unit->err, "%s", refusal.hint);
     return MR_CONFIG;
 }
 

@@ -409,11 +409,11 @@ static enum mr_status check_call(struct checker *checker, const struct mr_ast *a
         return MR_OK;
     const struct mr_function *function = mr_function_find(ast->name, NULL);
     if (function == NULL) {
-        char near[64];
-        mr_lexer_fail(checker->text, ast->position, checker->err, "unknown function %.80s",
-                      ast->name);
-        if (mr_function_nearest(ast->name, near, sizeof(near)))
-            mr_error_hint(checker->err, "did you mean %s?", near);
+        struct mr_function_refusal refusal;
+        mr_function_refuse(ast->name, &refusal);
+        mr_lexer_fail(checker->text, ast->position, checker->err, "%s", refusal.message);
+        if (refusal.hint[0])
+            mr_error_hint(checker->err, "%s", refusal.hint);
         return MR_CONFIG;
     }
     const char *signature = function->signature;

@@ -22,6 +22,7 @@ struct mr_sql_session {
 struct mr_sql_scope {
     const struct mr_schema *schema;
     const char *const *qualifiers; /* nfields entries, each a frame name or NULL; or NULL */
+    const struct mr_schema *told;  /* listed for an unknown column; NULL: schema */
 };
 
 struct mr_expr;

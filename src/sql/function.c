@@ -8,6 +8,8 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "sql/aggregate_call.h"
+#include "sql/window.h"
 
 #include <stdio.h>
 
@@ -96,26 +98,59 @@ const struct mr_function *mr_function_find(const char *name, const struct mr_fun
     return NULL;
 }
 
+/* The names in `names` that are nearer than *out, which is empty at first. */
+static void take_nearest(const char *name, const char *names, char *out, size_t capacity)
+{
+    for (const char *at = names; *at; at += *at == ' ') {
+        size_t length = strcspn(at, " ");
+        char one[64], two[64];
+        snprintf(one, sizeof(one), "%.*s", (int)length, at);
+        snprintf(two, sizeof(two), "%s", out);
+        const char *both[2] = {two, one};
+        const char *nearest = mr_nearest_name(name, both, 2);
+        if (nearest != NULL)
+            snprintf(out, capacity, "%s", nearest);
+        at += length;
+    }
+}
+
 const char *mr_function_nearest(const char *name, char *out, size_t capacity)
 {
-    const char *best = NULL;
+    struct mr_function_doc doc;
+    out[0] = '\0';
     for (size_t f = 0; f < FAMILIES; f++) {
         for (size_t i = 0; i < families[f]->count; i++) {
             const struct mr_function *row = &families[f]->functions[i];
-            for (const char *at = row->names; row->signature && *at; at += *at == ' ') {
-                size_t length = strcspn(at, " ");
-                char one[64], two[64];
-                snprintf(one, sizeof(one), "%.*s", (int)length, at);
-                snprintf(two, sizeof(two), "%s", best ? out : "");
-                const char *both[2] = {two, one};
-                best = mr_nearest_name(name, both, 2) ? out : best;
-                if (best != NULL)
-                    snprintf(out, capacity, "%s", mr_nearest_name(name, both, 2));
-                at += length;
-            }
+            if (row->signature != NULL)
+                take_nearest(name, row->names, out, capacity);
         }
     }
-    return best;
+    for (size_t i = 0; mr_sql_aggregate_doc(i, &doc); i++)
+        take_nearest(name, doc.names, out, capacity);
+    for (size_t i = 0; mr_sql_window_doc(i, &doc); i++)
+        take_nearest(name, doc.names, out, capacity);
+    return out[0] != '\0' ? out : NULL;
+}
+
+void mr_function_refuse(const char *name, struct mr_function_refusal *out)
+{
+    char near[64];
+    out->hint[0] = '\0';
+    if (mr_aggregate_find(name) != NULL) {
+        snprintf(out->message, sizeof(out->message),
+                 "%.60s is an aggregate function and has no place in this expression", name);
+        snprintf(out->hint, sizeof(out->hint),
+                 "use aggregateData (its \"having\" filters groups) or windowColumns");
+    } else if (mr_window_is_function(name)) {
+        snprintf(out->message, sizeof(out->message),
+                 "%.60s is a window function and has no place in this expression", name);
+        snprintf(out->hint, sizeof(out->hint),
+                 "make a column of it with windowColumns, or with OVER in the query of a sql step");
+    } else {
+        snprintf(out->message, sizeof(out->message), "unknown function %.80s", name);
+        if (mr_function_nearest(name, near, sizeof(near)) != NULL)
+            snprintf(out->hint, sizeof(out->hint), "did you mean %s?", near);
+    }
 }
 
 const struct mr_function *mr_function_at(size_t i)

@@ -285,6 +285,12 @@ extern const struct mr_function_family mr_functions_bytes;
 const struct mr_function *mr_function_find(const char *name, const struct mr_function *previous);
 /* The known name nearest to this one, or NULL. */
 const char *mr_function_nearest(const char *name, char *out, size_t capacity);
+/* Why a name that is no function of rows cannot be called here. */
+struct mr_function_refusal {
+    char message[160];
+    char hint[200]; /* may be empty */
+};
+void mr_function_refuse(const char *name, struct mr_function_refusal *out);
 /* Row i over all families; NULL behind the last. */
 const struct mr_function *mr_function_at(size_t i);
 /* How many arguments it takes; *most is -1 for any number. */

@@ -78,6 +78,11 @@ static const struct function *find_function(const char *name)
     return NULL;
 }
 
+bool mr_window_is_function(const char *name)
+{
+    return find_function(name) != NULL;
+}
+
 /* ---- frames -------------------------------------------------------------------------------- */
 
 static const char *print(struct mr_arena *arena, const struct mr_ast *ast, struct mr_error *err)

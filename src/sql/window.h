@@ -80,6 +80,8 @@ enum mr_status mr_window_split(struct mr_arena *arena, const char *const *texts,
 /* NULL when out of memory. */
 const char *mr_window_result_name(struct mr_arena *arena, int call);
 
+/* Is this the name of a function that needs a window? */
+bool mr_window_is_function(const char *name);
 /* Window functions that are no aggregates, as mr_sql_function_doc gives the others. */
 bool mr_sql_window_doc(size_t i, struct mr_function_doc *out);
 

@@ -375,7 +375,14 @@ static const struct {
     {{"groupBy", "q", "aggregations", "x=sum(b)"}, "!groupBy: at character 1: no column"},
     {{"groupBy", "a", "aggregations", "x=sum(max(b))"},
      "!aggregations.x: at character 5: max is inside of another aggregate"},
-    {{"groupBy", "a", "aggregations", "x=sum(b)", "having", "q > 1"}, "!having: at character 1"},
+    {{"groupBy", "a", "aggregations", "x=sum(b)", "having", "q > 1"},
+     "!having: at character 1: no column \"q\" (columns: a, x)"},
+    {{"groupBy", "a", "aggregations", "b=summ"},
+     "!aggregations.b: unknown function summ (did you mean sum?)"},
+    {{"groupBy", "a", "aggregations", "x=1 + summ(b)"},
+     "!aggregations.x: at character 5: unknown function summ (did you mean sum?)"},
+    {{"groupBy", "a", "aggregations", "x=rank()"},
+     "!aggregations.x: at character 1: rank is a window function"},
     {{"groupBy", "a", "aggregations", "x=sum(b, 2)"}, "!aggregations.x: at character 1: sum: does"},
     {{"groupBy", "a", "aggregations", "x=sum(*)"}, "!aggregations.x: at character 1: sum: * is"},
     {{"groupBy", "a", "aggregations", "a=sum(b)"}, "!\"aggregations\": two columns"},
@@ -399,7 +406,7 @@ static void test_bind(void **state)
     for (size_t i = 0; i < sizeof binds / sizeof binds[0]; i++) {
         char got[2048] = "!";
         if (drive_bind(&drive, &mr_op_aggregate_data, schema, -1, binds[i].pairs) != MR_OK) {
-            snprintf(got + 1, sizeof got - 1, "%s", drive.err.message);
+            snprintf(got + 1, sizeof got - 1, "%s (%s)", drive.err.message, drive.err.hint);
             got[strlen(binds[i].expected)] = '\0';
         } else {
             got[0] = '\0';

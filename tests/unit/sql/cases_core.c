@@ -247,6 +247,8 @@ static const struct expr_case errors[] = {
     {"i ? 1", "!unexpected character"},
     {"agee > 1", "!agee"},
     {"nosuch(1)", "!unknown function nosuch"},
+    {"sum(i) > 1", "!sum is an aggregate function and has no place in this expression"},
+    {"row_number() < 5", "!row_number is a window function"},
     {"coalesc(i, 1)", "!unknown function"},
     {"if(b, 1)", "!if does not take"},
     {"i AND b", "!AND does not take"},
