@@ -182,6 +182,9 @@ enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error
         const struct mr_plan_node *node = &builder->nodes[i];
         if (node->kind != MR_PLAN_OP || node->absorbed)
             continue;
+        /* What nobody reads is bound once: rewrites take no account of its columns. */
+        if (builder->drafts[i].bound && !builder->drafts[i].live)
+            continue;
         bool failed = builder->drafts[i].failed;
         int known = failed && node->ninputs == 0 ? -1 : inputs_known(builder, node);
         struct mr_error step_error = {0};
