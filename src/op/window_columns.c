@@ -375,6 +375,8 @@ static enum mr_status too_large(struct stream *s)
         mr_bytes_text(&text, k > 0 ? ", " : "");
         mr_value_format(&value, &text);
     }
+    if (s->plan->npartition == 0)
+        mr_bytes_text(&text, "all rows");
     mr_bytes_append(&text, "", 1);
     mr_error_set(s->err, MR_LIMIT, MR_CLASS_CONFIG,
                  "the window group (%.200s) has more rows (over %lld) than fit into memory",

@@ -305,6 +305,17 @@ static enum mr_status bind_function(struct binder *b, const struct mr_window_cal
     return MR_OK;
 }
 
+/* As in Spark: without an order it would be chance what they give. */
+static enum mr_status check_ordered(struct binder *b, const struct mr_window_call *call)
+{
+    if (b->plan->norder > 0 || call->kind == MR_WINDOW_AGGREGATE || call->kind == MR_WINDOW_FIRST ||
+        call->kind == MR_WINDOW_LAST)
+        return MR_OK;
+    mr_error_config(b->err, "%s needs an order of the rows", call->name);
+    mr_error_hint(b->err, "add \"orderBy\" (in a query: ORDER BY inside of OVER)");
+    return MR_CONFIG;
+}
+
 /* The option's entry that holds a call, for messages. */
 static enum mr_status call_failed(struct binder *b, const struct mr_window_call *call)
 {
@@ -359,7 +370,8 @@ static enum mr_status bind_functions(struct binder *b)
         return mr_error_nomem(b->err);
     plan->streams = true;
     for (int f = 0; f < plan->nfunctions; f++) {
-        if (bind_function(b, &b->split.calls[f], &plan->functions[f]) != MR_OK)
+        if (bind_function(b, &b->split.calls[f], &plan->functions[f]) != MR_OK ||
+            check_ordered(b, &b->split.calls[f]) != MR_OK)
             return call_failed(b, &b->split.calls[f]);
         plan->streams &= function_streams(plan, &plan->functions[f]);
     }

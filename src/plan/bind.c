@@ -176,6 +176,14 @@ static enum mr_status ask_or_bind(struct mr_plan_builder *builder, int at, struc
     return expand_and_bind(builder, at, err);
 }
 
+/* A part that is of the step's own method needs no second mention of it. */
+static void prefix_part(const struct mr_plan_node *node, struct mr_error *err)
+{
+    const char *part = strstr(node->label, ": ");
+    if (part == NULL || node->step == NULL || strcmp(part + 2, node->step->method->name) != 0)
+        mr_error_prefix(err, "%s", part != NULL ? part + 2 : node->label);
+}
+
 enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err)
 {
     for (int i = 0; i < builder->plan->nnodes; i++) {
@@ -195,7 +203,7 @@ enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error
         if (status == MR_NOMEM)
             return mr_error_nomem(err);
         if (status != MR_OK && builder->nodes[i].is_part)
-            mr_error_prefix(&step_error, "%s", builder->nodes[i].label);
+            prefix_part(&builder->nodes[i], &step_error);
         if (status != MR_OK)
             mr_plan_fail(builder, builder->nodes[i].step, &step_error);
         if (status != MR_OK || known < 0)

@@ -564,7 +564,15 @@ static enum mr_status bind_field(struct mr_unit *unit, struct mr_ast *ast, int p
     }
     struct mr_node *args[2];
     struct mr_value name = {.type = mr_type_of(MR_TYPE_STRING), .u.bytes = mr_slice_of(ast->name)};
-    MR_TRY(bind(unit, base, &args[0]));
+    enum mr_status status = bind(unit, base, &args[0]);
+    if (status == MR_CONFIG && base->kind == MR_AST_NAME && !unit->scope->qualifiers &&
+        mr_schema_find(unit->scope->schema, base->name) == -1 &&
+        mr_schema_find(unit->scope->schema, ast->name) >= 0)
+        mr_error_hint(unit->err,
+                      "write %.80s alone: names of frames stand before columns only in "
+                      "joinConditions and in the query of a sql step",
+                      ast->name);
+    MR_TRY(status);
     MR_TRY(mr_unit_literal(unit, &name, position, &args[1]));
     return bind_call_over(unit, "get_field", 2, args, position, out);
 }

@@ -372,6 +372,8 @@ static const struct {
      "!aggregations.x: at character 1: b is neither in groupBy nor inside of an aggregate"},
     {{"groupBy", "a", "aggregations", "x=sum(b) + s"},
      "!aggregations.x: at character 10: s is neither"},
+    {{"groupBy", "o.a", "aggregations", "x=sum(b)"},
+     "!groupBy: at character 1: no column \"o\" (write a alone: names of frames"},
     {{"groupBy", "q", "aggregations", "x=sum(b)"}, "!groupBy: at character 1: no column"},
     {{"groupBy", "a", "aggregations", "x=sum(max(b))"},
      "!aggregations.x: at character 5: max is inside of another aggregate"},
