@@ -8,6 +8,8 @@ sum(price * quantity), over rows held in memory; its sums have a closed form and
  - batches of one row (resources.batchRows 1) against the default: at least 50 times slower, or the default wins nothing
  - resources.parallelism 1 against 2: at least 1.8 times
  - a tenth of the rows against all: 9 to 11 times
+ - a join whose probe side has half of its rows on one key, probed where the rows are read, against the same join behind
+   an exchange that sends each key to one thread (repartitionByColumns): at least 1.7 times
 """
 
 import argparse
@@ -51,6 +53,36 @@ def right(out, table):
     return got[:2] == want[:2] and math.isclose(got[2], want[2], rel_tol=1e-9) and got[3] == want[3] and got[4] == got[3] * 20
 
 
+SKEWED = """SELECT CASE WHEN i % 2 = 0 THEN 7 ELSE hash(i) % {keys} END::BIGINT AS key, (i % 1000)::INTEGER AS value FROM range({rows}) t(i)"""
+JOIN = [step("joinDataFrames", inputs=["facts", "keys"], joinConditions=["facts.key = keys.id"]),
+        step("aggregateData", groupBy=["name"], aggregations={"n": "count(*)", "v": "sum(value)"})]
+EXCHANGE = [{"type": "transform", "method": "sql", "config": {"query": "SELECT * FROM facts"}},
+            step("repartitionByColumns", columns=["key"], numPartitions=2, registerAs="spread")]
+
+
+def skew(lib, rows, runs):
+    """{contender: [seconds..]}; both must give the same sums."""
+    connection = duckdb.connect()
+    keys = rows // 8
+    facts = connection.sql(SKEWED.format(rows=rows, keys=keys)).to_arrow_table()
+    names = connection.sql(f"SELECT id, 'name ' || id % 100 AS name FROM range({keys}) t(id)").to_arrow_table()
+    behind = [{**JOIN[0], "config": {**JOIN[0]["config"], "inputDataFrames": ["spread", "keys"], "joinConditions": ["spread.key = keys.id"]}}, JOIN[1]]
+    resources = {"memory": "8GB", "parallelism": 2}
+    open_ones = {"direct": Pipeline(lib, JOIN, {"facts": facts, "keys": names}, resources=resources),
+                 "exchange": Pipeline(lib, EXCHANGE + behind, {"facts": facts, "keys": names}, resources=resources)}
+    times, sums = {name: [] for name in open_ones}, {}
+    for number in range(runs + 1):
+        for name, pipeline in open_ones.items():
+            began = time.perf_counter()
+            out = pipeline.rows()
+            if number > 0:
+                times[name].append(time.perf_counter() - began)
+            sums[name] = sorted(zip(*(out[column].to_pylist() for column in ("name", "n", "v"))))
+    if sums["direct"] != sums["exchange"] or sum(row[1] for row in sums["direct"]) != rows:
+        sys.exit("skewed join: wrong result")
+    return times
+
+
 def contend(lib, contenders, runs):
     """contenders: {name: (table, resources)}; {name: [seconds..]}, in turns; stops when a result is wrong."""
     open_ones = {name: Pipeline(lib, STEPS, {"trades": table}, resources=resources) for name, (table, resources) in contenders.items()}
@@ -86,6 +118,8 @@ def main():
     times = contend(lib, {"one": (many, {**memory, "parallelism": 1}), "two": (many, {**memory, "parallelism": 2})}, options.runs)
     print(f"parallelism 2 against 1: {ratio(times, 'one', 'two'):.2f} times; {options.rows * 10 / statistics.median(times['one']) / 1e6:.1f} M rows/s on one core")
     times = contend(lib, {"all": (many, {**memory, "parallelism": 1}), "a tenth": (some, {**memory, "parallelism": 1})}, options.runs)
+    skewed = skew(lib, options.rows * 2, options.runs)
+    print(f"half of the rows on one key, direct against an exchange: {ratio(skewed, 'exchange', 'direct'):.2f} times")
     print(f"ten times the rows: {ratio(times, 'all', 'a tenth'):.1f} times the time")
 
 
