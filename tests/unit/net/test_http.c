@@ -241,7 +241,7 @@ static void test_bounds(void **state)
     stop(&server);
 
     /* A server that says nothing. */
-    start(&server, (const char *const[]){NULL});
+    start(&server, (const char *const[]){NULL, NULL});
     begin(&exchange, &server);
     request = (struct mr_http_request){.timeout_micros = 50000};
     assert_int_equal(fetch(&exchange, &request, NULL), MR_CREDENTIALS);
@@ -249,7 +249,7 @@ static void test_bounds(void **state)
     end(&exchange);
     stop(&server);
 
-    start(&server, (const char *const[]){NULL});
+    start(&server, (const char *const[]){NULL, NULL});
     begin(&exchange, &server);
     exchange.waiter.cancel_after = 2;
     request = (struct mr_http_request){0};
