@@ -226,21 +226,13 @@ static void join(struct mr_run_build *build)
     build->nsettlers = 0;
 }
 
-static bool contains(const int *list, int count, int node)
-{
-    for (int i = 0; i < count; i++)
-        if (list[i] == node)
-            return true;
-    return false;
-}
-
 /* Have all segments that fill it ended? */
 static bool is_filled(const struct mr_run_build *build)
 {
     int fillers = 0;
     for (int s = 0; s < build->run->nsegments; s++) {
         const struct mr_run_segment *segment = &build->run->segments[s];
-        if (!contains(segment->plan->builds, segment->plan->nbuilds, build->node))
+        if (!mr_plan_fills(segment->plan, build->node))
             continue;
         if (!segment->done)
             return false;
@@ -254,7 +246,7 @@ static bool is_needed(const struct mr_run_build *build)
 {
     for (int s = 0; s < build->run->nsegments; s++) {
         const struct mr_run_segment *segment = &build->run->segments[s];
-        if (!segment->done && contains(segment->plan->needs, segment->plan->nneeds, build->node))
+        if (!segment->done && mr_plan_needs(segment->plan, build->node))
             return true;
     }
     return false;

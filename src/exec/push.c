@@ -35,14 +35,6 @@ enum mr_status mr_push_blame(const struct mr_plan *plan, const struct mr_plan_no
     return status;
 }
 
-static bool contains(const int *list, int count, int node)
-{
-    for (int i = 0; i < count; i++)
-        if (list[i] == node)
-            return true;
-    return false;
-}
-
 /* Does this input take part, given what the node is for in this segment? */
 static bool port_counts(const struct mr_plan_segment *segment, const struct mr_plan_node *node,
                         int port)
@@ -50,7 +42,7 @@ static bool port_counts(const struct mr_plan_segment *segment, const struct mr_p
     if (mr_plan_is_breaker(node))
         return true;
     bool side_port = node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_BUILD_SIDE) && port == 1;
-    return contains(segment->builds, segment->nbuilds, node->id) == side_port;
+    return mr_plan_fills(segment, node->id) == side_port;
 }
 
 static bool has_tap(const struct mr_push_node *node)
@@ -239,7 +231,7 @@ static enum mr_push_role role_of(const struct mr_plan_segment *segment, enum mr_
     int id = segment->nodes[index];
     if (side == MR_PUSH_READER && segment->in_task[index])
         return MR_PUSH_QUEUE;
-    return contains(segment->builds, segment->nbuilds, id) ? MR_PUSH_BUILD : MR_PUSH_OP;
+    return mr_plan_fills(segment, id) ? MR_PUSH_BUILD : MR_PUSH_OP;
 }
 
 static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum mr_push_role role)
@@ -326,8 +318,7 @@ static enum mr_status open_node(struct mr_push_node *node, struct mr_error *err)
     enum mr_status status = op->open(node->plan->op_plan, runtime, &node->state, err);
     if (status != MR_OK)
         node->state = NULL;
-    if (status == MR_OK && node->role == MR_PUSH_OP &&
-        contains(segment->needs, segment->nneeds, node->plan->id))
+    if (status == MR_OK && node->role == MR_PUSH_OP && mr_plan_needs(segment, node->plan->id))
         status = op->attach(node->state, hooks->built(hooks->context, node->plan->id), err);
     return status;
 }

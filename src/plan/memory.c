@@ -70,31 +70,13 @@ static int64_t flow_bytes(const struct mr_plan_builder *builder,
     return memory;
 }
 
-static bool contains(const int *list, int count, int node)
-{
-    for (int i = 0; i < count; i++)
-        if (list[i] == node)
-            return true;
-    return false;
-}
-
-static bool fills(const struct mr_plan_segment *segment, int node)
-{
-    return contains(segment->builds, segment->nbuilds, node);
-}
-
-static bool reads(const struct mr_plan_segment *segment, int node)
-{
-    return contains(segment->needs, segment->nneeds, node);
-}
-
 /* Does `before` always end before `after` starts, because of a state that it fills? */
 static bool precedes(const struct mr_plan *plan, int before, int after)
 {
     const struct mr_plan_segment *from = &plan->segments[before];
     for (int i = 0; i < from->nbuilds; i++)
         for (int s = 0; s < plan->nsegments; s++)
-            if (reads(&plan->segments[s], from->builds[i]) &&
+            if (mr_plan_needs(&plan->segments[s], from->builds[i]) &&
                 (s == after || precedes(plan, s, after)))
                 return true;
     return false;
@@ -108,9 +90,9 @@ static bool may_be_alive(const struct mr_plan *plan, int node, int s)
 {
     bool started = false, wanted = false;
     for (int i = 0; i < plan->nsegments; i++) {
-        if (fills(&plan->segments[i], node) && (i == s || !precedes(plan, s, i)))
+        if (mr_plan_fills(&plan->segments[i], node) && (i == s || !precedes(plan, s, i)))
             started = true;
-        if (reads(&plan->segments[i], node) && (i == s || !precedes(plan, i, s)))
+        if (mr_plan_needs(&plan->segments[i], node) && (i == s || !precedes(plan, i, s)))
             wanted = true;
     }
     return started && wanted;
@@ -120,7 +102,7 @@ static int tasks_that_fill(const struct mr_plan *plan, int node)
 {
     int tasks = 0;
     for (int i = 0; i < plan->nsegments; i++)
-        if (fills(&plan->segments[i], node))
+        if (mr_plan_fills(&plan->segments[i], node))
             tasks += plan->segments[i].ntasks;
     return tasks;
 }

@@ -11,14 +11,6 @@
  */
 #include "plan/build.h"
 
-static bool contains(const int *list, int count, int node)
-{
-    for (int i = 0; i < count; i++)
-        if (list[i] == node)
-            return true;
-    return false;
-}
-
 /* Edges within the segment that lead out of a node. */
 static int count_consumers(const struct mr_plan_builder *builder,
                            const struct mr_plan_segment *segment, int node)
@@ -26,7 +18,7 @@ static int count_consumers(const struct mr_plan_builder *builder,
     int count = !builder->request->with_sinks && node == builder->plan->result;
     for (int i = 0; i < segment->nnodes; i++) {
         const struct mr_plan_node *to = &builder->nodes[segment->nodes[i]];
-        bool filled = contains(segment->builds, segment->nbuilds, to->id);
+        bool filled = mr_plan_fills(segment, to->id);
         for (int k = 0; k < to->ninputs; k++)
             count += to->inputs[k].node == node && mr_plan_is_build(to, k) == filled;
     }
@@ -37,7 +29,7 @@ static int count_segments(const struct mr_plan *plan, int source)
 {
     int count = 0;
     for (int s = 0; s < plan->nsegments; s++)
-        count += contains(plan->segments[s].sources, plan->segments[s].nsources, source);
+        count += mr_plan_lists(plan->segments[s].sources, plan->segments[s].nsources, source);
     return count;
 }
 
@@ -47,7 +39,7 @@ static bool pass_through(const struct mr_plan_segment *segment, const struct mr_
 {
     const struct mr_op_info *info = &node->op_info;
     if (node->kind != MR_PLAN_OP || (node->op->flags & MR_OP_VALIDATION) ||
-        contains(segment->builds, segment->nbuilds, node->id))
+        mr_plan_fills(segment, node->id))
         return false;
     bool row_wise = (node->op->flags & MR_OP_CROSSES) && node->ninputs == 1 && info->passes != NULL;
     bool crossed = (node->op->flags & MR_OP_BUILD_SIDE) && info->crosses != NULL &&

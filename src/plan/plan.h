@@ -136,6 +136,23 @@ struct mr_plan_answer {
     struct mr_op_discovered found;
 };
 
+/* Does the segment fill the state of this operator? Does it read it? */
+static inline bool mr_plan_lists(const int *list, int count, int node)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i] == node)
+            return true;
+    return false;
+}
+static inline bool mr_plan_fills(const struct mr_plan_segment *segment, int node)
+{
+    return mr_plan_lists(segment->builds, segment->nbuilds, node);
+}
+static inline bool mr_plan_needs(const struct mr_plan_segment *segment, int node)
+{
+    return mr_plan_lists(segment->needs, segment->nneeds, node);
+}
+
 struct mr_plan_warning {
     const char *text;
     const char *where; /* "step 3 (toS3)" */

@@ -65,14 +65,6 @@ static bool has_sink(const struct mr_plan_builder *builder, const struct mr_plan
     return false;
 }
 
-static bool contains(const int *list, int count, int node)
-{
-    for (int i = 0; i < count; i++)
-        if (list[i] == node)
-            return true;
-    return false;
-}
-
 static const struct mr_split *split_at(const struct mr_plan_builder *builder,
                                        const struct mr_plan_segment *segment, int i)
 {
@@ -146,7 +138,7 @@ static int wished_tasks(const struct mr_plan_builder *builder,
 static bool wants_one_task(const struct mr_plan_segment *segment, const struct mr_plan_node *node)
 {
     return is_ordered(node) || (node->kind == MR_PLAN_OP && node->op_info.one_task &&
-                                !contains(segment->builds, segment->nbuilds, node->id));
+                                !mr_plan_fills(segment, node->id));
 }
 
 static int count_tasks(const struct mr_plan_builder *builder, const struct mr_plan_segment *segment)
@@ -260,7 +252,7 @@ static bool wants_merged(const struct mr_plan_builder *builder,
 {
     return node->kind == MR_PLAN_SINK || wants_one_task(segment, node) ||
            !(node->op->flags & MR_OP_STREAMING) || may_spill(builder, node) ||
-           contains(segment->builds, segment->nbuilds, node->id);
+           mr_plan_fills(segment, node->id);
 }
 
 static bool anything_merged(const struct mr_plan_builder *builder,
