@@ -77,6 +77,7 @@ struct mr_field {
     const struct mr_type *type;
     bool nullable;
     const char *origin; /* the type's name at the source ("numeric(12,2)"), or NULL */
+    int id;             /* number of the field in a file's schema (Parquet field_id), 0 = none */
 };
 
 struct mr_schema {

@@ -4,6 +4,7 @@
 #ifndef MR_EXT_FORMAT_H
 #define MR_EXT_FORMAT_H
 
+#include "base/tz.h"
 #include "ext/item.h"
 #include "ext/predicate.h"
 #include "ext/runtime.h"
@@ -14,11 +15,25 @@ struct mr_byte_sink {
                              struct mr_error *err);
 };
 
-/* Random access to the bytes of a file being read. */
+/* One of several reads; `out` has room for `size` bytes. */
+struct mr_byte_read {
+    int64_t offset;
+    size_t size;
+    void *out;
+};
+
+/*
+ * Random access to the bytes of a file being read, by one thread at a time. Reading past the end
+ * is an error of class data (the file was cut). Waits only through the waiter of its opener.
+ */
 struct mr_byte_source {
     int64_t size;
+    const char *name; /* for messages: the URL or path, without secrets */
     enum mr_status (*read)(struct mr_byte_source *source, int64_t offset, void *out, size_t size,
                            struct mr_error *err);
+    /* Several at once: a remote store has them in flight together. Never NULL. */
+    enum mr_status (*read_many)(struct mr_byte_source *source, const struct mr_byte_read *reads,
+                                int nreads, struct mr_error *err);
 };
 
 struct mr_format_write {
@@ -28,28 +43,91 @@ struct mr_format_write {
     int64_t row_group_rows;           /* 0 = default */
     int64_t row_group_bytes;          /* 0 = default */
     const struct mr_options *options; /* the format's own keys, or NULL */
+    /* Key and value pairs for the file's own metadata ("avro.schema.doc", ..), ended by NULL; or NULL */
+    const char *const *metadata;
     struct mr_runtime *runtime;
 };
 
-struct mr_column_statistics {
+/*
+ * Of one leaf: a column, or a field of a struct at any depth that is neither inside a list nor a
+ * map. NaN is in no bound; a float leaf with a NaN has none.
+ */
+struct mr_leaf_statistics {
     bool has_bounds;
-    struct mr_value minimum; /* arena of the writer; bytes may be truncated, still bounds */
+    struct mr_value minimum; /* arena of the writer */
     struct mr_value maximum;
-    int64_t nulls;
+    bool minimum_exact; /* false: a text or binary value that was cut, still a bound */
+    bool maximum_exact;
+    int64_t nulls; /* rows in which it is NULL, by itself or in a struct that is; -1 unknown */
 };
 
 struct mr_file_statistics {
     int64_t rows;
     int64_t bytes;
-    int ncolumns;                               /* top level */
-    const struct mr_column_statistics *columns; /* NULL when the format has none */
+    int nleaves; /* in the order of the schema, depth first; lists and maps count as one leaf */
+    const struct mr_leaf_statistics *leaves; /* NULL when the format has none */
 };
 
-/* Part of a file that can be read alone. */
+/*
+ * Part of a file that is read alone: the rows that begin in these bytes. Any cut is right: a
+ * Parquet row group belongs to the range that its first byte is in, a line or an Avro block to the
+ * range where it starts; so ranges that cover a file give each row once.
+ */
 struct mr_file_range {
     int64_t offset;
-    int64_t size;
-    int64_t rows; /* -1 = unknown */
+    int64_t size; /* INT64_MAX = to the end */
+};
+
+/* What becomes of a row that cannot be read (a malformed line, a value that is no number). */
+enum mr_on_error {
+    MR_ON_ERROR_FAIL,
+    MR_ON_ERROR_NULL, /* the value that is wrong is NULL; a record without any shape is all NULL */
+    MR_ON_ERROR_DROP, /* the row is left out; a quarantine takes it from `bad` */
+};
+
+struct mr_bad_row {
+    int64_t position;   /* line from 1 (text), else row from 0; of the whole file; -1 unknown */
+    int64_t offset;     /* byte where the record starts, of the decompressed file */
+    const char *column; /* NULL: the record as a whole */
+    const char *reason;
+    struct mr_slice record; /* as it stands in the file; empty for binary formats */
+};
+
+/* How columns of the file are found for the fields that are wanted, nested ones too. */
+enum mr_resolve { MR_RESOLVE_NAME, MR_RESOLVE_ID };
+
+/* What probe and read_open are told. Everything outlives the reader. */
+struct mr_format_read {
+    struct mr_byte_source *source;
+    const struct mr_options
+        *options; /* of the step; rows of the format that are not in it: default */
+    /*
+     * The columns that come out, in this order, with exactly these types. A column that the file
+     * lacks is NULL (MR_SOURCE, class data, if it may not be); one of another type is widened
+     * (integers, int to double, float to double, decimals that lose nothing, date to
+     * timestamp_ntz), anything else is an error naming file, column and both types. Parquet finds
+     * names exactly, then ignoring ASCII case. NULL: as probe says. May be empty: rows only.
+     */
+    const struct mr_schema *schema;
+    enum mr_resolve resolve;
+    /* Joined by AND, columns are those of `schema`. Parts where none can be TRUE may be left out;
+     * rows that do not match may come. */
+    const struct mr_predicate *const *predicates;
+    int npredicates;
+    /* Appends a column, BIGINT NOT NULL "row position": number of the row in the file, from 0. */
+    bool row_positions;
+    enum mr_on_error on_error;
+    void (*bad)(void *context, const struct mr_bad_row *row); /* for NULL and DROP; may be NULL */
+    void *bad_context;
+    const struct mr_tz *tz; /* of texts that are instants without a zone; NULL = UTC */
+    struct mr_runtime *runtime;
+};
+
+struct mr_file_info {
+    const struct mr_schema *schema; /* of the file, or what a sample of its rows suggests */
+    int64_t rows;                   /* -1 = unknown */
+    bool splittable;                /* false: it has one range only (a compressed text) */
+    bool inferred;                  /* the schema is a guess from a sample */
 };
 
 struct mr_format {
@@ -59,14 +137,12 @@ struct mr_format {
     const struct mr_option *options; /* keys of its own, may be NULL */
 
     /* Reading. NULL members: this format can only be written in this build. */
-    enum mr_status (*probe)(struct mr_byte_source *source, const struct mr_options *options,
-                            struct mr_runtime *runtime, struct mr_arena *arena,
-                            const struct mr_schema **schema, struct mr_file_range **ranges,
-                            int *nranges, struct mr_error *err);
-    enum mr_status (*read_open)(struct mr_byte_source *source, const struct mr_file_range *range,
-                                const struct mr_schema *schema, const bool *columns,
-                                const struct mr_predicate *predicate, bool row_positions,
-                                struct mr_runtime *runtime, void **reader, struct mr_error *err);
+    /* Reads a footer, a header or a sample, never all. `read->schema`, when given, is believed. */
+    enum mr_status (*probe)(const struct mr_format_read *read, struct mr_arena *arena,
+                            struct mr_file_info *info, struct mr_error *err);
+    enum mr_status (*read_open)(const struct mr_format_read *read,
+                                const struct mr_file_range *range, void **reader,
+                                struct mr_error *err);
     /* *out NULL at the end. */
     enum mr_status (*read_next)(void *reader, struct mr_batch **out, struct mr_error *err);
     void (*read_close)(void *reader);

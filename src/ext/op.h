@@ -10,6 +10,7 @@
 
 #include "base/tz.h"
 #include "ext/item.h"
+#include "ext/part.h"
 #include "ext/predicate.h"
 #include "ext/runtime.h"
 
@@ -64,23 +65,6 @@ struct mr_op_bind {
     bool ansi;                                 /* session, for expressions */
     const struct mr_tz *tz;
     int64_t now_micros;
-};
-
-/*
- * One operator of the sub-plan that a step stands for (a join of three frames, a SELECT): a method
- * of the registry with options, as if the user had written it as a step of its own.
- */
-struct mr_op_part {
-    const char *method; /* "filterRows" */
-    const char *detail; /* for its label in the plan and in errors: "WHERE"; or NULL */
-    const struct mr_options
-        *options; /* of that method's table (mr_options_new, mr_options_set_*) */
-    int ninputs;
-    const int *inputs; /* i >= 0: an earlier part; -1 - i: input i of the step */
-};
-struct mr_op_parts {
-    struct mr_op_part *items; /* arena-owned; the last one gives the result */
-    int count;                /* 0 = the step is one operator: bind it */
 };
 
 struct mr_op_info {

@@ -44,6 +44,8 @@ enum mr_option_flag {
     MR_OPTION_PREFIX = 1 << 7,  /* the name is a prefix ("kafka."): all such keys, kept as PAIRS */
     MR_OPTION_UNBUILT = 1 << 8, /* known key, behaviour not built: refused by name when present */
     MR_OPTION_OR_SCALAR = 1 << 9, /* OBJECT: a scalar fills its first field */
+    /* set by parts of a plan (ext/part.h) only: unknown in a file, and in no documentation */
+    MR_OPTION_INTERNAL = 1 << 10,
 };
 
 struct mr_option {

@@ -17,6 +17,7 @@ struct mr_action;
 struct mr_store;
 struct mr_format;
 struct mr_codec;
+struct mr_conditions;
 
 enum mr_step_type {
     MR_STEP_EXTRACT,
@@ -45,6 +46,7 @@ struct mr_registry {
     const struct mr_store *const *stores; /* these three end with NULL */
     const struct mr_format *const *formats;
     const struct mr_codec *const *codecs;
+    const struct mr_conditions *conditions;
 };
 
 /* Name or alias, exact case; NULL when unknown. */

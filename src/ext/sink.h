@@ -10,6 +10,7 @@
 #define MR_EXT_SINK_H
 
 #include "ext/item.h"
+#include "ext/part.h"
 #include "ext/runtime.h"
 
 enum mr_sink_kinds { /* which changelogs it can take */
@@ -32,9 +33,7 @@ struct mr_sink_bind {
 
 struct mr_sink_info {
     unsigned kinds;
-    int tasks; /* wished number of writers, 0 = no wish, 1 = only one */
-    /* merge: the plan adds a scan of the target and a join; NULL-terminated or NULL */
-    const char *const *match_keys;
+    int tasks;                /* wished number of writers, 0 = no wish, 1 = only one */
     const char *location;     /* for people: "file:///data/out (parquet, snappy)" */
     const char *const *notes; /* for the plan: predicted files, small-file warning */
     int nnotes;
@@ -55,6 +54,15 @@ struct mr_sink {
     const struct mr_option *options;
     unsigned flags;
 
+    /*
+     * Optional. What stands between the frame and the sink: operators, and scans of the target,
+     * whose last part gives the sink its rows (merge: the target's rows that a key of the frame
+     * matches, found by the plan's own join). Called before bind when the frame's schema is known,
+     * never offline. *options: what the sink is then bound with, instead of bind->options (with
+     * INTERNAL options set), or left as it is.
+     */
+    enum mr_status (*expand)(const struct mr_sink_bind *bind, struct mr_op_parts *out,
+                             const struct mr_options **options, struct mr_error *err);
     enum mr_status (*bind)(const struct mr_sink_bind *bind, void **state, struct mr_sink_info *info,
                            struct mr_error *err);
     /* `task` is a number from 0, the same in every run of the same plan: names derive from it. */

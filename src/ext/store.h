@@ -15,22 +15,32 @@ struct mr_store_entry {
     int64_t modified_micros;
 };
 
+/* One of several reads of an object: `got` < `size` only at its end. */
+struct mr_store_read {
+    int64_t offset;
+    size_t size;
+    void *out;
+    size_t got;
+};
+
 struct mr_store {
     const char *name;   /* "local" */
-    const char *scheme; /* "file" */
+    const char *scheme; /* "file"; "s3", to which s3a is an alias */
     const char *doc;
 
     /*
-     * `url` is scheme://... or an absolute path; `options` of the step (store keys), may be NULL.
+     * `url` is scheme://... or an absolute path; `options` of the step (store keys: the rows of
+     * dataset/store_options.h that it has), may be NULL.
      */
     enum mr_status (*open)(const char *url, const struct mr_options *options,
                            struct mr_runtime *runtime, void **handle, struct mr_error *err);
     /*
      * Calls `each` for all objects below `prefix` ("" or a directory, or one object) in byte order
-     * of paths; staged and hidden ones ('.', or '_' without '=') only if `hidden`. What `each`
-     * returns other than MR_OK ends the listing.
+     * of paths, from the first that is greater than `after` (NULL = all); staged and hidden ones
+     * ('.', or '_' without '=', in any part below `prefix`) only if `hidden`. What `each` returns
+     * other than MR_OK ends the listing.
      */
-    enum mr_status (*list)(void *handle, const char *prefix, bool hidden,
+    enum mr_status (*list)(void *handle, const char *prefix, const char *after, bool hidden,
                            enum mr_status (*each)(void *context, const struct mr_store_entry *entry,
                                                   struct mr_error *err),
                            void *context, struct mr_error *err);
@@ -40,10 +50,22 @@ struct mr_store {
      */
     enum mr_status (*read)(void *handle, const char *path, int64_t offset, void *out, size_t size,
                            size_t *got, struct mr_error *err);
+    /* The same for several parts of one object, in flight together where that is faster. */
+    enum mr_status (*read_many)(void *handle, const char *path, struct mr_store_read *reads,
+                                int nreads, struct mr_error *err);
+    /* *exists false when there is no such object; else its size and time. entry->path is `path`. */
+    enum mr_status (*stat)(void *handle, const char *path, struct mr_store_entry *entry,
+                           bool *exists, struct mr_error *err);
     /* Atomically replaces or creates a small object. */
     enum mr_status (*put)(void *handle, const char *path, struct mr_slice data,
                           struct mr_error *err);
-    /* *created false when it exists already. Outcome not known: class unknown. */
+    /*
+     * Creates a small object unless there is one: *created false when it exists already. Where the
+     * outcome of an attempt is not known (reply lost, 412 on a repetition) the object is read back,
+     * and *created says whether it holds `data`, into which the caller puts something unique. Only
+     * if that fails too: class unknown. A store that cannot do this atomically refuses (class
+     * config) rather than pretending.
+     */
     enum mr_status (*put_if_absent)(void *handle, const char *path, struct mr_slice data,
                                     bool *created, struct mr_error *err);
     /*

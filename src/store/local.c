@@ -263,29 +263,37 @@ static void local_close(void *handle)
 /* ---- list, read ---- */
 
 struct list_context {
+    const char *after;
     enum mr_status (*each)(void *context, const struct mr_store_entry *entry, struct mr_error *err);
     void *context;
 };
+
+static struct mr_store_entry entry_of(const char *path, const struct stat *info)
+{
+    return (struct mr_store_entry){
+        .path = path,
+        .size = info->st_size,
+        .modified_micros = info->st_mtim.tv_sec * 1000000 + info->st_mtim.tv_nsec / 1000,
+    };
+}
 
 static enum mr_status list_one(void *context, const char *path, const struct stat *info,
                                struct mr_error *err)
 {
     struct list_context *list = context;
-    struct mr_store_entry entry = {
-        .path = path,
-        .size = info->st_size,
-        .modified_micros = info->st_mtim.tv_sec * 1000000 + info->st_mtim.tv_nsec / 1000,
-    };
+    if (list->after && strcmp(path, list->after) <= 0)
+        return MR_OK;
+    struct mr_store_entry entry = entry_of(path, info);
     return list->each(list->context, &entry, err);
 }
 
-static enum mr_status local_list(void *handle, const char *prefix, bool hidden,
+static enum mr_status local_list(void *handle, const char *prefix, const char *after, bool hidden,
                                  enum mr_status (*each)(void *context,
                                                         const struct mr_store_entry *entry,
                                                         struct mr_error *err),
                                  void *context, struct mr_error *err)
 {
-    struct list_context list = {each, context};
+    struct list_context list = {after, each, context};
     return local_walk(handle, prefix, hidden, list_one, &list, err);
 }
 
@@ -323,6 +331,33 @@ static enum mr_status local_read(void *handle, const char *path, int64_t offset,
         *got += (size_t)n;
     }
     return MR_OK;
+}
+
+static enum mr_status local_read_many(void *handle, const char *path, struct mr_store_read *reads,
+                                      int nreads, struct mr_error *err)
+{
+    for (int i = 0; i < nreads; i++)
+        MR_TRY(local_read(handle, path, reads[i].offset, reads[i].out, reads[i].size, &reads[i].got,
+                          err));
+    return MR_OK;
+}
+
+static enum mr_status local_stat(void *handle, const char *path, struct mr_store_entry *entry,
+                                 bool *exists, struct mr_error *err)
+{
+    struct stat info;
+    char *full;
+    *exists = false;
+    MR_TRY(local_full_path(handle, path, &full, err));
+    enum mr_status status = MR_OK;
+    if (stat(full, &info) == 0) {
+        *exists = S_ISREG(info.st_mode);
+        *entry = entry_of(path, &info);
+    } else if (errno != ENOENT && errno != ENOTDIR) {
+        status = local_errno(err, MR_SOURCE, errno, "cannot look at", full);
+    }
+    mr_free(full);
+    return status;
 }
 
 /* ---- small objects ---- */
@@ -432,6 +467,8 @@ const struct mr_store mr_store_local = {
     .open = local_open,
     .list = local_list,
     .read = local_read,
+    .read_many = local_read_many,
+    .stat = local_stat,
     .put = local_put,
     .put_if_absent = local_put_if_absent,
     .stage_open = local_stage_open,

@@ -97,8 +97,8 @@ static void write_file(struct memory_sink *sink, int times, bool flush,
     FIXTURE_OK(&f, format->write_finish(writer, statistics, &f.err));
     assert_int_equal(statistics->rows, 3 * times);
     assert_int_equal(statistics->bytes, sink->bytes.size);
-    if (statistics->columns)
-        assert_int_equal(statistics->ncolumns, batch->schema->nfields);
+    if (statistics->leaves)
+        assert_int_equal(statistics->nleaves, batch->schema->nfields);
     format->write_close(writer);
     mr_batch_unref(batch);
 }

@@ -381,22 +381,6 @@ static void test_row_kinds(void **state)
     subject->sink->close(bound.state);
 }
 
-static void test_match_keys(void **state)
-{
-    (void)state;
-    struct bound bound = bind_sink();
-    assert_null(bound.info.match_keys);
-    subject->sink->close(bound.state);
-    if (subject->sink != &toy_sink)
-        return;
-    const char *const pairs[] = {"path", "out", "keys", "id,g", NULL};
-    FIXTURE_OK(&f, mr_options_from_texts(&f.arena, toy_sink.options, pairs, &options, &f.err));
-    bound = bind_sink();
-    assert_string_equal(bound.info.match_keys[1], "g");
-    assert_null(bound.info.match_keys[2]);
-    subject->sink->close(bound.state);
-}
-
 int main(int argc, char **argv)
 {
     if (argc == 5)
@@ -412,7 +396,6 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_recover, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_token, setup, teardown),
         cmocka_unit_test_setup_teardown(test_row_kinds, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_match_keys, setup, teardown),
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {

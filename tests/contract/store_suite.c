@@ -54,7 +54,7 @@ static const char *list(const char *prefix, bool hidden)
 {
     struct mr_bytes out;
     mr_bytes_init(&out, 1 << 20);
-    FIXTURE_OK(&f, store->list(handle, prefix, hidden, add_line, &out, &f.err));
+    FIXTURE_OK(&f, store->list(handle, prefix, NULL, hidden, add_line, &out, &f.err));
     const char *text = mr_arena_strndup(&f.arena, out.size ? out.data : "", out.size);
     mr_bytes_reset(&out);
     return text;

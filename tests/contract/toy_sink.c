@@ -17,7 +17,6 @@
 
 static const struct mr_option toy_options[] = {
     {.name = "path", .type = MR_OPTION_STRING, .flags = MR_OPTION_REQUIRED, .doc = "Where."},
-    {.name = "keys", .type = MR_OPTION_STRINGS, .doc = "Columns to match rows of the target by."},
     MR_OPTION_END,
 };
 
@@ -50,20 +49,11 @@ static enum mr_status toy_bind(const struct mr_sink_bind *bind, void **state,
         return mr_error_nomem(err);
     *toy = (struct toy){find_store(bind->runtime), mr_options_text(bind->options, "path"),
                         bind->schema};
-    const struct mr_option_value *keys = mr_options_get(bind->options, "keys");
     *info = (struct mr_sink_info){
         .kinds = MR_SINK_APPEND | MR_SINK_UPSERT | MR_SINK_RETRACT | MR_SINK_COMPLETE,
         .tasks = 2,
         .location = toy->path,
     };
-    if (keys->set) {
-        const char **names =
-            mr_arena_calloc(bind->arena, (size_t)keys->u.strings.count + 1, sizeof *names);
-        if (!names)
-            return mr_error_nomem(err);
-        memcpy(names, keys->u.strings.items, (size_t)keys->u.strings.count * sizeof *names);
-        info->match_keys = names;
-    }
     *state = toy;
     return MR_OK;
 }

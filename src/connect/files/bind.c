@@ -173,13 +173,13 @@ static enum mr_status seen(void *context, const struct mr_store_entry *entry, st
     return MR_CANCELLED; /* one is enough: ends the listing */
 }
 
-enum mr_status files_exists(const struct files_location *location, struct mr_runtime *runtime,
+enum mr_status files_exists(const struct mr_location *location, struct mr_runtime *runtime,
                             bool *exists, struct mr_error *err)
 {
     void *handle;
     *exists = false;
     MR_TRY(location->store->open(location->url, NULL, runtime, &handle, err));
-    enum mr_status status = location->store->list(handle, "", false, seen, exists, err);
+    enum mr_status status = location->store->list(handle, "", NULL, false, seen, exists, err);
     location->store->close(handle);
     return *exists ? MR_OK : status;
 }
@@ -253,7 +253,7 @@ static enum mr_status bind_all(struct files *files, const struct mr_sink_bind *b
                                struct mr_sink_info *info, struct mr_error *err)
 {
     const struct mr_options *options = bind->options;
-    MR_TRY(files_locate(options, bind->runtime, bind->arena, &files->location, err));
+    MR_TRY(mr_locate(options, bind->runtime, bind->arena, &files->location, err));
     MR_TRY(find_format(options, bind->runtime, &files->format, err));
     MR_TRY(find_compression(files, options, bind->runtime, bind->arena, err));
     files->mode = (enum files_mode)mr_options_integer(options, "mode", FILES_APPEND);

@@ -53,7 +53,7 @@ static enum mr_status list_removals(const struct files *files, void *handle,
 {
     const struct mr_store *store = files->location.store;
     if (!files->dynamic)
-        return store->list(handle, "", false, note_removal, removals, err);
+        return store->list(handle, "", NULL, false, note_removal, removals, err);
     struct mr_map listed;
     mr_map_init(&listed, false);
     enum mr_status status = MR_OK;
@@ -63,7 +63,7 @@ static enum mr_status list_removals(const struct files *files, void *handle,
             continue;
         status = mr_map_put(&listed, directory, handle, err);
         if (status == MR_OK)
-            status = store->list(handle, directory.data, false, note_removal, removals, err);
+            status = store->list(handle, directory.data, NULL, false, note_removal, removals, err);
     }
     mr_map_reset(&listed);
     return status;
@@ -228,7 +228,7 @@ static enum mr_status check_still_empty(const struct mr_store *store, void *hand
     struct present present = {.ours = &ours};
     enum mr_status status = map_of_publishes(token, &ours, err);
     if (status == MR_OK)
-        status = store->list(handle, "", false, note_present, &present, err);
+        status = store->list(handle, "", NULL, false, note_present, &present, err);
     if (status == MR_OK && present.foreign && !present.own)
         status = already_there(token->url, err);
     mr_map_reset(&ours);
@@ -265,10 +265,10 @@ out:
 static enum mr_status abort_dead_run(const struct mr_options *options, struct mr_runtime *runtime,
                                      struct mr_arena *arena, struct mr_error *err)
 {
-    struct files_location location;
+    struct mr_location location;
     void *handle;
     char tag[17];
-    MR_TRY(files_locate(options, runtime, arena, &location, err));
+    MR_TRY(mr_locate(options, runtime, arena, &location, err));
     if (!location.store)
         return MR_OK;
     files_tag(runtime, tag);

@@ -5,8 +5,8 @@
 #define MR_CONNECT_FILES_PRIVATE_H
 
 #include "base/tz.h"
-#include "connect/files/location.h"
 #include "connect/files/token.h"
+#include "dataset/location.h"
 #include "dataset/writer.h"
 #include "ext/sink.h"
 
@@ -15,7 +15,7 @@ extern const struct mr_option files_options[];
 /* A bound sink; lives in the plan's arena. */
 struct files {
     const struct mr_options *options;
-    struct files_location location;
+    struct mr_location location;
     enum files_mode mode;
     bool dynamic; /* overwrite replaces only the partitions written */
     const struct mr_format *format;
@@ -44,7 +44,7 @@ struct files_writer {
 /* The tag under which everything of this pipeline's state is staged: known to a later run of it, to nobody else. */
 void files_tag(const struct mr_runtime *runtime, char out[17]);
 /* Is there a visible object below the root? */
-enum mr_status files_exists(const struct files_location *location, struct mr_runtime *runtime,
+enum mr_status files_exists(const struct mr_location *location, struct mr_runtime *runtime,
                             bool *exists, struct mr_error *err);
 
 enum mr_status files_writer_open(void *state, struct mr_runtime *runtime,

@@ -2,6 +2,7 @@
  * options.c - the keys of toS3 and toFile.
  */
 #include "connect/files/files_private.h"
+#include "dataset/store_options.h"
 #include "enc/csv_text.h"
 
 #include <limits.h>
@@ -11,17 +12,9 @@ static const char *const compressions[] = {"snappy", "gzip",         "lz4", "zst
                                            "none",   "uncompressed", NULL};
 static const char *const modes[] = {"append", "overwrite", "errorifexists", "ignore", NULL};
 static const char *const overwrites[] = {"dynamic", "static", NULL};
-static const char *const buffers[] = {"memory", "disk", NULL};
 
 const struct mr_option files_options[] = {
-    {.name = "bucket",
-     .type = MR_OPTION_STRING,
-     .doc = "The bucket; joined with path by one slash. The credentials file maps it to a "
-            "directory."},
-    {.name = "path",
-     .type = MR_OPTION_STRING,
-     .doc = "Directory of the files: below the bucket, or s3://, s3a://, file:// or a plain path "
-            "(relative to the pipeline file)."},
+    MR_LOCATION_OPTION_ROWS,
     {.name = "format",
      .type = MR_OPTION_ENUM,
      .choices = formats,
@@ -77,66 +70,7 @@ const struct mr_option files_options[] = {
      .type = MR_OPTION_BOOL,
      .flags = MR_OPTION_UNBUILT,
      .doc = "Writes an object that lists the files, last."},
-    {.name = "multipartSize",
-     .type = MR_OPTION_SIZE,
-     .unit = "bytes",
-     .doc = "S3: bytes of a part of an upload. No effect on a directory."},
-    {.name = "multipartThreshold",
-     .type = MR_OPTION_SIZE,
-     .unit = "bytes",
-     .doc = "S3: smaller objects are uploaded in one request. No effect on a directory."},
-    {.name = "uploadThreads",
-     .type = MR_OPTION_INT,
-     .minimum = 1,
-     .maximum = 1024,
-     .doc = "S3: parts uploaded at once. No effect on a directory."},
-    {.name = "maxConnections",
-     .type = MR_OPTION_INT,
-     .minimum = 1,
-     .maximum = 100000,
-     .doc = "S3: connections open at once. No effect on a directory."},
-    {.name = "uploadBuffer",
-     .type = MR_OPTION_ENUM,
-     .choices = buffers,
-     .doc = "S3: where parts wait for their upload. No effect on a directory."},
-    {.name = "endpoint",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "S3: URL of the service. No effect on a directory."},
-    {.name = "region",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "S3: region that requests are signed for. No effect on a directory."},
-    {.name = "pathStyle",
-     .type = MR_OPTION_BOOL,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "S3: the bucket is part of the path, not of the host. No effect on a directory."},
-    {.name = "proxy",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "S3: URL of a proxy. No effect on a directory."},
-    {.name = "caFile",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "S3: certificates to trust. No effect on a directory."},
-    {.name = "accessKey",
-     .aliases = "accessKeyId",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION | MR_OPTION_SECRET,
-     .doc = "S3: id of the key. No effect on a directory."},
-    {.name = "secretKey",
-     .aliases = "secretAccessKey",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION | MR_OPTION_SECRET,
-     .doc = "S3: the key. No effect on a directory."},
-    {.name = "sessionToken",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION | MR_OPTION_SECRET,
-     .doc = "S3: token of temporary credentials. No effect on a directory."},
-    {.name = "bucketMap",
-     .aliases = "buckets",
-     .type = MR_OPTION_PAIRS,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "Directory that stands in for each bucket; from s3.buckets of the credentials file."},
+    MR_UPLOAD_OPTION_ROWS,
+    MR_STORE_OPTION_ROWS,
     MR_OPTION_END,
 };

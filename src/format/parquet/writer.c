@@ -39,7 +39,8 @@ struct writer {
     /* For the statistics of the file: per leaf. */
     struct mr_pq_bounds *bounds;
     bool *unbounded; /* a row group had values and no bounds */
-    int64_t *nulls;  /* per top-level column */
+    int64_t *leaf_nulls;
+    int64_t *nulls; /* per top-level column */
     bool failed;
     bool finished;
 };
@@ -160,10 +161,11 @@ static enum mr_status make_columns(struct writer *writer, const struct mr_schema
     size_t n = (size_t)writer->leaves.count + 1;
     writer->bounds = mr_arena_calloc(&writer->arena, n, sizeof *writer->bounds);
     writer->unbounded = mr_arena_calloc(&writer->arena, n, sizeof *writer->unbounded);
+    writer->leaf_nulls = mr_arena_calloc(&writer->arena, n, sizeof *writer->leaf_nulls);
     writer->nulls =
         mr_arena_calloc(&writer->arena, (size_t)schema->nfields + 1, sizeof *writer->nulls);
     struct mr_pq_chunk *chunks = mr_arena_calloc(&writer->arena, n, sizeof *chunks);
-    if (!writer->bounds || !writer->unbounded || !writer->nulls || !chunks)
+    if (!writer->bounds || !writer->unbounded || !writer->leaf_nulls || !writer->nulls || !chunks)
         return mr_error_nomem(err);
     for (int i = 0; i < writer->leaves.count; i++)
         mr_pq_chunk_init(&chunks[i], &writer->encoder, &writer->leaves.items[i]);
@@ -263,11 +265,13 @@ static enum mr_status write_chunk(struct writer *writer, struct mr_pq_chunk *chu
     return keep_indexes(writer, chunk, meta, err);
 }
 
-/* The bounds of the file: none for a leaf of which some row group has values and no bounds, or NaN (Spark sorts it last). */
-static void merge_file_bounds(struct writer *writer, int leaf, const struct mr_pq_chunk_meta *meta)
+/* Statistics of the file. Bounds: none for a leaf of which some row group has values and no bounds, or NaN (Spark sorts it last). */
+static void merge_file_statistics(struct writer *writer, int leaf,
+                                  const struct mr_pq_chunk_meta *meta)
 {
     bool values = meta->levels > meta->nulls;
     writer->unbounded[leaf] |= meta->bounds.nans > 0 || (values && !meta->bounds.any);
+    writer->leaf_nulls[leaf] += meta->nulls;
     mr_pq_bounds_merge(&writer->bounds[leaf], meta->leaf->order, &meta->bounds);
 }
 
@@ -287,7 +291,7 @@ static enum mr_status end_group(struct writer *writer, struct mr_error *err)
         MR_TRY(write_chunk(writer, &writer->chunks[i], &chunks[i], err));
         group->uncompressed += chunks[i].uncompressed;
         group->compressed += chunks[i].compressed;
-        merge_file_bounds(writer, i, &chunks[i]);
+        merge_file_statistics(writer, i, &chunks[i]);
         mr_pq_chunk_reset(&writer->chunks[i]);
     }
     mr_pq_scratch_reset(&writer->encoder.scratch);
@@ -419,7 +423,8 @@ out:
 
 /* One bound as a value of the column's type. */
 static bool bound_value(struct mr_arena *arena, const struct mr_pq_bounds *bounds,
-                        const struct mr_pq_leaf *leaf, bool maximum, struct mr_value *out)
+                        const struct mr_pq_leaf *leaf, bool maximum, struct mr_value *out,
+                        bool *exact)
 {
     struct mr_pq_bound bound;
     *out = (struct mr_value){.type = leaf->type};
@@ -427,6 +432,7 @@ static bool bound_value(struct mr_arena *arena, const struct mr_pq_bounds *bound
         mr_pq_bounds_max(bounds, leaf, &bound);
     else
         mr_pq_bounds_min(bounds, leaf, &bound);
+    *exact = bound.exact;
     switch (leaf->order) {
     case MR_PQ_ORDER_F32:
     case MR_PQ_ORDER_F64:
@@ -453,31 +459,58 @@ static bool bound_value(struct mr_arena *arena, const struct mr_pq_bounds *bound
     }
 }
 
+/* Parquet leaves that a column of this type has. */
+static int count_leaves(const struct mr_type *type)
+{
+    if (type->id == MR_TYPE_INTERVAL)
+        return 3;
+    if (!mr_type_is_nested(type))
+        return 1;
+    int count = 0;
+    for (int i = 0; i < type->nfields; i++)
+        count += count_leaves(type->fields[i].type);
+    return count;
+}
+
+/* Leaves of the contract: Parquet's, but one for each list, map and interval. `at` counts Parquet's. */
+static void type_statistics(struct writer *writer, const struct mr_type *type, int64_t nulls,
+                            int *at, struct mr_leaf_statistics *out, int *count)
+{
+    if (type->id == MR_TYPE_STRUCT) {
+        for (int i = 0; i < type->nfields; i++)
+            type_statistics(writer, type->fields[i].type, -1, at, out, count);
+        return;
+    }
+    struct mr_leaf_statistics *statistics = &out[(*count)++];
+    const struct mr_pq_leaf *leaf = &writer->leaves.items[*at];
+    struct mr_pq_bounds *bounds = &writer->bounds[*at];
+    bool single = count_leaves(type) == 1 && !mr_type_is_nested(type);
+    statistics->nulls = single && leaf->max_rep == 0 ? writer->leaf_nulls[*at] : nulls;
+    if (single && leaf->order != MR_PQ_ORDER_NONE && bounds->any && !writer->unbounded[*at]) {
+        statistics->has_bounds = bound_value(&writer->arena, bounds, leaf, false,
+                                             &statistics->minimum, &statistics->minimum_exact) &&
+                                 bound_value(&writer->arena, bounds, leaf, true,
+                                             &statistics->maximum, &statistics->maximum_exact);
+    }
+    *at += count_leaves(type);
+}
+
 static enum mr_status file_statistics(struct writer *writer, struct mr_file_statistics *out,
                                       struct mr_error *err)
 {
-    int ncolumns = writer->leaves.schema->nfields;
-    struct mr_column_statistics *columns =
-        mr_arena_calloc(&writer->arena, (size_t)ncolumns + 1, sizeof *columns);
-    if (columns == NULL)
+    struct mr_leaf_statistics *leaves =
+        mr_arena_calloc(&writer->arena, (size_t)writer->leaves.count + 1, sizeof *leaves);
+    if (leaves == NULL)
         return mr_error_nomem(err);
-    for (int i = 0; i < ncolumns; i++)
-        columns[i].nulls = writer->nulls[i];
-    for (int i = 0; i < writer->leaves.count; i++) {
-        const struct mr_pq_leaf *leaf = &writer->leaves.items[i];
-        struct mr_column_statistics *column = &columns[leaf->column];
-        if (leaf->npath > 1 || leaf->order == MR_PQ_ORDER_NONE || !writer->bounds[i].any ||
-            writer->unbounded[i])
-            continue;
-        column->has_bounds =
-            bound_value(&writer->arena, &writer->bounds[i], leaf, false, &column->minimum) &&
-            bound_value(&writer->arena, &writer->bounds[i], leaf, true, &column->maximum);
-    }
+    int at = 0, count = 0;
+    for (int i = 0; i < writer->leaves.schema->nfields; i++)
+        type_statistics(writer, writer->leaves.schema->fields[i].type, writer->nulls[i], &at,
+                        leaves, &count);
     *out = (struct mr_file_statistics){
         .rows = writer->meta.rows,
         .bytes = writer->written,
-        .ncolumns = ncolumns,
-        .columns = columns,
+        .nleaves = count,
+        .leaves = leaves,
     };
     return MR_OK;
 }

@@ -134,15 +134,15 @@ static void test_file_statistics(void **state)
     assert_int_equal(statistics.rows, 12000);
     assert_int_equal(statistics.bytes, f.sink.bytes.size);
     assert_int_equal(mr_format_parquet.written(f.writer), f.sink.bytes.size);
-    assert_int_equal(statistics.ncolumns, 3);
-    assert_true(statistics.columns[0].has_bounds);
-    assert_int_equal(statistics.columns[0].minimum.u.i64, 0);
-    assert_int_equal(statistics.columns[0].maximum.u.i64, 11999);
-    assert_int_equal(statistics.columns[1].nulls, (12000 + 6) / 7);
-    assert_true(statistics.columns[1].has_bounds);
-    assert_memory_equal(statistics.columns[1].minimum.u.bytes.data, "name ", 5);
-    assert_false(statistics.columns[2].has_bounds);
-    assert_int_equal(statistics.columns[2].nulls, 0);
+    assert_int_equal(statistics.nleaves, 3);
+    assert_true(statistics.leaves[0].has_bounds);
+    assert_int_equal(statistics.leaves[0].minimum.u.i64, 0);
+    assert_int_equal(statistics.leaves[0].maximum.u.i64, 11999);
+    assert_int_equal(statistics.leaves[1].nulls, (12000 + 6) / 7);
+    assert_true(statistics.leaves[1].has_bounds);
+    assert_memory_equal(statistics.leaves[1].minimum.u.bytes.data, "name ", 5);
+    assert_false(statistics.leaves[2].has_bounds);
+    assert_int_equal(statistics.leaves[2].nulls, 0);
     stop(&f);
 }
 
@@ -232,7 +232,7 @@ static void test_empty_file(void **state)
     assert_int_equal(write_some(&f, 0, &statistics), MR_OK);
     check_file(&f);
     assert_int_equal(statistics.rows, 0);
-    assert_false(statistics.columns[0].has_bounds);
+    assert_false(statistics.leaves[0].has_bounds);
     stop(&f);
 }
 
@@ -301,12 +301,12 @@ static void test_nan_drops_file_bounds(void **state)
     struct mr_file_statistics statistics;
     start(&f, "price double", NULL, INT64_MAX);
     assert_int_equal(write_doubles(&f, (double[]){1, NAN, 3}, 3, false, &statistics), MR_OK);
-    assert_false(statistics.columns[0].has_bounds);
+    assert_false(statistics.leaves[0].has_bounds);
     stop(&f);
     start(&f, "price double", NULL, INT64_MAX);
     assert_int_equal(write_doubles(&f, (double[]){1, NAN, 3}, 3, true, &statistics), MR_OK);
-    assert_true(statistics.columns[0].has_bounds);
-    assert_true(statistics.columns[0].maximum.u.f64 == 3);
+    assert_true(statistics.leaves[0].has_bounds);
+    assert_true(statistics.leaves[0].maximum.u.f64 == 3);
     stop(&f);
 }
 

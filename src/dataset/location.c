@@ -5,7 +5,7 @@
  * are directories, plain relative ones start at the pipeline file. A bucket is looked up in `bucketMap`, which config/ fills
  * from `defaults.s3.buckets` of the credentials file: a directory there stands in for the bucket.
  */
-#include "connect/files/location.h"
+#include "dataset/location.h"
 
 #include "ext/registry.h"
 
@@ -51,7 +51,7 @@ static enum mr_status no_memory(const char *text, struct mr_error *err)
 
 /* A directory as written, made absolute. */
 static enum mr_status local_location(const char *path, struct mr_runtime *runtime,
-                                     struct mr_arena *arena, struct files_location *out,
+                                     struct mr_arena *arena, struct mr_location *out,
                                      struct mr_error *err)
 {
     if (strncmp(path, "file:", 5) == 0) {
@@ -84,7 +84,7 @@ static const char *map_bucket(const struct mr_options *options, const char *buck
 
 static enum mr_status bucket_location(const struct mr_options *options, const char *bucket,
                                       const char *key, struct mr_runtime *runtime,
-                                      struct mr_arena *arena, struct files_location *out,
+                                      struct mr_arena *arena, struct mr_location *out,
                                       struct mr_error *err)
 {
     const char *option = mr_options_has(options, "bucket") ? "bucket" : "path";
@@ -118,11 +118,10 @@ static enum mr_status bucket_location(const struct mr_options *options, const ch
     return local_location(path, runtime, arena, out, err);
 }
 
-enum mr_status files_locate(const struct mr_options *options, struct mr_runtime *runtime,
-                            struct mr_arena *arena, struct files_location *out,
-                            struct mr_error *err)
+enum mr_status mr_locate(const struct mr_options *options, struct mr_runtime *runtime,
+                         struct mr_arena *arena, struct mr_location *out, struct mr_error *err)
 {
-    *out = (struct files_location){0};
+    *out = (struct mr_location){0};
     const char *bucket = mr_options_text(options, "bucket");
     const char *path = mr_options_text(options, "path");
     if (!bucket && (!path || !*path)) {

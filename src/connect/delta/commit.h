@@ -1,0 +1,99 @@
+/*
+ * commit.h - one version more: what every writer of a Delta table does at its end.
+ *
+ * The sink, optimize, vacuum (its log entry) and delete all come here. The loop: try version
+ * read + 1; on a lost race read the winners, check each against what we read and write (the
+ * conflict rules of the protocol, as in Spark's ConflictChecker), go to latest + 1, with jittered
+ * back-off. Data files are durable before. Nothing after the log entry exists turns success into a
+ * failure: checkpoint, _last_checkpoint and log clean-up only warn.
+ */
+#ifndef MR_CONNECT_DELTA_COMMIT_H
+#define MR_CONNECT_DELTA_COMMIT_H
+
+#include "connect/delta/table.h"
+
+/* What was read to decide what to write: concurrent commits are judged by it. */
+enum delta_reads {
+    DELTA_READS_NOTHING, /* a blind append: conflicts with nothing but protocol and metadata */
+    DELTA_READS_FILES,   /* exactly the files that `removes` names */
+    DELTA_READS_WHERE,   /* all files that `where` (partition columns only) leaves */
+    DELTA_READS_TABLE,
+};
+
+struct delta_change {
+    const char *operation;  /* "WRITE", "MERGE", "DELETE", "OPTIMIZE", ... */
+    const char *parameters; /* JSON object of operationParameters (values are strings) */
+    const char *metrics;    /* JSON object of operationMetrics, or NULL */
+    const struct delta_protocol *protocol; /* NULL = unchanged; needed for version 0 */
+    const struct delta_metadata *metadata; /* NULL = unchanged; needed for version 0 */
+    int nadds;
+    const struct delta_file *adds;
+    int nremoves;
+    const struct delta_file
+        *removes;                /* as read from the snapshot; written with deletionTimestamp */
+    bool data_change;            /* false: the same rows in other files */
+    const struct delta_txn *txn; /* or NULL */
+    enum delta_reads reads;
+    const struct mr_predicate *const *where; /* DELTA_READS_WHERE; over metadata.schema */
+    int nwhere;
+};
+
+struct delta_outcome {
+    int64_t version; /* that was written, or (already) the one that has our txn */
+    bool already;    /* the table knew our txn: nothing was written */
+    int attempts;
+};
+
+/*
+ * `snapshot` is what the change was computed from; NULL creates the table (version 0; if somebody
+ * else created it meanwhile: retried as an append when schema and partitioning are the same).
+ * MR_SINK, class conflict (fatal): a concurrent commit invalidates what was read, naming both.
+ */
+enum mr_status delta_commit_write(const struct delta_table *table,
+                                  const struct delta_snapshot *snapshot,
+                                  const struct delta_change *change, struct delta_outcome *out,
+                                  struct mr_error *err);
+
+/* MR_SINK, class config, listing features and properties that stand in the way of this kind of change. */
+enum delta_kind { DELTA_KIND_APPEND, DELTA_KIND_REWRITE /* removes rows */, DELTA_KIND_REORGANISE };
+enum mr_status delta_check_writable(const struct delta_snapshot *snapshot, enum delta_kind kind,
+                                    const char *table, struct mr_error *err);
+
+/*
+ * Rows into data files of a table: an mr_dataset_write prepared for it (Parquet, physical names
+ * and ids, partition directories, codec of the table), whose sealed files become adds with
+ * statistics. For the sink and for everything that rewrites.
+ */
+struct delta_writer;
+struct delta_writer_options {
+    const char *tag;      /* of what is staged */
+    const char *identity; /* names derive from it: UUIDs from (identity, task, sequence) */
+    int task;
+    int64_t target_file_size; /* 0 = delta.targetFileSize or 256 MB */
+    const char *compression;  /* NULL = delta.parquet.compression.codec or snappy */
+    int level;                /* INT_MIN = the codec's default */
+    int64_t memory_share;     /* as mr_dataset_write */
+};
+/* Batches carry metadata.schema (logical names). Metadata and protocol as they will be committed. */
+enum mr_status delta_writer_new(const struct delta_table *table,
+                                const struct delta_metadata *metadata,
+                                const struct delta_writer_options *options,
+                                struct delta_writer **out, struct mr_error *err);
+enum mr_status delta_writer_add(struct delta_writer *writer, struct mr_batch *batch,
+                                struct mr_error *err);
+enum mr_status delta_writer_relieve(struct delta_writer *writer, int64_t bytes,
+                                    struct mr_error *err);
+/* What is sealed: adds (without `version`) and the tickets that publish them, as one byte string. */
+enum mr_status delta_writer_finish(struct delta_writer *writer, struct mr_bytes *out,
+                                   struct mr_error *err);
+void delta_writer_free(struct delta_writer *writer);
+/* The way back from delta_writer_finish. */
+struct delta_written {
+    struct delta_file *files;
+    struct mr_slice *tickets;
+    int count;
+};
+enum mr_status delta_written_read(struct mr_slice data, struct mr_arena *arena,
+                                  struct delta_written *out, struct mr_error *err);
+
+#endif
