@@ -13,6 +13,7 @@
 #include "format/parquet/parquet.h"
 #include "format/text.h"
 #include "op/ops.h"
+#include "plan/condition.h"
 #include "store/local.h"
 
 #define NOT_BUILT "it is part of the dialect, but not built in this version"
@@ -90,4 +91,5 @@ static const struct mr_codec *const codecs[] = {&mr_codec_snappy, &mr_codec_zstd
 const struct mr_registry mr_registry_builtin = {.methods = methods,
                                                 .stores = stores,
                                                 .formats = formats,
-                                                .codecs = codecs};
+                                                .codecs = codecs,
+                                                .conditions = &mr_plan_conditions};

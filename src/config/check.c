@@ -297,7 +297,7 @@ static struct mr_option_value *value_for(struct mr_options *options, const char 
     if (options == NULL)
         return NULL;
     const struct mr_option *option = mr_option_find(options->table, key);
-    if (option == NULL || (option->flags & only) != only)
+    if (option == NULL || (option->flags & only) != only || (option->flags & MR_OPTION_INTERNAL))
         return NULL;
     return &options->values[option - options->table];
 }
@@ -306,7 +306,8 @@ static size_t add_names(const struct mr_options *options, unsigned only, const c
                         size_t count)
 {
     for (int i = 0; options != NULL && i < options->count && count < KEYS_MAX; i++)
-        if ((options->table[i].flags & only) == only)
+        if ((options->table[i].flags & only) == only &&
+            !(options->table[i].flags & MR_OPTION_INTERNAL))
             names[count++] = options->table[i].name;
     return count;
 }

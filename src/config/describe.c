@@ -147,6 +147,8 @@ static void wrap(const char *text, int indent, struct mr_bytes *out)
 static void describe_table(const struct mr_option *table, int indent, struct mr_bytes *out)
 {
     for (const struct mr_option *row = table; row != NULL && row->name != NULL; row++) {
+        if (row->flags & MR_OPTION_INTERNAL)
+            continue;
         mr_bytes_printf(out, "\n%*s%s%s", indent, "", row->name,
                         row->flags & MR_OPTION_PREFIX ? "*" : "");
         if (row->aliases != NULL)

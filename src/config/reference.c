@@ -54,6 +54,8 @@ static void write_name(const char *prefix, const struct mr_option *row, struct m
 static void write_rows(const struct mr_option *table, const char *prefix, struct mr_bytes *out)
 {
     for (const struct mr_option *row = table; row != NULL && row->name != NULL; row++) {
+        if (row->flags & MR_OPTION_INTERNAL)
+            continue;
         mr_bytes_text(out, "| ");
         write_name(prefix, row, out);
         mr_bytes_text(out, " | ");

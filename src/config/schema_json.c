@@ -222,7 +222,7 @@ static void write_property(struct writer *writer, const struct mr_option *row, c
 static void write_properties(struct writer *writer, const struct mr_option *table)
 {
     for (const struct mr_option *row = table; row != NULL && row->name != NULL; row++) {
-        if (row->flags & (MR_OPTION_PREFIX | MR_OPTION_UNBUILT))
+        if (row->flags & (MR_OPTION_PREFIX | MR_OPTION_UNBUILT | MR_OPTION_INTERNAL))
             continue;
         write_property(writer, row, row->name);
         for (const char *at = row->aliases; at != NULL && *at != '\0';) {

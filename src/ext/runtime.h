@@ -63,6 +63,7 @@ struct mr_runtime {
     int64_t timeout_connect_micros;   /* timeouts.connect, 0 = the implementation's default */
     int64_t timeout_statement_micros; /* timeouts.statement, 0 = none */
     const char *time_zone;            /* sql.timeZone */
+    bool ansi_off;                    /* sql.ansi is false */
     bool offline;                     /* planning without connections */
     struct mr_given_list *given;      /* streams of the embedding program (ext/given.h), or NULL */
     struct mr_shared *shared;         /* things that several steps of a run use together */

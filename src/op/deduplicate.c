@@ -8,6 +8,8 @@
  * partition is sorted by its keys and the order, in bounded memory, and the first or last row of each
  * run of equal keys is kept; the sort is stable, so both ways keep the same rows.
  *
+ * "unique" keeps all rows, and fails on a second one with a key: what an upsert does first.
+ *
  * For "first in the order of the input", a task leaves out at once what it has seen before, with a
  * table of keys that grows to half of its share: data with many duplicates is never spilled.
  */
@@ -22,7 +24,7 @@
 #define PARTITION_BITS 6
 #define NPARTITIONS    (1 << PARTITION_BITS)
 
-enum keep { KEEP_FIRST, KEEP_LAST };
+enum keep { KEEP_FIRST, KEEP_LAST, KEEP_UNIQUE };
 
 struct dedup_plan {
     struct mr_op_appended appended;
@@ -110,6 +112,8 @@ static const char *describe(const struct dedup_plan *self, const struct mr_op_bi
         ordered = mr_op_join_texts(bind->arena, order->u.strings.items, order->u.strings.count);
     if (!by || (self->ordered && !ordered))
         return NULL;
+    if (self->keep == KEEP_UNIQUE)
+        return mr_arena_printf(bind->arena, "all rows, an error if two have the same %s", by);
     return mr_arena_printf(bind->arena, "the %s row of each %s%s%s",
                            self->keep == KEEP_LAST ? "last" : "first", by,
                            ordered ? " in the order of " : "", ordered ? ordered : "");
@@ -351,6 +355,60 @@ static enum mr_status emit_rows(const struct dedup_plan *plan, struct mr_runtime
     return status == MR_OK ? emit->batch(emit, 0, out, err) : status;
 }
 
+/* "id = 7, day = 2024-01-01" of a row. */
+static void describe_key(const struct dedup_plan *plan, const struct mr_batch *batch, int64_t row,
+                         struct mr_bytes *out)
+{
+    for (int k = 0; k < plan->nkeys; k++) {
+        struct mr_value value;
+        mr_bytes_printf(out, "%s%s = ", k ? ", " : "",
+                        plan->appended.schema->fields[plan->keys[k]].name);
+        mr_column_get(batch->columns[plan->keys[k]], row, &value);
+        mr_value_format(&value, out);
+    }
+}
+
+static enum mr_status repeated(const struct dedup_plan *plan, const struct mr_batch *batch,
+                               int64_t row, struct mr_error *err)
+{
+    struct mr_bytes text;
+    mr_bytes_init(&text, 400);
+    describe_key(plan, batch, row, &text);
+    mr_error_set(err, MR_SOURCE, MR_CLASS_DATA, "more than one row has the key %.*s",
+                 (int)text.size, text.size ? text.data : "");
+    if (err)
+        mr_error_hint(err, "keep one of them with a deduplicate step before");
+    mr_bytes_reset(&text);
+    return MR_SOURCE;
+}
+
+/* NULL is no key: it matches nothing. */
+static bool has_key(const struct dedup_plan *plan, const struct mr_batch *batch, int64_t row)
+{
+    for (int k = 0; k < plan->nkeys; k++)
+        if (mr_column_is_null(batch->columns[plan->keys[k]], row))
+            return false;
+    return true;
+}
+
+/* All rows of the batch; an error if the table, or an earlier row, has one of their keys. */
+static enum mr_status emit_unique(const struct dedup_task *self, struct mr_runtime *runtime,
+                                  struct mr_group_table *table, const struct mr_batch *batch,
+                                  struct scratch *scratch, struct mr_emit *emit,
+                                  struct mr_error *err)
+{
+    int64_t next = mr_group_table_count(table);
+    MR_TRY(mr_group_table_put(table, scratch->columns, NULL, batch->rows, scratch->hashes,
+                              scratch->groups, err));
+    for (int64_t i = 0; i < batch->rows; i++) {
+        if (scratch->groups[i] == next)
+            next++;
+        else if (has_key(self->plan, batch, i))
+            return repeated(self->plan, batch, i, err);
+    }
+    return emit_rows(self->plan, runtime, batch, NULL, batch->rows, emit, err);
+}
+
 static enum mr_status emit_new(const struct dedup_task *self, struct mr_runtime *runtime,
                                struct mr_group_table *table, const struct mr_batch *batch,
                                struct mr_emit *emit, struct mr_error *err)
@@ -358,6 +416,11 @@ static enum mr_status emit_new(const struct dedup_task *self, struct mr_runtime 
     struct scratch scratch;
     int64_t count;
     MR_TRY(scratch_new(self->plan, batch, &scratch, err));
+    if (self->plan->keep == KEEP_UNIQUE) {
+        enum mr_status unique = emit_unique(self, runtime, table, batch, &scratch, emit, err);
+        mr_free(scratch.columns);
+        return unique;
+    }
     enum mr_status status =
         find_new(table, batch, &scratch, self->plan->keep == KEEP_LAST, &count, err);
     if (status == MR_OK)
@@ -411,13 +474,17 @@ static enum mr_status emit_ends(const struct dedup_plan *plan, struct mr_runtime
     int64_t n = 0, end = batch->rows - 1;
     for (int64_t i = 0; i <= end; i++) {
         bool same;
-        if (plan->keep == KEEP_FIRST)
+        if (plan->keep != KEEP_LAST)
             same = i > 0 ? same_key(plan, batch, i - 1, batch, i)
                          : other && same_key(plan, other, other->rows - 1, batch, i);
         else
             same = i < end ? same_key(plan, batch, i, batch, i + 1)
                            : other && same_key(plan, batch, i, other, 0);
-        if (!same)
+        if (same && plan->keep == KEEP_UNIQUE && has_key(plan, batch, i)) {
+            mr_free(rows);
+            return repeated(plan, batch, i, err);
+        }
+        if (!same || plan->keep == KEEP_UNIQUE)
             rows[n++] = (int32_t)i;
     }
     enum mr_status status = emit_rows(plan, runtime, batch, rows, n, emit, err);
@@ -435,8 +502,8 @@ static enum mr_status emit_sorted(const struct dedup_plan *plan, struct mr_runti
         struct mr_batch *next = NULL;
         status = mr_sorter_read(reader, &next, err);
         if (status == MR_OK)
-            status = emit_ends(plan, runtime, batch, plan->keep == KEEP_FIRST ? before : next, emit,
-                               err);
+            status =
+                emit_ends(plan, runtime, batch, plan->keep == KEEP_LAST ? next : before, emit, err);
         mr_batch_unref(before);
         before = batch;
         batch = next;
@@ -483,7 +550,7 @@ static enum mr_status dedup_pull(const void *built, struct mr_runtime *runtime, 
     return MR_OK;
 }
 
-static const char *const keep_choices[] = {"first", "last", NULL};
+static const char *const keep_choices[] = {"first", "last", "unique", NULL};
 
 static const struct mr_option dedup_options[] = {
     {.name = "keys",
@@ -496,7 +563,8 @@ static const struct mr_option dedup_options[] = {
      .choices = keep_choices,
      .fallback = "first",
      .doc = "Which row of equal keys is kept: the first or the last in the order of orderBy, or, "
-            "without it and among equals, in which the rows came."},
+            "without it and among equals, in which the rows came. unique keeps all rows and fails "
+            "if two have the same keys (rows with a NULL in them are not compared)."},
     {.name = "orderBy",
      .type = MR_OPTION_STRINGS,
      .doc = "Columns or expressions, each with ASC or DESC and NULLS FIRST or NULLS LAST behind "

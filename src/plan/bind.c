@@ -33,33 +33,39 @@ static void estimate_source(struct mr_plan_node *node)
         node->bytes = node->rows * mr_plan_row_width(node->schema);
 }
 
+enum mr_status mr_plan_bind_source(struct mr_plan_builder *builder, int at, struct mr_error *err)
+{
+    struct mr_plan_node *node = &builder->nodes[at];
+    struct mr_source_bind bind = {
+        .options = builder->drafts[at].options,
+        .runtime = node->runtime,
+        .arena = builder->arena,
+        .last_run_timestamp = builder->request->last_run_timestamp,
+    };
+    node->source_info = (struct mr_source_info){.rows = -1, .bytes = -1};
+    enum mr_status status = node->source->bind(&bind, &node->source_state, &node->source_info, err);
+    builder->drafts[at].failed = status != MR_OK;
+    builder->drafts[at].bound = status == MR_OK;
+    if (status == MR_OK)
+        estimate_source(node);
+    else
+        node->source_state = NULL;
+    return status;
+}
+
 enum mr_status mr_plan_bind_sources(struct mr_plan_builder *builder, struct mr_error *err)
 {
     (void)err;
     for (int i = 0; i < builder->plan->nnodes; i++) {
-        struct mr_plan_node *node = &builder->nodes[i];
+        const struct mr_plan_node *node = &builder->nodes[i];
         if (node->kind != MR_PLAN_SOURCE || builder->drafts[i].failed)
             continue;
-        struct mr_source_bind bind = {
-            .options = node->step->options,
-            .runtime = node->runtime,
-            .arena = builder->arena,
-            .last_run_timestamp = builder->request->last_run_timestamp,
-        };
-        node->source_info = (struct mr_source_info){.rows = -1, .bytes = -1};
         struct mr_error step_error = {0};
-        enum mr_status status =
-            node->source->bind(&bind, &node->source_state, &node->source_info, &step_error);
-        if (status != MR_OK) {
-            builder->drafts[i].failed = true;
-            node->source_state = NULL;
+        enum mr_status status = mr_plan_bind_source(builder, i, &step_error);
+        if (status != MR_OK)
             mr_plan_fail(builder, node->step, &step_error);
-            if (status == MR_CANCELLED || status == MR_NOMEM)
-                break;
-            continue;
-        }
-        builder->drafts[i].bound = true;
-        estimate_source(node);
+        if (status == MR_CANCELLED || status == MR_NOMEM)
+            break;
     }
     return MR_OK;
 }
@@ -184,9 +190,26 @@ static void prefix_part(const struct mr_plan_node *node, struct mr_error *err)
         mr_error_prefix(err, "%s", part != NULL ? part + 2 : node->label);
 }
 
+/* Is this a sink whose parts can be asked for now? */
+static bool can_expand_sink(const struct mr_plan_builder *builder, int at)
+{
+    const struct mr_plan_draft *draft = &builder->drafts[at];
+    return builder->nodes[at].kind == MR_PLAN_SINK && !draft->expanded && !draft->failed &&
+           builder->request->connect && builder->plan->question.step == NULL &&
+           inputs_known(builder, &builder->nodes[at]) > 0;
+}
+
 enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err)
 {
     for (int i = 0; i < builder->plan->nnodes; i++) {
+        if (can_expand_sink(builder, i)) {
+            struct mr_error sink_error = {0};
+            enum mr_status expanded = mr_plan_expand_sink(builder, i, &sink_error);
+            if (expanded != MR_OK) {
+                builder->drafts[i].failed = true;
+                mr_plan_fail(builder, builder->nodes[i].step, &sink_error);
+            }
+        }
         const struct mr_plan_node *node = &builder->nodes[i];
         if (node->kind != MR_PLAN_OP || node->absorbed)
             continue;

@@ -69,6 +69,7 @@ enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
                                 const char *label, struct mr_error *err);
 /* bind.c: sources; operators (again after a rewrite changed what is before them); sinks. */
 enum mr_status mr_plan_bind_sources(struct mr_plan_builder *builder, struct mr_error *err);
+enum mr_status mr_plan_bind_source(struct mr_plan_builder *builder, int node, struct mr_error *err);
 enum mr_status mr_plan_bind_ops(struct mr_plan_builder *builder, struct mr_error *err);
 /* One operator again. */
 enum mr_status mr_plan_bind_op(struct mr_plan_builder *builder, int node, struct mr_error *err);
@@ -81,6 +82,8 @@ enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int node,
  * drafts move.
  */
 enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int node, struct mr_error *err);
+/* The parts of a sink come in front of it: the first of them is then at `node`. */
+enum mr_status mr_plan_expand_sink(struct mr_plan_builder *builder, int node, struct mr_error *err);
 /*
  * Makes room for `count` nodes in the place of one: who read it reads the last of them. The places
  * hold copies of it with their own numbers.

@@ -9,6 +9,9 @@
  * numbers before the sinks are bound. A tree of operators inside one node was refused: every pass
  * would need to look into it.
  *
+ * A sink's parts (a merge: the scan of the target, the join) come in front of it, and may be
+ * sources; the sink stays.
+ *
  * Parts are expanded in their turn, but never by an operator that they come from: what it makes of
  * itself is meant to be bound.
  */
@@ -120,7 +123,8 @@ static enum mr_status make_part(struct mr_plan_builder *builder, int at, int ind
     const struct mr_op_part *part = &parts->items[index];
     const struct mr_method *method =
         mr_registry_method(builder->request->runtime->registry, part->method);
-    if (method == NULL || method->op == NULL)
+    bool sink = whole->kind == MR_PLAN_SINK;
+    if (method == NULL || (method->op == NULL && !(sink && method->source != NULL)))
         return mr_error_config(err, "needs the method \"%s\", which this build lacks",
                                part->method);
     const char *label =
@@ -132,15 +136,31 @@ static enum mr_status make_part(struct mr_plan_builder *builder, int at, int ind
         return mr_error_nomem(err);
     *origin = (struct mr_plan_origin){whole->op, draft->origin};
     MR_TRY(complete_options(builder, method, part->options, err));
-    MR_TRY(mr_plan_set_node(builder, at + index, MR_PLAN_OP, whole->step, label, err));
+    MR_TRY(mr_plan_set_node(builder, at + index, method->op ? MR_PLAN_OP : MR_PLAN_SOURCE,
+                            whole->step, label, err));
     struct mr_plan_node *node = &builder->nodes[at + index];
     node->op = method->op;
+    node->source = method->source;
     node->is_part = true;
-    node->is_inner = whole->is_inner || index < parts->count - 1;
+    node->is_inner = sink || whole->is_inner || index < parts->count - 1;
     node->note = node->is_inner ? NULL : whole->note;
     builder->drafts[at + index].options = part->options;
     builder->drafts[at + index].origin = origin;
-    return set_edges(builder, at, index, part, whole, draft->frames, err);
+    MR_TRY(set_edges(builder, at, index, part, whole, draft->frames, err));
+    return node->kind == MR_PLAN_SOURCE ? mr_plan_bind_source(builder, at + index, err) : MR_OK;
+}
+
+/* All parts, from place `at` on. What follows a failed one is not bound, and gives no message. */
+static enum mr_status make_parts(struct mr_plan_builder *builder, int at,
+                                 const struct mr_op_parts *parts, const struct mr_plan_node *whole,
+                                 const struct mr_plan_draft *draft, struct mr_error *err)
+{
+    enum mr_status status = MR_OK;
+    for (int i = 0; i < parts->count && status == MR_OK; i++)
+        status = make_part(builder, at, i, parts, whole, draft, err);
+    for (int i = 0; i < parts->count && status != MR_OK; i++)
+        builder->drafts[at + i].failed = true;
+    return status;
 }
 
 enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int at, struct mr_error *err)
@@ -161,10 +181,43 @@ enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int at, struct mr
     MR_TRY(mr_plan_open_gap(builder, at, parts.count, err));
     struct mr_plan_node whole = builder->nodes[at];
     struct mr_plan_draft whole_draft = builder->drafts[at];
-    enum mr_status status = MR_OK;
-    for (int i = 0; i < parts.count && status == MR_OK; i++)
-        status = make_part(builder, at, i, &parts, &whole, &whole_draft, err);
-    for (int i = 0; i < parts.count && status != MR_OK; i++)
-        builder->drafts[at + i].failed = true;
+    return make_parts(builder, at, &parts, &whole, &whole_draft, err);
+}
+
+enum mr_status mr_plan_expand_sink(struct mr_plan_builder *builder, int at, struct mr_error *err)
+{
+    struct mr_plan_node *node = &builder->nodes[at];
+    struct mr_plan_draft *draft = &builder->drafts[at];
+    draft->expanded = true;
+    if (node->sink->expand == NULL || node->inputs[0].port != 0)
+        return MR_OK;
+    const struct mr_plan_node *from = &builder->nodes[node->inputs[0].node];
+    struct mr_sink_bind bind = {
+        .options = draft->options,
+        .runtime = node->runtime,
+        .arena = builder->arena,
+        .schema = from->schema,
+        .rows = from->rows,
+        .bytes = from->bytes,
+        .step = node->label,
+    };
+    struct mr_op_parts parts = {0};
+    const struct mr_options *options = draft->options;
+    MR_TRY(node->sink->expand(&bind, &parts, &options, err));
+    draft->options = options;
+    if (parts.count == 0)
+        return MR_OK;
+    MR_TRY(mr_plan_open_gap(builder, at, parts.count + 1, err));
+    struct mr_plan_node whole = builder->nodes[at];
+    struct mr_plan_draft whole_draft = builder->drafts[at];
+    struct mr_plan_edge *edge = mr_arena_calloc(builder->arena, 1, sizeof *edge);
+    const char **frame = mr_arena_calloc(builder->arena, 1, sizeof *frame);
+    if (edge == NULL || frame == NULL)
+        return mr_error_nomem(err);
+    *edge = (struct mr_plan_edge){at + parts.count - 1, 0};
+    builder->nodes[at + parts.count].inputs = edge;
+    builder->drafts[at + parts.count].frames = frame;
+    enum mr_status status = make_parts(builder, at, &parts, &whole, &whole_draft, err);
+    builder->drafts[at + parts.count].failed = status != MR_OK;
     return status;
 }

@@ -113,6 +113,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .parallelism = permits,
         .batch_rows = spec->batch_rows,
         .time_zone = spec->time_zone ? spec->time_zone : "UTC",
+        .ansi_off = !spec->ansi,
         .timeout_connect_micros = spec->timeout_connect_micros,
         .timeout_statement_micros = spec->timeout_statement_micros,
         .given = &session->given,
