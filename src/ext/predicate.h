@@ -24,8 +24,24 @@ enum mr_predicate_kind {
 
 enum mr_compare { MR_EQ, MR_NE, MR_LT, MR_LE, MR_GT, MR_GE };
 
-/* A monotone function around the column: year(c), date(c), ... ; NONE is the column itself. */
-enum mr_monotone { MR_MONOTONE_NONE, MR_MONOTONE_DATE, MR_MONOTONE_YEAR, MR_MONOTONE_TRUNC_MONTH };
+/*
+ * A function around the column (a date or a timestamp) that keeps its order, up to what a zone's clock
+ * does when it is set back; instants have fields in the session's zone. NONE is the column itself. The
+ * type of the values is the function's: an integer for YEAR, DATE for DATE and trunc(), a timestamp for
+ * date_trunc() and TIMESTAMP (a date's midnight).
+ */
+enum mr_monotone {
+    MR_MONOTONE_NONE,
+    MR_MONOTONE_DATE,
+    MR_MONOTONE_YEAR,
+    MR_MONOTONE_TIMESTAMP,
+    MR_MONOTONE_TRUNC_HOUR, /* the beginning of the unit */
+    MR_MONOTONE_TRUNC_DAY,
+    MR_MONOTONE_TRUNC_WEEK, /* Monday */
+    MR_MONOTONE_TRUNC_MONTH,
+    MR_MONOTONE_TRUNC_QUARTER,
+    MR_MONOTONE_TRUNC_YEAR,
+};
 
 struct mr_predicate {
     enum mr_predicate_kind kind;
