@@ -57,4 +57,12 @@ enum mr_status mr_csv_rows_encode(const struct mr_csv_rows *rows, const struct m
         .doc = "CSV: the text of NULL, unquoted. Empty strings are written as two quotes."         \
     }
 
+/* Further rows for who reads CSV; `multiLine` is among those of JSON (enc/json_text.h). */
+#define MR_CSV_READ_OPTION_ROWS                                                                    \
+    {                                                                                              \
+        .name = "inferSchema", .type = MR_OPTION_BOOL, .fallback = "true",                         \
+        .doc = "CSV without a schema: the types of columns are guessed from a sample at the "      \
+               "start of the file; false: all are strings."                                        \
+    }
+
 #endif

@@ -22,4 +22,14 @@ void mr_json_rows_encode(const struct mr_json_rows *rows, const struct mr_batch 
 /* Appends the value of one row, any encoding, any type, NULL as null. */
 void mr_json_value(const struct mr_column *column, int64_t row, struct mr_bytes *out);
 
+/* Rows of an option table (ext/option.h) for who reads JSON; with those of CSV for who reads CSV. */
+#define MR_JSON_READ_OPTION_ROWS                                                                   \
+    {                                                                                              \
+        .name = "multiLine", .type = MR_OPTION_BOOL,                                               \
+        .doc = "JSON: true = the file is one array of objects, or objects one after the other, "   \
+               "over any lines; else each line is an object. CSV: false = a line is a row; true "  \
+               "= values in quotes have line breaks, the file is read in one piece; by default "   \
+               "they may have, and where a large file is cut is checked."                          \
+    }
+
 #endif

@@ -1,13 +1,22 @@
 /*
- * codec.h - contract: compression of one block. Stateless and thread-safe.
+ * codec.h - contract: compression of one block, stateless and thread-safe; and reading of whole compressed files.
  */
 #ifndef MR_EXT_CODEC_H
 #define MR_EXT_CODEC_H
 
-#include "base/error.h"
+#include "base/alloc.h"
 
 #include <limits.h>
 #include <stddef.h>
+
+/* Compressed bytes in, plain ones out. A step moves both pointers on by what it took and made. */
+struct mr_codec_flow {
+    const char *in;
+    size_t in_size;
+    bool last; /* nothing comes behind `in` */
+    char *out;
+    size_t out_size;
+};
 
 struct mr_codec {
     /* "snappy", "zstd", "gzip", "lz4" (block format, LZ4_RAW of Parquet), "none" */
@@ -29,6 +38,18 @@ struct mr_codec {
     enum mr_status (*decompress)(const void *in, size_t size, void *out, size_t out_size,
                                  struct mr_error *err);
     void (*free_scratch)(void *scratch);
+    /*
+     * Whole files: gzip members or zstd and LZ4 frames, one after the other. NULL: blocks only. A
+     * stream belongs to one thread; its state is charged to `memory`.
+     */
+    enum mr_status (*stream_open)(struct mr_memory *memory, void **stream, struct mr_error *err);
+    /*
+     * One step. When it neither takes nor makes anything it wants more input, or with `last` the
+     * file is at its end; one that is cut or damaged is MR_SOURCE, class data. Large pieces at both
+     * ends are faster (gzip: 2 MiB of room takes a whole member at once).
+     */
+    enum mr_status (*stream_step)(void *stream, struct mr_codec_flow *flow, struct mr_error *err);
+    void (*stream_close)(void *stream);
 };
 
 #endif
