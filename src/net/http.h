@@ -11,6 +11,13 @@
 #include "base/bytes.h"
 #include "base/wait.h"
 
+/* A part of a file that is a body. */
+struct mr_http_file {
+    int fd;
+    int64_t offset;
+    int64_t size;
+};
+
 /* NULL, 0 and false mean: the usual. Texts are copied by curl or must outlive the client. */
 struct mr_http_options {
     const char *ca_file; /* PEM; NULL = the system's */
@@ -28,6 +35,7 @@ struct mr_http_answer {
     int status;              /* 200, ... */
     struct mr_bytes headers; /* "name: value" lines of the last answer, without the status line */
     struct mr_bytes body;
+    size_t received; /* bytes of the body that went to the request's `out` */
     int attempts;
 };
 
@@ -36,8 +44,13 @@ struct mr_http_request {
     const char *url;
     const char *const *headers; /* "Name: value", ended by NULL; or NULL */
     struct mr_slice body;
+    const struct mr_http_file *file; /* instead of `body` */
+    void *out;              /* where the body of a 2xx goes instead of the answer's; or NULL */
+    size_t out_size;        /* more than this is MR_LIMIT */
     size_t answer_max;      /* bytes of the body; more is MR_LIMIT */
     int64_t timeout_micros; /* of one attempt, connecting included; 0 = none */
+    int64_t stall_micros;   /* so long without a byte in or out ends the attempt; 0 = for ever */
+    bool fresh;             /* on a new connection, the name looked up anew */
     int redirects;          /* so many are followed, never from https to http */
     bool repeatable;        /* doing it twice is doing it once; GET, HEAD, PUT, DELETE always are */
     /* Optional: true where an answer that could be retried (503) is one to live with. */
@@ -52,6 +65,10 @@ struct mr_http_retry {
     double multiplier;
     bool jitter;
 };
+
+/* How long to pause after `attempts` attempts; `answer` NULL = nothing came back. */
+int64_t mr_http_pause(const struct mr_http_retry *retry, int attempts,
+                      const struct mr_http_answer *answer);
 
 struct mr_http;
 
