@@ -8,6 +8,7 @@
 #include "api/pipeline.h"
 #include "run/epoch.h"
 #include "run/judge.h"
+#include "run/maintain.h"
 
 static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *err)
 {
@@ -126,6 +127,8 @@ static enum mr_status commit(struct millrace_pipeline *pipeline,
                                  session->plan->watermark, err);
     else
         mr_epoch_discard(session, NULL);
+    if (status == MR_OK)
+        status = mr_maintain(session, err);
     mr_exec_result_reset(&collected);
     mr_free(slices);
     return status;

@@ -261,7 +261,11 @@ static enum mr_status find_method(struct mr_step_reader *reader, struct draft *d
     struct mr_config_context *context = reader->context;
     const struct mr_option_value *written = mr_options_get(draft->step, "method");
     const char *name = written->u.text;
-    const struct mr_method *method = mr_registry_method(context->registry, name);
+    const struct mr_option_value *type = mr_options_get(draft->step, "type");
+    const struct mr_method *method =
+        type->set
+            ? mr_registry_method_of(context->registry, name, (enum mr_step_type)type->u.integer)
+            : mr_registry_method(context->registry, name);
     if (method == NULL) {
         struct mr_error err;
         mr_error_config(&err, "unknown method \"%.80s\"", name);
@@ -272,7 +276,6 @@ static enum mr_status find_method(struct mr_step_reader *reader, struct draft *d
             mr_error_hint(&err, "\"millrace methods\" lists them");
         return mr_config_report(context, written->position, &err);
     }
-    const struct mr_option_value *type = mr_options_get(draft->step, "type");
     if (type->set && type->u.integer != (int64_t)method->type)
         MR_TRY(mr_config_problem(context, type->position, "%s is %s %s method, not %s %s method",
                                  name, article(method->type), mr_step_type_name(method->type),

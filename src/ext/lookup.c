@@ -40,6 +40,15 @@ const struct mr_method *mr_registry_method(const struct mr_registry *registry, c
     return NULL;
 }
 
+const struct mr_method *mr_registry_method_of(const struct mr_registry *registry, const char *name,
+                                              enum mr_step_type type)
+{
+    for (const struct mr_method *row = registry->methods; row->name != NULL; row++)
+        if (row->type == type && (strcmp(row->name, name) == 0 || any_alias(row->aliases, name)))
+            return row;
+    return mr_registry_method(registry, name);
+}
+
 const struct mr_store *mr_registry_store(const struct mr_registry *registry, const char *scheme)
 {
     for (const struct mr_store *const *row = registry->stores; *row != NULL; row++)

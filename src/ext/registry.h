@@ -51,6 +51,9 @@ struct mr_registry {
 
 /* Name or alias, exact case; NULL when unknown. */
 const struct mr_method *mr_registry_method(const struct mr_registry *registry, const char *name);
+/* Of this type if there is one (sql transforms, and maintains), else any of the name. */
+const struct mr_method *mr_registry_method_of(const struct mr_registry *registry, const char *name,
+                                              enum mr_step_type type);
 const struct mr_store *mr_registry_store(const struct mr_registry *registry, const char *scheme);
 const struct mr_format *mr_registry_format(const struct mr_registry *registry, const char *name);
 const struct mr_codec *mr_registry_codec(const struct mr_registry *registry, const char *name);

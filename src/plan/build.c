@@ -93,6 +93,7 @@ static enum mr_status bind_all(struct mr_plan_builder *builder, struct mr_error 
     }
     if (builder->plan->question.step == NULL)
         MR_TRY(mr_plan_bind_sinks(builder, err));
+    MR_TRY(mr_plan_bind_actions(builder, err));
     return mr_plan_failed(builder, err);
 }
 
@@ -167,4 +168,8 @@ void mr_plan_free(struct mr_plan *plan)
         node->source_state = node->sink_state = node->op_plan = NULL;
     }
     plan->nnodes = 0;
+    for (int i = 0; i < plan->nactions; i++)
+        if (plan->actions[i].state != NULL)
+            plan->actions[i].action->close(plan->actions[i].state);
+    plan->nactions = 0;
 }

@@ -99,6 +99,16 @@ enum mr_status mr_plan_ask(struct mr_plan_builder *builder, int node, bool *wait
 bool mr_plan_is_asked(const struct mr_plan_builder *builder, int node);
 enum mr_status mr_plan_ask_parts(struct mr_plan_builder *builder, struct mr_op_parts *out,
                                  struct mr_error *err);
+/*
+ * actions.c: a maintain step is noted, and bound once everything else is. A load behind it is an
+ * error: it would be done before.
+ */
+enum mr_status mr_plan_add_action(struct mr_plan_builder *builder, const struct mr_step_spec *step,
+                                  struct mr_error *err);
+enum mr_status mr_plan_bind_actions(struct mr_plan_builder *builder, struct mr_error *err);
+/* An account, counters and a runtime for a step. */
+enum mr_status mr_plan_new_runtime(struct mr_plan_builder *builder, const char *label,
+                                   struct mr_runtime **out, struct mr_error *err);
 /* syntax.c: expressions of a step that cannot be bound yet. */
 enum mr_status mr_plan_check_syntax(struct mr_plan_builder *builder,
                                     const struct mr_options *options, struct mr_error *err);

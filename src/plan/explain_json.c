@@ -229,6 +229,17 @@ void mr_plan_explain_json(const struct mr_plan *plan, struct mr_bytes *out)
     for (int i = 0; i < plan->nsegments; i++)
         put_segment(&w, &plan->segments[i]);
     close_with(&w, ']');
+    key(&w, "actions");
+    open_with(&w, '[');
+    for (int i = 0; i < plan->nactions; i++) {
+        element(&w);
+        open_with(&w, '{');
+        put_text(&w, "step", plan->actions[i].step->label);
+        put_text(&w, "method", plan->actions[i].step->method->name);
+        put_text(&w, "details", plan->actions[i].text);
+        close_with(&w, '}');
+    }
+    close_with(&w, ']');
     put_int(&w, "tasks", plan->ntasks);
     put_int(&w, "predictedMemory", plan->predicted_memory);
     put_bool(&w, "rewrites", plan->spec->rewrites);

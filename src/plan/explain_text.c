@@ -193,6 +193,16 @@ static void put_segment(struct mr_bytes *out, const struct mr_plan *plan, int s)
     mr_bytes_char(out, '\n');
 }
 
+static void put_action(struct mr_bytes *out, const struct mr_plan_action *action)
+{
+    mr_bytes_printf(out, "then %s\n", action->step->label);
+    for (const char *at = action->text; at != NULL && *at != '\0';) {
+        size_t size = strcspn(at, "\n");
+        mr_bytes_printf(out, "    %.*s\n", (int)size, at);
+        at += size + (at[size] == '\n');
+    }
+}
+
 void mr_plan_explain_warnings(const struct mr_plan *plan, struct mr_bytes *out)
 {
     for (int i = 0; i < plan->nwarnings; i++)
@@ -216,6 +226,8 @@ void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out)
     }
     for (int s = 0; s < plan->nsegments; s++)
         put_segment(out, plan, s);
+    for (int i = 0; i < plan->nactions; i++)
+        put_action(out, &plan->actions[i]);
     if (!spec->rewrites)
         mr_bytes_text(out, "note: sparkConf has switched rewrites off\n");
     for (int i = 0; i < spec->nnotes; i++)

@@ -81,7 +81,7 @@ enum mr_status mr_plan_fingerprint(struct mr_plan_builder *builder, struct mr_er
         mr_bytes_char(&text, '\n');
         add_options(&text, node->step->options);
         if (node->is_part) {
-            mr_bytes_printf(&text, "%s\n", node->op->name);
+            mr_bytes_printf(&text, "%s\n", node->op ? node->op->name : node->source->name);
             add_options(&text, builder->drafts[i].options);
         }
         if (mr_plan_is_breaker(node))
@@ -89,6 +89,10 @@ enum mr_status mr_plan_fingerprint(struct mr_plan_builder *builder, struct mr_er
         if (node->schema != NULL)
             mr_schema_format(node->schema, &text);
         mr_bytes_char(&text, '\n');
+    }
+    for (int i = 0; i < plan->nactions; i++) {
+        mr_bytes_printf(&text, "%s\n", plan->actions[i].step->method->name);
+        add_options(&text, plan->actions[i].step->options);
     }
     for (int s = 0; s < plan->nsegments; s++) {
         const struct mr_plan_segment *segment = &plan->segments[s];

@@ -29,11 +29,9 @@ struct frames {
     struct mr_plan_edge primary;
 };
 
-enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
-                                enum mr_plan_node_kind kind, const struct mr_step_spec *step,
-                                const char *label, struct mr_error *err)
+enum mr_status mr_plan_new_runtime(struct mr_plan_builder *builder, const char *label,
+                                   struct mr_runtime **out, struct mr_error *err)
 {
-    struct mr_plan_node *node = &builder->nodes[at];
     const struct mr_runtime *template = builder->request->runtime;
     struct mr_runtime *runtime = mr_arena_alloc(builder->arena, sizeof *runtime);
     struct mr_memory *memory = mr_arena_alloc(builder->arena, sizeof *memory);
@@ -45,6 +43,17 @@ enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
     runtime->memory = memory;
     runtime->counters = counters;
     runtime->offline = !builder->request->connect;
+    *out = runtime;
+    return MR_OK;
+}
+
+enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
+                                enum mr_plan_node_kind kind, const struct mr_step_spec *step,
+                                const char *label, struct mr_error *err)
+{
+    struct mr_plan_node *node = &builder->nodes[at];
+    struct mr_runtime *runtime;
+    MR_TRY(mr_plan_new_runtime(builder, label, &runtime, err));
     *node = (struct mr_plan_node){
         .id = at,
         .kind = kind,
@@ -292,6 +301,8 @@ static enum mr_status add_step(struct mr_plan_builder *builder, struct frames *f
     } else if (method->sink != NULL) {
         if (builder->request->with_sinks)
             MR_TRY(add_sink(builder, frames, step, err));
+    } else if (method->action != NULL) {
+        return mr_plan_add_action(builder, step, err);
     } else {
         return mr_error_config(err, "\"%s\" cannot be run by this version", step->method_name);
     }

@@ -10,6 +10,7 @@
 #define MR_PLAN_PLAN_H
 
 #include "config/spec.h"
+#include "ext/action.h"
 #include "ext/format.h"
 #include "ext/op.h"
 #include "ext/sink.h"
@@ -153,6 +154,16 @@ static inline bool mr_plan_needs(const struct mr_plan_segment *segment, int node
     return mr_plan_lists(segment->needs, segment->nneeds, node);
 }
 
+/* A maintain step: done after all loads have committed. */
+struct mr_plan_action {
+    const struct mr_step_spec *step;
+    const struct mr_action *action;
+    struct mr_runtime *runtime;
+    void *state;
+    const char *text;   /* what it would do, lines; NULL offline */
+    const char *report; /* JSON object of what it did; NULL before */
+};
+
 struct mr_plan_warning {
     const char *text;
     const char *where; /* "step 3 (toS3)" */
@@ -168,6 +179,8 @@ struct mr_plan {
     struct mr_plan_segment *segments;
     int nsinks;
     const int *sinks; /* nodes, by sink_sequence */
+    int nactions;
+    struct mr_plan_action *actions; /* in the order of the steps */
     int ntasks;
     /*
      * node whose port 0 is the result: of until_step, else the primary frame at the end; -1 = none

@@ -113,7 +113,8 @@ static bool is_part_of(const struct mr_plan_node *node, const struct mr_step_spe
 static bool is_told_later(const struct mr_plan *plan, int node)
 {
     for (int i = node + 1; i < plan->nnodes; i++)
-        if (is_part_of(&plan->nodes[i], plan->nodes[node].step))
+        if (is_part_of(&plan->nodes[i], plan->nodes[node].step) ||
+            (plan->nodes[i].kind == MR_PLAN_SINK && plan->nodes[i].step == plan->nodes[node].step))
             return true;
     return false;
 }
@@ -139,7 +140,7 @@ static json_t *part_report(const struct mr_plan *plan, int node, const struct mr
     const struct mr_plan_node *part = &plan->nodes[node];
     json_t *out = json_object();
     json_object_set_new(out, "part", json_string(part->label));
-    json_object_set_new(out, "method", json_string(part->op->name));
+    json_object_set_new(out, "method", json_string(part->op ? part->op->name : part->source->name));
     add_figures(out, step, mr_memory_peak(part->runtime->memory), part->runtime->counters);
     if (plan->nsegments > 0 && !is_run(plan, node))
         json_object_set_new(out, "pushed_down", json_true());
@@ -178,6 +179,35 @@ static json_t *parts_report(const struct mr_plan *plan, const struct mr_exec_res
     return out;
 }
 
+/* What stood in front of a sink: the scan and the join of a merge. */
+static void add_sink_parts(json_t *entry, const struct mr_plan *plan,
+                           const struct mr_exec_result *result, int sink)
+{
+    json_t *parts = json_array();
+    for (int i = 0; i < sink; i++)
+        if (is_part_of(&plan->nodes[i], plan->nodes[sink].step))
+            json_array_append_new(parts, part_report(plan, i, figures_of(result, i)));
+    if (json_array_size(parts) > 0)
+        json_object_set(entry, "parts", parts);
+    json_decref(parts);
+}
+
+static json_t *action_report(const struct mr_plan_action *action)
+{
+    json_t *out = json_object();
+    json_object_set_new(out, "step", json_string(action->step->label));
+    json_object_set_new(out, "method", json_string(action->step->method_name));
+    json_object_set_new(out, "type", json_string(mr_step_type_name(action->step->type)));
+    json_t *counts = json_object();
+    add_counters(counts, action->runtime->counters);
+    json_object_set_new(out, "counters", counts);
+    json_object_set_new(out, "peak_memory_bytes",
+                        json_integer(mr_memory_peak(action->runtime->memory)));
+    if (action->report != NULL)
+        json_object_set_new(out, "result", json_loads(action->report, 0, NULL));
+    return out;
+}
+
 json_t *mr_report_steps(const struct mr_plan *plan, const struct mr_exec_result *result)
 {
     json_t *out = json_array();
@@ -190,7 +220,11 @@ json_t *mr_report_steps(const struct mr_plan *plan, const struct mr_exec_result 
         json_t *entry = step_report(&plan->nodes[i], figures_of(result, i));
         if (plan->nsegments > 0 && !is_run(plan, i))
             json_object_set_new(entry, "pushed_down", json_true());
+        if (plan->nodes[i].kind == MR_PLAN_SINK)
+            add_sink_parts(entry, plan, result, i);
         json_array_append_new(out, entry);
     }
+    for (int i = 0; i < plan->nactions; i++)
+        json_array_append_new(out, action_report(&plan->actions[i]));
     return out;
 }

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "run/epoch.h"
 #include "run/judge.h"
+#include "run/maintain.h"
 #include "run/progress.h"
 #include "run/report.h"
 
@@ -109,6 +110,8 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
         if (status != MR_OK)
             return unfinished(run, err);
     }
+    if (mr_maintain_again(session, err) != MR_OK && !run->options->fresh)
+        return err ? err->status : MR_SINK;
     MR_TRY(close_earlier(run, err));
     run->finished_earlier = true;
     mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
@@ -210,8 +213,9 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
         mr_epoch_discard(session, NULL);
         return status;
     }
-    return mr_epoch_commit(session, run->state, &run->result, run->last.epoch + 1,
-                           session->plan->watermark, err);
+    MR_TRY(mr_epoch_commit(session, run->state, &run->result, run->last.epoch + 1,
+                           session->plan->watermark, err));
+    return mr_maintain(session, err);
 }
 
 static void sum_rows(const struct mr_plan *plan, int64_t *rows_read, int64_t *rows_written)
