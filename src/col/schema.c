@@ -18,6 +18,7 @@ const struct mr_schema *mr_schema_new(struct mr_arena *arena, const struct mr_fi
         return NULL;
     for (int i = 0; i < nfields; i++) {
         copy[i].nullable = fields[i].nullable;
+        copy[i].id = fields[i].id;
         copy[i].name = mr_arena_strdup(arena, fields[i].name);
         copy[i].type = mr_type_copy(arena, fields[i].type);
         if (!copy[i].name || !copy[i].type)

@@ -9,7 +9,11 @@
 
 #include "col/type.h"
 #include "dataset/location.h"
+#include "ext/predicate.h"
 #include "ext/runtime.h"
+
+struct mr_batch;
+struct mr_tz;
 
 struct delta_pair {
     const char *name;
@@ -55,7 +59,8 @@ struct delta_file {
     const char *path;     /* decoded; relative to the table, or absolute with a scheme */
     int64_t size;
     int64_t modified_millis;
-    /* In the order of metadata.partition_columns; NULL = null. Text of the protocol's form. */
+    /* In the order of metadata.partition_columns; NULL = null. Text of the protocol's form. NULL when
+     * the table is not partitioned. */
     const char *const *partition_values;
     const char *stats;                 /* JSON text, or NULL */
     const struct delta_vector *vector; /* or NULL */
@@ -125,8 +130,10 @@ struct delta_asof {
 struct delta_table {
     const struct mr_store *store;
     void *handle;     /* root = the table */
+    const char *url;  /* that the store was opened with */
     const char *text; /* for messages */
     struct mr_runtime *runtime;
+    const struct mr_options *options; /* of the step: for files that lie in another store */
 };
 
 enum mr_status delta_table_open(const struct mr_location *location,
@@ -143,8 +150,13 @@ void delta_table_close(struct delta_table *table);
 enum mr_status delta_snapshot_read(const struct delta_table *table, const struct delta_asof *asof,
                                    struct mr_arena *arena, const struct delta_snapshot **out,
                                    struct mr_error *err);
-/* The commits `from`..latest, one after the other, oldest first; no commit of that number: none. */
-enum mr_status delta_commits_read(const struct delta_table *table, int64_t from, int64_t to,
+/*
+ * The commits `from`..`to` (-1 = latest), one after the other, oldest first; no commit of that
+ * number: none. `metadata` (of the version before) says the order of the partition values; NULL:
+ * they are known only behind a commit that brings its own.
+ */
+enum mr_status delta_commits_read(const struct delta_table *table,
+                                  const struct delta_metadata *metadata, int64_t from, int64_t to,
                                   struct mr_arena *arena, const struct delta_commit **out,
                                   int *count, struct mr_error *err);
 
