@@ -1,13 +1,32 @@
 /*
- * location.c - where the files go.
+ * location.c - where the files are.
  *
  * `bucket` and `path` are joined with exactly one slash. s3:// and s3a:// name a bucket as well; file:// and plain paths
  * are directories, plain relative ones start at the pipeline file. A bucket is looked up in `bucketMap`, which config/ fills
- * from `defaults.s3.buckets` of the credentials file: a directory there stands in for the bucket.
+ * from `defaults.s3.buckets` of the credentials file: a directory there stands in for the bucket, an endpoint's URL or
+ * nothing leaves it to the S3 store. Which endpoint that is, the store finds out itself from the same options: putting it
+ * into the URL would make the tokens of a commit carry it, and a run that is finished elsewhere may reach the bucket by
+ * another name.
  */
 #include "dataset/location.h"
 
 #include "ext/registry.h"
+
+struct place {
+    const struct mr_options *options; /* or NULL */
+    bool named;                       /* given by the options bucket and path */
+    struct mr_runtime *runtime;
+    struct mr_arena *arena;
+};
+
+/* MR_CONFIG at the option, if there is one to point at. */
+static enum mr_status refuse(const struct place *place, const char *option, struct mr_error *err,
+                             const char *what, const char *detail)
+{
+    if (place->named)
+        return mr_options_error(place->options, option, err, "%s%s", what, detail);
+    return mr_error_config(err, "%s%s", what, detail);
+}
 
 static const char *without_slashes_before(const char *text)
 {
@@ -50,9 +69,8 @@ static enum mr_status no_memory(const char *text, struct mr_error *err)
 }
 
 /* A directory as written, made absolute. */
-static enum mr_status local_location(const char *path, struct mr_runtime *runtime,
-                                     struct mr_arena *arena, struct mr_location *out,
-                                     struct mr_error *err)
+static enum mr_status local_location(const struct place *place, const char *path,
+                                     struct mr_location *out, struct mr_error *err)
 {
     if (strncmp(path, "file:", 5) == 0) {
         path += 5;
@@ -62,18 +80,22 @@ static enum mr_status local_location(const char *path, struct mr_runtime *runtim
             path += 2;
     }
     int size = (int)without_slashes_behind(path, 1);
-    const char *base = runtime->pipeline_dir ? runtime->pipeline_dir : ".";
-    out->url = *path == '/' ? mr_arena_printf(arena, "%.*s", size, path)
-                            : mr_arena_printf(arena, "%s/%.*s", base, size, path);
+    const char *base = place->runtime->pipeline_dir ? place->runtime->pipeline_dir : ".";
+    out->url = *path == '/' ? mr_arena_printf(place->arena, "%.*s", size, path)
+                            : mr_arena_printf(place->arena, "%s/%.*s", base, size, path);
     MR_TRY(no_memory(out->url, err));
-    out->store = mr_registry_store(runtime->registry, "file");
+    out->store = mr_registry_store(place->runtime->registry, "file");
     if (!out->store)
         return mr_error_internal(err, "the local store is not in this build");
     return MR_OK;
 }
 
+/* ---- buckets ---- */
+
 static const char *map_bucket(const struct mr_options *options, const char *bucket)
 {
+    if (!options || !mr_option_find(options->table, "bucketMap"))
+        return NULL;
     const struct mr_option_value *value = mr_options_get(options, "bucketMap");
     for (int i = 0; value->set && i < value->u.pairs.count; i++) {
         if (strcmp(value->u.pairs.items[i].name, bucket) == 0)
@@ -82,72 +104,124 @@ static const char *map_bucket(const struct mr_options *options, const char *buck
     return NULL;
 }
 
-static enum mr_status bucket_location(const struct mr_options *options, const char *bucket,
-                                      const char *key, struct mr_runtime *runtime,
-                                      struct mr_arena *arena, struct mr_location *out,
+static enum mr_status s3_location(const struct place *place, const char *bucket, const char *option,
+                                  struct mr_location *out, struct mr_error *err)
+{
+    out->store = mr_registry_store(place->runtime->registry, "s3");
+    if (out->store) {
+        out->url = out->text;
+        return MR_OK;
+    }
+    refuse(place, option, err, "S3 is not in this build: bucket ", bucket);
+    if (err)
+        mr_error_hint(err,
+                      "map the bucket to a directory in the credentials file: "
+                      "\"defaults\": {\"s3\": {\"buckets\": {\"%s\": \"/a/directory\"}}}",
+                      bucket);
+    return MR_CONFIG;
+}
+
+static bool is_endpoint(const char *target)
+{
+    return strncmp(target, "http://", 7) == 0 || strncmp(target, "https://", 8) == 0;
+}
+
+/* What the map has for the bucket is a directory. */
+static enum mr_status mapped_location(const struct place *place, const char *target,
+                                      const char *key, struct mr_location *out,
                                       struct mr_error *err)
 {
-    const char *option = mr_options_has(options, "bucket") ? "bucket" : "path";
-    key = without_slashes_before(key);
-    int key_size = (int)without_slashes_behind(key, 0);
-    out->text = mr_arena_printf(arena, "s3://%s/%.*s", bucket, key_size, key);
+    const char *path = target;
+    if (*key)
+        path = mr_arena_printf(place->arena, "%.*s/%s", (int)without_slashes_behind(target, 0),
+                               target, key);
+    MR_TRY(no_memory(path, err));
+    return local_location(place, path, out, err);
+}
+
+static enum mr_status bucket_location(const struct place *place, const char *bucket,
+                                      const char *path, const char *option, struct mr_location *out,
+                                      struct mr_error *err)
+{
+    path = without_slashes_before(path);
+    const char *key = mr_arena_strndup(place->arena, path, without_slashes_behind(path, 0));
+    MR_TRY(no_memory(key, err));
+    out->text = mr_arena_printf(place->arena, "s3://%s/%s", bucket, key);
     MR_TRY(no_memory(out->text, err));
     if (*bucket == '\0')
-        return mr_options_error(options, option, err, "the name of the bucket is missing");
+        return refuse(place, option, err, "the name of the bucket is missing", "");
+    if (strchr(bucket, '/'))
+        return refuse(place, option, err, "a bucket's name has no slash: ", bucket);
     if (climbs(key))
-        return mr_options_error(options, "path", err, "'..' leads out of the bucket");
-    const char *target = map_bucket(options, bucket);
-    if (!target && runtime->offline)
+        return refuse(place, "path", err, "'..' leads out of the bucket", "");
+    const char *target = map_bucket(place->options, bucket);
+    if (!target && place->runtime->offline)
         return MR_OK;
-    const char *scheme = target ? strstr(target, "://") : NULL;
-    if (!target || (scheme && strncmp(target, "file://", 7) != 0)) {
-        mr_options_error(options, option, err,
-                         "bucket '%s': S3 endpoints are not built in this version", bucket);
-        if (err)
-            mr_error_hint(err,
-                          "map the bucket to a directory in the credentials file: "
-                          "\"defaults\": {\"s3\": {\"buckets\": {\"%s\": \"/a/directory\"}}}",
-                          bucket);
-        return MR_CONFIG;
+    if (!target || is_endpoint(target))
+        return s3_location(place, bucket, option, out, err);
+    if (strstr(target, "://") && strncmp(target, "file://", 7) != 0)
+        return refuse(
+            place, option, err,
+            "the credentials file maps the bucket neither to a directory nor to an http or "
+            "https URL: ",
+            target);
+    return mapped_location(place, target, key, out, err);
+}
+
+/* ---- the two ways in ---- */
+
+static enum mr_status text_location(const struct place *place, const char *text,
+                                    struct mr_location *out, struct mr_error *err)
+{
+    const char *s3 = behind_s3_scheme(text);
+    if (s3) {
+        size_t size = strcspn(s3, "/");
+        const char *bucket = mr_arena_strndup(place->arena, s3, size);
+        MR_TRY(no_memory(bucket, err));
+        return bucket_location(place, bucket, s3 + size, "path", out, err);
     }
-    const char *path =
-        key_size ? mr_arena_printf(arena, "%.*s/%.*s", (int)without_slashes_behind(target, 0),
-                                   target, key_size, key)
-                 : target;
-    MR_TRY(no_memory(path, err));
-    return local_location(path, runtime, arena, out, err);
+    if (strstr(text, "://") && strncmp(text, "file://", 7) != 0)
+        return refuse(place, "path", err, "the schemes are s3, s3a and file, not that of ", text);
+    out->text = text;
+    return local_location(place, text, out, err);
+}
+
+enum mr_status mr_locate_text(const char *text, const struct mr_options *options,
+                              struct mr_runtime *runtime, struct mr_arena *arena,
+                              struct mr_location *out, struct mr_error *err)
+{
+    struct place place = {.options = options, .runtime = runtime, .arena = arena};
+    *out = (struct mr_location){0};
+    if (!*text)
+        return mr_error_config(err, "the path is empty");
+    return text_location(&place, text, out, err);
+}
+
+static enum mr_status nowhere(const struct mr_options *options, bool buckets, struct mr_error *err)
+{
+    mr_error_config(err, "the path is missing");
+    if (err) {
+        mr_error_where(err, "%s:%d:%d", options->position.file ? options->position.file : "",
+                       options->position.line, options->position.column);
+        mr_error_hint(err, buckets ? "give path, or bucket and path" : "give path");
+    }
+    return MR_CONFIG;
 }
 
 enum mr_status mr_locate(const struct mr_options *options, struct mr_runtime *runtime,
                          struct mr_arena *arena, struct mr_location *out, struct mr_error *err)
 {
+    struct place place = {options, true, runtime, arena};
     *out = (struct mr_location){0};
-    const char *bucket = mr_options_text(options, "bucket");
+    bool buckets = mr_option_find(options->table, "bucket") != NULL;
+    const char *bucket = buckets ? mr_options_text(options, "bucket") : NULL;
     const char *path = mr_options_text(options, "path");
-    if (!bucket && (!path || !*path)) {
-        mr_error_config(err, "where to write is missing");
-        if (err) {
-            mr_error_where(err, "%s:%d:%d", options->position.file ? options->position.file : "",
-                           options->position.line, options->position.column);
-            mr_error_hint(err, "give path, or bucket and path");
-        }
-        return MR_CONFIG;
-    }
-    const char *s3 = path ? behind_s3_scheme(path) : NULL;
-    if (bucket && (s3 || (path && strstr(path, "://"))))
-        return mr_options_error(options, "path", err,
-                                "a path with a scheme names its bucket itself: leave out bucket");
+    if (!bucket && (!path || !*path))
+        return nowhere(options, buckets, err);
+    if (bucket && path && (behind_s3_scheme(path) || strstr(path, "://")))
+        return refuse(&place, "path", err,
+                      "a path with a scheme names its bucket itself: leave out bucket", "");
     if (bucket)
-        return bucket_location(options, bucket, path ? path : "", runtime, arena, out, err);
-    if (s3) {
-        const char *slash = strchr(s3, '/');
-        const char *name = mr_arena_strndup(arena, s3, slash ? (size_t)(slash - s3) : strlen(s3));
-        MR_TRY(no_memory(name, err));
-        return bucket_location(options, name, slash ? slash : "", runtime, arena, out, err);
-    }
-    if (strstr(path, "://") && strncmp(path, "file://", 7) != 0)
-        return mr_options_error(options, "path", err, "'%s' has no known scheme: s3, s3a or file",
-                                path);
-    out->text = path;
-    return local_location(path, runtime, arena, out, err);
+        return bucket_location(&place, bucket, path ? path : "", "bucket", out, err);
+    return text_location(&place, path, out, err);
 }
