@@ -46,6 +46,9 @@ const char *mr_counter_name(enum mr_counter counter)
         [MR_COUNT_SPILL_BYTES] = "spill_bytes",
         [MR_COUNT_EXCHANGE_BYTES] = "exchange_bytes",
         [MR_COUNT_CACHE_HITS] = "cache_hits",
+        [MR_COUNT_FILES_READ] = "files_read",
+        [MR_COUNT_FILES_SKIPPED] = "files_skipped",
+        [MR_COUNT_BYTES_SKIPPED] = "bytes_skipped",
     };
     return names[counter];
 }

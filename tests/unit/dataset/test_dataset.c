@@ -5,6 +5,7 @@
 #include "contract/fixture.h"
 #include "dataset/group.h"
 #include "dataset/hive.h"
+#include "dataset/hive_read.h"
 #include "dataset/writer.h"
 #include "format/parquet/parquet.h"
 #include "format/text.h"
@@ -56,6 +57,90 @@ static void test_escape(void **state)
     assert_string_equal(back.data, "100%|%4|%zz|A");
     mr_bytes_reset(&out);
     mr_bytes_reset(&back);
+}
+
+static void test_guess(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum mr_hive_guess guess;
+    } cases[] = {
+        {NULL, MR_HIVE_GUESS_NULL},
+        {"1", MR_HIVE_GUESS_INT},
+        {"01", MR_HIVE_GUESS_INT},
+        {"-2147483648", MR_HIVE_GUESS_INT},
+        {"2147483648", MR_HIVE_GUESS_BIGINT},
+        {"9223372036854775808", MR_HIVE_GUESS_STRING},
+        {"1.5", MR_HIVE_GUESS_DOUBLE},
+        {"1e3", MR_HIVE_GUESS_DOUBLE},
+        {"NaN", MR_HIVE_GUESS_STRING},
+        {"1.5f", MR_HIVE_GUESS_STRING},
+        {"-", MR_HIVE_GUESS_STRING},
+        {"2024-02-29", MR_HIVE_GUESS_DATE},
+        {"2023-02-29", MR_HIVE_GUESS_STRING},
+        {"2024-2-9", MR_HIVE_GUESS_STRING},
+        {"2024-02-29 12:30:00", MR_HIVE_GUESS_TIMESTAMP},
+        {"2024-02-29T12:30:00.5Z", MR_HIVE_GUESS_TIMESTAMP},
+        {"2024-02-29 24:30:00", MR_HIVE_GUESS_STRING},
+        {"true", MR_HIVE_GUESS_STRING},
+        {"", MR_HIVE_GUESS_STRING},
+        {"a b", MR_HIVE_GUESS_STRING},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(mr_hive_guess(cases[i].text), cases[i].guess);
+    assert_int_equal(mr_hive_widen(MR_HIVE_GUESS_NULL, MR_HIVE_GUESS_DATE), MR_HIVE_GUESS_DATE);
+    assert_int_equal(mr_hive_widen(MR_HIVE_GUESS_DOUBLE, MR_HIVE_GUESS_INT), MR_HIVE_GUESS_DOUBLE);
+    assert_int_equal(mr_hive_widen(MR_HIVE_GUESS_BIGINT, MR_HIVE_GUESS_DOUBLE),
+                     MR_HIVE_GUESS_STRING);
+    assert_int_equal(mr_hive_widen(MR_HIVE_GUESS_DATE, MR_HIVE_GUESS_INT), MR_HIVE_GUESS_STRING);
+    assert_int_equal(mr_hive_widen(MR_HIVE_GUESS_DATE, MR_HIVE_GUESS_TIMESTAMP),
+                     MR_HIVE_GUESS_TIMESTAMP);
+}
+
+/* What mr_hive_part wrote is read back; a wrong text is refused. */
+static void test_values(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"BOOLEAN", "true", "flase"},
+        {"TINYINT", "-128", "128"},
+        {"INT", "2147483647", "2147483648"},
+        {"BIGINT", "-9223372036854775808", "x"},
+        {"DOUBLE", "-1.5E300", "1..2"},
+        {"DECIMAL(5,2)", "-123.45", "1234.5"},
+        {"DATE", "2024-02-29", "2024-02-30"},
+        {"TIMESTAMP", "2024-02-29 12:30:00.5", "2024-02-29 12:30:00.5x"},
+        {"TIMESTAMP_NTZ", "2024-02-29 12:30:00", "2024-02-29 12:30:00Z"},
+        {"STRING", "a=b/c%20", NULL},
+    };
+    struct mr_tz *tz;
+    FIXTURE_OK(&f, mr_tz_new("Europe/Berlin", &tz, &f.err));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct mr_type *type;
+        const char *name, *text;
+        struct mr_value value, back;
+        FIXTURE_OK(&f, mr_type_parse(&f.arena, cases[i][0], &type, &f.err));
+        assert_true(mr_hive_value(cases[i][1], type, tz, &value));
+        struct mr_bytes part;
+        mr_bytes_init(&part, 1000);
+        mr_hive_part(&part, "k", &value, tz);
+        FIXTURE_OK(&f, mr_hive_read_part((struct mr_slice){part.data, part.size}, &f.arena, &name,
+                                         &text, &f.err));
+        assert_string_equal(name, "k");
+        assert_true(mr_hive_value(text, type, tz, &back));
+        assert_int_equal(mr_value_compare(&value, &back), 0);
+        assert_true(cases[i][2] == NULL || !mr_hive_value(cases[i][2], type, tz, &value));
+        mr_bytes_reset(&part);
+    }
+    const char *name, *text;
+    FIXTURE_OK(&f, mr_hive_read_part(mr_slice_of("a%3Db=" MR_HIVE_NULL), &f.arena, &name, &text,
+                                     &f.err));
+    assert_string_equal(name, "a=b");
+    assert_null(text);
+    FIXTURE_OK(&f, mr_hive_read_part(mr_slice_of("=b"), &f.arena, &name, &text, &f.err));
+    assert_null(name);
+    mr_tz_free(tz);
 }
 
 static const char *part_of(const char *type, const char *text, const char *zone)
@@ -284,6 +369,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_escape, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_guess, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_group, setup, teardown),
         cmocka_unit_test_setup_teardown(test_group_encodings, setup, teardown),
