@@ -36,10 +36,12 @@ struct delta_change {
     enum delta_reads reads;
     const struct mr_predicate *const *where; /* DELTA_READS_WHERE; over metadata.schema */
     int nwhere;
+    bool
+        only_create; /* with no snapshot: a table that somebody else created meanwhile is an error */
 };
 
 struct delta_outcome {
-    int64_t version; /* that was written, or (already) the one that has our txn */
+    int64_t version; /* that was written, or (already) one that knows our txn */
     bool already;    /* the table knew our txn: nothing was written */
     int attempts;
 };
@@ -47,15 +49,25 @@ struct delta_outcome {
 /*
  * `snapshot` is what the change was computed from; NULL creates the table (version 0; if somebody
  * else created it meanwhile: retried as an append when schema and partitioning are the same).
- * MR_SINK, class conflict (fatal): a concurrent commit invalidates what was read, naming both.
+ * MR_SINK, class transient: a concurrent commit invalidates what was read, naming both; nothing
+ * was written, and the change has to be computed again. Class unknown: it may be there.
  */
 enum mr_status delta_commit_write(const struct delta_table *table,
                                   const struct delta_snapshot *snapshot,
                                   const struct delta_change *change, struct delta_outcome *out,
                                   struct mr_error *err);
 
-/* MR_SINK, class config, listing features and properties that stand in the way of this kind of change. */
-enum delta_kind { DELTA_KIND_APPEND, DELTA_KIND_REWRITE /* removes rows */, DELTA_KIND_REORGANISE };
+/* What kind of change a table may refuse. */
+enum delta_kind {
+    DELTA_KIND_APPEND,
+    DELTA_KIND_REPLACE, /* removes whole files, and with them all of their rows */
+    DELTA_KIND_REWRITE, /* removes some rows of files and writes the others again */
+    DELTA_KIND_REORGANISE,
+};
+/*
+ * MR_SINK, class config, naming the features, columns and properties of a table that stand in the
+ * way of a change. Invariants and CHECK constraints do not: the writer below evaluates them.
+ */
 enum mr_status delta_check_writable(const struct delta_snapshot *snapshot, enum delta_kind kind,
                                     const char *table, struct mr_error *err);
 
@@ -73,6 +85,7 @@ struct delta_writer_options {
     const char *compression;  /* NULL = delta.parquet.compression.codec or snappy */
     int level;                /* INT_MIN = the codec's default */
     int64_t memory_share;     /* as mr_dataset_write */
+    bool trusted;             /* the rows come from this table: constraints are not evaluated */
 };
 /* Batches carry metadata.schema (logical names). Metadata and protocol as they will be committed. */
 enum mr_status delta_writer_new(const struct delta_table *table,
