@@ -225,3 +225,9 @@ enum mr_status mr_locate(const struct mr_options *options, struct mr_runtime *ru
         return bucket_location(&place, bucket, path ? path : "", "bucket", out, err);
     return text_location(&place, path, out, err);
 }
+
+const struct mr_store *mr_store_of_url(const char *url, struct mr_runtime *runtime)
+{
+    bool s3 = behind_s3_scheme(url) != NULL;
+    return mr_registry_store(runtime->registry, s3 ? "s3" : "file");
+}

@@ -32,4 +32,7 @@ enum mr_status mr_locate_text(const char *text, const struct mr_options *options
                               struct mr_runtime *runtime, struct mr_arena *arena,
                               struct mr_location *out, struct mr_error *err);
 
+/* The store that opens such a URL; NULL when it is not in this build. */
+const struct mr_store *mr_store_of_url(const char *url, struct mr_runtime *runtime);
+
 #endif

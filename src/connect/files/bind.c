@@ -173,12 +173,13 @@ static enum mr_status seen(void *context, const struct mr_store_entry *entry, st
     return MR_CANCELLED; /* one is enough: ends the listing */
 }
 
-enum mr_status files_exists(const struct mr_location *location, struct mr_runtime *runtime,
-                            bool *exists, struct mr_error *err)
+enum mr_status files_exists(const struct files *files, struct mr_runtime *runtime, bool *exists,
+                            struct mr_error *err)
 {
+    const struct mr_location *location = &files->location;
     void *handle;
     *exists = false;
-    MR_TRY(location->store->open(location->url, NULL, runtime, &handle, err));
+    MR_TRY(location->store->open(location->url, files->options, runtime, &handle, err));
     enum mr_status status = location->store->list(handle, "", NULL, false, seen, exists, err);
     location->store->close(handle);
     return *exists ? MR_OK : status;
@@ -191,7 +192,7 @@ static enum mr_status check_target(struct files *files, const struct mr_sink_bin
         (files->mode != FILES_ERROR_IF_EXISTS && files->mode != FILES_IGNORE))
         return MR_OK;
     bool exists;
-    MR_TRY(files_exists(&files->location, bind->runtime, &exists, err));
+    MR_TRY(files_exists(files, bind->runtime, &exists, err));
     info->skip = exists && files->mode == FILES_IGNORE;
     if (!exists || files->mode == FILES_IGNORE)
         return MR_OK;
@@ -221,7 +222,7 @@ static enum mr_status make_notes(const struct files *files, const struct mr_sink
         if (mr_options_get(bind->options, uploads[i])->by_user)
             idle = idle ? mr_arena_printf(bind->arena, "%s, %s", idle, uploads[i]) : uploads[i];
     }
-    if (idle)
+    if (idle && files->location.store && strcmp(files->location.store->scheme, "file") == 0)
         notes[count++] = mr_arena_printf(bind->arena, "no effect on a local directory: %s", idle);
     if (files->mode == FILES_OVERWRITE && files->dynamic)
         notes[count++] = "overwrite replaces only the partitions that are written; "

@@ -2,16 +2,17 @@
  * commit.c - from staged files to a token, and from a token to visible files.
  *
  * The token lists, by exact name, every file to publish and every file to remove. What an overwrite removes is decided at
- * prepare: files that appear later belong to somebody else and stay. Commit publishes, syncs, then removes: a reader
- * never sees less than the old or the new rows, for a moment it may see both. All steps are idempotent, and the order is
- * that of the token, so that any process can run them again from the start.
+ * prepare: files that appear later belong to somebody else and stay. Commit publishes, syncs, writes the manifest if there
+ * is one, then removes: a reader never sees less than the old or the new rows, for a moment it may see both. All
+ * steps are idempotent, and the order is that of the token, so that any process can run them again from the start. The
+ * token says where, the options how to get there: an endpoint may have another name and keys may have changed since.
  *
  * Hidden files (names starting with '_' or '.') are never removed.
  */
-#include "connect/files/files_private.h"
-
+#include "base/failpoint.h"
 #include "base/map.h"
-#include "ext/registry.h"
+#include "connect/files/files_private.h"
+#include "connect/files/manifest.h"
 
 #include <stdlib.h>
 
@@ -94,7 +95,7 @@ static enum mr_status stage_empty(struct files *files, struct mr_runtime *runtim
 {
     bool exists = false;
     if (token->mode == FILES_APPEND)
-        MR_TRY(files_exists(&files->location, runtime, &exists, err));
+        MR_TRY(files_exists(files, runtime, &exists, err));
     if (exists || files->npartition_columns > 0)
         return MR_OK;
     void *writer;
@@ -128,10 +129,12 @@ static enum mr_status prepare(struct files *files, void *handle, struct mr_runti
     bool exists = false;
     MR_TRY_OUT(map_of_publishes(token, &ours, err));
     if (files->mode == FILES_ERROR_IF_EXISTS) {
-        MR_TRY_OUT(files_exists(&files->location, runtime, &exists, err));
+        MR_TRY_OUT(files_exists(files, runtime, &exists, err));
         if (exists)
             MR_TRY_OUT(already_there(files->location.text, err));
     }
+    if (token->manifest == FILES_MANIFEST_ADDS)
+        MR_TRY_OUT(files_manifest_check(files->location.store, handle, err));
     if (files->mode == FILES_OVERWRITE)
         MR_TRY_OUT(list_removals(files, handle, token, &removals, err));
     token->remove = removals.paths;
@@ -160,6 +163,14 @@ static void count_median(const struct files_token *token, struct mr_runtime *run
     mr_count_peak(runtime, MR_COUNT_FILE_BYTES_MEDIAN, bytes[token->npublish / 2]);
 }
 
+static enum files_manifest manifest_of(const struct files *files)
+{
+    if (!mr_options_boolean(files->options, "manifest", false))
+        return FILES_MANIFEST_NONE;
+    return files->mode == FILES_OVERWRITE && !files->dynamic ? FILES_MANIFEST_REPLACES
+                                                             : FILES_MANIFEST_ADDS;
+}
+
 enum mr_status files_prepare(void *state, struct mr_runtime *runtime, const struct mr_epoch *epoch,
                              const struct mr_slice *committables, int ncommittables,
                              struct mr_bytes *out, struct mr_error *err)
@@ -167,7 +178,9 @@ enum mr_status files_prepare(void *state, struct mr_runtime *runtime, const stru
     struct files *files = state;
     struct mr_arena arena;
     void *handle = NULL;
-    struct files_token token = {.mode = files->mode, .url = files->location.url};
+    struct files_token token = {.mode = files->mode,
+                                .url = files->location.url,
+                                .manifest = manifest_of(files)};
     enum mr_status status;
     mr_arena_init(&arena, runtime->memory);
     for (int i = 0; i < ncommittables; i++)
@@ -190,15 +203,17 @@ out:
 
 /* ---- commit and abort ---- */
 
-static enum mr_status open_token(struct mr_runtime *runtime, struct mr_slice data,
-                                 struct mr_arena *arena, struct files_token *token,
-                                 const struct mr_store **store, void **handle, struct mr_error *err)
+static enum mr_status open_token(const struct mr_options *options, struct mr_runtime *runtime,
+                                 struct mr_slice data, struct mr_arena *arena,
+                                 struct files_token *token, const struct mr_store **store,
+                                 void **handle, struct mr_error *err)
 {
     MR_TRY(files_token_read(data, arena, token, err));
-    *store = mr_registry_store(runtime->registry, "file");
+    *store = mr_store_of_url(token->url, runtime);
     if (!*store)
-        return mr_error_internal(err, "the local store is not in this build");
-    return (*store)->open(token->url, NULL, runtime, handle, err);
+        return mr_error_set(err, MR_SINK, MR_CLASS_FATAL, "this build has no store for %s",
+                            token->url);
+    return (*store)->open(token->url, options, runtime, handle, err);
 }
 
 struct present {
@@ -235,6 +250,22 @@ static enum mr_status check_still_empty(const struct mr_store *store, void *hand
     return status;
 }
 
+static enum mr_status publish_all(const struct mr_store *store, void *handle,
+                                  const struct files_token *token, struct mr_error *err)
+{
+    for (int i = 0; i < token->npublish; i++)
+        MR_TRY(store->publish(handle, token->publish[i].ticket, err));
+    return store->sync(handle, err);
+}
+
+static enum mr_status remove_all(const struct mr_store *store, void *handle,
+                                 const struct files_token *token, struct mr_error *err)
+{
+    for (int i = 0; i < token->nremove; i++)
+        MR_TRY(store->remove(handle, token->remove[i], err));
+    return token->nremove > 0 ? store->sync(handle, err) : MR_OK;
+}
+
 enum mr_status files_commit(const struct mr_options *options, struct mr_runtime *runtime,
                             struct mr_slice data, struct mr_error *err)
 {
@@ -243,18 +274,18 @@ enum mr_status files_commit(const struct mr_options *options, struct mr_runtime 
     const struct mr_store *store = NULL;
     void *handle = NULL;
     enum mr_status status;
-    (void)options; /* the token says where: paths may hold the date of the run that made it */
     mr_arena_init(&arena, runtime->memory);
-    MR_TRY_OUT(open_token(runtime, data, &arena, &token, &store, &handle, err));
+    MR_TRY_OUT(open_token(options, runtime, data, &arena, &token, &store, &handle, err));
     if (token.mode == FILES_ERROR_IF_EXISTS)
         MR_TRY_OUT(check_still_empty(store, handle, &token, err));
-    for (int i = 0; i < token.npublish; i++)
-        MR_TRY_OUT(store->publish(handle, token.publish[i].ticket, err));
-    MR_TRY_OUT(store->sync(handle, err));
-    for (int i = 0; i < token.nremove; i++)
-        MR_TRY_OUT(store->remove(handle, token.remove[i], err));
-    if (token.nremove > 0)
+    MR_TRY_OUT(publish_all(store, handle, &token, err));
+    MR_TRY_OUT(MR_FAILPOINT("files.published", err));
+    if (token.manifest != FILES_MANIFEST_NONE) {
+        MR_TRY_OUT(files_manifest_write(store, handle, &token, err));
         MR_TRY_OUT(store->sync(handle, err));
+    }
+    MR_TRY_OUT(MR_FAILPOINT("files.listed", err));
+    MR_TRY_OUT(remove_all(store, handle, &token, err));
 out:
     if (handle)
         store->close(handle);
@@ -280,13 +311,14 @@ static enum mr_status abort_dead_run(const struct mr_options *options, struct mr
     return status;
 }
 
-static enum mr_status abort_token(struct mr_runtime *runtime, struct mr_slice data,
-                                  struct mr_arena *arena, struct mr_error *err)
+static enum mr_status abort_token(const struct mr_options *options, struct mr_runtime *runtime,
+                                  struct mr_slice data, struct mr_arena *arena,
+                                  struct mr_error *err)
 {
     struct files_token token;
     const struct mr_store *store;
     void *handle;
-    MR_TRY(open_token(runtime, data, arena, &token, &store, &handle, err));
+    MR_TRY(open_token(options, runtime, data, arena, &token, &store, &handle, err));
     enum mr_status status = MR_OK;
     for (int i = 0; i < token.npublish && status == MR_OK; i++)
         status = store->discard(handle, token.publish[i].ticket, err);
@@ -301,7 +333,7 @@ enum mr_status files_abort(const struct mr_options *options, struct mr_runtime *
 {
     struct mr_arena arena;
     mr_arena_init(&arena, runtime->memory);
-    enum mr_status status = data.size ? abort_token(runtime, data, &arena, err)
+    enum mr_status status = data.size ? abort_token(options, runtime, data, &arena, err)
                                       : abort_dead_run(options, runtime, &arena, err);
     mr_arena_reset(&arena);
     return status;

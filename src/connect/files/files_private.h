@@ -44,8 +44,8 @@ struct files_writer {
 /* The tag under which everything of this pipeline's state is staged: known to a later run of it, to nobody else. */
 void files_tag(const struct mr_runtime *runtime, char out[17]);
 /* Is there a visible object below the root? */
-enum mr_status files_exists(const struct mr_location *location, struct mr_runtime *runtime,
-                            bool *exists, struct mr_error *err);
+enum mr_status files_exists(const struct files *files, struct mr_runtime *runtime, bool *exists,
+                            struct mr_error *err);
 
 enum mr_status files_writer_open(void *state, struct mr_runtime *runtime,
                                  const struct mr_epoch *epoch, int task, void **out,

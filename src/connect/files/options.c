@@ -68,8 +68,9 @@ const struct mr_option files_options[] = {
     MR_CSV_OPTION_ROWS,
     {.name = "manifest",
      .type = MR_OPTION_BOOL,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "Writes an object that lists the files, last."},
+     .doc =
+         "The commit writes _manifest.json after the files: a JSON object with version and files "
+         "(path, size, rows), all that the target consists of."},
     MR_UPLOAD_OPTION_ROWS,
     MR_STORE_OPTION_ROWS,
     MR_OPTION_END,

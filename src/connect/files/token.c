@@ -3,7 +3,7 @@
  */
 #include "connect/files/token.h"
 
-#define VERSION 1
+#define VERSION 2
 
 static enum mr_status damaged(struct mr_error *err)
 {
@@ -75,10 +75,13 @@ void files_token_write(const struct files_token *token, struct mr_bytes *out)
     mr_bytes_u8(out, VERSION);
     mr_bytes_u8(out, (uint8_t)token->mode);
     put_text(out, token->url);
+    mr_bytes_u8(out, (uint8_t)token->manifest);
     mr_bytes_varint(out, (uint64_t)token->npublish);
     for (int i = 0; i < token->npublish; i++) {
         put_text(out, token->publish[i].path);
         mr_bytes_lenpref(out, token->publish[i].ticket.data, token->publish[i].ticket.size);
+        mr_bytes_u64le(out, (uint64_t)token->publish[i].rows);
+        mr_bytes_u64le(out, (uint64_t)token->publish[i].bytes);
     }
     mr_bytes_varint(out, (uint64_t)token->nremove);
     for (int i = 0; i < token->nremove; i++)
@@ -105,6 +108,8 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
     uint8_t mode = mr_byte_reader_u8(&reader);
     out->mode = (enum files_mode)mode;
     out->url = take_text(&reader, arena);
+    uint8_t manifest = mr_byte_reader_u8(&reader);
+    out->manifest = (enum files_manifest)manifest;
     out->npublish = take_count(&reader);
     out->publish = mr_arena_calloc(arena, (size_t)out->npublish + 1, sizeof *out->publish);
     if (!out->publish)
@@ -112,6 +117,8 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
     for (int i = 0; i < out->npublish && !reader.bad; i++) {
         out->publish[i].path = take_text(&reader, arena);
         out->publish[i].ticket = mr_byte_reader_lenpref(&reader);
+        out->publish[i].rows = (int64_t)mr_byte_reader_u64le(&reader);
+        out->publish[i].bytes = (int64_t)mr_byte_reader_u64le(&reader);
     }
     out->nremove = take_count(&reader);
     out->remove = mr_arena_calloc(arena, (size_t)out->nremove + 1, sizeof *out->remove);
@@ -119,7 +126,8 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
         return mr_error_nomem(err);
     for (int i = 0; i < out->nremove && !reader.bad; i++)
         out->remove[i] = take_text(&reader, arena);
-    if (reader.bad || reader.at != reader.end || mode > FILES_IGNORE)
+    if (reader.bad || reader.at != reader.end || mode > FILES_IGNORE ||
+        manifest > FILES_MANIFEST_REPLACES)
         return damaged(err);
     for (int i = 0; i < out->npublish; i++) {
         if (!out->publish[i].path)

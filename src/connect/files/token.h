@@ -2,8 +2,8 @@
  * token.h - the byte strings that a commit is made of.
  *
  * committable: u8 version, then per file: path, directory of its partition, ticket (each with its length in front), u64
- * rows, u64 bytes. token: u8 version, u8 mode, the store's URL, varint count of publishes (path, ticket),
- * varint count of removals (path).
+ * rows, u64 bytes. token: u8 version, u8 mode, the store's URL, u8 manifest, varint count of publishes
+ * (path, ticket, u64 rows, u64 bytes), varint count of removals (path).
  */
 #ifndef MR_CONNECT_FILES_TOKEN_H
 #define MR_CONNECT_FILES_TOKEN_H
@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 enum files_mode { FILES_APPEND, FILES_OVERWRITE, FILES_ERROR_IF_EXISTS, FILES_IGNORE };
+
+enum files_manifest { FILES_MANIFEST_NONE, FILES_MANIFEST_ADDS, FILES_MANIFEST_REPLACES };
 
 struct files_staged {
     const char *path; /* below the root, NUL-terminated in what files_*_read gives */
@@ -26,8 +28,9 @@ struct files_staged {
 struct files_token {
     enum files_mode mode;
     const char *url;
+    enum files_manifest manifest;
     int npublish;
-    struct files_staged *publish; /* path and ticket */
+    struct files_staged *publish; /* all but the directory */
     int nremove;
     const char **remove;
 };

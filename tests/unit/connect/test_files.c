@@ -337,6 +337,62 @@ static void test_bucket(void **state)
                                                "{\"id\":2,\"g\":\"b\",\"d\":\"1970-01-02\"}\n");
 }
 
+/* "path rows" of each entry, names of files cut behind their directory. */
+static const char *manifest_of(const char *directory)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s/_manifest.json", f.directory, directory);
+    const char *text = fixture_read(&f, path, NULL);
+    assert_non_null(text);
+    assert_memory_equal(text, "{\"version\": 1, \"files\": [", 25);
+    struct mr_bytes out;
+    mr_bytes_init(&out, 1 << 16);
+    for (const char *at = text; (at = strstr(at, "{\"path\": \"")); at++) {
+        at += 10;
+        mr_bytes_printf(&out, "%.*s", (int)(strstr(at, "part-") - at), at);
+        const char *rows = strstr(at, "\"rows\": ");
+        const char *end = strchr(at, '}');
+        mr_bytes_printf(&out, "%s ", rows && rows < end ? "" : "?");
+        if (rows && rows < end)
+            mr_bytes_printf(&out, "%.*s ", (int)(end - rows - 8), rows + 8);
+    }
+    const char *list = mr_arena_strndup(&f.arena, out.size ? out.data : "", out.size);
+    mr_bytes_reset(&out);
+    return list;
+}
+
+static void test_manifest(void **state)
+{
+    (void)state;
+    const char *const plain[] = {"path", "out", "format", "json", "partitionBy", "g", NULL};
+    const char *const add[] = {"path", "out",      "format", "json", "partitionBy",
+                               "g",    "manifest", "true",   NULL};
+    const char *const dynamic[] = {"path", "out",       "format",   "json", "partitionBy", "g",
+                                   "mode", "overwrite", "manifest", "true", NULL};
+    const char *const fixed[] = {"path",      "out",      "format", "json", "mode",
+                                 "overwrite", "manifest", "true",   NULL};
+    const char *const rows_a[] = {"1|a|0", "2|a|0", NULL};
+    const char *const rows_b[] = {"3|b|0", NULL};
+    run(options_of(plain), rows_a);
+    run(options_of(add), rows_b);
+    assert_string_equal(manifest_of("out"), "g=a/? g=b/ 1 ");
+    run(options_of(add), rows_a);
+    assert_string_equal(manifest_of("out"), "g=a/? g=a/ 2 g=b/ 1 ");
+    run(options_of(dynamic), rows_a);
+    assert_string_equal(manifest_of("out"), "g=a/ 2 g=b/ 1 ");
+    run(options_of(fixed), rows_b);
+    assert_string_equal(manifest_of("out"), " 1 ");
+    char path[512];
+    snprintf(path, sizeof path, "%s/out/_manifest.json", f.directory);
+    FILE *file = fopen(path, "w");
+    fputs("{\"entries\": []}", file);
+    fclose(file);
+    struct mr_bytes token;
+    assert_int_equal(stage(options_of(add), rows_b, &token), MR_SINK);
+    assert_non_null(strstr(f.err.message, "_manifest.json"));
+    mr_bytes_reset(&token);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +406,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rolling, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bucket, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_manifest, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
