@@ -297,6 +297,25 @@ enum mr_status mr_builder_value(struct mr_builder *builder, const struct mr_valu
     }
 }
 
+void mr_builder_truncate(struct mr_builder *builder, int64_t rows)
+{
+    assert(rows >= 0 && rows <= builder->length);
+    if (builder->layout == MR_LAYOUT_NONE)
+        builder->nulls = rows;
+    if (builder->validity && rows < builder->length) {
+        for (int64_t i = rows; i < builder->length; i++)
+            builder->nulls -= !mr_bitmap_get(builder->validity->data, i);
+        mr_bitmap_fill(builder->validity->data, rows, builder->length, true);
+    }
+    builder->length = rows;
+    int32_t end = has_offsets(builder) && builder->values ? offsets_of(builder)[rows] : 0;
+    if (builder->data)
+        builder->data->size = (size_t)end;
+    for (int i = 0; i < builder->nchildren; i++)
+        mr_builder_truncate(&builder->children[i],
+                            builder->layout == MR_LAYOUT_LIST ? (int64_t)end : rows);
+}
+
 int64_t mr_builder_size(const struct mr_builder *builder)
 {
     int64_t total = 0;

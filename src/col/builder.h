@@ -58,6 +58,10 @@ enum mr_status mr_builder_value(struct mr_builder *builder, const struct mr_valu
  * call.
  */
 enum mr_status mr_builder_mark_null(struct mr_builder *builder, struct mr_error *err);
+/*
+ * Drops the rows from `rows` on (<= length), and what of an unfinished list or struct is in the children. Storage stays.
+ */
+void mr_builder_truncate(struct mr_builder *builder, int64_t rows);
 /* Bytes charged so far, children included. */
 int64_t mr_builder_size(const struct mr_builder *builder);
 /*

@@ -17,8 +17,7 @@ struct mr_csv_rows {
     bool special[256]; /* bytes that need quotes */
 };
 
-enum mr_status mr_csv_rows_new(const struct mr_schema *schema, const struct mr_csv_dialect *dialect,
-                               struct mr_csv_rows **out, struct mr_error *err)
+enum mr_status mr_csv_dialect_check(const struct mr_csv_dialect *dialect, struct mr_error *err)
 {
     const char characters[3] = {dialect->delimiter, dialect->quote, dialect->escape};
     for (int i = 0; i < 3; i++) {
@@ -30,6 +29,14 @@ enum mr_status mr_csv_rows_new(const struct mr_schema *schema, const struct mr_c
     if (dialect->delimiter == dialect->quote || dialect->delimiter == dialect->escape)
         return mr_error_config(err, "CSV: the delimiter '%c' is the quote or escape as well",
                                dialect->delimiter);
+    return MR_OK;
+}
+
+enum mr_status mr_csv_rows_new(const struct mr_schema *schema, const struct mr_csv_dialect *dialect,
+                               struct mr_csv_rows **out, struct mr_error *err)
+{
+    MR_TRY(mr_csv_dialect_check(dialect, err));
+    const char characters[3] = {dialect->delimiter, dialect->quote, dialect->escape};
     struct mr_csv_rows *rows = mr_calloc(1, sizeof *rows);
     if (!rows)
         return mr_error_nomem(err);

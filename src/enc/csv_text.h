@@ -19,6 +19,8 @@ struct mr_csv_dialect {
     const char *null_value;
 };
 
+/* MR_CONFIG when the characters are not distinct or break lines. */
+enum mr_status mr_csv_dialect_check(const struct mr_csv_dialect *dialect, struct mr_error *err);
 /* MR_CONFIG when the characters are not distinct or break lines. The schema and the dialect outlive it. */
 enum mr_status mr_csv_rows_new(const struct mr_schema *schema, const struct mr_csv_dialect *dialect,
                                struct mr_csv_rows **out, struct mr_error *err);

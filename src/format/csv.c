@@ -1,13 +1,13 @@
 /*
  * csv.c - CSV files: an optional line of names, then a line a row.
  *
- * enc/ makes the text; here are the options and the file around it. Nested values are written as JSON in a cell, so no schema is
+ * enc/ makes the text; here is the file around it (reading is csv_read.c). Nested values are written as JSON in a cell, so no schema is
  * refused. A file without columns would be a file of empty lines, which nobody reads back: refused.
  */
-#include "enc/csv_text.h"
-
-#include "ext/option.h"
+#include "enc/json_text.h"
+#include "format/csv_dialect.h"
 #include "format/text.h"
+#include "format/text_read.h"
 #include "format/text_writer.h"
 
 #define ROWS_AT_ONCE 256
@@ -17,7 +17,8 @@ struct csv_writer {
     struct mr_csv_rows *rows;
 };
 
-static const struct mr_option csv_options[] = {MR_CSV_OPTION_ROWS, MR_OPTION_END};
+static const struct mr_option csv_options[] = {MR_CSV_OPTION_ROWS, MR_CSV_READ_OPTION_ROWS,
+                                               MR_JSON_READ_OPTION_ROWS, MR_OPTION_END};
 
 static void write_close(void *opaque)
 {
@@ -29,51 +30,14 @@ static void write_close(void *opaque)
     mr_free(writer);
 }
 
-static enum mr_status one_character(const struct mr_options *options, const char *name, char *out,
-                                    struct mr_error *err)
-{
-    const char *text = options ? mr_options_text(options, name) : NULL;
-    if (!text) /* without options: the defaults of the table */
-        return MR_OK;
-    if (strcmp(text, "\\t") == 0)
-        text = "\t";
-    if (strlen(text) != 1)
-        return mr_options_error(options, name, err, "one ASCII character is wanted, not '%s'",
-                                text);
-    *out = *text;
-    return MR_OK;
-}
-
-static enum mr_status read_dialect(const struct mr_options *options, struct mr_csv_dialect *dialect,
-                                   struct mr_error *err)
-{
-    *dialect =
-        (struct mr_csv_dialect){.delimiter = ',', .quote = '"', .escape = '"', .null_value = ""};
-    MR_TRY(one_character(options, "delimiter", &dialect->delimiter, err));
-    MR_TRY(one_character(options, "quote", &dialect->quote, err));
-    dialect->escape = dialect->quote;
-    if (options && mr_options_get(options, "escape")->by_user)
-        MR_TRY(one_character(options, "escape", &dialect->escape, err));
-    if (options && mr_options_text(options, "nullValue"))
-        dialect->null_value = mr_options_text(options, "nullValue");
-    return MR_OK;
-}
-
-/* The options are those of the step; NULL where its sink does not offer the dialect of CSV. */
-static const struct mr_options *dialect_options(const struct mr_format_write *write)
-{
-    const struct mr_options *options = write->options;
-    return options && mr_option_find(options->table, "delimiter") ? options : NULL;
-}
-
 static enum mr_status write_open(const struct mr_format_write *write, struct mr_byte_sink *sink,
                                  void **out, struct mr_error *err)
 {
     struct mr_csv_dialect dialect;
-    const struct mr_options *options = dialect_options(write);
+    const struct mr_options *options = mr_csv_options(write->options);
     if (write->schema->nfields == 0)
         return mr_error_config(err, "a CSV file needs at least one column");
-    MR_TRY(read_dialect(options, &dialect, err));
+    MR_TRY(mr_csv_dialect_of(options, &dialect, err));
     struct csv_writer *writer = mr_calloc(1, sizeof *writer);
     if (!writer)
         return mr_error_nomem(err);
@@ -131,6 +95,10 @@ const struct mr_format mr_format_csv = {
     .extension = "csv",
     .doc = "CSV (RFC 4180): a line a row, names in the first.",
     .options = csv_options,
+    .probe = mr_csv_probe,
+    .read_open = mr_csv_read_open,
+    .read_next = mr_csv_read_next,
+    .read_close = mr_csv_read_close,
     .write_open = write_open,
     .write = write_batch,
     .buffered = buffered,
