@@ -4,7 +4,7 @@
  * A batch goes column by column through shred.c into each leaf's chunk. A row group ends when it has enough rows, or its
  * encoded size or the memory it holds passes a limit, or when the step's account could not take another batch: memory first, file
  * layout second. Everything data-sized is charged to a child of the step's account, so that buffered() is that account's balance.
- * Only writing is here; reading members are NULL.
+ * Only writing is here; reading is reader.c.
  *
  * Layout: PAR1, row groups (per column: dictionary page, data pages), column indexes, offset indexes, footer, its
  * length (4 bytes), PAR1.
@@ -12,6 +12,7 @@
 #include "ext/registry.h"
 #include "format/parquet/footer.h"
 #include "format/parquet/parquet.h"
+#include "format/parquet/reader.h"
 
 #define DEFAULT_GROUP_ROWS  ((int64_t)1 << 20)
 #define DEFAULT_GROUP_BYTES ((int64_t)64 << 20)
@@ -45,6 +46,8 @@ struct writer {
     bool finished;
 };
 
+static const char *const nanoseconds_choices[] = {"fail", "floor", NULL};
+
 static const struct mr_option writer_options[] = {
     {.name = "pageRows",
      .type = MR_OPTION_INT,
@@ -67,6 +70,11 @@ static const struct mr_option writer_options[] = {
      .minimum = 0,
      .maximum = 1 << 30,
      .doc = "Size of a column chunk's dictionary at which it goes on without; 0 writes none."},
+    {.name = "nanoseconds",
+     .type = MR_OPTION_ENUM,
+     .fallback = "fail",
+     .choices = nanoseconds_choices,
+     .doc = "Reading: times with parts of a microsecond fail, or are cut (floor)."},
     MR_OPTION_END,
 };
 
@@ -531,6 +539,10 @@ const struct mr_format mr_format_parquet = {
     .extension = "parquet",
     .doc = "Apache Parquet: columnar, compressed, with statistics and page indexes.",
     .options = writer_options,
+    .probe = mr_pq_probe,
+    .read_open = mr_pq_read_open,
+    .read_next = mr_pq_read_next,
+    .read_close = mr_pq_read_close,
     .write_open = parquet_write_open,
     .write = parquet_write,
     .buffered = parquet_buffered,
