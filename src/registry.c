@@ -8,6 +8,7 @@
 
 #include "codec/codecs.h"
 #include "connect/arrow/arrow.h"
+#include "connect/delta/delta.h"
 #include "connect/files/files.h"
 #include "connect/postgres/postgres.h"
 #include "format/parquet/parquet.h"
@@ -26,7 +27,7 @@ static const struct mr_method methods[] = {
     {.name = "fromDeltaLake",
      .aliases = "fromDelta",
      .type = MR_STEP_EXTRACT,
-     .unbuilt = NOT_BUILT},
+     .source = &mr_source_delta},
     {.name = "fromAvro", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
     {.name = "fromFile", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
     {.name = "fromArrow", .type = MR_STEP_EXTRACT, .source = &mr_source_arrow},

@@ -28,6 +28,15 @@ bool delta_file_same(const struct delta_file *a, const struct delta_file *b)
            strcmp(a->vector->text, b->vector->text) == 0;
 }
 
+char *delta_file_address(struct mr_arena *arena, const struct delta_file *file)
+{
+    const struct delta_vector *vector = file->vector;
+    if (!vector)
+        return mr_arena_strdup(arena, file->raw_path);
+    return mr_arena_printf(arena, "%s#%c%s@%lld", file->raw_path, vector->storage, vector->text,
+                           (long long)vector->offset);
+}
+
 enum mr_status delta_entry_resolve(struct delta_entry *entry, const struct delta_metadata *metadata,
                                    struct mr_arena *arena, struct mr_error *err)
 {

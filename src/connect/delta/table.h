@@ -75,6 +75,12 @@ struct delta_file {
     int64_t version;        /* of the commit that it came with, -1 = from a checkpoint */
 };
 
+/*
+ * Text that names a file among those of a version: raw_path, and '#' with the identity of its
+ * deletion vector if it has one. NULL: out of memory.
+ */
+char *delta_file_address(struct mr_arena *arena, const struct delta_file *file);
+
 struct delta_txn {
     const char *app_id;
     int64_t version;
@@ -179,18 +185,27 @@ enum mr_status delta_prune(const struct delta_snapshot *snapshot,
                            const struct mr_tz *tz, struct mr_arena *arena, int **files, int *count,
                            struct delta_skipped *skipped, struct mr_error *err);
 
+/* What is wanted of a file. Everything outlives the reader, and its batches. */
+struct delta_want {
+    const struct mr_schema *schema; /* fields of metadata.schema, by name, in the order wanted */
+    const struct mr_predicate *const *predicates; /* over `schema`; rows that fail may come */
+    int npredicates;
+    bool positions;         /* appends "row position" (BIGINT): the number of the row in the file */
+    int64_t offset;         /* rows that begin in these bytes, as mr_file_range */
+    int64_t size;           /* INT64_MAX = to the end */
+    const struct mr_tz *tz; /* of partition values that are instants; NULL = UTC */
+};
+
 /*
  * Reads one file of a table, deletion vector applied, partition values filled in, logical names:
- * for the source and for everything that rewrites files. `schema` is what comes out (fields of
- * metadata.schema, by name); `positions` appends "row position" (BIGINT) for the rows that are left.
+ * for the source and for everything that rewrites files. With `positions` the schema of the
+ * batches lives as long as the reader.
  */
 struct delta_read;
 enum mr_status delta_read_open(const struct delta_table *table,
                                const struct delta_snapshot *snapshot, const struct delta_file *file,
-                               const struct mr_schema *schema,
-                               const struct mr_predicate *const *predicates, int npredicates,
-                               bool positions, int64_t offset, int64_t size,
-                               struct delta_read **out, struct mr_error *err);
+                               const struct delta_want *want, struct delta_read **out,
+                               struct mr_error *err);
 /* *out NULL at the end. */
 enum mr_status delta_read_next(struct delta_read *read, struct mr_batch **out,
                                struct mr_error *err);

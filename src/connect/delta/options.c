@@ -1,0 +1,30 @@
+/*
+ * options.c - the keys of fromDeltaLake.
+ */
+#include "connect/delta/source.h"
+#include "dataset/store_options.h"
+
+const struct mr_option delta_source_options[] = {
+    MR_LOCATION_OPTION_ROWS,
+    {.name = "version",
+     .aliases = "versionAsOf",
+     .type = MR_OPTION_INT,
+     .minimum = 0,
+     .maximum = INT64_MAX,
+     .doc = "The version of the table to read. Default: the latest when the run is planned."},
+    {.name = "timestamp",
+     .aliases = "timestampAsOf",
+     .type = MR_OPTION_STRING,
+     .doc = "Reads the last version committed at or before this time (\"2024-05-01\", \"2024-05-01 "
+            "12:00:00\" in sql.timeZone, or ISO 8601 with a zone)."},
+    {.name = "incremental",
+     .type = MR_OPTION_ANY,
+     .flags = MR_OPTION_UNBUILT,
+     .doc = "Reads only what was added since the version that the last run ended with."},
+    {.name = "addresses",
+     .type = MR_OPTION_BOOL,
+     .flags = MR_OPTION_INTERNAL,
+     .doc = "Appends __file and __position, by which a merge finds the rows again."},
+    MR_STORE_OPTION_ROWS,
+    MR_OPTION_END,
+};

@@ -1,0 +1,84 @@
+/*
+ * source.h - what the files of fromDeltaLake share.
+ */
+#ifndef MR_CONNECT_DELTA_SOURCE_H
+#define MR_CONNECT_DELTA_SOURCE_H
+
+#include "connect/delta/table.h"
+#include "connect/delta/value.h"
+#include "ext/source.h"
+
+extern const struct mr_option delta_source_options[];
+
+/* A version of a table, read once for all steps of a run. Immutable. */
+struct delta_shared {
+    struct mr_arena arena;
+    const struct delta_snapshot *snapshot; /* NULL: there is no table */
+    bool owned;                            /* by the step: the runtime shares nothing */
+};
+
+struct delta_source {
+    const struct mr_options *options;
+    struct mr_arena *arena; /* the plan's */
+    struct mr_location location;
+    struct delta_asof asof;
+    struct mr_tz *tz; /* NULL = UTC */
+    struct delta_shared *shared;
+    const struct delta_snapshot *snapshot;
+    bool addresses;
+    const struct mr_schema *all;                  /* what could come out */
+    const struct mr_schema *schema;               /* what comes out */
+    int *columns;                                 /* of `schema`, as numbers in `all` */
+    const struct mr_predicate *const *predicates; /* over `all`, none of them of an address */
+    int npredicates;
+    int64_t limit;
+    int *files; /* numbers of the files that are left */
+    int nfiles;
+    struct delta_skipped skipped;
+    struct mr_arena narrow_arena;
+    const struct mr_predicate *narrowed; /* over `schema`, or NULL */
+};
+
+/* Fields of the table in `all`; what is behind them are addresses. */
+static inline int delta_source_fields(const struct delta_source *source)
+{
+    return source->snapshot->metadata.schema->nfields;
+}
+
+/* ---- shared.c ---- */
+
+enum mr_status delta_shared_get(struct mr_runtime *runtime, const struct mr_location *location,
+                                const struct mr_options *options, const struct delta_asof *asof,
+                                struct delta_shared **out, struct mr_error *err);
+/* Does nothing unless it is owned. */
+void delta_shared_release(struct delta_shared *shared);
+
+/* ---- splits.c ---- */
+
+/* A part of a file: number in snapshot->files, and its bytes. */
+struct delta_part {
+    int file;
+    int64_t offset;
+    int64_t size; /* INT64_MAX = to the end */
+};
+
+struct delta_split {
+    int64_t version;
+    struct delta_part *parts;
+    int nparts;
+};
+
+enum mr_status delta_source_splits(void *state, struct mr_runtime *runtime, struct mr_arena *arena,
+                                   struct mr_split_list *out, struct mr_error *err);
+enum mr_status delta_split_read(struct mr_slice token, struct mr_arena *arena,
+                                struct delta_split *out, struct mr_error *err);
+
+/* ---- reader.c ---- */
+
+enum mr_status delta_reader_open(void *state, struct mr_runtime *runtime, struct mr_slice split,
+                                 struct mr_slice from, void **reader, struct mr_error *err);
+enum mr_status delta_reader_next(void *reader, struct mr_item *out, struct mr_error *err);
+enum mr_status delta_reader_position(void *reader, struct mr_bytes *out, struct mr_error *err);
+void delta_reader_close(void *reader);
+
+#endif
