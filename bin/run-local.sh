@@ -2,7 +2,8 @@
 # run-local.sh FILE [run options] - runs a pipeline from a checkout, on a machine that may have nothing yet.
 #
 # In order: installs missing Debian packages (and says so), builds when a source changed, starts the
-# sandbox PostgreSQL when the pipeline reads the tree's own credentials file, runs `millrace run`,
+# sandbox PostgreSQL when the pipeline reads the tree's own credentials file, the sandbox's S3 server
+# when that is config/credentials-s3.json (--credentials or MILLRACE_CREDENTIALS), runs `millrace run`,
 # and shows a few rows of the result. A warm start costs well under 0.3 s besides the run. Options
 # go to `millrace run` as they are; the exit code is its own. Paths are relative to where you stand.
 # SAMPLE_ROWS=0 in the environment leaves the sample out.
@@ -12,6 +13,7 @@ ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/packages.sh"
 . "$ROOT/bin/lib/build.sh"
 . "$ROOT/bin/lib/sandbox.sh"
+. "$ROOT/bin/lib/sandbox_s3.sh"
 
 usage() {
     echo "usage: bin/run-local.sh FILE [options of 'millrace run']" >&2
@@ -42,21 +44,46 @@ credentials_file() {
     printf '%s\n' "$dir/config/credentials.json"
 }
 
-# Starts what the pipeline needs around it and points the engine at it.
-prepare_sandbox() {
-    local own=$ROOT/config/credentials.json file
-    file=$(credentials_file "$@")
-    if ! [ "$file" -ef "$own" ]; then
-        return 0
-    fi
-    export MILLRACE_CREDENTIALS=$own
+needs_postgres() {
     if grep -qi postgres "$FILE"; then
         require_packages run
         sandbox_up
+    fi
+}
+
+# Starts what the pipeline needs around it and points the engine at it. Sets ARGUMENTS, those of the
+# engine: without a --credentials that names a file of the tree, since its ports may have moved.
+prepare_sandbox() {
+    local file
+    ARGUMENTS=("$@")
+    file=$(credentials_file "$@")
+    if [ "$file" -ef "$ROOT/config/credentials.json" ]; then
+        export MILLRACE_CREDENTIALS=$ROOT/config/credentials.json
+        needs_postgres
         if [ -e "$SANDBOX/credentials.json" ]; then
             MILLRACE_CREDENTIALS=$SANDBOX/credentials.json
         fi
+    elif [ "$file" -ef "$S3_FILE" ]; then
+        needs_postgres
+        s3_up
+        MILLRACE_CREDENTIALS=$(s3_credentials) || exit 1
+        export MILLRACE_CREDENTIALS
+    else
+        return 0
     fi
+    without_credentials "$@"
+}
+
+without_credentials() {
+    ARGUMENTS=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --credentials) [ $# -gt 1 ] && shift ;;
+        --credentials=*) ;;
+        *) ARGUMENTS+=("$1") ;;
+        esac
+        shift
+    done
 }
 
 # The engine runs beside this shell, so that a signal sent to the shell alone reaches it too. A
@@ -108,9 +135,9 @@ build_is_fresh_or_install() {
 
 build_is_fresh_or_install
 prepare_sandbox "$@"
-run_engine "$@"
+run_engine "${ARGUMENTS[@]}"
 status=$?
 if [ "$status" -eq 0 ]; then
-    sample "$@"
+    sample "${ARGUMENTS[@]}"
 fi
 exit "$status"

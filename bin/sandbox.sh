@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# sandbox.sh start|stop|psql|remove - the sandbox PostgreSQL by hand; run-local.sh starts it by itself.
+# sandbox.sh start|start-s3|stop|psql|remove - the sandbox servers by hand; run-local.sh starts them by itself.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
 . "$ROOT/bin/lib/packages.sh"
 . "$ROOT/bin/lib/sandbox.sh"
+. "$ROOT/bin/lib/sandbox_s3.sh"
 
 case ${1-} in
 start)
@@ -12,7 +13,14 @@ start)
     sandbox_up
     say "127.0.0.1:$(<"$SANDBOX/port"), database $SANDBOX_DB, role $SANDBOX_ROLE"
     ;;
-stop) sandbox_stop ;;
+start-s3)
+    s3_up
+    say "http://127.0.0.1:$(<"$S3_PLACE/port"), keys in $(s3_credentials)"
+    ;;
+stop)
+    sandbox_stop
+    s3_stop
+    ;;
 psql)
     shift
     sandbox_up
@@ -22,11 +30,12 @@ psql)
     ;;
 remove)
     sandbox_stop
+    s3_stop
     [ -s "$SANDBOX/place" ] && rm -rf "$(<"$SANDBOX/place")"
     rm -rf "$SANDBOX"
     ;;
 *)
-    echo "usage: bin/sandbox.sh start|stop|psql [ARGS]|remove" >&2
+    echo "usage: bin/sandbox.sh start|start-s3|stop|psql [ARGS]|remove" >&2
     exit 2
     ;;
 esac

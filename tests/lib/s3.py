@@ -3,6 +3,9 @@
 Its own folder, ports and keys, stopped and removed at the end. docs/internals/store.md says what it was
 chosen for. `Client` signs requests itself (AWS Signature Version 4), so that a test can send what no
 library would; readers that are not ours come through `filesystem()`, which is pyarrow's.
+
+As a program, `s3.py PLACE PORT ACCESS SECRET BUCKET..` leaves a server running that keeps its data in PLACE: the
+sandbox of bin/run-local.sh. It writes PLACE/pid and PLACE/port, the next free one when PORT is taken.
 """
 
 import datetime
@@ -145,11 +148,13 @@ class Client:
 class S3Server:
     """with S3Server() as s3: s3.make_bucket("b"); s3.endpoint, s3.credentials(), s3.filesystem()"""
 
-    def __init__(self, tls=False, ports=None, place=None):
-        self.tls = tls
+    def __init__(self, tls=False, port=None, place=None, access=ACCESS, secret=SECRET):
+        """`place`: a folder to keep the data in, also when the server ends."""
+        self.tls, self.access, self.secret = tls, access, secret
         self.keep = place is not None
-        self.place = place or tempfile.mkdtemp(prefix="millrace-s3-")
-        self.ports = ports or _free_ports(8)
+        self.place = os.path.abspath(place) if place else tempfile.mkdtemp(prefix="millrace-s3-")
+        self.ports = _free_ports(9)
+        self.ports[0] = port or self.ports[0]
         self.process = None
         self.port = self.ports[0]
         self.endpoint = f"http://127.0.0.1:{self.port}"
@@ -172,29 +177,29 @@ class S3Server:
         everything = ["Admin", "Read", "Write", "List", "Tagging"]
         with open(identities, "w", encoding="utf-8") as file:
             json.dump({"identities": [
-                {"name": "tests", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}], "actions": everything},
+                {"name": "tests", "credentials": [{"accessKey": self.access, "secretKey": self.secret}], "actions": everything},
                 {"name": "reader", "credentials": [{"accessKey": READ_ACCESS, "secretKey": READ_SECRET}], "actions": ["Read", "List"]},
             ]}, file)
         data = os.path.join(self.place, "data")
         os.makedirs(data, exist_ok=True)
-        master, master_grpc, volume, volume_grpc, filer, filer_grpc = self.ports[2:8]
+        master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3_grpc = self.ports[2:9]
         return [
             program(), f"-logdir={self.place}", "-alsologtostderr=false", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.telemetry=false", "-master.electionTimeout=500ms", "-master.heartbeatInterval=100ms", "-master.volumeSizeLimitMB=1024",
             f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", "-volume.max=50", "-volume.preStopSeconds=0",
             "-filer", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}", f"-filer.localSocket={self.place}/filer.sock",
-            "-s3", f"-s3.port={self.port}", f"-s3.config={identities}", "-s3.iam=false", "-s3.autoCreateBucket=false",
+            "-s3", f"-s3.port={self.port}", f"-s3.port.grpc={s3_grpc}", f"-s3.config={identities}", "-s3.iam=false", "-s3.autoCreateBucket=false",
             "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.localSocket={self.place}/s3.sock",
         ] + (self._certificate() if self.tls else [])
 
     def start(self):
-        log = open(os.path.join(self.place, "log"), "ab")
-        with log:
+        os.makedirs(self.place, exist_ok=True)
+        with open(os.path.join(self.place, "log"), "ab") as log:
             self.process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.place,
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.place, start_new_session=self.keep,
                 env={**os.environ, "HOME": self.place, "GOMAXPROCS": os.environ.get("GOMAXPROCS", "2")},
             )
-        probe = Client(f"http://127.0.0.1:{self.port}")
+        probe = Client(f"http://127.0.0.1:{self.port}", self.access, self.secret)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -244,7 +249,7 @@ class S3Server:
 
     @property
     def client(self):
-        return Client(self.endpoint, ca=self.ca)
+        return Client(self.endpoint, self.access, self.secret, ca=self.ca)
 
     def make_bucket(self, bucket):
         return self.client.make_bucket(bucket)
@@ -252,12 +257,12 @@ class S3Server:
     def credentials(self, endpoint=None, **more):
         """defaults.s3 of a credentials file."""
         trust = {"caFile": self.ca} if self.tls else {}
-        return {"endpoint": endpoint or self.endpoint, "region": REGION, "pathStyle": True, "accessKey": ACCESS,
-                "secretKey": SECRET, **trust, **more}
+        return {"endpoint": endpoint or self.endpoint, "region": REGION, "pathStyle": True, "accessKey": self.access,
+                "secretKey": self.secret, **trust, **more}
 
     def environment(self):
         """What the AWS tools and libraries read."""
-        return {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint}
+        return {"AWS_ACCESS_KEY_ID": self.access, "AWS_SECRET_ACCESS_KEY": self.secret, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint}
 
     def filesystem(self):
         """pyarrow's S3 client, the reader that is not ours: paths are bucket/key."""
@@ -265,7 +270,7 @@ class S3Server:
 
         scheme, place = self.endpoint.split("://")
         return pyarrow.fs.S3FileSystem(
-            access_key=ACCESS, secret_key=SECRET, endpoint_override=place, scheme=scheme, region=REGION,
+            access_key=self.access, secret_key=self.secret, endpoint_override=place, scheme=scheme, region=REGION,
             **({"tls_ca_file_path": self.ca} if self.tls else {}),
         )
 
@@ -276,3 +281,26 @@ class S3Server:
                 if line.startswith("VmRSS"):
                     return int(line.split()[1]) * 1024
         return 0
+
+
+def _is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _leave_running(place, port, access, secret, *buckets):
+    port = int(port)
+    while not _is_free(port):
+        port += 1
+    server = S3Server(port=port, place=place, access=access, secret=secret)
+    server.start()
+    for bucket in buckets:
+        if server.client.request("HEAD", bucket).status == 404:
+            server.make_bucket(bucket)
+    for name, value in (("port", port), ("pid", server.process.pid)):
+        with open(os.path.join(place, name), "w", encoding="ascii") as file:
+            file.write(f"{value}\n")
+
+
+if __name__ == "__main__":
+    _leave_running(*sys.argv[1:])
