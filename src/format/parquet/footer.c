@@ -203,6 +203,22 @@ static void write_group(struct mr_thrift *thrift, const struct mr_pq_file_meta *
     mr_thrift_end(thrift);
 }
 
+static void write_metadata(struct mr_thrift *thrift, const char *const *pairs)
+{
+    size_t n = 0;
+    while (pairs != NULL && pairs[n * 2] != NULL)
+        n++;
+    if (n == 0)
+        return;
+    mr_thrift_list(thrift, 5, MR_THRIFT_STRUCT, n);
+    for (size_t i = 0; i < n; i++) {
+        mr_thrift_begin(thrift, 0);
+        mr_thrift_text(thrift, 1, pairs[i * 2]);
+        mr_thrift_text(thrift, 2, pairs[i * 2 + 1]);
+        mr_thrift_end(thrift);
+    }
+}
+
 void mr_pq_footer_write(const struct mr_pq_file_meta *file, struct mr_bytes *out)
 {
     struct mr_thrift thrift;
@@ -214,6 +230,7 @@ void mr_pq_footer_write(const struct mr_pq_file_meta *file, struct mr_bytes *out
     int ordinal = 0;
     for (const struct mr_pq_group_meta *group = file->first; group; group = group->next)
         write_group(&thrift, file, group, ordinal++);
+    write_metadata(&thrift, file->metadata);
     mr_thrift_text(&thrift, 6, "millrace version " PACKAGE_VERSION " (build release)");
     mr_thrift_list(&thrift, 7, MR_THRIFT_STRUCT, (size_t)file->leaves->count);
     for (int i = 0; i < file->leaves->count; i++) {

@@ -39,6 +39,7 @@ struct mr_pq_file_meta {
     int ngroups;
     struct mr_pq_group_meta *first;
     struct mr_pq_group_meta *last;
+    const char *const *metadata; /* key, value, .., NULL; or NULL */
 };
 
 /* Serialises the page index of a finished chunk. False: this chunk must not have one. */

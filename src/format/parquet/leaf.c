@@ -369,7 +369,7 @@ static bool has_logical(const struct mr_type *type)
 }
 
 static void write_scalar(struct mr_thrift *thrift, const char *name, const struct mr_type *type,
-                         int repetition)
+                         int repetition, int id)
 {
     struct mr_pq_leaf leaf;
     fill_scalar(&leaf, type);
@@ -385,6 +385,8 @@ static void write_scalar(struct mr_thrift *thrift, const char *name, const struc
         mr_thrift_i32(thrift, 7, type->scale);
         mr_thrift_i32(thrift, 8, type->precision);
     }
+    if (id != 0)
+        mr_thrift_i32(thrift, 9, id);
     if (has_logical(type)) {
         mr_thrift_begin(thrift, 10);
         write_logical(thrift, type);
@@ -395,7 +397,7 @@ static void write_scalar(struct mr_thrift *thrift, const char *name, const struc
 
 /* A group; converted and logical -1 = none. */
 static void write_group(struct mr_thrift *thrift, const char *name, int repetition, int nchildren,
-                        int converted, int logical)
+                        int converted, int logical, int id)
 {
     mr_thrift_begin(thrift, 0);
     if (repetition >= 0)
@@ -404,6 +406,8 @@ static void write_group(struct mr_thrift *thrift, const char *name, int repetiti
     mr_thrift_i32(thrift, 5, nchildren);
     if (converted >= 0)
         mr_thrift_i32(thrift, 6, converted);
+    if (id != 0)
+        mr_thrift_i32(thrift, 9, id);
     if (logical >= 0) {
         mr_thrift_begin(thrift, 10);
         mr_thrift_empty(thrift, (int16_t)logical);
@@ -412,38 +416,38 @@ static void write_group(struct mr_thrift *thrift, const char *name, int repetiti
     mr_thrift_end(thrift);
 }
 
-static void write_element(struct mr_thrift *thrift, const char *name, const struct mr_type *type,
+static void write_element(struct mr_thrift *thrift, const char *name, const struct mr_field *field,
                           bool nullable)
 {
+    const struct mr_type *type = field->type;
     int repetition = nullable ? OPTIONAL : REQUIRED;
     switch (type->id) {
     case MR_TYPE_LIST:
-        write_group(thrift, name, repetition, 1, CONVERTED_LIST, LOGICAL_LIST);
-        write_group(thrift, "list", REPEATED, 1, -1, -1);
-        write_element(thrift, "element", type->fields[0].type, type->fields[0].nullable);
+        write_group(thrift, name, repetition, 1, CONVERTED_LIST, LOGICAL_LIST, field->id);
+        write_group(thrift, "list", REPEATED, 1, -1, -1, 0);
+        write_element(thrift, "element", &type->fields[0], type->fields[0].nullable);
         break;
     case MR_TYPE_MAP:
-        write_group(thrift, name, repetition, 1, CONVERTED_MAP, LOGICAL_MAP);
-        write_group(thrift, "key_value", REPEATED, 2, -1, -1);
-        write_element(thrift, "key", type->fields[0].type, false);
-        write_element(thrift, "value", type->fields[1].type, type->fields[1].nullable);
+        write_group(thrift, name, repetition, 1, CONVERTED_MAP, LOGICAL_MAP, field->id);
+        write_group(thrift, "key_value", REPEATED, 2, -1, -1, 0);
+        write_element(thrift, "key", &type->fields[0], false);
+        write_element(thrift, "value", &type->fields[1], type->fields[1].nullable);
         break;
     case MR_TYPE_STRUCT:
-        write_group(thrift, name, repetition, type->nfields, -1, -1);
+        write_group(thrift, name, repetition, type->nfields, -1, -1, field->id);
         for (int i = 0; i < type->nfields; i++)
-            write_element(thrift, type->fields[i].name, type->fields[i].type,
-                          type->fields[i].nullable);
+            write_element(thrift, type->fields[i].name, &type->fields[i], type->fields[i].nullable);
         break;
     case MR_TYPE_INTERVAL:
-        write_group(thrift, name, repetition, 3, -1, -1);
+        write_group(thrift, name, repetition, 3, -1, -1, field->id);
         for (int i = 0; i < 3; i++) {
             bool wide = interval_parts[i].size == 8;
             write_scalar(thrift, interval_parts[i].name,
-                         mr_type_of(wide ? MR_TYPE_INT64 : MR_TYPE_INT32), REQUIRED);
+                         mr_type_of(wide ? MR_TYPE_INT64 : MR_TYPE_INT32), REQUIRED, 0);
         }
         break;
     default:
-        write_scalar(thrift, name, type, repetition);
+        write_scalar(thrift, name, type, repetition, field->id);
         break;
     }
 }
@@ -467,8 +471,8 @@ void mr_pq_schema_write(struct mr_thrift *thrift, const struct mr_pq_leaves *lea
     for (int i = 0; i < schema->nfields; i++)
         count += count_elements(schema->fields[i].type);
     mr_thrift_list(thrift, 2, MR_THRIFT_STRUCT, (size_t)count);
-    write_group(thrift, "schema", -1, schema->nfields, -1, -1);
+    write_group(thrift, "schema", -1, schema->nfields, -1, -1, 0);
     for (int i = 0; i < schema->nfields; i++)
-        write_element(thrift, schema->fields[i].name, schema->fields[i].type,
+        write_element(thrift, schema->fields[i].name, &schema->fields[i],
                       is_nullable(&schema->fields[i]));
 }

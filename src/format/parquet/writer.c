@@ -183,6 +183,25 @@ static enum mr_status make_columns(struct writer *writer, const struct mr_schema
     return MR_OK;
 }
 
+/* Copied: they are needed when the file ends. */
+static enum mr_status keep_metadata(struct writer *writer, const char *const *pairs,
+                                    struct mr_error *err)
+{
+    size_t n = 0;
+    while (pairs != NULL && pairs[n] != NULL)
+        n++;
+    const char **copy = mr_arena_calloc(&writer->arena, n + 1, sizeof *copy);
+    if (copy == NULL)
+        return mr_error_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = mr_arena_strdup(&writer->arena, pairs[i]);
+        if (copy[i] == NULL)
+            return mr_error_nomem(err);
+    }
+    writer->meta.metadata = copy;
+    return MR_OK;
+}
+
 static enum mr_status parquet_write_open(const struct mr_format_write *write,
                                          struct mr_byte_sink *sink, void **out,
                                          struct mr_error *err)
@@ -204,6 +223,7 @@ static enum mr_status parquet_write_open(const struct mr_format_write *write,
     MR_TRY_OUT(find_codec(writer, write, err));
     MR_TRY_OUT(check_level(writer, write, err));
     MR_TRY_OUT(make_columns(writer, write->schema, err));
+    MR_TRY_OUT(keep_metadata(writer, write->metadata, err));
     writer->floor = mr_memory_used(&writer->memory);
     if (write->row_group_rows > 0 || write->row_group_bytes > 0)
         writer->group_held = INT64_MAX;
