@@ -19,17 +19,23 @@
 
 #define NOT_BUILT "it is part of the dialect, but not built in this version"
 
+static const char *const avro[] = {"format", "avro", NULL};
+
 static const struct mr_method methods[] = {
     /* extract */
     {.name = "fromPostgres", .type = MR_STEP_EXTRACT, .source = &mr_source_postgres},
     {.name = "fromKafka", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
-    {.name = "fromS3", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromS3", .type = MR_STEP_EXTRACT, .source = &mr_source_files},
     {.name = "fromDeltaLake",
      .aliases = "fromDelta",
      .type = MR_STEP_EXTRACT,
      .source = &mr_source_delta},
-    {.name = "fromAvro", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
-    {.name = "fromFile", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromAvro",
+     .type = MR_STEP_EXTRACT,
+     .doc = "Reads Avro files.",
+     .source = &mr_source_files,
+     .presets = avro},
+    {.name = "fromFile", .type = MR_STEP_EXTRACT, .source = &mr_source_files},
     {.name = "fromArrow", .type = MR_STEP_EXTRACT, .source = &mr_source_arrow},
     {.name = "fromMySQL", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
     /* transform */

@@ -9,10 +9,12 @@
 #include "col/kernel.h"
 #include "contract/fixture.h"
 #include "contract/registered.h"
+#include "ext/format.h"
 #include "ext/given.h"
 #include "ext/source.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -106,6 +108,59 @@ static const char *const *give_arrow(void)
     return options;
 }
 
+/* --- fromFile, fromS3: Parquet files of several sizes and row groups --- */
+
+struct file_sink {
+    struct mr_byte_sink base;
+    FILE *file;
+};
+
+static enum mr_status append_file(struct mr_byte_sink *base, const void *data, size_t size,
+                                  struct mr_error *err)
+{
+    struct file_sink *sink = (struct file_sink *)(void *)base;
+    (void)err;
+    assert_int_equal(fwrite(data, 1, size, sink->file), size);
+    return MR_OK;
+}
+
+static void write_rows(struct mr_batch *rows, int64_t from, int64_t count, const char *name)
+{
+    const struct mr_format *format = mr_registry_format(&f.registry, "parquet");
+    struct mr_format_write write = {.schema = rows->schema,
+                                    .compression = "none",
+                                    .level = INT_MIN,
+                                    .row_group_rows = 20000,
+                                    .runtime = &f.runtime};
+    char path[400];
+    struct file_sink sink = {.base = {append_file}};
+    struct mr_file_statistics statistics;
+    struct mr_batch *part;
+    void *writer;
+    snprintf(path, sizeof path, "%s/%s", f.directory, name);
+    sink.file = fopen(path, "w");
+    FIXTURE_OK(&f, mr_batch_slice(NULL, rows, from, count, &part, &f.err));
+    FIXTURE_OK(&f, format->write_open(&write, &sink.base, &writer, &f.err));
+    FIXTURE_OK(&f, format->write(writer, part, &f.err));
+    FIXTURE_OK(&f, format->write_finish(writer, &statistics, &f.err));
+    format->write_close(writer);
+    mr_batch_unref(part);
+    fclose(sink.file);
+}
+
+static const char *const *give_files(void)
+{
+    const char **pairs = mr_arena_calloc(&f.arena, 3, sizeof *pairs);
+    struct mr_batch *rows = make_rows();
+    write_rows(rows, 0, 70000, "a.parquet");
+    write_rows(rows, 70000, 1, "b.parquet");
+    write_rows(rows, 70001, ROWS - 70001, "c.parquet");
+    mr_batch_unref(rows);
+    pairs[0] = "path";
+    pairs[1] = f.directory;
+    return pairs;
+}
+
 /* --- the sources --- */
 
 struct subject {
@@ -116,6 +171,8 @@ struct subject {
 
 static const struct subject subjects[] = {
     {"arrow", give_arrow, NULL},
+    {"files", give_files, NULL},
+    {"delta", NULL, "tests/unit/connect and tests/conformance read tables with it"},
     {"postgres", NULL, "needs a server: tests/interop/test_postgres.py"},
 };
 
@@ -412,6 +469,7 @@ static void test_memory(void **state)
 {
     (void)state;
     f.memory.limit = 100000;
+    atomic_store(&f.memory.peak, mr_memory_used(&f.memory)); /* not of making the files */
     struct bound bound = {0};
     struct mr_source_bind request = {.options = options, .runtime = &f.runtime, .arena = &f.arena};
     enum mr_status status = source->bind(&request, &bound.state, &bound.info, &f.err);

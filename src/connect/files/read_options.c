@@ -1,0 +1,69 @@
+/*
+ * read_options.c - the keys of fromS3, fromFile and fromAvro.
+ */
+#include "connect/files/read.h"
+#include "dataset/store_options.h"
+#include "enc/csv_text.h"
+#include "enc/json_text.h"
+
+static const char *const formats[] = {"parquet", "json", "csv", "avro", "orc", NULL};
+static const char *const on_errors[] = {"fail", "null", "drop", "quarantine", NULL};
+static const char *const incrementals[] = {"files", NULL};
+
+static const struct mr_option quarantine_options[] = {
+    {.name = "path",
+     .type = MR_OPTION_STRING,
+     .flags = MR_OPTION_REQUIRED,
+     .doc = "Where bad records go."},
+    {.name = "format",
+     .type = MR_OPTION_STRING,
+     .fallback = "parquet",
+     .doc = "Format of these files."},
+    MR_OPTION_END,
+};
+
+static const struct mr_option incremental_options[] = {
+    {.name = "by", .type = MR_OPTION_ENUM, .choices = incrementals, .doc = "What is compared."},
+    MR_OPTION_END,
+};
+
+const struct mr_option files_read_options[] = {
+    MR_LOCATION_OPTION_ROWS,
+    {.name = "format",
+     .type = MR_OPTION_ENUM,
+     .choices = formats,
+     .doc =
+         "What the files are. Default: by their extension if all agree, else parquet. orc is not "
+         "built."},
+    {.name = "schema",
+     .type = MR_OPTION_STRING,
+     .doc =
+         "The columns, as \"id BIGINT, at TIMESTAMP\": exactly these, with these types. Default: "
+         "what the files say of themselves, and the directories column=value."},
+    {.name = "onError",
+     .type = MR_OPTION_ENUM,
+     .choices = on_errors,
+     .fallback = "fail",
+     .doc =
+         "A record that cannot be read fails the run, has NULL where it is wrong, is dropped, or "
+         "goes to `quarantine`."},
+    {.name = "quarantine",
+     .type = MR_OPTION_OBJECT,
+     .flags = MR_OPTION_UNBUILT,
+     .fields = quarantine_options,
+     .doc = "Where bad records go, with file, position, offset, column and reason."},
+    MR_CSV_OPTION_ROWS,
+    MR_CSV_READ_OPTION_ROWS,
+    MR_JSON_READ_OPTION_ROWS,
+    {.name = "avroSchema",
+     .type = MR_OPTION_ANY,
+     .flags = MR_OPTION_UNBUILT,
+     .doc = "Avro: the schema that records are read as (Avro JSON)."},
+    {.name = "incremental",
+     .type = MR_OPTION_OBJECT,
+     .flags = MR_OPTION_UNBUILT,
+     .fields = incremental_options,
+     .doc = "Read only the files that are new since the last run."},
+    MR_STORE_OPTION_ROWS,
+    MR_OPTION_END,
+};
