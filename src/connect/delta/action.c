@@ -357,7 +357,7 @@ static const struct member metadata_members[] = {
     {"name", MEMBER_TEXT, false, offsetof(struct metadata_text, metadata.name)},
     {"description", MEMBER_TEXT, false, offsetof(struct metadata_text, metadata.description)},
     {"format", MEMBER_PROVIDER, false, offsetof(struct metadata_text, nothing)},
-    {"schemaString", MEMBER_TEXT, true, offsetof(struct metadata_text, metadata.schema_json)},
+    {"schemaString", MEMBER_TEXT, false, offsetof(struct metadata_text, metadata.schema_json)},
     {"createdTime", MEMBER_LONG, false, offsetof(struct metadata_text, metadata.created_millis)},
     {"partitionColumns", MEMBER_TEXTS, false, offsetof(struct metadata_text, columns)},
     {"configuration", MEMBER_PAIRS, false, offsetof(struct metadata_text, configuration)},
@@ -371,6 +371,8 @@ static enum mr_status take_metadata(struct context *context, uint32_t object, st
     if (!text)
         return mr_error_nomem(err);
     text->metadata.created_millis = -1;
+    /* old tables that never had data; Spark reads them as without columns */
+    text->metadata.schema_json = "{\"type\":\"struct\",\"fields\":[]}";
     MR_TRY(read_members(line, object, "metaData", metadata_members, text, err));
     text->metadata.partition_columns = text->columns.items;
     text->metadata.npartition_columns = text->columns.count;
