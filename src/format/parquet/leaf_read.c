@@ -123,11 +123,11 @@ static enum mr_status read_dictionary(struct mr_pq_leaf_reader *leaf,
         return bad(leaf, err, "a column chunk has two dictionaries");
     if (page->encoding != MR_PQ_E_PLAIN && page->encoding != MR_PQ_E_PLAIN_DICTIONARY)
         return bad(leaf, err, "its dictionary is not PLAIN");
-    if (leaf->convert.physical == MR_PQ_T_BOOLEAN)
-        return bad(leaf, err, "a boolean column has a dictionary");
     leaf->has_dictionary = true;
     if (leaf->levels_only)
         return MR_OK;
+    if (leaf->convert.physical == MR_PQ_T_BOOLEAN)
+        return bad(leaf, err, "a boolean column has a dictionary");
     if (leaf->convert.width > 0 &&
         page->data.size / (size_t)leaf->convert.width < (size_t)page->values)
         return check_fault(leaf, MR_PQ_FAULT_SHORT, err);
