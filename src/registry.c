@@ -9,6 +9,7 @@
 #include "codec/codecs.h"
 #include "connect/arrow/arrow.h"
 #include "connect/delta/delta.h"
+#include "connect/delta/sink.h"
 #include "connect/files/files.h"
 #include "connect/postgres/postgres.h"
 #include "format/parquet/parquet.h"
@@ -76,7 +77,7 @@ static const struct mr_method methods[] = {
     {.name = "toS3", .type = MR_STEP_LOAD, .sink = &mr_sink_files},
     {.name = "toFile", .type = MR_STEP_LOAD, .sink = &mr_sink_files},
     {.name = "toAvro", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
-    {.name = "toDeltaLake", .aliases = "toDelta", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
+    {.name = "toDeltaLake", .aliases = "toDelta", .type = MR_STEP_LOAD, .sink = &mr_sink_delta},
     {.name = "toPostgres", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     {.name = "toKafka", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     {.name = "toMySQL", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},

@@ -78,8 +78,8 @@ enum mr_status delta_check_writable(const struct delta_snapshot *snapshot, enum 
  */
 struct delta_writer;
 struct delta_writer_options {
-    const char *tag;      /* of what is staged */
-    const char *identity; /* names derive from it: UUIDs from (identity, task, sequence) */
+    const char *tag;      /* of what is staged; part of the names */
+    const char *identity; /* the names derive from (tag, identity, task, sequence) */
     int task;
     int64_t target_file_size; /* 0 = delta.targetFileSize or 256 MB */
     const char *compression;  /* NULL = delta.parquet.compression.codec or snappy */

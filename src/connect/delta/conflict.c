@@ -127,11 +127,26 @@ static enum mr_status check_txn(const struct check *check, bool *already, struct
     return MR_OK;
 }
 
+/* Does one of some files of the winner match what we read? */
+static enum mr_status matches_where(const struct check *check, const struct delta_file *files,
+                                    int nfiles, bool *match, struct mr_error *err)
+{
+    struct delta_snapshot part = *check->snapshot;
+    int *left, count;
+    part.files = files;
+    part.nfiles = nfiles;
+    MR_TRY(delta_prune(&part, check->change->where, check->change->nwhere, NULL, check->arena,
+                       &left, &count, NULL, err));
+    *match = count > 0;
+    return MR_OK;
+}
+
 static enum mr_status check_reads(const struct check *check, const struct delta_file *file,
                                   struct mr_error *err)
 {
-    bool match =
-        check->change->reads == DELTA_READS_TABLE || check->change->reads == DELTA_READS_WHERE;
+    bool match = check->change->reads == DELTA_READS_TABLE;
+    if (check->change->reads == DELTA_READS_WHERE)
+        MR_TRY(matches_where(check, file, 1, &match, err));
     if (match && file->removed)
         return conflict(check, "removed a file that was read:", file->raw_path, err);
     if (match)

@@ -60,7 +60,7 @@ static enum mr_status storable_fields(const struct mr_field *fields, int nfields
     if (!*out)
         return mr_error_nomem(err);
     for (int i = 0; i < nfields; i++) {
-        (*out)[i] = (struct mr_field){.name = fields[i].name, .nullable = fields[i].nullable};
+        (*out)[i] = (struct mr_field){.name = fields[i].name, .nullable = true};
         MR_TRY(storable_type(fields[i].type, column ? column : fields[i].name, arena,
                              &(*out)[i].type, err));
     }
@@ -83,11 +83,11 @@ static enum mr_status storable_type(const struct mr_type *type, const char *colu
         return MR_OK;
     case MR_TYPE_LIST:
         MR_TRY(storable_fields(type->fields, 1, column, arena, &fields, err));
-        *out = mr_type_list(arena, fields[0].type, fields[0].nullable);
+        *out = mr_type_list(arena, fields[0].type, true);
         break;
     case MR_TYPE_MAP:
         MR_TRY(storable_fields(type->fields, 2, column, arena, &fields, err));
-        *out = mr_type_map(arena, fields[0].type, fields[1].type, fields[1].nullable);
+        *out = mr_type_map(arena, fields[0].type, fields[1].type, true);
         break;
     case MR_TYPE_STRUCT:
         if (type->nfields == 0)

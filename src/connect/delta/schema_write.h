@@ -8,7 +8,8 @@
 #include "connect/delta/table.h"
 
 /*
- * The fields as a table can hold them: UUID and JSON are STRING, names and nullability stay.
+ * The fields as a new table holds them: UUID and JSON are STRING, and everything may be NULL (what a
+ * frame knows of its rows today is no promise for the table's later ones; Spark does the same).
  * MR_CONFIG, naming the column, for a type that it cannot (TIME, INTERVAL, columns that are only
  * NULL), and for names that differ in ASCII case only.
  */

@@ -146,8 +146,8 @@ static bool put_float(struct mr_bytes *out, const struct mr_value *value)
     char text[MR_DOUBLE_TEXT_MAX];
     if (!isfinite(value->u.f64))
         return false;
-    int size = value->type->id == MR_TYPE_FLOAT32 ? mr_float_to_text((float)value->u.f64, text)
-                                                  : mr_double_to_text(value->u.f64, text);
+    /* Of a float too the digits of a double: exact for readers that parse it as either. */
+    int size = mr_double_to_text(value->u.f64, text);
     mr_bytes_append(out, text, (size_t)size);
     return true;
 }

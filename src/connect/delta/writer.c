@@ -37,19 +37,23 @@ struct delta_writer {
     struct mr_bytes written;
     struct mr_bytes scratch;
     bool finished;
-    char identity[40];
 };
 
 /* ---- making ---- */
 
-/* RFC 4122's layout, version 8 (its bits are ours to choose). */
-static void name_identity(const char *identity, int task, char out[40])
+/*
+ * The tag, by which a later run finds the uploads of a dead one (ext/store.h), then what tells one
+ * writer of this tag from another.
+ */
+static enum mr_status name_identity(struct delta_writer *writer,
+                                    const struct delta_writer_options *options,
+                                    struct mr_error *err)
 {
-    uint64_t high = mr_hash64_seed(identity, strlen(identity), (uint64_t)task);
-    uint64_t low = mr_hash64_seed(identity, strlen(identity), mr_hash_mix(high));
-    snprintf(out, 40, "%08x-%04x-8%03x-%04x-%012" PRIx64, (unsigned)(high >> 32),
-             (unsigned)(high >> 16) & 0xFFFF, (unsigned)high & 0xFFF,
-             0x8000U | ((unsigned)(low >> 48) & 0x3FFF), low & UINT64_C(0xFFFFFFFFFFFF));
+    uint64_t hash =
+        mr_hash64_seed(options->identity, strlen(options->identity), (uint64_t)options->task);
+    writer->write.tag = mr_arena_strdup(&writer->arena, options->tag);
+    writer->write.identity = mr_arena_printf(&writer->arena, "%s%016" PRIx64, options->tag, hash);
+    return writer->write.tag && writer->write.identity ? MR_OK : mr_error_nomem(err);
 }
 
 static enum mr_status split_schema(struct delta_writer *writer, struct mr_error *err)
@@ -139,20 +143,16 @@ static enum mr_status make(struct delta_writer *writer, const struct delta_write
     write->format = mr_registry_format(table->runtime->registry, "parquet");
     if (!write->format)
         return mr_error_internal(err, "Parquet is not in this build");
-    name_identity(options->identity, options->task, writer->identity);
+    MR_TRY(name_identity(writer, options, err));
     write->store = table->store;
     write->handle = table->handle;
     write->prefix = "";
-    write->tag = mr_arena_strdup(&writer->arena, options->tag);
-    write->identity = writer->identity;
     write->task = options->task;
     write->target_file_size = target_size(writer->metadata, options->target_file_size);
     write->memory_share = options->memory_share;
     write->runtime = table->runtime;
     write->sealed = sealed;
     write->context = writer;
-    if (!write->tag)
-        return mr_error_nomem(err);
     if (!options->trusted)
         MR_TRY(delta_constraints_new(writer->metadata, table->runtime, table->text,
                                      &writer->constraints, err));

@@ -1,0 +1,460 @@
+/*
+ * sink_commit.c - from a token to a version of the table; and what the table itself knows.
+ *
+ * The table's own transactions (txn) are the memory of what was committed: appId names this state, the
+ * sink and the lane, version is the epoch. So a commit that is repeated, by a fresh process too, finds
+ * that it is done. A state directory that was lost comes back with another UUID and so with another
+ * appId: its rows are appended and never taken for work that is done; recover says so as an event.
+ *
+ * Order: publish the data files (under names that nobody else uses), sync, then the log entry. A run
+ * that dies in between leaves files that no version names, for VACUUM or for the same commit again.
+ *
+ * Overwrites decide at this moment which files go, so a lost race only means deciding again.
+ */
+#include "connect/delta/sink_private.h"
+
+#include "base/failpoint.h"
+#include "base/map.h"
+#include "base/time.h"
+#include "base/tz.h"
+#include "connect/delta/conflict.h"
+#include "connect/delta/private.h"
+#include "ext/registry.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define MAX_DECISIONS 1000
+
+const char *delta_sink_app_id(const struct mr_runtime *runtime, int sequence, int lane,
+                              struct mr_arena *arena)
+{
+    const char *uuid = runtime->state_uuid ? runtime->state_uuid : runtime->run_id;
+    const char *key = runtime->state_key ? runtime->state_key : "";
+    if (sequence < 0)
+        return mr_arena_printf(arena, "millrace:%s:%s:", key, uuid ? uuid : "");
+    return mr_arena_printf(arena, "millrace:%s:%s:%d:%d", key, uuid ? uuid : "", sequence, lane);
+}
+
+struct commit {
+    struct mr_runtime *runtime;
+    struct delta_table table;
+    struct mr_arena arena;
+    struct delta_token token;
+    struct delta_actions definition; /* protocol and metadata to be committed */
+    struct delta_file *adds;
+    int nadds;
+};
+
+/* ---- reading the token ---- */
+
+static enum mr_status open_token(struct commit *commit, const struct mr_options *options,
+                                 struct mr_slice data, struct mr_error *err)
+{
+    struct mr_location location;
+    struct delta_token *token = &commit->token;
+    MR_TRY(delta_token_read(data, &commit->arena, token, err));
+    MR_TRY(mr_locate_text(token->url, options, commit->runtime, &commit->arena, &location, err));
+    location.text = token->text;
+    return delta_table_open(&location, options, commit->runtime, &commit->table, err);
+}
+
+static enum mr_status read_definition(struct commit *commit, struct mr_error *err)
+{
+    struct mr_slice text = mr_slice_of(commit->token.definition);
+    MR_TRY(delta_actions_parse(&commit->table, "the record of this commit", text, 0, &commit->arena,
+                               &commit->definition, err));
+    return commit->definition.metadata
+               ? delta_schema_read(&commit->arena, commit->definition.metadata, err)
+               : MR_OK;
+}
+
+/* All files of all tasks; each ticket is given to `each`. */
+static enum mr_status each_file(struct commit *commit,
+                                enum mr_status (*each)(struct commit *commit,
+                                                       struct mr_slice ticket,
+                                                       struct mr_error *err),
+                                struct mr_error *err)
+{
+    commit->nadds = 0;
+    for (int i = 0; i < commit->token.nwritten; i++) {
+        struct delta_written written;
+        MR_TRY(delta_written_read(commit->token.written[i], &commit->arena, &written, err));
+        struct delta_file *adds =
+            mr_arena_calloc(&commit->arena, (size_t)commit->nadds + (size_t)written.count + 1,
+                            sizeof *adds);
+        if (!adds)
+            return mr_error_nomem(err);
+        if (commit->nadds)
+            memcpy(adds, commit->adds, (size_t)commit->nadds * sizeof *adds);
+        if (written.count)
+            memcpy(adds + commit->nadds, written.files, (size_t)written.count * sizeof *adds);
+        commit->adds = adds;
+        commit->nadds += written.count;
+        for (int k = 0; k < written.count; k++)
+            MR_TRY(each(commit, written.tickets[k], err));
+    }
+    return commit->nadds ? commit->table.store->sync(commit->table.handle, err) : MR_OK;
+}
+
+static enum mr_status publish(struct commit *commit, struct mr_slice ticket, struct mr_error *err)
+{
+    return commit->table.store->publish(commit->table.handle, ticket, err);
+}
+
+static enum mr_status discard(struct commit *commit, struct mr_slice ticket, struct mr_error *err)
+{
+    return commit->table.store->discard(commit->table.handle, ticket, err);
+}
+
+/* ---- which files go ---- */
+
+static void put_tuple(struct mr_bytes *out, const struct delta_file *file, int count)
+{
+    mr_bytes_clear(out);
+    for (int i = 0; i < count; i++) {
+        const char *value = file->partition_values ? file->partition_values[i] : NULL;
+        /* The empty string is NULL, as in every reader. */
+        mr_bytes_u8(out, value && *value ? 1 : 0);
+        mr_bytes_lenpref(out, value ? value : "", value ? strlen(value) : 0);
+    }
+}
+
+static enum mr_status remove_partitions(struct commit *commit,
+                                        const struct delta_snapshot *snapshot,
+                                        struct delta_file *removes, int *count,
+                                        struct mr_error *err)
+{
+    struct mr_map written;
+    struct mr_bytes tuple;
+    int ncolumns = snapshot->metadata.npartition_columns;
+    enum mr_status status = MR_OK;
+    mr_map_init(&written, false);
+    mr_bytes_init(&tuple, (size_t)1 << 26);
+    for (int i = 0; i < commit->nadds && status == MR_OK; i++) {
+        put_tuple(&tuple, &commit->adds[i], ncolumns);
+        status = mr_map_put(&written, (struct mr_slice){tuple.data ? tuple.data : "", tuple.size},
+                            &written, err);
+    }
+    for (int i = 0; i < snapshot->nfiles && status == MR_OK; i++) {
+        put_tuple(&tuple, &snapshot->files[i], ncolumns);
+        if (mr_map_get(&written, (struct mr_slice){tuple.data ? tuple.data : "", tuple.size}))
+            removes[(*count)++] = snapshot->files[i];
+    }
+    if (status == MR_OK)
+        status = mr_bytes_status(&tuple, err);
+    mr_bytes_reset(&tuple);
+    mr_map_reset(&written);
+    return status;
+}
+
+static enum mr_status remove_where(struct commit *commit, const struct delta_snapshot *snapshot,
+                                   struct delta_file *removes, int *count, struct mr_error *err)
+{
+    const struct mr_conditions *conditions = commit->runtime->registry->conditions;
+    struct mr_condition *condition;
+    const struct mr_predicate *const *predicates;
+    int npredicates, *numbers;
+    bool exact;
+    struct mr_tz *tz = NULL;
+    MR_TRY(conditions->compile(commit->token.where, snapshot->metadata.schema, commit->runtime,
+                               &commit->arena, &condition, err));
+    conditions->predicates(condition, &predicates, &npredicates, &exact);
+    const char *zone = commit->runtime->time_zone ? commit->runtime->time_zone : "UTC";
+    enum mr_status status = mr_tz_new(zone, &tz, err);
+    if (status == MR_OK)
+        status = delta_prune(snapshot, predicates, npredicates, tz, &commit->arena, &numbers, count,
+                             NULL, err);
+    mr_tz_free(tz);
+    conditions->free(condition);
+    for (int i = 0; status == MR_OK && i < *count; i++)
+        removes[i] = snapshot->files[numbers[i]];
+    return status;
+}
+
+static enum mr_status remove_listed(struct commit *commit, const struct delta_snapshot *snapshot,
+                                    struct delta_file *removes, int *count, struct mr_error *err)
+{
+    struct mr_map listed;
+    enum mr_status status = MR_OK;
+    mr_map_init(&listed, false);
+    for (int i = 0; i < commit->token.nremoves && status == MR_OK; i++)
+        status = mr_map_put(&listed, mr_slice_of(commit->token.removes[i]), &listed, err);
+    for (int i = 0; i < snapshot->nfiles && status == MR_OK; i++) {
+        if (mr_map_get(&listed, mr_slice_of(snapshot->files[i].raw_path)))
+            removes[(*count)++] = snapshot->files[i];
+    }
+    mr_map_reset(&listed);
+    if (status == MR_OK && *count != commit->token.nremoves)
+        status = mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                              "%s: version %" PRId64 " does not have the files that were rewritten",
+                              commit->table.text, snapshot->version);
+    return status;
+}
+
+static enum mr_status choose_removes(struct commit *commit, const struct delta_snapshot *snapshot,
+                                     struct delta_change *change, struct mr_error *err)
+{
+    struct delta_file *removes =
+        mr_arena_calloc(&commit->arena, (size_t)snapshot->nfiles + 1, sizeof *removes);
+    int count = 0;
+    if (!removes)
+        return mr_error_nomem(err);
+    change->removes = removes;
+    change->reads = DELTA_READS_TABLE;
+    switch (commit->token.removal) {
+    case DELTA_REMOVE_NOTHING:
+        change->reads = DELTA_READS_NOTHING;
+        break;
+    case DELTA_REMOVE_ALL:
+        count = snapshot->nfiles;
+        if (count)
+            memcpy(removes, snapshot->files, (size_t)count * sizeof *removes);
+        break;
+    case DELTA_REMOVE_PARTITIONS:
+        MR_TRY(remove_partitions(commit, snapshot, removes, &count, err));
+        break;
+    case DELTA_REMOVE_WHERE:
+        MR_TRY(remove_where(commit, snapshot, removes, &count, err));
+        break;
+    case DELTA_REMOVE_LISTED:
+        MR_TRY(remove_listed(commit, snapshot, removes, &count, err));
+        break;
+    }
+    change->nremoves = count;
+    return MR_OK;
+}
+
+/* ---- the commit ---- */
+
+static enum mr_status changed_meanwhile(const struct commit *commit, const char *what,
+                                        struct mr_error *err)
+{
+    mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT, "%s %s while this run was writing",
+                 commit->table.text, what);
+    if (err)
+        mr_error_hint(err, "nothing was committed; run again, on what the table is now");
+    return MR_SINK;
+}
+
+/* Is the table still the one that the rows were written for? */
+static enum mr_status check_basis(const struct commit *commit,
+                                  const struct delta_snapshot *snapshot,
+                                  struct delta_change *change, struct mr_error *err)
+{
+    if (commit->token.read_version >= 0)
+        return delta_metadata_hash(&snapshot->metadata) == commit->token.basis
+                   ? MR_OK
+                   : changed_meanwhile(commit, "changed its schema or properties", err);
+    if (commit->token.mode != DELTA_MODE_APPEND ||
+        !delta_metadata_same(&snapshot->metadata, change->metadata))
+        return changed_meanwhile(commit, "was created by somebody else", err);
+    change->metadata = NULL;
+    change->protocol = NULL;
+    return MR_OK;
+}
+
+static enum delta_kind kind_of(enum delta_removal removal)
+{
+    if (removal == DELTA_REMOVE_NOTHING)
+        return DELTA_KIND_APPEND;
+    return removal == DELTA_REMOVE_LISTED ? DELTA_KIND_REWRITE : DELTA_KIND_REPLACE;
+}
+
+static enum mr_status latest_snapshot(struct commit *commit, const struct delta_snapshot **out,
+                                      struct mr_error *err)
+{
+    const struct delta_asof asof = {.version = -1, .timestamp_micros = INT64_MIN};
+    return delta_snapshot_read(&commit->table, &asof, &commit->arena, out, err);
+}
+
+/* The version that what was rewritten was rewritten from. */
+static enum mr_status read_again(struct commit *commit, const struct delta_snapshot **snapshot,
+                                 struct mr_error *err)
+{
+    const struct delta_asof asof = {.version = commit->token.read_version,
+                                    .timestamp_micros = INT64_MIN};
+    if (commit->token.removal != DELTA_REMOVE_LISTED ||
+        (*snapshot)->version == commit->token.read_version)
+        return MR_OK;
+    return delta_snapshot_read(&commit->table, &asof, &commit->arena, snapshot, err);
+}
+
+static enum mr_status commit_once(struct commit *commit, const struct delta_snapshot *snapshot,
+                                  struct delta_outcome *outcome, struct mr_error *err)
+{
+    const struct delta_token *token = &commit->token;
+    struct delta_txn txn = {.app_id = token->app_id,
+                            .version = token->epoch,
+                            .updated_millis = mr_clock_wall_micros() / 1000};
+    struct delta_change change = {
+        .operation = token->operation,
+        .parameters = token->parameters,
+        .metrics = token->metrics,
+        .protocol = commit->definition.protocol,
+        .metadata = commit->definition.metadata,
+        .nadds = commit->nadds,
+        .adds = commit->adds,
+        .data_change = true,
+        .txn = &txn,
+        .only_create = token->mode != DELTA_MODE_APPEND,
+    };
+    if (snapshot) {
+        MR_TRY(read_again(commit, &snapshot, err));
+        MR_TRY(check_basis(commit, snapshot, &change, err));
+        MR_TRY(delta_check_writable(snapshot, kind_of(token->removal), commit->table.text, err));
+        MR_TRY(choose_removes(commit, snapshot, &change, err));
+    } else if (token->read_version >= 0) {
+        return changed_meanwhile(commit, "was removed", err);
+    }
+    return delta_commit_write(&commit->table, snapshot, &change, outcome, err);
+}
+
+static bool knows_epoch(const struct delta_snapshot *snapshot, const struct delta_token *token)
+{
+    for (int i = 0; snapshot && i < snapshot->ntxns; i++) {
+        if (strcmp(snapshot->txns[i].app_id, token->app_id) == 0)
+            return snapshot->txns[i].version >= token->epoch;
+    }
+    return false;
+}
+
+/* May the same token be tried again on a newer version? Only if nothing in it depends on the old one. */
+static bool can_decide_again(const struct delta_token *token, const struct mr_error *err)
+{
+    return err->cls == MR_CLASS_TRANSIENT && token->read_version >= 0 &&
+           (token->removal == DELTA_REMOVE_ALL || token->removal == DELTA_REMOVE_PARTITIONS ||
+            token->removal == DELTA_REMOVE_WHERE);
+}
+
+static enum mr_status run(struct commit *commit, struct mr_error *err)
+{
+    const struct delta_snapshot *snapshot;
+    struct mr_error failure = {0};
+    struct delta_outcome outcome;
+    MR_TRY(latest_snapshot(commit, &snapshot, err));
+    if (knows_epoch(snapshot, &commit->token))
+        return MR_OK;
+    MR_TRY(read_definition(commit, err));
+    MR_TRY(MR_FAILPOINT("delta.publish.before", err));
+    MR_TRY(each_file(commit, publish, err));
+    MR_TRY(MR_FAILPOINT("delta.publish.after", err));
+    for (int i = 0; i < MAX_DECISIONS; i++) {
+        int64_t seen = snapshot ? snapshot->version : -1;
+        enum mr_status status = commit_once(commit, snapshot, &outcome, &failure);
+        if (status != MR_OK && can_decide_again(&commit->token, &failure)) {
+            MR_TRY(latest_snapshot(commit, &snapshot, err));
+            if (snapshot && snapshot->version > seen)
+                continue;
+        }
+        if (status != MR_OK && err)
+            *err = failure;
+        if (status == MR_OK && !outcome.already)
+            mr_event(commit->runtime, MR_LOG_INFO, "%s: version %" PRId64, commit->table.text,
+                     outcome.version);
+        return status;
+    }
+    if (err)
+        *err = failure;
+    return MR_SINK;
+}
+
+enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_runtime *runtime,
+                                 struct mr_slice token, struct mr_error *err)
+{
+    struct commit commit = {.runtime = runtime};
+    mr_arena_init(&commit.arena, runtime->memory);
+    enum mr_status status = open_token(&commit, options, token, err);
+    if (status == MR_OK)
+        status = run(&commit, err);
+    delta_table_close(&commit.table);
+    mr_arena_reset(&commit.arena);
+    return status;
+}
+
+/* ---- abort ---- */
+
+static enum mr_status abort_dead_run(const struct mr_options *options, struct commit *commit,
+                                     struct mr_error *err)
+{
+    struct mr_location location;
+    char tag[17];
+    MR_TRY(mr_locate(options, commit->runtime, &commit->arena, &location, err));
+    if (!location.store)
+        return MR_OK;
+    delta_sink_tag(commit->runtime, tag);
+    MR_TRY(delta_table_open(&location, options, commit->runtime, &commit->table, err));
+    MR_TRY(commit->table.store->discard_tag(commit->table.handle, "", tag, err));
+    return commit->table.store->sync(commit->table.handle, err);
+}
+
+enum mr_status delta_sink_abort(const struct mr_options *options, struct mr_runtime *runtime,
+                                struct mr_slice token, struct mr_error *err)
+{
+    struct commit commit = {.runtime = runtime};
+    mr_arena_init(&commit.arena, runtime->memory);
+    enum mr_status status = MR_OK;
+    if (token.size == 0) {
+        status = abort_dead_run(options, &commit, err);
+    } else {
+        status = open_token(&commit, options, token, err);
+        if (status == MR_OK)
+            status = each_file(&commit, discard, err);
+    }
+    delta_table_close(&commit.table);
+    mr_arena_reset(&commit.arena);
+    return status;
+}
+
+/* ---- recover ---- */
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static void look_for_epochs(const struct delta_snapshot *snapshot, const char *ours,
+                            const char *key, int lane, int64_t *epoch, bool *others)
+{
+    for (int i = 0; i < snapshot->ntxns; i++) {
+        const struct delta_txn *txn = &snapshot->txns[i];
+        const char *last = strrchr(txn->app_id, ':');
+        if (starts_with(txn->app_id, ours)) {
+            if (last && atoi(last + 1) == lane && txn->version > *epoch)
+                *epoch = txn->version;
+        } else if (starts_with(txn->app_id, key)) {
+            *others = true;
+        }
+    }
+}
+
+enum mr_status delta_sink_recover(const struct mr_options *options, struct mr_runtime *runtime,
+                                  int lane, int64_t *epoch, struct mr_bytes *positions,
+                                  struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct mr_location location;
+    struct delta_table table;
+    const struct delta_snapshot *snapshot = NULL;
+    bool others = false;
+    (void)positions; /* the state's; the table keeps the number of the epoch */
+    *epoch = 0;
+    mr_arena_init(&arena, runtime->memory);
+    enum mr_status status =
+        delta_sink_open(options, runtime, &arena, &location, &table, &snapshot, err);
+    delta_table_close(&table);
+    const char *ours = delta_sink_app_id(runtime, -1, lane, &arena);
+    const char *key =
+        mr_arena_printf(&arena, "millrace:%s:", runtime->state_key ? runtime->state_key : "");
+    if (status == MR_OK && (!ours || !key))
+        status = mr_error_nomem(err);
+    if (status == MR_OK && snapshot)
+        look_for_epochs(snapshot, ours, key, lane, epoch, &others);
+    if (status == MR_OK && others && *epoch == 0)
+        mr_event(runtime, MR_LOG_WARN,
+                 "%s holds commits of %s made with another state directory: what they wrote is not "
+                 "known here, and this run adds to it",
+                 location.text, runtime->state_key ? runtime->state_key : "this pipeline");
+    mr_arena_reset(&arena);
+    return status;
+}
