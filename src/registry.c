@@ -12,6 +12,7 @@
 #include "connect/delta/sink.h"
 #include "connect/files/files.h"
 #include "connect/postgres/postgres.h"
+#include "format/avro.h"
 #include "format/parquet/parquet.h"
 #include "format/text.h"
 #include "op/ops.h"
@@ -78,6 +79,12 @@ static const struct mr_method methods[] = {
     {.name = "toFile", .type = MR_STEP_LOAD, .sink = &mr_sink_files},
     {.name = "toAvro", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     {.name = "toDeltaLake", .aliases = "toDelta", .type = MR_STEP_LOAD, .sink = &mr_sink_delta},
+    {.name = "toAvro",
+     .type = MR_STEP_LOAD,
+     .doc = "Writes Avro files: toFile with format avro.",
+     .sink = &mr_sink_files,
+     .presets = avro},
+    {.name = "toDeltaLake", .aliases = "toDelta", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     {.name = "toPostgres", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     {.name = "toKafka", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     {.name = "toMySQL", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
@@ -90,11 +97,16 @@ static const struct mr_method methods[] = {
 
 static const struct mr_store *const stores[] = {&mr_store_local, NULL};
 
-static const struct mr_format *const formats[] = {&mr_format_parquet, &mr_format_json,
-                                                  &mr_format_csv, NULL};
+static const struct mr_format *const formats[] = {&mr_format_parquet, &mr_format_avro,
+                                                  &mr_format_json, &mr_format_csv, NULL};
 
-static const struct mr_codec *const codecs[] = {&mr_codec_snappy, &mr_codec_zstd, &mr_codec_gzip,
-                                                &mr_codec_lz4,    &mr_codec_none, NULL};
+static const struct mr_codec *const codecs[] = {&mr_codec_snappy,
+                                                &mr_codec_zstd,
+                                                &mr_codec_gzip,
+                                                &mr_codec_lz4,
+                                                &mr_codec_deflate,
+                                                &mr_codec_none,
+                                                NULL};
 
 const struct mr_registry mr_registry_builtin = {.methods = methods,
                                                 .stores = stores,

@@ -10,6 +10,7 @@ extern const struct mr_codec mr_codec_none;
 extern const struct mr_codec mr_codec_snappy;
 extern const struct mr_codec mr_codec_zstd;
 extern const struct mr_codec mr_codec_gzip;
+extern const struct mr_codec mr_codec_deflate;
 extern const struct mr_codec mr_codec_lz4;
 
 #endif

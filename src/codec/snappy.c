@@ -37,6 +37,19 @@ static enum mr_status snappy_decompress_block(const void *in, size_t size, void 
     return MR_OK;
 }
 
+static enum mr_status snappy_decompress_within(const void *in, size_t size, void *out,
+                                               size_t capacity, size_t *out_size,
+                                               struct mr_error *err)
+{
+    size_t length = 0;
+    if (snappy_uncompressed_length(in, size, &length) != SNAPPY_OK)
+        return mr_error_data(err, MR_SOURCE, "snappy block of %zu bytes is damaged", size);
+    if (length > capacity)
+        return MR_LIMIT;
+    *out_size = length;
+    return snappy_decompress_block(in, size, out, length, err);
+}
+
 const struct mr_codec mr_codec_snappy = {
     .name = "snappy",
     .doc = "Snappy block format: fast, moderate ratio.",
@@ -44,4 +57,5 @@ const struct mr_codec mr_codec_snappy = {
     .bound = snappy_bound,
     .compress = snappy_compress_block,
     .decompress = snappy_decompress_block,
+    .decompress_within = snappy_decompress_within,
 };

@@ -7,6 +7,7 @@
 #include "codec/codecs.h"
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 static size_t zstd_bound(size_t size)
 {
@@ -45,6 +46,19 @@ static enum mr_status zstd_decompress(const void *in, size_t size, void *out, si
     if (n != out_size)
         return mr_error_data(err, MR_SOURCE, "zstd block has %zu bytes, %zu were expected", n,
                              out_size);
+    return MR_OK;
+}
+
+static enum mr_status zstd_decompress_within(const void *in, size_t size, void *out,
+                                             size_t capacity, size_t *out_size,
+                                             struct mr_error *err)
+{
+    size_t n = ZSTD_decompress(out, capacity, in, size);
+    if (ZSTD_isError(n) && ZSTD_getErrorCode(n) == ZSTD_error_dstSize_tooSmall)
+        return MR_LIMIT;
+    if (ZSTD_isError(n))
+        return mr_error_data(err, MR_SOURCE, "zstd block is damaged: %s", ZSTD_getErrorName(n));
+    *out_size = n;
     return MR_OK;
 }
 
@@ -126,6 +140,7 @@ const struct mr_codec mr_codec_zstd = {
     .bound = zstd_bound,
     .compress = zstd_compress,
     .decompress = zstd_decompress,
+    .decompress_within = zstd_decompress_within,
     .free_scratch = zstd_free_scratch,
     .stream_open = stream_open,
     .stream_step = stream_step,

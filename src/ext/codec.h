@@ -19,7 +19,7 @@ struct mr_codec_flow {
 };
 
 struct mr_codec {
-    /* "snappy", "zstd", "gzip", "lz4" (block format, LZ4_RAW of Parquet), "none" */
+    /* "snappy", "zstd", "gzip", "deflate" (raw), "lz4" (block format, LZ4_RAW of Parquet), "none" */
     const char *name;
     const char *doc;
     const char *extension; /* of a whole compressed stream: "gz", "zst"; or NULL */
@@ -37,6 +37,12 @@ struct mr_codec {
     /* The exact decompressed size is known by the caller; anything else is an error. */
     enum mr_status (*decompress)(const void *in, size_t size, void *out, size_t out_size,
                                  struct mr_error *err);
+    /*
+     * Optional, for containers that do not tell the size: what comes out, up to `capacity`. MR_LIMIT with `err` untouched when
+     * that is too little.
+     */
+    enum mr_status (*decompress_within)(const void *in, size_t size, void *out, size_t capacity,
+                                        size_t *out_size, struct mr_error *err);
     void (*free_scratch)(void *scratch);
     /*
      * Whole files: gzip members or zstd and LZ4 frames, one after the other. NULL: blocks only. A

@@ -24,7 +24,7 @@ static enum mr_status find_format(const struct mr_options *options, struct mr_ru
         return MR_OK;
     mr_options_error(options, "format", err, "format %s is not built in this version", name);
     if (err)
-        mr_error_hint(err, "parquet, json and csv are");
+        mr_error_hint(err, "parquet, avro, json and csv are");
     return MR_CONFIG;
 }
 
@@ -59,6 +59,8 @@ static enum mr_status find_compression(struct files *files, const struct mr_opti
         name = is_text(files->format) ? "none" : "snappy";
     if (strcmp(name, "uncompressed") == 0)
         name = "none";
+    if (strcmp(name, "zstandard") == 0)
+        name = "zstd";
     files->compression = name;
     files->level = INT_MIN;
     bool leveled = mr_options_has(options, "compressionLevel");

@@ -3,13 +3,14 @@
  */
 #include "connect/files/files_private.h"
 #include "dataset/store_options.h"
+#include "enc/avro_schema.h"
 #include "enc/csv_text.h"
 
 #include <limits.h>
 
 static const char *const formats[] = {"parquet", "json", "csv", "avro", "orc", NULL};
-static const char *const compressions[] = {"snappy", "gzip",         "lz4", "zstd",
-                                           "none",   "uncompressed", NULL};
+static const char *const compressions[] = {"snappy",    "gzip", "lz4",          "zstd", "deflate",
+                                           "zstandard", "none", "uncompressed", NULL};
 static const char *const modes[] = {"append", "overwrite", "errorifexists", "ignore", NULL};
 static const char *const overwrites[] = {"dynamic", "static", NULL};
 
@@ -19,7 +20,7 @@ const struct mr_option files_options[] = {
      .type = MR_OPTION_ENUM,
      .choices = formats,
      .fallback = "parquet",
-     .doc = "What the files are. avro and orc are not built yet."},
+     .doc = "What the files are. orc is not built yet."},
     {.name = "mode",
      .type = MR_OPTION_ENUM,
      .choices = modes,
@@ -40,12 +41,13 @@ const struct mr_option files_options[] = {
     {.name = "compression",
      .type = MR_OPTION_ENUM,
      .choices = compressions,
-     .doc = "Codec: snappy for Parquet and none for text by default. Text takes gzip and zstd."},
+     .doc = "Codec: snappy for Parquet and Avro and none for text by default. Text takes gzip and "
+            "zstd, Avro snappy, deflate, zstandard (also zstd) and none."},
     {.name = "compressionLevel",
      .type = MR_OPTION_INT,
      .minimum = -7,
      .maximum = 22,
-     .doc = "Level of the codec: gzip 1-12, zstd 1-22."},
+     .doc = "Level of the codec: gzip and deflate 1-12, zstd 1-22."},
     {.name = "targetFileSize",
      .type = MR_OPTION_SIZE,
      .fallback = "256MB",
@@ -66,6 +68,7 @@ const struct mr_option files_options[] = {
      .maximum = INT32_MAX,
      .doc = "Parquet: most bytes of a row group in memory."},
     MR_CSV_OPTION_ROWS,
+    MR_AVRO_OPTION_ROWS,
     {.name = "manifest",
      .type = MR_OPTION_BOOL,
      .doc =
