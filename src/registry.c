@@ -18,6 +18,7 @@
 #include "op/ops.h"
 #include "plan/condition.h"
 #include "store/local.h"
+#include "store/s3/s3.h"
 
 #define NOT_BUILT "it is part of the dialect, but not built in this version"
 
@@ -95,7 +96,7 @@ static const struct mr_method methods[] = {
     {.name = NULL},
 };
 
-static const struct mr_store *const stores[] = {&mr_store_local, NULL};
+static const struct mr_store *const stores[] = {&mr_store_local, &mr_store_s3, NULL};
 
 static const struct mr_format *const formats[] = {&mr_format_parquet, &mr_format_avro,
                                                   &mr_format_json, &mr_format_csv, NULL};

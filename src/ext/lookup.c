@@ -51,6 +51,8 @@ const struct mr_method *mr_registry_method_of(const struct mr_registry *registry
 
 const struct mr_store *mr_registry_store(const struct mr_registry *registry, const char *scheme)
 {
+    if (mr_text_equal_nocase(scheme, "s3a")) /* as Hadoop spells it */
+        scheme = "s3";
     for (const struct mr_store *const *row = registry->stores; *row != NULL; row++)
         if (mr_text_equal_nocase((*row)->scheme, scheme))
             return *row;

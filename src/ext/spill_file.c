@@ -10,14 +10,12 @@
 
 #include "base/failpoint.h"
 #include "base/hash.h"
+#include "base/temporary.h"
 #include "col/pack.h"
 #include "ext/codec.h"
 #include "ext/registry.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct mr_spill_file {
@@ -43,24 +41,6 @@ static enum mr_status failed(struct mr_error *err, const char *what, const char 
     return err != NULL ? err->status : MR_SOURCE;
 }
 
-static int open_unnamed(const char *directory)
-{
-#ifdef O_TMPFILE
-    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-        return fd;
-#endif
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s/millrace-XXXXXX", directory) >= (int)sizeof path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    int named = mkostemp(path, O_CLOEXEC);
-    if (named >= 0)
-        unlink(path);
-    return named;
-}
-
 enum mr_status mr_spill_file_new(struct mr_runtime *runtime, struct mr_spill_file **out,
                                  struct mr_error *err)
 {
@@ -72,7 +52,7 @@ enum mr_status mr_spill_file_new(struct mr_runtime *runtime, struct mr_spill_fil
     mr_bytes_init(&file->packed, (size_t)INT64_MAX);
     mr_bytes_init(&file->stored, (size_t)INT64_MAX);
     file->codec = mr_registry_codec(runtime->registry, "lz4");
-    file->fd = open_unnamed(runtime->temp_dir);
+    file->fd = mr_open_unnamed(runtime->temp_dir);
     if (file->fd < 0) {
         mr_free(file);
         return failed(err, "make", runtime->temp_dir);
