@@ -25,8 +25,8 @@ struct mr_transfer {
     struct mr_http_answer answer;   /* mr_http_answer_init before, mr_http_answer_reset after */
     enum mr_status status;          /* as mr_http_send gives it for one attempt */
     struct mr_error err;
-    bool timed_out; /* why it failed */
-    bool done;      /* the owner's: taken out of the mailbox */
+    bool timed_out;               /* why it failed */
+    bool done;                    /* the owner's: taken out of the mailbox */
     enum mr_transfer_state state; /* guarded by the lock of `transfers`, as is the next */
     bool cancelled;
     struct mr_transfers *transfers;

@@ -3,15 +3,21 @@
  *
  * Each test opens the store on an empty root of its own. "Another process" is another handle here: a store keeps
  * nothing about objects in memory that a ticket does not say.
+ *
+ * A store that needs a server is tested where one is named: MILLRACE_TEST_S3 is the URL of an endpoint,
+ * MILLRACE_TEST_S3_BUCKET an existing bucket, and keys come as they do for everybody. Then only that store is tested: with its
+ * usual settings, with everything as multipart uploads, and with parts waiting on disk.
  */
 #include "contract/fixture.h"
 #include "contract/registered.h"
+#include "dataset/store_options.h"
 #include "ext/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -19,12 +25,31 @@ static struct fixture f;
 static const struct mr_store *store; /* under test */
 static void *handle;
 
+static const struct mr_option option_rows[] = {MR_STORE_OPTION_ROWS, MR_UPLOAD_OPTION_ROWS,
+                                               MR_OPTION_END};
+static const char *endpoint;     /* NULL: the store is a directory */
+static const char *const *given; /* options, as texts */
+
+static const struct mr_options *options(void)
+{
+    const struct mr_options *made;
+    const char *texts[16] = {"endpoint", endpoint};
+    for (int i = 0; given[i]; i++)
+        texts[2 + i] = given[i];
+    FIXTURE_OK(&f, mr_options_from_texts(&f.arena, option_rows, texts, &made, &f.err));
+    return made;
+}
+
 static void *open_again(void)
 {
-    char url[300];
+    char url[600];
     void *opened;
-    snprintf(url, sizeof url, "%s://%s/root/", store->scheme, f.directory);
-    FIXTURE_OK(&f, store->open(url, NULL, &f.runtime, &opened, &f.err));
+    if (endpoint)
+        snprintf(url, sizeof url, "s3://%s%s/ro ot=+%%", getenv("MILLRACE_TEST_S3_BUCKET"),
+                 strrchr(f.directory, '/'));
+    else
+        snprintf(url, sizeof url, "%s://%s/root/", store->scheme, f.directory);
+    FIXTURE_OK(&f, store->open(url, endpoint ? options() : NULL, &f.runtime, &opened, &f.err));
     return opened;
 }
 
@@ -295,11 +320,22 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_ticket, setup, teardown),
         cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
     };
+    static const char *const usual[] = {NULL};
+    static const char *const uploads[] = {
+        "multipartThreshold", "0", "multipartSize", "5M", "checksum", "crc32c", NULL};
+    static const char *const disk[] = {"multipartThreshold", "0", "uploadBuffer", "disk", NULL};
+    static const char *const *const settings[] = {usual, uploads, disk};
     int failed = 0;
+    endpoint = getenv("MILLRACE_TEST_S3");
     for (int i = 0; contract_registry()->stores[i]; i++) {
         store = contract_registry()->stores[i];
-        printf("# store %s\n", store->name);
-        failed += cmocka_run_group_tests(tests, NULL, NULL);
+        if ((strcmp(store->scheme, "file") == 0) == (endpoint != NULL))
+            continue;
+        for (int j = 0; j < (endpoint ? 3 : 1); j++) {
+            given = settings[j];
+            printf("# store %s %s\n", store->name, given[0] ? given[0] : "");
+            failed += cmocka_run_group_tests(tests, NULL, NULL);
+        }
     }
     return failed;
 }
