@@ -1,14 +1,18 @@
 /*
  * json.c - JSON lines: one object a row, UTF-8, a newline behind each.
  *
- * enc/ makes the text of a row; here is only the file around it. Every type has an exact JSON form (enc/json_text.h), so no
+ * enc/ makes the text of a row; here is only the file around it (reading is json_read.c). Every type has an exact JSON form (enc/json_text.h), so no
  * schema is refused. An empty file is an empty result.
  */
 #include "enc/json_text.h"
+#include "ext/option.h"
 #include "format/text.h"
+#include "format/text_read.h"
 #include "format/text_writer.h"
 
 #define ROWS_AT_ONCE 256
+
+static const struct mr_option json_options[] = {MR_JSON_READ_OPTION_ROWS, MR_OPTION_END};
 
 struct json_writer {
     struct mr_text_writer text;
@@ -82,6 +86,11 @@ const struct mr_format mr_format_json = {
     .name = "json",
     .extension = "json",
     .doc = "JSON lines: one object a row.",
+    .options = json_options,
+    .probe = mr_json_probe,
+    .read_open = mr_json_read_open,
+    .read_next = mr_json_read_next,
+    .read_close = mr_json_read_close,
     .write_open = write_open,
     .write = write_batch,
     .buffered = buffered,
