@@ -14,9 +14,6 @@
 
 #include <limits.h>
 
-#define FILE_COLUMN     "__file"
-#define POSITION_COLUMN "__position"
-
 /* ---- the table ---- */
 
 enum mr_status delta_sink_open(const struct mr_options *options, struct mr_runtime *runtime,
@@ -252,9 +249,6 @@ static enum mr_status bind_target(struct delta_sink *sink, const struct mr_sink_
     };
     MR_TRY(delta_target_resolve(&request, bind->arena, &sink->target, err));
     MR_TRY(choose_removal(sink, bind->runtime, bind->arena, err));
-    if (sink->mode == DELTA_MODE_UPSERT || sink->removal == DELTA_REMOVE_LISTED)
-        return mr_options_error(bind->options, sink->where ? "replaceWhere" : "mode", err,
-                                "rewriting files is not built in this version");
     if (!bind->runtime->offline && sink->location.store) {
         MR_TRY(delta_target_project(&sink->target, schema, bind->arena, &expressions, &same, err));
         if (!same)
@@ -277,6 +271,9 @@ static enum mr_status bind_all(struct delta_sink *sink, const struct mr_sink_bin
                                             &sink->location, &table, &snapshot, err);
     delta_table_close(&table);
     MR_TRY(status);
+    if (snapshot && sink->mode == DELTA_MODE_UPSERT && bind->schema && !sink->addresses)
+        return mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT,
+                            "%s was created while this run was being planned", sink->location.text);
     if (snapshot && sink->mode == DELTA_MODE_ERROR_IF_EXISTS)
         return already_exists(bind->options, &sink->location, err);
     info->skip = snapshot && sink->mode == DELTA_MODE_IGNORE;

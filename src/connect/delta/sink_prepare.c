@@ -8,6 +8,7 @@
 #include "connect/delta/sink_private.h"
 
 #include "connect/delta/log_write.h"
+#include "connect/delta/sink_rewrite.h"
 
 #include <inttypes.h>
 
@@ -22,6 +23,7 @@ struct prepare {
     int64_t rows;
     int64_t files;
     int64_t bytes;
+    struct delta_rewritten rewritten;
 };
 
 /* ---- texts of commitInfo ---- */
@@ -78,14 +80,38 @@ static enum mr_status put_parameters(struct prepare *prepare, struct mr_error *e
     return prepare->token.parameters ? MR_OK : mr_error_nomem(err);
 }
 
+static void put_metric(struct mr_bytes *out, const char *name, int64_t value)
+{
+    mr_bytes_printf(out, "%s\"%s\":\"%" PRId64 "\"", out->size > 1 ? "," : "", name, value);
+}
+
+/* The names that Spark gives them. */
 static enum mr_status put_metrics(struct prepare *prepare, struct mr_error *err)
 {
+    const struct delta_rewritten *rewritten = &prepare->rewritten;
     struct mr_bytes text;
     mr_bytes_init(&text, (size_t)1 << 20);
-    mr_bytes_printf(&text,
-                    "{\"numFiles\":\"%" PRId64 "\",\"numOutputRows\":\"%" PRId64
-                    "\",\"numOutputBytes\":\"%" PRId64 "\"}",
-                    prepare->files, prepare->rows, prepare->bytes);
+    mr_bytes_char(&text, '{');
+    if (prepare->sink->mode == DELTA_MODE_UPSERT) {
+        put_metric(&text, "numSourceRows", prepare->rows);
+        put_metric(&text, "numTargetRowsInserted", prepare->rows - rewritten->rows_gone);
+        put_metric(&text, "numTargetRowsUpdated", rewritten->rows_gone);
+        put_metric(&text, "numTargetRowsDeleted", 0);
+        put_metric(&text, "numTargetRowsCopied", rewritten->rows_copied);
+        put_metric(&text, "numTargetFilesAdded", prepare->files);
+        put_metric(&text, "numTargetFilesRemoved", rewritten->ntouched);
+        put_metric(&text, "numTargetBytesAdded", prepare->bytes);
+    } else {
+        put_metric(&text, "numFiles", prepare->files);
+        put_metric(&text, "numOutputBytes", prepare->bytes);
+    }
+    if (prepare->sink->removal == DELTA_REMOVE_LISTED && prepare->sink->where) {
+        put_metric(&text, "numDeletedRows", rewritten->rows_gone);
+        put_metric(&text, "numCopiedRows", rewritten->rows_copied);
+        put_metric(&text, "numRemovedFiles", rewritten->ntouched);
+    }
+    put_metric(&text, "numOutputRows", prepare->rows + rewritten->rows_copied);
+    mr_bytes_char(&text, '}');
     prepare->token.metrics = finish_text(&text, &prepare->arena, err);
     return prepare->token.metrics ? MR_OK : mr_error_nomem(err);
 }
@@ -110,28 +136,64 @@ static enum mr_status put_definition(struct prepare *prepare, struct mr_error *e
 
 /* ---- prepare ---- */
 
+/* One more record of files to be added. */
+static enum mr_status add_written(struct prepare *prepare, struct mr_slice written,
+                                  struct mr_error *err)
+{
+    struct delta_written files;
+    MR_TRY(delta_written_read(written, &prepare->arena, &files, err));
+    prepare->files += files.count;
+    for (int i = 0; i < files.count; i++)
+        prepare->bytes += files.files[i].size;
+    prepare->token.written[prepare->token.nwritten++] = written;
+    return MR_OK;
+}
+
 static enum mr_status read_committables(struct prepare *prepare, const struct mr_slice *slices,
                                         int count, struct mr_error *err)
 {
     prepare->ncommittables = count;
     prepare->committables =
         mr_arena_calloc(&prepare->arena, (size_t)count + 1, sizeof *prepare->committables);
-    struct mr_slice *written = mr_arena_calloc(&prepare->arena, (size_t)count + 2, sizeof *written);
-    if (!prepare->committables || !written)
+    prepare->token.written =
+        mr_arena_calloc(&prepare->arena, (size_t)count + 2, sizeof *prepare->token.written);
+    if (!prepare->committables || !prepare->token.written)
         return mr_error_nomem(err);
     for (int i = 0; i < count; i++) {
-        struct delta_written files;
-        MR_TRY(delta_committable_read(slices[i], &prepare->arena, &prepare->committables[i], err));
-        written[i] = prepare->committables[i].written;
-        MR_TRY(delta_written_read(written[i], &prepare->arena, &files, err));
-        prepare->rows += prepare->committables[i].rows;
-        prepare->files += files.count;
-        for (int k = 0; k < files.count; k++)
-            prepare->bytes += files.files[k].size;
+        struct delta_committable *one = &prepare->committables[i];
+        MR_TRY(delta_committable_read(slices[i], &prepare->arena, one, err));
+        MR_TRY(add_written(prepare, one->written, err));
+        prepare->rows += one->rows;
     }
-    prepare->token.written = written;
-    prepare->token.nwritten = count;
     return MR_OK;
+}
+
+/* Files that lose some of their rows are written again, now. */
+static enum mr_status rewrite(struct prepare *prepare, struct mr_error *err)
+{
+    const struct delta_sink *sink = prepare->sink;
+    struct delta_table table;
+    if (sink->removal != DELTA_REMOVE_LISTED)
+        return MR_OK;
+    MR_TRY(delta_table_open(&sink->location, sink->options, prepare->runtime, &table, err));
+    struct delta_sink_rewrite request = {
+        .sink = sink,
+        .table = &table,
+        .epoch = prepare->epoch,
+        .committables = prepare->committables,
+        .ncommittables = prepare->ncommittables,
+        .arena = &prepare->arena,
+        .token = &prepare->token,
+        .out = &prepare->rewritten,
+    };
+    enum mr_status status = delta_sink_rewrite(&request, err);
+    delta_table_close(&table);
+    if (status == MR_OK && prepare->rewritten.written.size > 0)
+        status = add_written(prepare,
+                             (struct mr_slice){prepare->rewritten.written.data,
+                                               prepare->rewritten.written.size},
+                             err);
+    return status;
 }
 
 static enum mr_status prepare_all(struct prepare *prepare, const struct mr_slice *committables,
@@ -153,6 +215,7 @@ static enum mr_status prepare_all(struct prepare *prepare, const struct mr_slice
     if (!token->app_id)
         return mr_error_nomem(err);
     MR_TRY(read_committables(prepare, committables, ncommittables, err));
+    MR_TRY(rewrite(prepare, err));
     MR_TRY(put_definition(prepare, err));
     MR_TRY(put_parameters(prepare, err));
     return put_metrics(prepare, err);
@@ -164,11 +227,13 @@ enum mr_status delta_sink_prepare(void *state, struct mr_runtime *runtime,
 {
     struct prepare prepare = {.sink = state, .runtime = runtime, .epoch = epoch};
     mr_arena_init(&prepare.arena, runtime->memory);
+    mr_bytes_init(&prepare.rewritten.written, (size_t)1 << 30);
     enum mr_status status = prepare_all(&prepare, committables, ncommittables, err);
     if (status == MR_OK) {
         delta_token_write(&prepare.token, out);
         status = mr_bytes_status(out, err);
     }
+    mr_bytes_reset(&prepare.rewritten.written);
     mr_arena_reset(&prepare.arena);
     return status;
 }

@@ -128,6 +128,26 @@ static void put_cast(struct mr_bytes *out, const char *expression, const struct 
     mr_bytes_char(out, ')');
 }
 
+char *delta_quoted_name(const char *name, struct mr_arena *arena)
+{
+    struct mr_bytes text;
+    mr_bytes_init(&text, 1 << 20);
+    put_name(&text, name);
+    char *copy = text.status == MR_OK ? mr_arena_strdup(arena, text.data) : NULL;
+    mr_bytes_reset(&text);
+    return copy;
+}
+
+char *delta_null_of(const struct mr_type *type, struct mr_arena *arena)
+{
+    struct mr_bytes text;
+    mr_bytes_init(&text, 1 << 20);
+    put_cast(&text, "NULL", type);
+    char *copy = text.status == MR_OK ? mr_arena_strdup(arena, text.data) : NULL;
+    mr_bytes_reset(&text);
+    return copy;
+}
+
 static const struct mr_field *find(const struct mr_field *fields, int nfields, const char *name)
 {
     for (int i = 0; i < nfields; i++) {

@@ -39,6 +39,9 @@ enum mr_status delta_target_project(const struct delta_target *target,
                                     struct mr_error *err);
 /* Does every value of a type have one of the other type, without loss? */
 bool delta_type_fits(const struct mr_type *from, const struct mr_type *to);
+/* A column's name between backticks; NULL of a type, as an expression. NULL: out of memory. */
+char *delta_quoted_name(const char *name, struct mr_arena *arena);
+char *delta_null_of(const struct mr_type *type, struct mr_arena *arena);
 /* A random UUID. */
 void delta_random_uuid(char out[40]);
 
