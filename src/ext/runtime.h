@@ -37,7 +37,7 @@ enum mr_counter {
     MR_COUNT_CACHE_HITS,
     MR_COUNT_FILES_READ,    /* opened by sources; once for each split that has a part of it */
     MR_COUNT_FILES_SKIPPED, /* left out by partition values and statistics */
-    MR_COUNT_BYTES_SKIPPED, /* of those files */
+    MR_COUNT_BYTES_SKIPPED, /* of those files, and of row groups and pages of others */
     MR_COUNTERS
 };
 

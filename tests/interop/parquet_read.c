@@ -2,12 +2,14 @@
  * parquet_read.c - reads Parquet files through the format contract and prints all that comes, for test_parquet.py and others.
  *
  *     parquet_read [--schema TEXT] [--ids] [--batch N] [--range OFFSET SIZE] [--positions] [--memory BYTES] [--quiet]
- *                  [--floor] FILE...
+ *                  [--floor] [--where COLUMN OP VALUE]... FILE...
  *
  * The first line is the list of columns, [name, type]; then a line a row; the values in the form of parquet_make. --ids:
- * field number i of the schema has id i + 1, and fields are found by id. Errors go to standard error and end with 1. Every
+ * field number i of the schema has id i + 1, and fields are found by id. --where: OP is =, <>, <, <=, >, >= or null; numbers
+ * as for the columns of whole numbers and dates, else as text. Errors go to standard error and end with 1. Every
  * column is checked for its invariants, and at the end all memory must be given back.
  */
+#include "base/text.h"
 #include "codec/codecs.h"
 #include "ext/registry.h"
 #include "format/parquet/parquet.h"
@@ -26,6 +28,8 @@ struct arguments {
     int64_t batch;
     int64_t memory;
     struct mr_file_range range;
+    const char *const *where[8]; /* column, op, value */
+    int nwhere;
 };
 
 struct file_source {
@@ -230,6 +234,42 @@ static enum mr_status wanted_schema(const struct arguments *arguments, struct mr
     return MR_OK;
 }
 
+/* The conditions, over the columns of `schema`. */
+static enum mr_status make_predicates(const struct arguments *arguments,
+                                      const struct mr_schema *schema, struct mr_arena *arena,
+                                      const struct mr_predicate **out, struct mr_error *err)
+{
+    static const char *const compares[] = {"=", "<>", "<", "<=", ">", ">="};
+    for (int i = 0; i < arguments->nwhere; i++) {
+        struct mr_predicate *predicate = mr_arena_calloc(arena, 1, sizeof *predicate);
+        struct mr_value *value = mr_arena_calloc(arena, 1, sizeof *value);
+        const char *text = arguments->where[i][2];
+        *predicate = (struct mr_predicate){.kind = MR_PREDICATE_IS_NULL, .values = value};
+        predicate->column = mr_schema_find(schema, arguments->where[i][0]);
+        if (predicate->column < 0)
+            return mr_error_config(err, "no column %s", arguments->where[i][0]);
+        value->type = schema->fields[predicate->column].type;
+        for (int k = 0; k < 6; k++) {
+            if (strcmp(arguments->where[i][1], compares[k]) == 0) {
+                predicate->kind = MR_PREDICATE_COMPARE;
+                predicate->compare = (enum mr_compare)k;
+                predicate->nvalues = 1;
+            }
+        }
+        if (mr_type_layout(value->type) == MR_LAYOUT_BYTES)
+            value->u.bytes = mr_slice_of(text);
+        else if (value->type->id == MR_TYPE_DECIMAL)
+            mr_decimal_parse(text, strlen(text), value->type->precision, value->type->scale,
+                             &value->u.i128);
+        else if (value->type->id == MR_TYPE_FLOAT32 || value->type->id == MR_TYPE_FLOAT64)
+            mr_text_to_double(mr_slice_of(text), false, &value->u.f64);
+        else
+            mr_text_to_int64(mr_slice_of(text), false, &value->u.i64);
+        out[i] = predicate;
+    }
+    return MR_OK;
+}
+
 static enum mr_status read_all(const struct arguments *arguments, struct mr_format_read *read,
                                struct mr_arena *arena, struct mr_error *err)
 {
@@ -242,6 +282,11 @@ static enum mr_status read_all(const struct arguments *arguments, struct mr_form
     if (status == MR_OK)
         print_schema(info.schema, &out);
     flush(&out);
+    const struct mr_predicate *predicates[8];
+    if (status == MR_OK)
+        status = make_predicates(arguments, info.schema, arena, predicates, err);
+    read->predicates = predicates;
+    read->npredicates = arguments->nwhere;
     if (status == MR_OK)
         status = mr_format_parquet.read_open(read, &arguments->range, &reader, err);
     while (status == MR_OK) {
@@ -301,8 +346,9 @@ static enum mr_status read_path(const struct arguments *arguments, const char *p
         fprintf(stderr, "memory that was not given back: %" PRId64 "\n", mr_memory_used(&memory));
         exit(3);
     }
-    fprintf(stderr, "peak %" PRId64 " bytes %" PRId64 " reads %" PRId64 "\n",
-            mr_memory_peak(&memory), source.bytes, source.reads);
+    fprintf(stderr, "peak %" PRId64 " bytes %" PRId64 " reads %" PRId64 " skipped %" PRId64 "\n",
+            mr_memory_peak(&memory), source.bytes, source.reads,
+            (int64_t)atomic_load(&counters.value[MR_COUNT_BYTES_SKIPPED]));
     return status;
 }
 
@@ -320,7 +366,10 @@ int main(int argc, char **argv)
             arguments.positions = true;
         else if (strcmp(name, "floor") == 0)
             arguments.floor = true;
-        else if (strcmp(name, "schema") == 0 && i + 1 < argc)
+        else if (strcmp(name, "where") == 0 && i + 3 < argc && arguments.nwhere < 8) {
+            arguments.where[arguments.nwhere++] = (const char *const *)&argv[i + 1];
+            i += 3;
+        } else if (strcmp(name, "schema") == 0 && i + 1 < argc)
             arguments.schema = argv[++i];
         else if (strcmp(name, "batch") == 0 && i + 1 < argc)
             arguments.batch = atoll(argv[++i]);

@@ -359,6 +359,59 @@ def nanoseconds(folder):
     equal(read(path), ([["t", "timestamp"]], [[1500000000], [None], [-1]]), "INT96")
 
 
+OPERATORS = {"=": lambda a, b: a == b, "<>": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b,
+             ">=": lambda a, b: a >= b}
+
+
+def spark_order(value):
+    """Floats as Spark compares them: NaN is above everything."""
+    return (value != value, value) if isinstance(value, float) else value
+
+
+def skipping(folder, seed):
+    """Rows that match are there with their positions; the others may be left out, and in sorted files most are."""
+    rng = random.Random(seed)
+    rows = 5000
+    base = [rng.randrange(1000) for _ in range(rows)]
+    if seed % 2 == 0:
+        base.sort()
+    null = lambda v: None if rng.random() < 0.05 else v
+    ints = [null(v - 500) for v in base]
+    columns = {
+        "i": pa.array(ints, pa.int32()), "t": pa.array([null(f"key {v:04d} " + "x" * (v % 90)) for v in base]),
+        "n": pa.array([null(decimal.Decimal(v - 500).scaleb(-2)) for v in base], pa.decimal128(20 if seed % 3 else 7, 2)),
+        "f": pa.array([null(math.nan if rng.random() < 0.01 else (v - 500) / 4) for v in base], pa.float64()),
+        "l": pa.array([[v, v] if v % 3 else [] for v in base], pa.list_(pa.int64())), "s": pa.array([{"a": v} for v in base]),
+        "d": pa.array([null(datetime.date.fromordinal(730000 + v)) for v in base]), "u": pa.array(base, pa.uint32()),
+    }
+    table = pa.table(columns)
+    path = os.path.join(folder, "skip.parquet")
+    if seed % 5 == 4:
+        pq.write_table(table, path, row_group_size=300, write_page_index=False)
+    else:
+        pq.write_table(table, path, row_group_size=rng.choice([rows, 700]), write_page_index=True, data_page_size=rng.choice([100, 2000]),
+                       write_batch_size=rng.choice([10, 64]), use_dictionary=rng.random() < 0.5, data_page_version=rng.choice(["1.0", "2.0"]),
+                       store_decimal_as_integer=rng.random() < 0.5)
+    everything = read(path)[1]
+    names = list(columns)
+    left_out = 0
+    for _ in range(12):
+        name = rng.choice(["i", "t", "n", "f", "d", "u"])
+        at = names.index(name)
+        sample = rng.choice([v for v in columns[name].to_pylist() if v is not None])
+        text = str((sample - datetime.date(1970, 1, 1)).days if name == "d" else sample)
+        operator = rng.choice(list(OPERATORS))
+        columns_out, got = read(path, "--positions", "--batch", rng.choice([50, 4096]), "--where", name, operator, text)
+        positions = [r[-1] for r in got]
+        equal(positions, sorted(set(positions)), "positions ascend")
+        for r in got:
+            equal(r[:-1], everything[r[-1]], f"row at {r[-1]}")
+        want = {k for k, v in enumerate(columns[name].to_pylist()) if v is not None and OPERATORS[operator](spark_order(v), spark_order(sample))}
+        check(want <= set(positions), f"{name} {operator} {text}: {len(want - set(positions))} rows are missing, of {len(want)}")
+        left_out += rows - len(positions)
+    check(seed % 2 == 1 or left_out > rows * 2, f"only {left_out} rows left out")
+
+
 def memory(folder):
     """A row group larger than the account allows to hold is read in windows."""
     path = os.path.join(folder, "large.parquet")
@@ -384,6 +437,8 @@ def main():
         long = os.environ.get("MILLRACE_LONG") == "1"
         for seed in range(400 if long else 20):
             suite.case(f"our own {seed}", round_trip, folder, seed)
+        for seed in range(60 if long else 12):
+            suite.case(f"skipping {seed}", skipping, folder, seed)
         for seed in range(5):
             suite.case(f"ranges {seed}", ranges, folder, seed)
         for seed in range(1500 if long else 120):

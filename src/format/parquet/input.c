@@ -20,9 +20,9 @@
 
 static int by_offset(const void *a, const void *b)
 {
-    const struct mr_pq_stream *x = *(struct mr_pq_stream *const *)a;
-    const struct mr_pq_stream *y = *(struct mr_pq_stream *const *)b;
-    return x->next < y->next ? -1 : x->next > y->next;
+    const struct mr_pq_piece *x = *(struct mr_pq_piece *const *)a;
+    const struct mr_pq_piece *y = *(struct mr_pq_piece *const *)b;
+    return x->start < y->start ? -1 : x->start > y->start;
 }
 
 struct plan {
@@ -59,69 +59,72 @@ static enum mr_status run(struct mr_pq_input *input, struct plan *plan, struct m
     return input->source->read_many(input->source, plan->reads, plan->nreads, err);
 }
 
-/* One stretch for streams sorted[from..to). */
-static enum mr_status add_stretch(struct mr_pq_input *input, struct mr_pq_stream **sorted, int from,
+/* One stretch for pieces sorted[from..to). */
+static enum mr_status add_stretch(struct mr_pq_input *input, struct mr_pq_piece **sorted, int from,
                                   int to, int64_t end, struct plan *plan, struct mr_error *err)
 {
-    int64_t start = sorted[from]->next;
+    int64_t start = sorted[from]->start;
     size_t size = (size_t)(end - start);
     struct mr_buffer *buffer;
     MR_TRY(mr_buffer_new(input->memory, size + SLACK, &buffer, err));
     memset(buffer->data + size, 0, SLACK);
     enum mr_status status = add_read(plan, start, size, buffer->data, err);
     for (int i = from; i < to; i++) {
-        sorted[i]->window = mr_buffer_ref(buffer);
-        sorted[i]->start = sorted[i]->next;
-        sorted[i]->offset = (size_t)(sorted[i]->next - start);
-        sorted[i]->held = (size_t)(sorted[i]->end - sorted[i]->next);
+        sorted[i]->buffer = mr_buffer_ref(buffer);
+        sorted[i]->offset = (size_t)(sorted[i]->start - start);
     }
     mr_buffer_unref(buffer);
     return status;
 }
 
-static enum mr_status read_whole(struct mr_pq_input *input, struct mr_pq_stream **sorted,
-                                 struct plan *plan, struct mr_error *err)
+static enum mr_status read_whole(struct mr_pq_input *input, struct mr_pq_piece **sorted, int count,
+                                 struct mr_error *err)
 {
-    for (int from = 0; from < input->nstreams;) {
+    struct plan plan = {0};
+    enum mr_status status = MR_OK;
+    qsort(sorted, (size_t)count, sizeof *sorted, by_offset);
+    for (int from = 0; status == MR_OK && from < count;) {
         int to = from + 1;
         int64_t end = sorted[from]->end;
-        for (; to < input->nstreams && sorted[to]->next - end < GAP_MAX; to++)
+        for (; to < count && sorted[to]->start - end < GAP_MAX; to++)
             if (sorted[to]->end > end)
                 end = sorted[to]->end;
-        MR_TRY(add_stretch(input, sorted, from, to, end, plan, err));
+        status = add_stretch(input, sorted, from, to, end, &plan, err);
         from = to;
     }
-    return run(input, plan, err);
+    if (status == MR_OK)
+        status = run(input, &plan, err);
+    mr_free(plan.reads);
+    return status;
 }
 
 enum mr_status mr_pq_input_open(struct mr_pq_input *input, struct mr_error *err)
 {
     int64_t total = 0, most = mr_memory_available(input->memory) / 8;
+    int count = 0;
     most = most > WHOLE_MAX ? WHOLE_MAX : most < WHOLE_MIN ? WHOLE_MIN : most;
-    if (input->nstreams == 0)
+    for (int i = 0; i < input->nstreams; i++)
+        count += input->streams[i].npieces;
+    if (count == 0)
         return MR_OK;
     input->window = most / input->nstreams;
     if (input->window > WINDOW_MAX)
         input->window = WINDOW_MAX;
     if (input->window < WINDOW_MIN)
         input->window = WINDOW_MIN;
-    struct mr_pq_stream **sorted = mr_alloc((size_t)input->nstreams * sizeof *sorted);
+    struct mr_pq_piece **sorted = mr_alloc((size_t)count * sizeof *sorted);
     if (sorted == NULL)
         return mr_error_nomem(err);
+    count = 0;
     for (int i = 0; i < input->nstreams; i++) {
-        sorted[i] = &input->streams[i];
-        /* Chunks may overlap in a file made to hurt: their sum is what counts. */
-        total += sorted[i]->end - sorted[i]->next;
-        if (total > most)
-            break;
+        for (int k = 0; k < input->streams[i].npieces; k++) {
+            sorted[count] = &input->streams[i].pieces[k];
+            /* Chunks may overlap in a file made to hurt: their sum is what counts. */
+            total += sorted[count]->end - sorted[count]->start;
+            count++;
+        }
     }
-    enum mr_status status = MR_OK;
-    if (total <= most) {
-        struct plan plan = {0};
-        qsort(sorted, (size_t)input->nstreams, sizeof *sorted, by_offset);
-        status = read_whole(input, sorted, &plan, err);
-        mr_free(plan.reads);
-    }
+    enum mr_status status = total <= most ? read_whole(input, sorted, count, err) : MR_OK;
     mr_free(sorted);
     return status;
 }
@@ -174,12 +177,31 @@ static enum mr_status refill(struct mr_pq_input *input, struct mr_pq_stream *str
     return status;
 }
 
+/* The piece that holds the next byte becomes the window, if it was read. */
+static void enter_piece(struct mr_pq_stream *stream)
+{
+    for (int i = 0; i < stream->npieces; i++) {
+        struct mr_pq_piece *piece = &stream->pieces[i];
+        if (piece->buffer == NULL || stream->next < piece->start || stream->next >= piece->end)
+            continue;
+        mr_buffer_unref(stream->window);
+        stream->window = mr_buffer_ref(piece->buffer);
+        stream->start = piece->start;
+        stream->offset = piece->offset;
+        stream->held = (size_t)(piece->end - piece->start);
+        return;
+    }
+}
+
 enum mr_status mr_pq_input_peek(struct mr_pq_input *input, struct mr_pq_stream *stream, size_t size,
                                 const uint8_t **out, size_t *got, struct mr_error *err)
 {
     int64_t rest = stream->end - stream->next;
     if ((int64_t)size > rest)
         size = (size_t)rest;
+    if (unread(stream) == 0)
+        enter_piece(stream);
+    /* A header is asked for with more than it takes: what is left of a piece will do, unless it was cut. */
     if (unread(stream) < size)
         MR_TRY(refill(input, stream, size, err));
     *got = unread(stream);
@@ -194,5 +216,10 @@ void mr_pq_input_reset(struct mr_pq_input *input)
         mr_buffer_unref(input->streams[i].window);
         input->streams[i].window = NULL;
         input->streams[i].held = 0;
+        for (int k = 0; k < input->streams[i].npieces; k++) {
+            mr_buffer_unref(input->streams[i].pieces[k].buffer);
+            input->streams[i].pieces[k].buffer = NULL;
+        }
+        input->streams[i].npieces = 0;
     }
 }

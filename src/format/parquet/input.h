@@ -7,10 +7,20 @@
 #include "base/buffer.h"
 #include "ext/format.h"
 
+/* Bytes of a stream that will be wanted. */
+struct mr_pq_piece {
+    int64_t start;
+    int64_t end;
+    struct mr_buffer *buffer; /* that holds them, once they are read */
+    size_t offset;            /* of `start` in it */
+};
+
 /* The bytes [next, end) of the file, of which [start, start + held) are in `window`. */
 struct mr_pq_stream {
     int64_t next;
     int64_t end;
+    struct mr_pq_piece *pieces; /* ascending; all that is wanted of it */
+    int npieces;
     struct mr_buffer *window; /* 64 bytes behind `held` are readable */
     int64_t start;
     size_t offset; /* in the window's storage, of `start` */
@@ -25,7 +35,7 @@ struct mr_pq_input {
     int64_t window; /* bytes that a stream reads ahead when not all is read at once */
 };
 
-/* Streams have next and end; reads all of them if that is little enough. */
+/* Streams have next, end and pieces; reads all of them if that is little enough. */
 enum mr_status mr_pq_input_open(struct mr_pq_input *input, struct mr_error *err);
 /*
  * Makes at least `size` bytes from stream->next on be there, or what there is until its end; *out

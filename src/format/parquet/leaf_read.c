@@ -548,9 +548,59 @@ enum mr_status mr_pq_leaf_read(struct mr_pq_leaf_reader *leaf, int64_t rows, str
 {
     drop_batch(leaf);
     leaf->values.expected = leaf->node->rep == 0 ? rows : 0;
+    leaf->row += rows;
     if (leaf->node->rep > 0)
         return read_repeated(leaf, rows, err);
     return read_unrepeated(leaf, rows, err);
+}
+
+/* Pages are entered by their place: the dictionary in front of them has to be read first. */
+static enum mr_status load_dictionary(struct mr_pq_leaf_reader *leaf, struct mr_error *err)
+{
+    struct mr_pq_page_in page;
+    bool got;
+    if (leaf->has_dictionary || leaf->pages.stream->next >= leaf->places->items[0].offset)
+        return MR_OK;
+    MR_TRY(mr_pq_pages_next(&leaf->pages, &page, &got, err));
+    if (!got || !page.dictionary)
+        return bad(leaf, err, "its offset index is wrong");
+    return read_dictionary(leaf, &page, err);
+}
+
+/* The page that holds the row, if it is one behind that at hand. */
+static enum mr_status jump(struct mr_pq_leaf_reader *leaf, int64_t row, struct mr_error *err)
+{
+    const struct mr_pq_places *places = leaf->places;
+    int low = 0, high = places->count - 1;
+    while (low < high) {
+        int middle = (low + high + 1) / 2;
+        if (places->items[middle].row <= row)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    const struct mr_pq_place *place = &places->items[low];
+    if (place->row < leaf->row || place->offset < leaf->pages.stream->next)
+        return MR_OK;
+    MR_TRY(load_dictionary(leaf, err));
+    leaf->pages.stream->next = place->offset;
+    leaf->page_left = 0;
+    leaf->ahead_at = leaf->ahead_count = 0;
+    leaf->started = false;
+    leaf->row = place->row;
+    return MR_OK;
+}
+
+enum mr_status mr_pq_leaf_seek(struct mr_pq_leaf_reader *leaf, int64_t row, int64_t most,
+                               struct mr_error *err)
+{
+    if (leaf->places != NULL && leaf->places->count > 0 && row > leaf->row)
+        MR_TRY(jump(leaf, row, err));
+    while (leaf->row < row) {
+        int64_t rows = row - leaf->row < most ? row - leaf->row : most;
+        MR_TRY(mr_pq_leaf_read(leaf, rows, err));
+    }
+    return MR_OK;
 }
 
 /* ---- the column ---- */

@@ -6,6 +6,7 @@
 
 #include "format/parquet/hybrid.h"
 #include "format/parquet/pages.h"
+#include "format/parquet/skip.h"
 #include "format/parquet/values.h"
 
 #define MR_PQ_AHEAD 1024
@@ -29,6 +30,8 @@ struct mr_pq_leaf_reader {
     bool nested;      /* levels are kept: something above is nested */
     int slot_def;     /* level from which there is a slot for a value */
     struct mr_memory *memory;
+    const struct mr_pq_places *places; /* of its pages, when some are left out; or NULL */
+    int64_t row;                       /* the next, in the row group */
     /* The chunk's dictionary. */
     bool has_dictionary;
     bool coded; /* small enough that codes go out as they are */
@@ -67,6 +70,9 @@ enum mr_status mr_pq_leaf_open(struct mr_pq_leaf_reader *leaf, const struct mr_r
 void mr_pq_leaf_close(struct mr_pq_leaf_reader *leaf);
 /* The next `rows` rows, which must be there. What the last call left is dropped. */
 enum mr_status mr_pq_leaf_read(struct mr_pq_leaf_reader *leaf, int64_t rows, struct mr_error *err);
+/* Goes forward to a row of the row group; `most` rows are decoded at a time on the way. */
+enum mr_status mr_pq_leaf_seek(struct mr_pq_leaf_reader *leaf, int64_t row, int64_t most,
+                               struct mr_error *err);
 /* Their values as a column of a row a slot; once. */
 enum mr_status mr_pq_leaf_column(struct mr_pq_leaf_reader *leaf, struct mr_column **out,
                                  struct mr_error *err);

@@ -178,9 +178,9 @@ static enum mr_status check_header(const struct mr_pq_pages *pages, const struct
 static enum mr_status read_header(struct mr_pq_pages *pages, struct header *header,
                                   struct mr_error *err)
 {
-    for (size_t size = 256;; size *= 4) {
-        const uint8_t *at;
-        size_t got;
+    const uint8_t *at;
+    size_t got;
+    for (size_t size = 1;; size = got * 2 + 256) {
         struct mr_thrift_in in;
         MR_TRY(mr_pq_input_peek(pages->input, pages->stream, size, &at, &got, err));
         if (at == NULL)
@@ -358,6 +358,8 @@ enum mr_status mr_pq_pages_next(struct mr_pq_pages *pages, struct mr_pq_page_in 
     *got = false;
     while (pages->values_left > 0) {
         struct header header = {0};
+        if (pages->indexed && pages->stream->next >= pages->stream->end)
+            return MR_OK;
         if (pages->stream->next >= pages->stream->end)
             return mr_pq_pages_bad(pages, err, "its pages have fewer values than the footer says");
         MR_TRY(read_header(pages, &header, err));
@@ -369,7 +371,7 @@ enum mr_status mr_pq_pages_next(struct mr_pq_pages *pages, struct mr_pq_page_in 
         MR_TRY(read_body(pages, &header, page, err));
         if (data && header.values > pages->values_left)
             return mr_pq_pages_bad(pages, err, "its pages have more values than the footer says");
-        if (data)
+        if (data && !pages->indexed)
             pages->values_left -= header.values;
         *got = true;
         return MR_OK;

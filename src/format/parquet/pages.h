@@ -50,6 +50,7 @@ struct mr_pq_pages {
     int max_rep;
     struct mr_buffer *body; /* the page at hand: decompressed, or a reference to a window */
     int64_t values_left;
+    bool indexed; /* pages are left out: the stream's end is the end, whatever the values */
 };
 
 /* Chunks with a codec that is not built, encrypted ones and those in other files are refused. */

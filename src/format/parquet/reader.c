@@ -28,9 +28,14 @@ struct reader {
     /* The open row group. */
     struct mr_pq_input input;
     struct mr_pq_leaf_reader *leaves;
+    struct mr_arena group_arena;
+    struct mr_pq_places *places; /* of pages, one a leaf, when some are left out */
+    const struct mr_pq_group *open;
+    struct mr_pq_rows *ranges; /* of rows to read */
+    int nranges;
+    int range;
     int64_t batch_rows;
-    int64_t position; /* of the next row, in the file */
-    int64_t rows_left;
+    int64_t row; /* the next, in the row group */
 };
 
 /* ---- opening ---- */
@@ -183,6 +188,7 @@ enum mr_status mr_pq_read_open(const struct mr_format_read *read, const struct m
     reader->read = *read;
     reader->memory = read->runtime->memory;
     mr_arena_init(&reader->arena, reader->memory);
+    mr_arena_init(&reader->group_arena, reader->memory);
     enum mr_status status = open_reader(reader, range, err);
     if (status != MR_OK) {
         mr_pq_read_close(reader);
@@ -196,11 +202,12 @@ enum mr_status mr_pq_read_open(const struct mr_format_read *read, const struct m
 
 static void close_group(struct reader *reader)
 {
+    reader->open = NULL;
     for (int i = 0; i < reader->input.nstreams; i++)
         mr_pq_leaf_close(&reader->leaves[i]);
     mr_pq_input_reset(&reader->input);
     reader->input.nstreams = 0;
-    reader->rows_left = 0;
+    mr_arena_reset(&reader->group_arena);
 }
 
 void mr_pq_read_close(void *handle)
@@ -222,13 +229,56 @@ static int64_t chunk_end(const struct reader *reader, const struct mr_pq_column 
     return end;
 }
 
-static void prepare_leaf(struct reader *reader, int i, const struct mr_pq_group *group)
+/* Is any row of a page wanted? Both ascend: *range is where the search goes on. */
+static bool page_wanted(const struct reader *reader, int64_t from, int64_t to, int *range)
+{
+    while (*range < reader->nranges && reader->ranges[*range].to <= from)
+        (*range)++;
+    return *range < reader->nranges && reader->ranges[*range].from < to;
+}
+
+/* What must be read of a chunk: its dictionary and the pages with rows that are wanted; or all of it. */
+static enum mr_status make_pieces(struct reader *reader, int leaf, const struct mr_pq_group *group,
+                                  const struct mr_pq_column *column, struct mr_pq_stream *stream,
+                                  struct mr_error *err)
+{
+    const struct mr_pq_places *places = reader->places ? &reader->places[leaf] : NULL;
+    int count = places ? places->count : 0, range = 0;
+    struct mr_pq_piece *pieces =
+        mr_arena_calloc(&reader->group_arena, (size_t)count + 1, sizeof *pieces);
+    if (pieces == NULL)
+        return mr_error_nomem(err);
+    *stream = (struct mr_pq_stream){.next = column->offset,
+                                    .end = chunk_end(reader, column),
+                                    .pieces = pieces};
+    pieces[stream->npieces++] = (struct mr_pq_piece){.start = stream->next, .end = stream->end};
+    if (count == 0)
+        return MR_OK;
+    pieces[0].end = places->items[0].offset;
+    stream->npieces = pieces[0].end > pieces[0].start;
+    for (int i = 0; i < count; i++) {
+        const struct mr_pq_place *place = &places->items[i];
+        int64_t to = i + 1 < count ? places->items[i + 1].row : group->rows;
+        if (!page_wanted(reader, place->row, to, &range))
+            continue;
+        struct mr_pq_piece *last = stream->npieces > 0 ? &pieces[stream->npieces - 1] : NULL;
+        stream->end = place->offset + place->size;
+        if (last != NULL && last->end == place->offset)
+            last->end = stream->end;
+        else
+            pieces[stream->npieces++] =
+                (struct mr_pq_piece){.start = place->offset, .end = stream->end};
+    }
+    return MR_OK;
+}
+
+static enum mr_status prepare_leaf(struct reader *reader, int i, const struct mr_pq_group *group,
+                                   struct mr_error *err)
 {
     const struct mr_pq_wanted_leaf *wanted = &reader->selection.leaves[i];
     struct mr_pq_leaf_reader *leaf = &reader->leaves[i];
     const struct mr_pq_column *column = &group->columns[wanted->node->leaf];
-    reader->input.streams[i] =
-        (struct mr_pq_stream){.next = column->offset, .end = chunk_end(reader, column)};
+    MR_TRY(make_pieces(reader, i, group, column, &reader->input.streams[i], err));
     memset(leaf, 0, offsetof(struct mr_pq_leaf_reader, ahead_def));
     leaf->levels = 0;
     leaf->def_levels = leaf->rep_levels = leaf->validity = NULL;
@@ -241,7 +291,9 @@ static void prepare_leaf(struct reader *reader, int i, const struct mr_pq_group 
         .column = column,
         .leaf = wanted->node,
         .max_rep = wanted->node->rep,
+        .indexed = reader->places != NULL && reader->places[i].count > 0,
     };
+    leaf->places = reader->places ? &reader->places[i] : NULL;
     leaf->node = wanted->node;
     leaf->type = wanted->type;
     leaf->convert = wanted->convert;
@@ -249,6 +301,7 @@ static void prepare_leaf(struct reader *reader, int i, const struct mr_pq_group 
     leaf->nested = wanted->nested;
     leaf->slot_def = wanted->slot_def;
     leaf->memory = reader->memory;
+    return MR_OK;
 }
 
 /* Rows of a batch: what was asked for, or as many as the sizes in the footer make 4 MiB of. */
@@ -269,20 +322,60 @@ static int64_t rows_of_batch(const struct reader *reader, const struct mr_pq_gro
     return rows < 1 ? 1 : rows > BATCH_ROWS_MAX ? BATCH_ROWS_MAX : (int64_t)rows;
 }
 
+/* Bytes of the wanted columns. */
+static int64_t group_bytes(const struct reader *reader, const struct mr_pq_group *group)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < reader->selection.nleaves; i++)
+        bytes += group->columns[reader->selection.leaves[i].node->leaf].size;
+    return bytes;
+}
+
+static int64_t piece_bytes(const struct reader *reader)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < reader->selection.nleaves; i++)
+        for (int k = 0; k < reader->input.streams[i].npieces; k++)
+            bytes +=
+                reader->input.streams[i].pieces[k].end - reader->input.streams[i].pieces[k].start;
+    return bytes;
+}
+
+/* Which rows of the group; none: it is left out. */
+static enum mr_status choose_rows(struct reader *reader, const struct mr_pq_group *group,
+                                  struct mr_error *err)
+{
+    struct mr_pq_skip skip = {&reader->read, &reader->selection, reader->read.source};
+    reader->range = reader->nranges = 0;
+    reader->places = NULL;
+    if (group->rows == 0 || mr_pq_skip_group(&skip, group))
+        return MR_OK;
+    return mr_pq_skip_pages(&skip, group, &reader->group_arena, &reader->ranges, &reader->nranges,
+                            &reader->places, err);
+}
+
 static enum mr_status open_group(struct reader *reader, const struct mr_pq_group *group,
                                  struct mr_error *err)
 {
-    reader->position = group->first_row;
+    int64_t bytes = group_bytes(reader, group);
+    MR_TRY(choose_rows(reader, group, err));
+    if (reader->nranges == 0) {
+        mr_count(reader->read.runtime, MR_COUNT_BYTES_SKIPPED, bytes);
+        return MR_OK;
+    }
+    reader->row = reader->ranges[0].from;
     reader->batch_rows = rows_of_batch(reader, group);
     reader->input.source = reader->read.source;
     reader->input.memory = reader->memory;
     for (int i = 0; i < reader->selection.nleaves; i++)
-        prepare_leaf(reader, i, group);
+        MR_TRY(prepare_leaf(reader, i, group, err));
     reader->input.nstreams = reader->selection.nleaves;
     for (int i = 0; i < reader->selection.nleaves; i++)
         MR_TRY(mr_pq_leaf_open(&reader->leaves[i], reader->read.runtime->registry, err));
+    if (reader->places != NULL)
+        mr_count(reader->read.runtime, MR_COUNT_BYTES_SKIPPED, bytes - piece_bytes(reader));
     MR_TRY(mr_pq_input_open(&reader->input, err));
-    reader->rows_left = group->rows;
+    reader->open = group;
     return MR_OK;
 }
 
@@ -295,7 +388,7 @@ static enum mr_status position_column(struct reader *reader, int64_t rows, struc
     MR_TRY(mr_buffer_new(reader->memory, (size_t)rows * 8, &values, err));
     int64_t *to = (int64_t *)(void *)values->data;
     for (int64_t i = 0; i < rows; i++)
-        to[i] = reader->position + i;
+        to[i] = reader->open->first_row + reader->row + i;
     mr_buffer_finish(values, (size_t)rows * 8);
     return mr_column_new(mr_type_of(MR_TYPE_INT64), rows, 0, NULL, values, NULL, out, err);
 }
@@ -324,8 +417,10 @@ static enum mr_status make_batch(struct reader *reader, int64_t rows, struct mr_
     struct mr_column **columns = mr_alloc(((size_t)reader->out->nfields + 1) * sizeof *columns);
     if (columns == NULL)
         return mr_error_nomem(err);
-    for (int i = 0; i < reader->selection.nleaves; i++)
+    for (int i = 0; i < reader->selection.nleaves; i++) {
+        MR_TRY_OUT(mr_pq_leaf_seek(&reader->leaves[i], reader->row, reader->batch_rows, err));
         MR_TRY_OUT(mr_pq_leaf_read(&reader->leaves[i], rows, err));
+    }
     for (; n < reader->out->nfields; n++)
         MR_TRY_OUT(make_column(reader, n, rows, &columns[n], err));
     status = mr_batch_new(reader->out, rows, columns, out, err);
@@ -341,15 +436,22 @@ enum mr_status mr_pq_read_next(void *handle, struct mr_batch **out, struct mr_er
 {
     struct reader *reader = handle;
     *out = NULL;
-    while (reader->rows_left == 0) {
+    while (reader->open == NULL) {
         close_group(reader);
         if (reader->group == reader->last)
             return MR_OK;
         MR_TRY(open_group(reader, &reader->file.groups[reader->group++], err));
     }
-    int64_t rows = reader->rows_left < reader->batch_rows ? reader->rows_left : reader->batch_rows;
+    const struct mr_pq_rows *range = &reader->ranges[reader->range];
+    int64_t rows = range->to - reader->row;
+    rows = rows < reader->batch_rows ? rows : reader->batch_rows;
     MR_TRY(make_batch(reader, rows, out, err));
-    reader->position += rows;
-    reader->rows_left -= rows;
+    reader->row += rows;
+    if (reader->row < range->to)
+        return MR_OK;
+    if (++reader->range < reader->nranges)
+        reader->row = reader->ranges[reader->range].from;
+    else
+        close_group(reader);
     return MR_OK;
 }
