@@ -163,8 +163,7 @@ enum mr_status mr_plan_split_conjuncts(struct mr_arena *arena, const char *text,
  * column i, or -1.
  */
 const struct mr_predicate *mr_plan_predicate(struct mr_arena *arena, const struct mr_node *node,
-                                             const int *map, const struct mr_schema *schema,
-                                             bool utc);
+                                             const int *map, const struct mr_schema *schema);
 
 /* splits.c, segment.c, tasks.c, memory.c */
 enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_error *err);

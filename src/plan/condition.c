@@ -39,8 +39,7 @@ static enum mr_status find_predicates(struct mr_condition *self, const char *tex
         const struct mr_predicate *predicate = NULL;
         if (mr_expr_compile_condition(arena, texts[i], &scope, &self->session, &expr, NULL) ==
             MR_OK)
-            predicate = mr_plan_predicate(arena, mr_expr_root(expr), map, schema,
-                                          mr_tz_is_utc(self->session.tz));
+            predicate = mr_plan_predicate(arena, mr_expr_root(expr), map, schema);
         if (predicate != NULL)
             self->predicates[self->npredicates++] = predicate;
         else

@@ -6,6 +6,7 @@
  * NOT of those. Where the binder has widened the column (age INT against a BIGINT, a decimal
  * against one with more digits) the literal is brought back to the column's type if that loses
  * nothing, because widening keeps the order. Anything else has no such form and is evaluated here.
+ * Functions of dates and times that keep their order stay around the column (ext/predicate.h).
  * What a source makes of text order (collations) or time zones is for its own answer.
  */
 #include "plan/build.h"
@@ -16,7 +17,6 @@ struct convert {
     struct mr_arena *arena;
     const int *map;
     const struct mr_schema *schema; /* of the source */
-    bool utc;
 };
 
 static const struct mr_predicate *convert(const struct convert *c, const struct mr_node *node);
@@ -185,43 +185,111 @@ static enum mr_compare mirrored(enum mr_compare compare)
     return other[compare];
 }
 
+/* --- functions that keep the order --- */
+
+/* Does a function of this kind take such a column as it is? Instants have fields in the session's zone. */
+static bool takes(enum mr_monotone monotone, enum mr_type_id id)
+{
+    bool time = id == MR_TYPE_TIMESTAMP || id == MR_TYPE_TIMESTAMP_NTZ;
+    if (monotone == MR_MONOTONE_TIMESTAMP)
+        return id == MR_TYPE_DATE;
+    return time || (id == MR_TYPE_DATE && monotone != MR_MONOTONE_DATE);
+}
+
+/* The unit of trunc() and date_trunc(); NONE for those that are not of the calendar, and for none at all. */
+static enum mr_monotone unit_of(const struct mr_node *node)
+{
+    static const struct {
+        const char *name;
+        enum mr_monotone unit;
+    } units[] = {
+        {"year", MR_MONOTONE_TRUNC_YEAR},   {"yyyy", MR_MONOTONE_TRUNC_YEAR},
+        {"yy", MR_MONOTONE_TRUNC_YEAR},     {"quarter", MR_MONOTONE_TRUNC_QUARTER},
+        {"month", MR_MONOTONE_TRUNC_MONTH}, {"mon", MR_MONOTONE_TRUNC_MONTH},
+        {"mm", MR_MONOTONE_TRUNC_MONTH},    {"week", MR_MONOTONE_TRUNC_WEEK},
+        {"day", MR_MONOTONE_TRUNC_DAY},     {"dd", MR_MONOTONE_TRUNC_DAY},
+        {"hour", MR_MONOTONE_TRUNC_HOUR},
+    };
+    char text[16];
+    if (node->kind != MR_NODE_LITERAL || node->literal.is_null || !mr_type_is_string(node->type) ||
+        node->literal.u.bytes.size >= sizeof text)
+        return MR_MONOTONE_NONE;
+    memcpy(text, node->literal.u.bytes.data, node->literal.u.bytes.size);
+    text[node->literal.u.bytes.size] = '\0';
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (mr_text_equal_nocase(units[i].name, text))
+            return units[i].unit;
+    return MR_MONOTONE_NONE;
+}
+
+/* The function that a node is, and what it is of; NONE when it is none of those. */
+static enum mr_monotone function_of(const struct mr_node *call, const struct mr_node **of)
+{
+    if (call->nargs == 0 || call->try_cast)
+        return MR_MONOTONE_NONE;
+    *of = call->args[0];
+    if (call->kind == MR_NODE_CAST)
+        return call->type->id == MR_TYPE_DATE        ? MR_MONOTONE_DATE
+               : call->type->id == MR_TYPE_TIMESTAMP ? MR_MONOTONE_TIMESTAMP
+                                                     : MR_MONOTONE_NONE;
+    if (named(call, "year") && call->nargs == 1)
+        return MR_MONOTONE_YEAR;
+    if ((named(call, "date") || named(call, "to_date")) && call->nargs == 1)
+        return MR_MONOTONE_DATE;
+    if (named(call, "trunc") && call->nargs == 2) {
+        enum mr_monotone unit = unit_of(call->args[1]);
+        return unit >= MR_MONOTONE_TRUNC_WEEK ? unit : MR_MONOTONE_NONE;
+    }
+    if (named(call, "date_trunc") && call->nargs == 2) {
+        *of = call->args[1];
+        return unit_of(call->args[0]);
+    }
+    return MR_MONOTONE_NONE;
+}
+
 /*
- * year(c) and date(c) against a literal. Instants have fields only in a zone: offered in UTC only.
+ * The column under a function. The binder's cast goes with it where the function of the column itself is the same: year() and
+ * trunc() take dates, date_trunc() instants.
  */
+static enum mr_monotone monotone_column(const struct convert *c, const struct mr_node *call,
+                                        int *column)
+{
+    const struct mr_node *of = NULL;
+    enum mr_monotone monotone = function_of(call, &of);
+    if (monotone == MR_MONOTONE_NONE)
+        return MR_MONOTONE_NONE;
+    bool to_date = of->kind == MR_NODE_CAST && of->type->id == MR_TYPE_DATE && !of->try_cast;
+    bool to_instant = of->kind == MR_NODE_CAST && of->type->id == MR_TYPE_TIMESTAMP &&
+                      !of->try_cast && of->args[0]->type->id == MR_TYPE_DATE;
+    if ((to_date && (monotone == MR_MONOTONE_YEAR || call->type->id == MR_TYPE_DATE)) ||
+        (to_instant && monotone >= MR_MONOTONE_TRUNC_HOUR))
+        of = of->args[0];
+    *column = column_of(c, of);
+    if (*column < 0 || !takes(monotone, c->schema->fields[*column].type->id))
+        return MR_MONOTONE_NONE;
+    return monotone;
+}
+
+static const struct mr_predicate *with_function(const struct mr_predicate *predicate,
+                                                enum mr_monotone monotone)
+{
+    struct mr_predicate *own = (struct mr_predicate *)(uintptr_t)predicate;
+    if (own != NULL)
+        own->monotone = monotone;
+    return own;
+}
+
 static const struct mr_predicate *compare_monotone(const struct convert *c,
                                                    const struct mr_node *call,
                                                    const struct mr_node *literal,
                                                    enum mr_compare compare)
 {
-    enum mr_monotone monotone;
-    if (named(call, "year") && call->nargs == 1)
-        monotone = MR_MONOTONE_YEAR;
-    else if ((named(call, "date") || named(call, "to_date")) && call->nargs == 1)
-        monotone = MR_MONOTONE_DATE;
-    else if (call->kind == MR_NODE_CAST && call->type->id == MR_TYPE_DATE)
-        monotone = MR_MONOTONE_DATE;
-    else
-        return NULL;
-    const struct mr_node *of = call->args[0];
-    if (monotone == MR_MONOTONE_YEAR && of->kind == MR_NODE_CAST && of->type->id == MR_TYPE_DATE)
-        of = of->args[0]; /* the binder's: year() takes dates */
-    int column = column_of(c, of);
-    if (column < 0)
-        return NULL;
-    enum mr_type_id id = c->schema->fields[column].type->id;
-    bool zoned = id == MR_TYPE_TIMESTAMP;
-    if (!(id == MR_TYPE_TIMESTAMP_NTZ || (id == MR_TYPE_DATE && monotone == MR_MONOTONE_YEAR) ||
-          (zoned && c->utc)))
-        return NULL;
+    int column;
     struct mr_value value;
-    if (!literal_as(literal, call->type, &value))
+    enum mr_monotone monotone = monotone_column(c, call, &column);
+    if (monotone == MR_MONOTONE_NONE || !literal_as(literal, call->type, &value))
         return NULL;
-    struct mr_predicate *predicate =
-        (struct mr_predicate *)(uintptr_t)on_column(c, MR_PREDICATE_COMPARE, column, compare,
-                                                    &value, 1);
-    if (predicate != NULL)
-        predicate->monotone = monotone;
-    return predicate;
+    return with_function(on_column(c, MR_PREDICATE_COMPARE, column, compare, &value, 1), monotone);
 }
 
 static const struct mr_predicate *compare_sides(const struct convert *c, const struct mr_node *left,
@@ -249,17 +317,23 @@ convert_compare(const struct convert *c, const struct mr_node *node, enum mr_com
 
 static const struct mr_predicate *convert_in(const struct convert *c, const struct mr_node *node)
 {
+    enum mr_monotone monotone = MR_MONOTONE_NONE;
     int column = column_of(c, node->args[0]);
-    if (column < 0)
-        return NULL;
+    const struct mr_type *type = column >= 0 ? c->schema->fields[column].type : NULL;
+    if (column < 0) {
+        monotone = monotone_column(c, node->args[0], &column);
+        type = node->args[0]->type;
+        if (monotone == MR_MONOTONE_NONE)
+            return NULL;
+    }
     int nvalues = node->nargs - 1;
     struct mr_value *values = mr_arena_calloc(c->arena, (size_t)nvalues + 1, sizeof *values);
     if (values == NULL)
         return NULL;
     for (int i = 0; i < nvalues; i++)
-        if (!literal_as(node->args[i + 1], c->schema->fields[column].type, &values[i]))
+        if (!literal_as(node->args[i + 1], type, &values[i]))
             return NULL;
-    return on_column(c, MR_PREDICATE_IN, column, MR_EQ, values, nvalues);
+    return with_function(on_column(c, MR_PREDICATE_IN, column, MR_EQ, values, nvalues), monotone);
 }
 
 static const struct mr_predicate *convert_between(const struct convert *c,
@@ -342,9 +416,8 @@ static const struct mr_predicate *convert(const struct convert *c, const struct 
 }
 
 const struct mr_predicate *mr_plan_predicate(struct mr_arena *arena, const struct mr_node *node,
-                                             const int *map, const struct mr_schema *schema,
-                                             bool utc)
+                                             const int *map, const struct mr_schema *schema)
 {
-    struct convert c = {arena, map, schema, utc};
+    struct convert c = {arena, map, schema};
     return convert(&c, node);
 }

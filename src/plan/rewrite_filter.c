@@ -63,7 +63,6 @@ static enum mr_status add_filter(struct mr_plan_builder *builder, const struct m
         grown[i] = offer->conjuncts[i];
     offer->conjuncts = grown;
     struct mr_sql_scope scope = {.schema = schema};
-    bool utc = mr_tz_is_utc(builder->plan->session.tz);
     for (int i = 0; i < count; i++) {
         struct mr_plan_conjunct *conjunct = &grown[offer->nconjuncts++];
         *conjunct = (struct mr_plan_conjunct){.text = texts[i], .filter = filter->id, .index = i};
@@ -71,7 +70,7 @@ static enum mr_status add_filter(struct mr_plan_builder *builder, const struct m
         if (mr_expr_compile_condition(builder->arena, texts[i], &scope, &builder->plan->session,
                                       &expr, NULL) == MR_OK)
             conjunct->predicate =
-                mr_plan_predicate(builder->arena, mr_expr_root(expr), map, source, utc);
+                mr_plan_predicate(builder->arena, mr_expr_root(expr), map, source);
     }
     return MR_OK;
 }

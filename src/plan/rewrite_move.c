@@ -130,8 +130,7 @@ static enum mr_status choose_input(struct mr_plan_builder *builder, const struct
         return mr_error_nomem(err);
     for (int i = 0; i < schema->nfields; i++)
         same[i] = i;
-    if (mr_plan_predicate(builder->arena, mr_expr_root(expr), same, schema,
-                          mr_tz_is_utc(builder->plan->session.tz)) == NULL)
+    if (mr_plan_predicate(builder->arena, mr_expr_root(expr), same, schema) == NULL)
         return MR_OK;
     mr_expr_uses(expr, uses);
     *out = find_input(builder, target, schema, uses);

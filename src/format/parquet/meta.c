@@ -1,13 +1,16 @@
 /*
  * meta.c - finding and parsing the footer.
  *
- * One read of the last 64 KiB has the whole footer of most files; a longer one takes a second read. What it says is
+ * One read of the last 64 KiB has the whole footer of most files, of small ones one of 8 KiB (a thousand files are asked for their
+ * schema where one is read); a longer one takes a second read. What it says is
  * checked here as far as it can be without the pages: counts against the schema, offsets and sizes against the file.
  * Chunks are kept in the order of the schema's leaves, which is how every row group must have them.
  */
 #include "format/parquet/meta.h"
 
-#define TAIL_BYTES   ((int64_t)64 << 10)
+#define TAIL_LEAST   ((int64_t)8 << 10)
+#define TAIL_MOST    ((int64_t)64 << 10)
+#define TAIL_SHARE   1024 /* of the file */
 #define FOOTER_MAX   ((int64_t)256 << 20)
 #define ELEMENTS_MAX 1000000
 
@@ -493,7 +496,10 @@ enum mr_status mr_pq_file_read(struct mr_byte_source *source, struct mr_memory *
 {
     *file = (struct mr_pq_file){.name = source->name, .size = source->size};
     (void)memory;
-    int64_t size = source->size < TAIL_BYTES ? source->size : TAIL_BYTES, footer = 0;
+    int64_t size = source->size / TAIL_SHARE, footer = 0;
+    size = size < TAIL_LEAST ? TAIL_LEAST : size > TAIL_MOST ? TAIL_MOST : size;
+    if (size > source->size)
+        size = source->size;
     if (size < 12)
         return bad(file, "it is too short", err);
     uint8_t *tail = mr_arena_alloc(arena, (size_t)size);
