@@ -132,7 +132,7 @@ static const char *mapped(const struct mr_options *options, const char *bucket)
 
 static bool is_address(const char *host)
 {
-    return *host == '[' || strspn(host, "0123456789.:") == strlen(host);
+    return *host == '[' || (*host && strspn(host, "0123456789.:") == strlen(host));
 }
 
 static bool is_amazon(const char *host)
