@@ -9,6 +9,7 @@
 #include "codec/codecs.h"
 #include "connect/arrow/arrow.h"
 #include "connect/delta/delta.h"
+#include "connect/delta/maintain_action.h"
 #include "connect/delta/sink.h"
 #include "connect/files/files.h"
 #include "connect/postgres/postgres.h"
@@ -88,9 +89,15 @@ static const struct mr_method methods[] = {
     {.name = "toKafka", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     {.name = "toMySQL", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     /* maintain */
-    {.name = "optimizeDelta", .type = MR_STEP_MAINTAIN, .unbuilt = NOT_BUILT},
-    {.name = "vacuumDelta", .type = MR_STEP_MAINTAIN, .unbuilt = NOT_BUILT},
-    {.name = "deleteDelta", .type = MR_STEP_MAINTAIN, .unbuilt = NOT_BUILT},
+    {.name = "optimizeDelta", .type = MR_STEP_MAINTAIN, .action = &mr_action_optimize_delta},
+    {.name = "vacuumDelta", .type = MR_STEP_MAINTAIN, .action = &mr_action_vacuum_delta},
+    {.name = "deleteDelta", .type = MR_STEP_MAINTAIN, .action = &mr_action_delete_delta},
+    {.name = "describeDelta", .type = MR_STEP_MAINTAIN, .action = &mr_action_describe_delta},
+    {.name = "historyDelta", .type = MR_STEP_MAINTAIN, .action = &mr_action_history_delta},
+    {.name = "maintainSql",
+     .aliases = "sql",
+     .type = MR_STEP_MAINTAIN,
+     .action = &mr_action_sql_delta},
     {.name = NULL},
 };
 

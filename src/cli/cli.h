@@ -20,6 +20,7 @@ int mr_cli_preview(int argc, char **argv);
 int mr_cli_bench(int argc, char **argv);
 int mr_cli_runs(int argc, char **argv);
 int mr_cli_methods(int argc, char **argv);
+int mr_cli_delta(int argc, char **argv);
 
 #define MR_CLI_MAX_PAIRS 256
 
@@ -37,6 +38,12 @@ struct mr_cli_options {
     const char *state;
     const char *report;
     const char *step;
+    const char *where; /* these six: of `delta` */
+    const char *zorder;
+    const char *target_file_size;
+    const char *retain_hours;
+    bool dry_run;
+    bool unchecked;
     int64_t rows;
     int runs;
     int limit;
@@ -52,6 +59,9 @@ struct mr_cli_options {
 /* Which options a command takes: letters of `allowed`, see options.c. Returns 0, or the exit code after a message. */
 int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int max_files,
                  struct mr_cli_options *out);
+/* Opens a pipeline from its text; `name` stands for the file in messages. */
+int mr_cli_open_text(const struct mr_cli_options *options, const char *name, const char *text,
+                     struct millrace_pipeline **out);
 /* Opens options->files[index], with the log on standard error. Prints the errors when it fails. */
 int mr_cli_open(const struct mr_cli_options *options, int index, struct millrace_pipeline **out);
 /* Prints what went wrong in the last call, one line each, on standard error. */

@@ -61,10 +61,18 @@ void mr_cli_print_errors(const struct millrace_pipeline *pipeline)
 
 int mr_cli_open(const struct mr_cli_options *options, int index, struct millrace_pipeline **out)
 {
+    return mr_cli_open_text(options, options->files[index], NULL, out);
+}
+
+int mr_cli_open_text(const struct mr_cli_options *options, const char *name, const char *text,
+                     struct millrace_pipeline **out)
+{
     /* On a terminal a log line first erases the progress bar below it. */
     static char erase[] = "\r\033[K", nothing[] = "";
     struct millrace_open_options open = {
-        .file = options->files[index],
+        .file = name,
+        .text = text,
+        .text_size = text ? strlen(text) : 0,
         .credentials_file = options->credentials,
         .state_path = options->state,
         .parameters = options->nparameters ? options->parameters : NULL,

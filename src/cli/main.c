@@ -29,12 +29,14 @@ static const struct command {
     {"preview", mr_cli_preview, "FILE", "show the first rows of a frame; commits nothing"},
     {"bench", mr_cli_bench, "BASELINE OPTIMIZED..", "time configurations against each other"},
     {"runs", mr_cli_runs, "[show ID]", "list earlier runs, or show one's report"},
+    {"delta", mr_cli_delta, "optimize|vacuum|history|describe URL",
+     "maintain a Delta table, or show what it says of itself"},
     {"methods", mr_cli_methods, "[NAME]", "list the methods, or one's options"},
     {"version", version, "", "print the version"},
 };
 
 /* Commands of the dialect that this version lacks. */
-static const char *const unbuilt[] = {"watermark", "show", "delta", "avro", "verify", NULL};
+static const char *const unbuilt[] = {"watermark", "show", "avro", "verify", NULL};
 
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 

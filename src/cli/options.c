@@ -36,6 +36,12 @@ static const struct cli_option {
     {"--rows", 'n', OPTION_VALUE, "N", "rows to show"},
     {"--runs", 'N', OPTION_VALUE, "N", "timed runs of each configuration"},
     {"--limit", 'l', OPTION_VALUE, "N", "how many to list"},
+    {"--where", 'w', OPTION_VALUE, "CONDITION", "only these partitions"},
+    {"--zorder", 'z', OPTION_VALUE, "COLUMN,..", "put the rows in Z-order of these columns"},
+    {"--target-file-size", 't', OPTION_VALUE, "SIZE", "size of the new files"},
+    {"--retain-hours", 'H', OPTION_VALUE, "N", "keep what versions of the last N hours need"},
+    {"--dry-run", 'd', OPTION_FLAG, NULL, "only say what would be removed"},
+    {"--no-retention-check", 'u', OPTION_FLAG, NULL, "allow a short retention"},
 };
 
 static int usage(const char *command, const char *format, const char *what, const char *hint)
@@ -128,6 +134,24 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
         return 0;
     case 'x':
         out->connect = true;
+        return 0;
+    case 'w':
+        out->where = value;
+        return 0;
+    case 'z':
+        out->zorder = value;
+        return 0;
+    case 't':
+        out->target_file_size = value;
+        return 0;
+    case 'H':
+        out->retain_hours = value;
+        return 0;
+    case 'd':
+        out->dry_run = true;
+        return 0;
+    case 'u':
+        out->unchecked = true;
         return 0;
     case 'j':
         out->json = true;

@@ -305,8 +305,31 @@ static void write_names(struct writer *writer, const struct mr_method *method)
     }
 }
 
+/* Do methods of two types go by one name (sql)? */
+static bool shares_name(const struct mr_registry *registry, const struct mr_method *method)
+{
+    for (const struct mr_method *other = registry->methods; other->name != NULL; other++)
+        if (other->type != method->type &&
+            (mr_registry_method_of(registry, other->name, method->type) == method ||
+             mr_registry_method_of(registry, method->name, other->type) == other))
+            return true;
+    return false;
+}
+
+static void write_type_condition(struct writer *writer, const struct mr_method *method)
+{
+    const char *type = mr_step_type_name(method->type);
+    key(writer, "anyOf");
+    mr_bytes_printf(writer->out,
+                    "[{\"properties\": {\"type\": {\"const\": \"%s\"}}, \"required\": "
+                    "[\"type\"]}, {\"properties\": {\"stepType\": {\"const\": \"%s\"}}, "
+                    "\"required\": [\"stepType\"]}]",
+                    type, type);
+}
+
 /* if the method is this one, then: its type, its config. */
-static void write_branch(struct writer *writer, const struct mr_method *method)
+static void write_branch(struct writer *writer, const struct mr_registry *registry,
+                         const struct mr_method *method)
 {
     begin(writer, NULL, '{');
     begin(writer, "if", '{');
@@ -318,6 +341,8 @@ static void write_branch(struct writer *writer, const struct mr_method *method)
     end(writer, '}');
     end(writer, '}');
     raw(writer, "required", "[\"method\"]");
+    if (shares_name(registry, method))
+        write_type_condition(writer, method);
     end(writer, '}');
     begin(writer, "then", '{');
     begin(writer, "properties", '{');
@@ -375,7 +400,7 @@ static void write_step(struct writer *writer, const struct mr_registry *registry
     begin(writer, "allOf", '[');
     for (const struct mr_method *method = registry->methods; method->name != NULL; method++)
         if (listed(method))
-            write_branch(writer, method);
+            write_branch(writer, registry, method);
     end(writer, ']');
     raw(writer, "additionalProperties", "false");
     end(writer, '}');

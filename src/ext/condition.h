@@ -24,6 +24,8 @@ struct mr_conditions {
     /* Its parts that can be pushed down, joined by AND; *exact: together they are all of it. */
     void (*predicates)(const struct mr_condition *condition, const struct mr_predicate *const **out,
                        int *count, bool *exact);
+    /* Sets used[i] for every column of the schema that it reads. */
+    void (*uses)(const struct mr_condition *condition, bool *used);
     /* truth[i] for each row of a batch without selection: 1 TRUE, 0 FALSE, 2 NULL. One thread. */
     enum mr_status (*evaluate)(struct mr_condition *condition, struct mr_batch *batch,
                                uint8_t *truth, struct mr_error *err);

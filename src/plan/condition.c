@@ -94,6 +94,11 @@ static void condition_predicates(const struct mr_condition *self,
     *exact = self->exact;
 }
 
+static void condition_uses(const struct mr_condition *self, bool *used)
+{
+    mr_expr_uses(self->expr, used);
+}
+
 static enum mr_status condition_evaluate(struct mr_condition *self, struct mr_batch *batch,
                                          uint8_t *truth, struct mr_error *err)
 {
@@ -111,6 +116,7 @@ static enum mr_status condition_evaluate(struct mr_condition *self, struct mr_ba
 const struct mr_conditions mr_plan_conditions = {
     .compile = condition_compile,
     .predicates = condition_predicates,
+    .uses = condition_uses,
     .evaluate = condition_evaluate,
     .free = condition_free,
 };

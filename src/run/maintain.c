@@ -8,14 +8,14 @@
  */
 #include "run/maintain.h"
 
-static enum mr_status explain(enum mr_status status, const struct mr_step_spec *step,
+static enum mr_status explain(enum mr_status status, const struct mr_step_spec *step, bool loaded,
                               struct mr_error *err)
 {
     if (status == MR_OK || err == NULL)
         return status;
     if (!err->where[0])
         mr_error_where(err, "%s", step->label);
-    if (!err->hint[0])
+    if (loaded && !err->hint[0])
         mr_error_hint(err, "what the run loaded is committed; the next start does the maintenance "
                            "and reads nothing again");
     return status;
@@ -48,7 +48,7 @@ enum mr_status mr_maintain(struct mr_session *session, struct mr_error *err)
         mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "%s begins", action->step->label);
         MR_TRY(explain(act(action->action, action->state, &runtime, &session->arena,
                            &action->report, err),
-                       action->step, err));
+                       action->step, plan->nsinks > 0, err));
     }
     return MR_OK;
 }
@@ -71,7 +71,7 @@ enum mr_status mr_maintain_again(struct mr_session *session, struct mr_error *er
             status = act(action, state, &runtime, &session->arena, &report, err);
         if (state != NULL)
             action->close(state);
-        MR_TRY(explain(status, step, err));
+        MR_TRY(explain(status, step, true, err));
     }
     return MR_OK;
 }

@@ -101,7 +101,8 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
     if (run->last.phase == MR_EPOCH_NONE)
         return MR_OK;
     MR_TRY(was_interrupted(run, &interrupted, err));
-    if (run->last.phase == MR_EPOCH_COMMITTED && !interrupted)
+    bool loaded = run->last.ntokens > 0;
+    if (run->last.phase == MR_EPOCH_COMMITTED && (!interrupted || !loaded))
         return MR_OK;
     if (run->last.phase == MR_EPOCH_PREPARED) {
         enum mr_status status = mr_epoch_finish(session, run->state, &run->last, err);
