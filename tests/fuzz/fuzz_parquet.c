@@ -2,7 +2,7 @@
  * fuzz_parquet.c - any bytes as a Parquet file: batches that keep the invariants of columns, or an error; never a crash, a leak or
  * more memory than the account allows.
  *
- * The first byte says how many rows a batch has, and whether the file is read by parts.
+ * The first byte says how many rows a batch has, whether the file is read by parts, and with a condition.
  */
 #include "codec/codecs.h"
 #include "ext/registry.h"
@@ -76,12 +76,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mr_format_read read = {.source = &source.base,
                                   .row_positions = data[0] & 1,
                                   .runtime = &runtime};
+    struct mr_arena arena;
+    struct mr_file_info info;
+    mr_arena_init(&arena, NULL);
+    struct mr_value zero = {0};
+    const struct mr_predicate above = {.kind = MR_PREDICATE_COMPARE,
+                                       .compare = MR_GT,
+                                       .nvalues = 1,
+                                       .values = &zero};
+    const struct mr_predicate *predicate = &above;
+    if (data[0] & 4 && mr_format_parquet.probe(&read, &arena, &info, NULL) == MR_OK &&
+        info.schema->nfields > 0 && !mr_type_is_nested(info.schema->fields[0].type)) {
+        zero.type = info.schema->fields[0].type;
+        read.predicates = &predicate;
+        read.npredicates = 1;
+    }
     if (data[0] & 2) {
         read_range(&read, 0, 100);
         read_range(&read, 100, INT64_MAX);
     } else {
         read_range(&read, 0, INT64_MAX);
     }
+    mr_arena_reset(&arena);
     if (mr_memory_used(&memory) != 0)
         abort();
     return 0;
