@@ -166,12 +166,12 @@ static enum mr_status emit_watermark(struct mr_emit *emit, int64_t watermark, st
     return mr_push_send_watermark((struct mr_push_node *)emit, watermark, err);
 }
 
-enum mr_status mr_push_batch(struct mr_push_graph *graph, int source, struct mr_batch *batch,
-                             struct mr_error *err)
+enum mr_status mr_push_batch(struct mr_push_graph *graph, int source, int port,
+                             struct mr_batch *batch, struct mr_error *err)
 {
     struct mr_push_node *node = graph->by_id[source];
     graph->clock->steps[source].batches++;
-    return emit_batch(&node->emit, 0, batch, err);
+    return emit_batch(&node->emit, port, batch, err);
 }
 
 enum mr_status mr_push_marker(struct mr_push_graph *graph, int source, const struct mr_item *item,

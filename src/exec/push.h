@@ -94,9 +94,9 @@ enum mr_status mr_push_open(struct mr_push_graph *graph, const struct mr_plan *p
 /* Closes the operators (build states that were taken out before stay). */
 void mr_push_close(struct mr_push_graph *graph);
 
-/* What comes out of a source. The batch is taken over. */
-enum mr_status mr_push_batch(struct mr_push_graph *graph, int source, struct mr_batch *batch,
-                             struct mr_error *err);
+/* What comes out of a port of a source. The batch is taken over. */
+enum mr_status mr_push_batch(struct mr_push_graph *graph, int source, int port,
+                             struct mr_batch *batch, struct mr_error *err);
 enum mr_status mr_push_marker(struct mr_push_graph *graph, int source, const struct mr_item *item,
                               struct mr_error *err);
 /* Nobody reads this source any more. */

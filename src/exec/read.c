@@ -124,8 +124,9 @@ static enum mr_status pump(struct reading *reading, bool *at_source, struct mr_e
         *at_source = false;
         enum mr_status status = MR_OK;
         if (item.kind == MR_ITEM_BATCH) {
-            count_read(reading, item.batch);
-            status = mr_push_batch(reading->graph, reading->node->id, item.batch, err);
+            if (item.port == 0)
+                count_read(reading, item.batch);
+            status = mr_push_batch(reading->graph, reading->node->id, item.port, item.batch, err);
         } else if (item.kind != MR_ITEM_SPLITS) {
             status = mr_push_marker(reading->graph, reading->node->id, &item, err);
         }

@@ -45,6 +45,7 @@ struct mr_split_change {
 struct mr_item {
     enum mr_item_kind kind;
     struct mr_batch *batch; /* the receiver's reference */
+    int port;               /* of the batch: 0 = rows, 1 = side output (mr_source_info.side) */
     int64_t epoch;
     int64_t watermark;
     const struct mr_split_change *splits; /* valid until the next call */

@@ -27,6 +27,8 @@ struct mr_source_bind {
 struct mr_source_info {
     /* NULL offline when only the catalog knows: "checked on connect" */
     const struct mr_schema *schema;
+    /* records that could not be read come as batches of port 1 with this schema; NULL = they do not */
+    const struct mr_schema *side;
     int64_t rows; /* estimate, -1 = unknown */
     int64_t bytes;
     /* how many readers may be open at once (connections), 0 = parallelism */

@@ -146,6 +146,14 @@ enum mr_status mr_plan_bind_op(struct mr_plan_builder *builder, int node, struct
     return bind_op(builder, &builder->nodes[node], err);
 }
 
+/* Of the rows that come out of a port. */
+static const struct mr_schema *schema_of_port(const struct mr_plan_node *from, int port)
+{
+    if (port == 0)
+        return from->schema;
+    return from->kind == MR_PLAN_SOURCE ? from->source_info.side : from->op_info.side;
+}
+
 /* 1: all schemas known; 0: unknown offline; -1: an input has failed. */
 static int inputs_known(const struct mr_plan_builder *builder, const struct mr_plan_node *node)
 {
@@ -154,9 +162,7 @@ static int inputs_known(const struct mr_plan_builder *builder, const struct mr_p
         const struct mr_plan_node *from = &builder->nodes[node->inputs[i].node];
         if (builder->drafts[from->id].failed)
             return -1;
-        const struct mr_schema *schema =
-            node->inputs[i].port == 1 ? from->op_info.side : from->schema;
-        if (schema == NULL)
+        if (schema_of_port(from, node->inputs[i].port) == NULL)
             known = 0;
     }
     return known;
@@ -240,7 +246,7 @@ static enum mr_status bind_sink(struct mr_plan_builder *builder, struct mr_plan_
 {
     const struct mr_plan_node *from = &builder->nodes[node->inputs[0].node];
     bool side = node->inputs[0].port == 1;
-    node->schema = side ? from->op_info.side : from->schema;
+    node->schema = schema_of_port(from, node->inputs[0].port);
     if (side && node->schema == NULL && from->schema != NULL)
         return mr_error_config(err, "has no rows to quarantine");
     node->rows = side ? -1 : from->rows;

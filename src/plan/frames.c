@@ -5,8 +5,8 @@
  * passes a validation is what later steps see); a load reads it. registerAs gives the frame of a
  * step a name that later steps can ask for. A frame that several steps name is one node with
  * several consumers, so that it is computed once without any rule for "caching". Side outputs
- * (rejected rows of a validation) get a sink node of their own right behind the operator, in the
- * same epoch.
+ * (rejected rows of a validation, records that a source cannot read) get a sink node of their own
+ * right behind the node, in the same epoch.
  */
 #include "plan/build.h"
 
@@ -226,15 +226,26 @@ static const struct mr_options *quarantine_of(const struct mr_step_spec *step)
 }
 
 /*
- * Does `onFailure` ask for the side output? (A quarantine without it is an error of the operator.)
+ * Does `onFailure` (of a validation) or `onError` (of an extract) ask for the side output? A quarantine without it is an error
+ * of the implementation.
  */
 static bool wants_side(const struct mr_step_spec *step)
 {
-    const struct mr_option *row = mr_option_find(step->options->table, "onFailure");
-    if (row == NULL || row->type != MR_OPTION_ENUM || !mr_options_has(step->options, "onFailure"))
+    const char *option = step->method->source != NULL ? "onError" : "onFailure";
+    const struct mr_option *row = mr_option_find(step->options->table, option);
+    if (row == NULL || row->type != MR_OPTION_ENUM || !mr_options_has(step->options, option))
         return false;
-    int64_t choice = mr_options_integer(step->options, "onFailure", 0);
+    int64_t choice = mr_options_integer(step->options, option, 0);
     return strcmp(row->choices[choice], "quarantine") == 0;
+}
+
+static enum mr_status add_side(struct mr_plan_builder *builder, int node,
+                               const struct mr_step_spec *step, struct mr_error *err)
+{
+    const struct mr_options *quarantine = quarantine_of(step);
+    if (quarantine == NULL || !builder->request->with_sinks || !wants_side(step))
+        return MR_OK;
+    return add_side_sink(builder, node, quarantine, err);
 }
 
 static enum mr_status register_frame(struct frames *frames, const struct mr_step_spec *step,
@@ -263,10 +274,7 @@ static enum mr_status add_op(struct mr_plan_builder *builder, struct frames *fra
     }
     frames->primary = (struct mr_plan_edge){node->id, 0};
     MR_TRY(status);
-    const struct mr_options *quarantine = quarantine_of(step);
-    if (quarantine != NULL && builder->request->with_sinks && wants_side(step))
-        MR_TRY(add_side_sink(builder, node->id, quarantine, err));
-    return MR_OK;
+    return add_side(builder, node->id, step, err);
 }
 
 static enum mr_status add_sink(struct mr_plan_builder *builder, const struct frames *frames,
@@ -296,6 +304,7 @@ static enum mr_status add_step(struct mr_plan_builder *builder, struct frames *f
             return MR_NOMEM;
         node->source = method->source;
         frames->primary = (struct mr_plan_edge){node->id, 0};
+        MR_TRY(add_side(builder, node->id, step, err));
     } else if (method->op != NULL) {
         MR_TRY(add_op(builder, frames, step, err));
     } else if (method->sink != NULL) {

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -394,6 +395,65 @@ def build_side_narrows():
         equal(sum(skipped), 8, "files skipped")
 
 
+# --- records that cannot be read ---
+
+
+def on_error():
+    with Workspace() as space:
+        os.mkdir(space.file("d"))
+        with open(space.file("d/a.csv"), "wb") as file:
+            file.write(b"id,v\n")
+            for i in range(100_000):
+                file.write(b"%d,%s\n" % (i, b"x\xff" if i % 1000 == 7 else b"%d" % (2 * i)))
+        space.write("d/b.csv", "id,v\n1,2\n3\n4,5,6,7\n")
+        config = {"path": "d", "schema": "id BIGINT, v BIGINT"}
+        refused(space, "d/a.csv: line 9", "'v'", "onError", **config)
+        good = [(i, 2 * i) for i in range(100_000) if i % 1000 != 7] + [(1, 2)]
+        got, report = read(space, onError="drop", **config)
+        equal(sorted((r["id"], r["v"]) for r in got), sorted(good), "drop")
+        equal(counters(report)["rows_rejected"], 102, "rejected")
+        got, report = read(space, onError="null", **config)
+        equal(len(got), 100_003, "null: rows")
+        equal(sum(r["v"] is None for r in got), 100 + 1, "null: values")
+        for batch in (0, 777):
+            plan = pipeline(onError="quarantine", quarantine={"path": "bad", "format": "json"}, **config)
+            plan["resources"] = {"batchRows": batch} if batch else {}
+            shutil.rmtree(space.file("bad"), ignore_errors=True)
+            space.run(plan).expect(0)
+            equal(sorted((r["id"], r["v"]) for r in rows(space)), sorted(good), "quarantine: the good")
+            bad = []
+            for file in table.files(space.file("bad")):
+                with open(file, encoding="utf-8") as lines:
+                    bad += [json.loads(line) for line in lines]
+            equal(len(bad), 102, "quarantine: the bad")
+            first = {"file": "d/a.csv", "position": 9, "offset": 35, "column": "v", "record": "7,x\ufffd"}
+            equal({k: bad[0][k] for k in first}, first, "the first")
+            equal([(b["file"], b["position"], b["record"]) for b in bad[100:]], [("d/b.csv", 3, "3"), ("d/b.csv", 4, "4,5,6,7")], "the last")
+            check(all(b["reason"] for b in bad), "reasons")
+        refused(space, "quarantine", code=3, onError="quarantine", **config)
+        refused(space, "quarantine", code=3, quarantine={"path": "bad"}, **config)
+
+
+def avro():
+    need("fastavro")
+    import fastavro
+
+    with Workspace() as space:
+        schema = {"type": "record", "name": "r", "fields": [{"name": "id", "type": "long"}, {"name": "v", "type": ["null", "string"]}]}
+        for k in (1, 2):
+            os.makedirs(space.file(f"d/k={k}"))
+            with open(space.file(f"d/k={k}/a.avro"), "wb") as file:
+                fastavro.writer(file, schema, [{"id": i, "v": None if i % 3 else f"v{i}"} for i in range(20000)], codec="deflate", sync_interval=2000)
+        space.run(pipeline(extract("fromAvro", path="d"))).expect(0)
+        got = rows(space)
+        wanted = [(i, None if i % 3 else f"v{i}", k) for k in (1, 2) for i in range(20000)]
+        equal(sorted((r["id"], r["k"]) for r in got), sorted((i, k) for i, _, k in wanted), "rows")
+        equal({(r["id"], r["v"]) for r in got}, {(i, v) for i, v, _ in wanted}, "values")
+        reader = {"type": "record", "name": "r", "fields": [{"name": "v", "type": ["null", "string"]}, {"name": "w", "type": "int", "default": 7}]}
+        space.run(pipeline(extract("fromAvro", path="d/k=1", avroSchema=reader))).expect(0)
+        equal(rows(space)[:2], [{"v": "v0", "w": 7}, {"v": None, "w": 7}], "resolved")
+
+
 suite = Suite("files read")
 suite.case("hive tree of pyarrow", hive_pyarrow)
 suite.case("hive tree of duckdb", hive_duckdb)
@@ -412,4 +472,6 @@ suite.case("promotions", promotions)
 suite.case("types without a common one", cannot_promote)
 suite.case("missing columns", missing_columns)
 suite.case("offline", offline)
+suite.case("onError", on_error)
+suite.case("avro", avro)
 suite.end()

@@ -26,10 +26,14 @@ struct reader {
     struct mr_file_range range;
     struct mr_value *values;  /* of the partitions */
     int64_t skip;             /* rows to drop before the first that is wanted */
+    int64_t rejected;         /* records of the piece that the format has rejected */
     struct mr_batch *pending; /* larger than a batch may be */
     int64_t pending_from;
     struct files_position position;
-    int64_t rejected;
+    bool piece_done; /* nothing more is in it, but rejected records may wait to be delivered */
+    bool told;       /* the log has an example of what is rejected */
+    bool quarantines;
+    struct files_rejects rejects;
 };
 
 /* --- the piece --- */
@@ -49,13 +53,19 @@ static void close_piece(struct reader *reader)
 static void bad_row(void *context, const struct mr_bad_row *row)
 {
     struct reader *reader = context;
+    if (reader->rejected++ < reader->position.rejected)
+        return; /* was delivered before the reader was opened again */
     mr_count(reader->runtime, MR_COUNT_ROWS_REJECTED, 1);
-    if (reader->rejected++ > 0)
+    if (reader->quarantines)
+        files_rejects_add(&reader->rejects, reader->bytes->name, row);
+    else
+        reader->position.rejected++;
+    if (reader->told)
         return;
+    reader->told = true;
     mr_event(reader->runtime, MR_LOG_WARN,
-             "%s: %s %lld%s%s%s: %s; further ones of this split are only counted",
-             reader->bytes->name, files_is_text(reader->source->format) ? "line" : "row",
-             (long long)row->position, row->column ? ", column \"" : "",
+             "%s: byte %lld%s%s%s: %s; further ones of this split are only counted",
+             reader->bytes->name, (long long)row->offset, row->column ? ", column \"" : "",
              row->column ? row->column : "", row->column ? "\"" : "", row->reason);
 }
 
@@ -115,6 +125,14 @@ static enum mr_status open_format(struct reader *reader, const struct files_piec
     return source->format->read_open(&reader->read, &reader->range, &reader->format_reader, err);
 }
 
+static void next_piece(struct reader *reader)
+{
+    reader->position.piece++;
+    reader->position.rows = 0;
+    reader->position.rejected = 0;
+    reader->piece_done = false;
+}
+
 /* The piece at the position, or the next that is wanted; none: position.piece is behind the last. */
 static enum mr_status open_piece(struct reader *reader, struct mr_error *err)
 {
@@ -124,14 +142,14 @@ static enum mr_status open_piece(struct reader *reader, struct mr_error *err)
         MR_TRY(look_at_directory(reader, piece, &wanted, err));
         if (wanted) {
             reader->skip = reader->position.rows;
+            reader->rejected = 0;
             return open_format(reader, piece, err);
         }
         mr_count(reader->runtime, MR_COUNT_FILES_SKIPPED, 1);
         mr_count(reader->runtime, MR_COUNT_BYTES_SKIPPED,
                  piece->length == INT64_MAX ? piece->size - piece->offset : piece->length);
         mr_arena_reset(&reader->piece_arena);
-        reader->position.piece++;
-        reader->position.rows = 0;
+        next_piece(reader);
     }
     return MR_OK;
 }
@@ -188,6 +206,12 @@ static enum mr_status fetch(struct reader *reader, struct mr_batch **out, struct
             return mr_error_cancelled(err);
         MR_TRY(source->format->read_next(reader->format_reader, &batch, err));
         *out = batch;
+        if (reader->rejects.status != MR_OK) {
+            mr_batch_unref(batch);
+            if (err != NULL)
+                *err = reader->rejects.err;
+            return reader->rejects.status;
+        }
         if (batch == NULL)
             return MR_OK;
         if (batch->rows == 0 || batch->rows <= reader->skip) {
@@ -235,34 +259,36 @@ static bool is_full(const struct reader *reader)
     return reader->source->limit >= 0 && reader->position.total >= reader->source->limit;
 }
 
-/* Fills reader->pending; it stays NULL at the end of the split. */
+/* Fills reader->pending; it stays NULL at the end of the split, and where rejected records come first. */
 static enum mr_status next_pending(struct reader *reader, struct mr_error *err)
 {
-    while (reader->pending == NULL && !is_full(reader)) {
+    while (reader->pending == NULL && !is_full(reader) && reader->rejects.rows == 0) {
+        if (reader->piece_done)
+            next_piece(reader);
         if (reader->format_reader == NULL)
             MR_TRY(open_piece(reader, err));
         if (reader->position.piece >= reader->npieces)
             return MR_OK;
         MR_TRY(fetch(reader, &reader->pending, err));
         reader->pending_from = 0;
-        if (reader->pending == NULL) {
+        reader->piece_done = reader->pending == NULL;
+        if (reader->piece_done)
             close_piece(reader);
-            reader->position.piece++;
-            reader->position.rows = 0;
-        }
     }
     return MR_OK;
 }
 
-enum mr_status files_reader_next(void *object, struct mr_item *out, struct mr_error *err)
+static enum mr_status give_rejects(struct reader *reader, struct mr_item *out, struct mr_error *err)
 {
-    struct reader *reader = object;
-    *out = (struct mr_item){.kind = MR_ITEM_END};
-    if (mr_wait_cancelled(reader->runtime->waiter))
-        return mr_error_cancelled(err);
-    MR_TRY(next_pending(reader, err));
-    if (reader->pending == NULL)
-        return MR_OK;
+    MR_TRY(files_rejects_finish(&reader->rejects, reader->source->side, &out->batch, err));
+    out->kind = MR_ITEM_BATCH;
+    out->port = 1;
+    reader->position.rejected += out->batch->rows;
+    return MR_OK;
+}
+
+static enum mr_status give_rows(struct reader *reader, struct mr_item *out, struct mr_error *err)
+{
     struct mr_batch *part = NULL;
     MR_TRY(cut(reader, &part, err));
     int64_t rows = part->rows;
@@ -275,6 +301,18 @@ enum mr_status files_reader_next(void *object, struct mr_item *out, struct mr_er
     mr_count(reader->runtime, MR_COUNT_ROWS_READ, rows);
     mr_count(reader->runtime, MR_COUNT_BATCHES, 1);
     return MR_OK;
+}
+
+enum mr_status files_reader_next(void *object, struct mr_item *out, struct mr_error *err)
+{
+    struct reader *reader = object;
+    *out = (struct mr_item){.kind = MR_ITEM_END};
+    if (mr_wait_cancelled(reader->runtime->waiter))
+        return mr_error_cancelled(err);
+    MR_TRY(next_pending(reader, err));
+    if (reader->rejects.rows > 0)
+        return give_rejects(reader, out, err);
+    return reader->pending != NULL ? give_rows(reader, out, err) : MR_OK;
 }
 
 enum mr_status files_reader_position(void *object, struct mr_bytes *out, struct mr_error *err)
@@ -294,6 +332,8 @@ void files_reader_close(void *object)
         reader->source->location.store->close(reader->handle);
     mr_arena_reset(&reader->piece_arena);
     mr_arena_reset(&reader->arena);
+    if (reader->quarantines)
+        files_rejects_reset(&reader->rejects);
     mr_free(reader);
 }
 
@@ -311,6 +351,9 @@ static enum mr_status open_reader(struct reader *reader, struct mr_slice split,
                                          sizeof(struct mr_predicate *));
     if (reader->predicates == NULL)
         return mr_error_nomem(err);
+    reader->quarantines = source->side != NULL;
+    if (reader->quarantines)
+        MR_TRY(files_rejects_init(&reader->rejects, source->side, reader->runtime, err));
     return source->location.store->open(source->place.url, source->options, reader->runtime,
                                         &reader->handle, err);
 }

@@ -5,6 +5,7 @@
 #define MR_CONNECT_FILES_READ_H
 
 #include "base/tz.h"
+#include "col/builder.h"
 #include "dataset/location.h"
 #include "ext/format.h"
 #include "ext/prune.h"
@@ -53,6 +54,7 @@ struct files_source {
     struct files_partition *partitions;
     int npartitions;
 
+    const struct mr_schema *side;  /* of quarantined records, or NULL */
     const struct mr_schema *given; /* option `schema`, or NULL */
     const struct mr_schema *all;   /* everything that the source has */
     int *all_from;                 /* >= 0: a column of the files; else ~partition */
@@ -151,12 +153,31 @@ enum mr_status files_split_read(struct mr_slice token, struct mr_arena *arena,
 struct files_position {
     uint64_t of; /* hash of the token and of what was asked for */
     int piece;
-    int64_t rows;  /* delivered of the piece */
-    int64_t total; /* of the split */
+    int64_t rows;     /* delivered of the piece */
+    int64_t rejected; /* records of the piece that were delivered as rejected */
+    int64_t total;    /* of the split */
 };
 void files_position_write(const struct files_position *position, struct mr_bytes *out);
 enum mr_status files_position_read(struct mr_slice bytes, uint64_t of, struct files_position *out,
                                    struct mr_error *err);
+
+/* rejects.c: records that cannot be read, on their way to the quarantine */
+struct files_rejects {
+    struct mr_runtime *runtime;
+    struct mr_builder columns[6];
+    int64_t rows;
+    enum mr_status status; /* the first failure: `bad` cannot return one */
+    struct mr_error err;
+};
+const struct mr_schema *files_rejects_schema(struct mr_arena *arena);
+enum mr_status files_rejects_init(struct files_rejects *rejects, const struct mr_schema *schema,
+                                  struct mr_runtime *runtime, struct mr_error *err);
+void files_rejects_reset(struct files_rejects *rejects);
+void files_rejects_add(struct files_rejects *rejects, const char *file,
+                       const struct mr_bad_row *row);
+/* What was added since; there is something. */
+enum mr_status files_rejects_finish(struct files_rejects *rejects, const struct mr_schema *schema,
+                                    struct mr_batch **out, struct mr_error *err);
 
 /* read.c */
 enum mr_status files_reader_open(void *state, struct mr_runtime *runtime, struct mr_slice split,

@@ -3,8 +3,8 @@
  *
  * A split is 01 | number of pieces | each piece: path with its length, size and time of the whole file, offset and length
  * of what is read of it; numbers are varints. Partition values follow from the path. A position is 01 | hash of the split and
- * of what was asked of it | piece | rows of the piece that were delivered | rows of the split: which rows come depends on the conditions, so a
- * position of one plan is none of another.
+ * of what was asked of it | piece | rows of the piece that were delivered | rejected records of it that were | rows of the split: which rows
+ * come depends on the conditions, so a position of one plan is none of another.
  */
 #include "connect/files/read.h"
 
@@ -71,6 +71,7 @@ void files_position_write(const struct files_position *position, struct mr_bytes
     mr_bytes_u64le(out, position->of);
     mr_bytes_varint(out, (uint64_t)position->piece);
     mr_bytes_varint(out, (uint64_t)position->rows);
+    mr_bytes_varint(out, (uint64_t)position->rejected);
     mr_bytes_varint(out, (uint64_t)position->total);
 }
 
@@ -84,12 +85,14 @@ enum mr_status files_position_read(struct mr_slice bytes, uint64_t of, struct fi
     mr_byte_reader_init(&reader, bytes.data, bytes.size);
     uint8_t version = mr_byte_reader_u8(&reader);
     uint64_t hash = mr_byte_reader_u64le(&reader), piece = mr_byte_reader_varint(&reader);
-    uint64_t rows = mr_byte_reader_varint(&reader), total = mr_byte_reader_varint(&reader);
+    uint64_t rows = mr_byte_reader_varint(&reader), rejected = mr_byte_reader_varint(&reader);
+    uint64_t total = mr_byte_reader_varint(&reader);
     if (reader.bad || version != VERSION || hash != of || piece > INT32_MAX || rows > INT64_MAX ||
-        total > INT64_MAX)
+        rejected > INT64_MAX || total > INT64_MAX)
         return mr_error_internal(err, "a position that is not of this split of files");
     out->piece = (int)piece;
     out->rows = (int64_t)rows;
+    out->rejected = (int64_t)rejected;
     out->total = (int64_t)total;
     return MR_OK;
 }

@@ -354,9 +354,13 @@ static enum mr_status read_options(struct files_source *source, const struct mr_
     int64_t mode = mr_options_integer(options, "onError", 0);
     source->on_error = modes[mode];
     source->quarantine = mode == 3;
-    if (source->quarantine)
-        return mr_options_error(options, "onError", err,
-                                "quarantine of records is not built in this version");
+    if (source->quarantine != mr_options_has(options, "quarantine"))
+        return mr_options_error(options, source->quarantine ? "onError" : "quarantine", err,
+                                source->quarantine
+                                    ? "onError quarantine needs `quarantine` with a path"
+                                    : "`quarantine` is only used with onError quarantine");
+    if (source->quarantine && (source->side = files_rejects_schema(source->arena)) == NULL)
+        return mr_error_nomem(err);
     const char *schema = mr_options_text(options, "schema");
     if (schema != NULL) {
         struct mr_error cause = {0};
@@ -416,6 +420,7 @@ static enum mr_status bind_source(const struct mr_source_bind *bind, void **out,
     mr_arena_init(&source->narrow_arena, bind->runtime->memory);
     enum mr_status status = read_options(source, bind, err);
     info->location = source->location.text;
+    info->side = source->side;
     if (status == MR_OK && bind->runtime->offline) {
         source->all = source->given;
         info->schema = source->given;

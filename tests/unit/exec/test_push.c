@@ -88,7 +88,7 @@ static void push(struct fixture *f, int source, int64_t id)
     struct mr_batch *batch;
     assert_int_equal(mr_batch_new(f->toy.plan->nodes[source].schema, 1, columns, &batch, NULL),
                      MR_OK);
-    assert_int_equal(mr_push_batch(&f->graph, source, batch, NULL), MR_OK);
+    assert_int_equal(mr_push_batch(&f->graph, source, 0, batch, NULL), MR_OK);
 }
 
 static void mark(struct fixture *f, int source, enum mr_item_kind kind, int64_t value)
