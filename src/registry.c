@@ -64,8 +64,8 @@ static const struct mr_method methods[] = {
     {.name = "sortData", .type = MR_STEP_TRANSFORM, .op = &mr_op_sort_data},
     {.name = "checkpoint", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
     {.name = "sql", .type = MR_STEP_TRANSFORM, .op = &mr_op_sql},
-    {.name = "toAvroSchema", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
-    {.name = "evolveAvroSchema", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "toAvroSchema", .type = MR_STEP_TRANSFORM, .op = &mr_op_to_avro_schema},
+    {.name = "evolveAvroSchema", .type = MR_STEP_TRANSFORM, .op = &mr_op_evolve_avro_schema},
     /* validate */
     {.name = "validateSchema", .type = MR_STEP_VALIDATE, .op = &mr_op_validate_schema},
     {.name = "validateNulls", .type = MR_STEP_VALIDATE, .op = &mr_op_validate_nulls},

@@ -32,11 +32,12 @@ static const struct command {
     {"delta", mr_cli_delta, "optimize|vacuum|history|describe URL",
      "maintain a Delta table, or show what it says of itself"},
     {"methods", mr_cli_methods, "[NAME]", "list the methods, or one's options"},
+    {"avro", mr_cli_avro, "check OLD NEW", "compare two Avro schemas"},
     {"version", version, "", "print the version"},
 };
 
 /* Commands of the dialect that this version lacks. */
-static const char *const unbuilt[] = {"watermark", "show", "avro", "verify", NULL};
+static const char *const unbuilt[] = {"watermark", "show", "verify", NULL};
 
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 

@@ -27,6 +27,8 @@ struct mr_avro_resolution {
      * value fits.
      */
     bool lenient;
+    /* Fields of the reader that no column wants need no value. */
+    bool partial;
 };
 
 /* The plan lives in the arena. MR_CONFIG names the field that cannot be resolved. */

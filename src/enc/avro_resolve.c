@@ -210,6 +210,8 @@ static enum mr_status compile_default(struct avro_compiler *compiler,
                                       const struct mr_avro_field *field, struct avro_value *value,
                                       const struct avro_node **out)
 {
+    if (!value->type && compiler->partial)
+        return MR_OK;
     if (!field->has_default || !field->default_value.data) {
         mr_error_config(compiler->err,
                         field->has_default
@@ -479,6 +481,7 @@ enum mr_status mr_avro_resolve(struct mr_arena *arena, const struct mr_avro_reso
     struct mr_error own = {0};
     struct avro_compiler compiler = {.arena = arena,
                                      .lenient = resolution->lenient,
+                                     .partial = resolution->partial,
                                      .err = err ? err : &own};
     const struct mr_avro_schema *writer = resolution->writer->root;
     const struct mr_avro_schema *reader = resolution->reader ? resolution->reader->root : writer;

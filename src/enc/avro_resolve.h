@@ -23,6 +23,7 @@ struct avro_compiler {
     struct mr_arena *arena;
     struct mr_map skips; /* address of a schema -> node */
     bool lenient;
+    bool partial;
     int nodes;
     struct mr_error *err;
 };

@@ -93,6 +93,13 @@ struct mr_avro_document {
 enum mr_status mr_avro_parse(struct mr_arena *arena, struct mr_slice text, bool strict,
                              const struct mr_avro_document **out, struct mr_error *err);
 
+/*
+ * The value of an option: JSON text, JSON text in a JSON string, or the path of a file, relative to `directory` (may be NULL).
+ * Strict.
+ */
+enum mr_status mr_avro_load(struct mr_arena *arena, const char *text, const char *directory,
+                            const struct mr_avro_document **out, struct mr_error *err);
+
 /* "int", "array", ...; of named types the full name. */
 const char *mr_avro_kind_name(enum mr_avro_kind kind);
 const char *mr_avro_name(const struct mr_avro_schema *schema);
@@ -110,7 +117,7 @@ uint64_t mr_avro_fingerprint(const struct mr_avro_schema *schema, struct mr_erro
 /* The same row in the option tables of those that read and write files. */
 #define MR_AVRO_OPTION_ROWS                                                                        \
     {                                                                                              \
-        .name = "avroSchema", .type = MR_OPTION_STRING,                                            \
+        .name = "avroSchema", .type = MR_OPTION_ANY,                                               \
         .doc =                                                                                     \
             "Avro: the schema as JSON text, or the path of a file that holds it, relative to the " \
             "pipeline file. Written as it stands; in reading, what the file's schema is resolved " \

@@ -7,6 +7,7 @@
 #include "ext/op.h"
 
 extern const struct mr_op mr_op_aggregate_data;
+extern const struct mr_op mr_op_evolve_avro_schema;
 extern const struct mr_op mr_op_filter_rows;
 extern const struct mr_op mr_op_reshape_data;
 extern const struct mr_op mr_op_enrich_data;
@@ -15,6 +16,7 @@ extern const struct mr_op mr_op_drop_columns;
 extern const struct mr_op mr_op_rename_columns;
 extern const struct mr_op mr_op_cast_columns;
 extern const struct mr_op mr_op_limit_rows;
+extern const struct mr_op mr_op_to_avro_schema;
 extern const struct mr_op mr_op_union_data_frames;
 extern const struct mr_op mr_op_repartition;
 extern const struct mr_op mr_op_coalesce;

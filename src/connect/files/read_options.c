@@ -3,6 +3,7 @@
  */
 #include "connect/files/read.h"
 #include "dataset/store_options.h"
+#include "enc/avro_schema.h"
 #include "enc/csv_text.h"
 #include "enc/json_text.h"
 
@@ -54,10 +55,7 @@ const struct mr_option files_read_options[] = {
     MR_CSV_OPTION_ROWS,
     MR_CSV_READ_OPTION_ROWS,
     MR_JSON_READ_OPTION_ROWS,
-    {.name = "avroSchema",
-     .type = MR_OPTION_ANY,
-     .doc =
-         "Avro: the schema that records are read as (Avro JSON, or the path of a file with it)."},
+    MR_AVRO_OPTION_ROWS,
     {.name = "incremental",
      .type = MR_OPTION_OBJECT,
      .flags = MR_OPTION_UNBUILT,
