@@ -4,8 +4,8 @@
 # Installs what the tests need; builds with gcc (warnings are errors), with the address and undefined
 # sanitizers, with the thread sanitizer and with clang, each in its own folder under build-test/, and
 # runs the unit tests in the first three. Then the suites in Python run against private PostgreSQL
-# servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
-# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples.
+# and S3 servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
+# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
@@ -70,6 +70,10 @@ for name in cases cli interop embed vault fault examples; do
         python $name $name/run.py
     fi
 done
+if wanted s3; then
+    python s3 interop/test_s3.py
+    python fault-s3 fault/s3.py
+fi
 if wanted asan; then
     build asan '-O1 -g' --enable-werror --enable-asan --enable-failpoints
     unit asan
