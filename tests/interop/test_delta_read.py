@@ -15,13 +15,14 @@ import tarfile
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Skip, Suite, check, equal, need
 
 need("pyarrow", "deltalake")
 import deltalake
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import s3
 from delta_rows import compare, pipeline, read
 from engine import Workspace
 
@@ -173,6 +174,64 @@ def as_of_time():
         check("there are 0 to 2" in done.err, str(done))
 
 
+def as_of_commit_time():
+    """With in-commit timestamps the times of the files mean nothing."""
+    with Workspace() as work:
+        path = work.file("t")
+        tables = [pa.table({"id": pa.array([i], pa.int64())}) for i in range(3)]
+        infos = [{"commitInfo": {"inCommitTimestamp": 1700000000000 + i * 60000}} for i in range(3)]
+        log(path, 0, infos[0], *beginning(tables[0].schema), data(path, "0.parquet", tables[0]))
+        for i in (1, 2):
+            log(path, i, infos[i], data(path, f"{i}.parquet", tables[i]))
+        got, _ = copied(work, {"path": path, "timestamp": "2023-11-14T22:14:59Z"})
+        equal(sorted(got.column("id").to_pylist()), [0, 1], "rows")
+
+
+def build_side():
+    """Keys of a build side leave out files when the run already runs; the report counts them."""
+    with Workspace() as work:
+        fact, keys = work.file("fact"), work.file("keys")
+        for i in range(10):
+            deltalake.write_deltalake(fact, pa.table({"id": pa.array(range(i * 100, i * 100 + 100), pa.int64())}), mode="append")
+        deltalake.write_deltalake(keys, pa.table({"id": pa.array([5, 7, 350], pa.int64()), "n": ["a", "b", "c"]}))
+        steps = pipeline({"path": fact}, work.file("out"))
+        steps["steps"][0]["config"]["registerAs"] = "fact"
+        steps["steps"][1:1] = [
+            {"type": "extract", "method": "fromDelta", "config": {"path": keys, "registerAs": "keys"}},
+            {"type": "transform", "method": "joinDataFrames", "config": {"inputDataFrames": ["fact", "keys"], "joinColumn": "id"}},
+        ]
+        work.write("p.json", steps)
+        work.millrace("run", "p.json", "--report", "r.json").expect(0)
+        equal(sorted(read(work.file("out")).column("n").to_pylist()), ["a", "b", "c"], "rows")
+        with open(work.file("r.json"), encoding="utf-8") as file:
+            counters = json.load(file)["steps"][0]["counters"]
+        equal((counters["files_read"], counters["files_skipped"]), (2, 8), "files read and skipped")
+
+
+def bucket():
+    """The same from S3."""
+    try:
+        s3.program()
+    except RuntimeError as reason:
+        raise Skip(str(reason)) from None
+    with s3.S3Server() as server, Workspace() as work:
+        work.write("config/credentials.json", {"defaults": {"s3": server.credentials()}})
+        server.make_bucket("lake")
+        path = work.file("t")
+        for i in range(12):
+            deltalake.write_deltalake(path, sample(i * 10, 10), mode="append", partition_by=["day"])
+            if i == 9:
+                deltalake.DeltaTable(path).create_checkpoint()
+        for base, _, names in os.walk(path):
+            for name in names:
+                with open(os.path.join(base, name), "rb") as file:
+                    server.client.put("lake", "x/t/" + os.path.relpath(file.name, path), file.read()).expect(200)
+        here, _ = copied(work, {"path": path})
+        for place in ({"bucket": "lake", "path": "x/t"}, {"path": "s3a://lake/x/t/"}):
+            there, _ = copied(work, place)
+            compare(there, here)
+
+
 PRIMITIVES = {"int8": "byte", "int16": "short", "int32": "integer", "int64": "long", "float": "float",
               "double": "double", "date32[day]": "date", "timestamp[us]": "timestamp_ntz", "string": "string"}
 
@@ -291,7 +350,9 @@ def kept(archive):
 
 def main():
     suite = Suite("delta read")
-    for case in (partitioned, evolved, many_commits, changed, skipping, as_of_time, wider_types, compacted_log, files_elsewhere):
+    cases = (partitioned, evolved, many_commits, changed, skipping, as_of_time, as_of_commit_time, build_side, bucket,
+             wider_types, compacted_log, files_elsewhere)
+    for case in cases:
         suite.case(case.__name__.replace("_", " "), case)
     for archive in sorted(glob.glob(os.path.join(HERE, "delta", "*.tar.xz"))):
         suite.case(f"Spark: {os.path.basename(archive)[:-len('.tar.xz')]}", kept, archive)

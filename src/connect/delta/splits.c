@@ -8,6 +8,7 @@
  * Token: 01 | version | parts, each: file | offset | size + 1 or 0 for "to the end" (all varints).
  * The number of a file is its place in the version, which has one order whoever reads it.
  */
+#include "base/time.h"
 #include "connect/delta/source.h"
 
 #include <inttypes.h>
@@ -27,11 +28,28 @@ struct builder {
     struct mr_bytes token; /* of the split that is open, from its parts on */
     int nparts;
     const struct delta_file *first; /* of the open split */
+    int64_t offset;                 /* of its first part */
     int64_t weight;
     int64_t target;
     int64_t rows;
     int64_t bytes;
 };
+
+/* "part-1.parquet", "part-1.parquet and 6 more files", "part-1.parquet from 128.0 MiB". */
+static const char *label_of(const struct builder *builder)
+{
+    const char *name = strrchr(builder->first->path, '/');
+    name = name ? name + 1 : builder->first->path;
+    int more = builder->nparts - 1;
+    if (more > 0)
+        return mr_arena_printf(builder->arena, "%s and %d more file%s", name, more,
+                               more == 1 ? "" : "s");
+    if (builder->offset == 0)
+        return mr_arena_printf(builder->arena, "%s", name);
+    char offset[32];
+    mr_size_format(builder->offset, offset, sizeof offset);
+    return mr_arena_printf(builder->arena, "%s from %s", name, offset);
+}
 
 static enum mr_status finish_split(struct builder *builder, struct mr_error *err)
 {
@@ -46,16 +64,11 @@ static enum mr_status finish_split(struct builder *builder, struct mr_error *err
     enum mr_status status = mr_bytes_status(&builder->token, err);
     if (status == MR_OK)
         status = mr_bytes_status(&whole, err);
-    const char *name = strrchr(builder->first->path, '/');
-    name = name ? name + 1 : builder->first->path;
     struct mr_split *split = &builder->out->items[builder->out->count];
     if (status == MR_OK) {
         split->token =
             (struct mr_slice){mr_arena_strndup(builder->arena, whole.data, whole.size), whole.size};
-        split->label = builder->nparts == 1
-                           ? mr_arena_printf(builder->arena, "%s", name)
-                           : mr_arena_printf(builder->arena, "%s and %d more files", name,
-                                             builder->nparts - 1);
+        split->label = label_of(builder);
         split->rows = builder->rows;
         split->bytes = builder->bytes;
         builder->out->count++;
@@ -75,8 +88,10 @@ static void add_part(struct builder *builder, int number, int64_t offset, int64_
     const struct delta_file *file = &builder->source->snapshot->files[number];
     delta_statistics_file(builder->statistics, file);
     int64_t rows = delta_statistics_rows(builder->statistics);
-    if (builder->nparts++ == 0)
+    if (builder->nparts++ == 0) {
         builder->first = file;
+        builder->offset = offset;
+    }
     mr_bytes_varint(&builder->token, (uint64_t)number);
     mr_bytes_varint(&builder->token, (uint64_t)offset);
     mr_bytes_varint(&builder->token, size == INT64_MAX ? 0 : (uint64_t)size + 1);
