@@ -40,6 +40,14 @@ struct mr_sink_info {
     bool skip; /* mode ignore and the target exists: nothing to do */
 };
 
+enum mr_sink_flag {
+    /*
+     * commit does all or nothing: when it fails, and not with class unknown or fatal, the target is
+     * as it was, and the epoch can be given up.
+     */
+    MR_SINK_ATOMIC = 1 << 0,
+};
+
 /* Of one epoch: identity and the positions to be stored with it. */
 struct mr_epoch {
     int lane;
@@ -52,7 +60,7 @@ struct mr_sink {
     const char *doc;
     const char *system; /* "postgres", "kafka", "s3" for credentials, or NULL */
     const struct mr_option *options;
-    unsigned flags;
+    unsigned flags; /* enum mr_sink_flag */
 
     /*
      * Optional. What stands between the frame and the sink: operators, and scans of the target,

@@ -43,10 +43,20 @@ static enum mr_status add_step(const struct mr_step_spec *step, enum mr_status s
     return status;
 }
 
+/* Did a sink that commits all or nothing do nothing, for a reason that will not go away? */
+static bool is_refusal(const struct mr_sink *sink, const struct mr_error *err)
+{
+    return (sink->flags & MR_SINK_ATOMIC) && err && err->cls != MR_CLASS_UNKNOWN &&
+           err->cls != MR_CLASS_FATAL;
+}
+
+/* *refused: nothing of the epoch is in any target, and nothing may come in any more. */
 static enum mr_status commit_tokens(const struct mr_plan *plan,
-                                    const struct mr_epoch_record *record, struct mr_error *err)
+                                    const struct mr_epoch_record *record, bool *refused,
+                                    struct mr_error *err)
 {
     int next = 0;
+    *refused = false;
     for (int i = 0; i < plan->nsinks; i++) {
         const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
         struct sink_runtime lent;
@@ -54,10 +64,10 @@ static enum mr_status commit_tokens(const struct mr_plan *plan,
             continue;
         struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
         MR_TRY(MR_FAILPOINT("epoch.before_commit", err));
-        MR_TRY(add_step(node->step,
-                        node->sink->commit(node->sink_options, runtime,
-                                           record->tokens[next++].token, err),
-                        err));
+        enum mr_status status =
+            node->sink->commit(node->sink_options, runtime, record->tokens[next++].token, err);
+        *refused = status != MR_OK && next == 1 && is_refusal(node->sink, err);
+        MR_TRY(add_step(node->step, status, err));
         MR_TRY(MR_FAILPOINT("epoch.after_commit", err));
     }
     return MR_OK;
@@ -78,6 +88,27 @@ static void acknowledge(struct mr_session *session, int64_t epoch)
     }
 }
 
+/*
+ * The first sink refused (a concurrent commit came first): what is staged goes, and the record is
+ * that of the epoch before under this number, which names of files were made of. Without this the
+ * next start would try the same commit for ever. Whatever fails here leaves the PREPARED record.
+ */
+static void withdraw(struct mr_session *session, struct mr_state *state,
+                     const struct mr_epoch_record *record, const struct mr_epoch_record *before)
+{
+    struct mr_epoch_record after = {
+        .phase = MR_EPOCH_COMMITTED,
+        .lane = record->lane,
+        .epoch = record->epoch,
+        .run_id = "",
+        .fingerprint = "",
+        .watermark = before->watermark,
+        .positions = before->positions,
+    };
+    if (mr_epoch_abandon(session, record, NULL) == MR_OK)
+        mr_state_store_epoch(state, session->spec->state_key, &after, NULL);
+}
+
 enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *state,
                                const struct mr_exec_result *result, int64_t epoch,
                                const char *watermark, struct mr_error *err)
@@ -86,6 +117,8 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     struct mr_bytes *tokens = mr_calloc((size_t)plan->nsinks + 1, sizeof *tokens);
     struct mr_epoch_token *entries = mr_calloc((size_t)plan->nsinks + 1, sizeof *entries);
     enum mr_status status = MR_OK;
+    bool refused = false;
+    struct mr_epoch_record before;
     struct mr_epoch_record record = {
         .phase = MR_EPOCH_PREPARED,
         .lane = 0,
@@ -113,8 +146,13 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
             .token = {tokens[i].data, tokens[i].size},
         };
     }
+    MR_TRY_OUT(
+        mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &before, err));
     MR_TRY_OUT(mr_state_store_epoch(state, session->spec->state_key, &record, err));
-    MR_TRY_OUT(commit_tokens(plan, &record, err));
+    status = commit_tokens(plan, &record, &refused, err);
+    if (refused)
+        withdraw(session, state, &record, &before);
+    MR_TRY_OUT(status);
     record.phase = MR_EPOCH_COMMITTED;
     MR_TRY_OUT(mr_state_store_epoch(state, session->spec->state_key, &record, err));
     acknowledge(session, epoch);

@@ -309,6 +309,7 @@ const struct mr_sink mr_sink_delta = {
     .doc = "Writes a Delta Lake table: create, append, overwrite, upsert; one version a run.",
     .system = "s3",
     .options = delta_sink_options,
+    .flags = MR_SINK_ATOMIC,
     .expand = delta_sink_expand,
     .bind = delta_sink_bind,
     .writer_open = delta_sink_writer_open,

@@ -327,11 +327,47 @@ static bool can_decide_again(const struct delta_token *token, const struct mr_er
             token->removal == DELTA_REMOVE_WHERE);
 }
 
+/* Again and again, until it is committed or cannot be. *snapshot is the newest version known. */
+static enum mr_status decide(struct commit *commit, const struct delta_snapshot *snapshot,
+                             struct mr_error *err)
+{
+    struct delta_outcome outcome;
+    for (int i = 0; i < MAX_DECISIONS; i++) {
+        int64_t seen = snapshot ? snapshot->version : -1;
+        enum mr_status status = commit_once(commit, snapshot, &outcome, err);
+        if (status == MR_OK && !outcome.already)
+            mr_event(commit->runtime, MR_LOG_INFO, "%s: version %" PRId64, commit->table.text,
+                     outcome.version);
+        if (status == MR_OK || !can_decide_again(&commit->token, err))
+            return status;
+        struct mr_error other = {0};
+        if (latest_snapshot(commit, &snapshot, &other) != MR_OK || !snapshot ||
+            snapshot->version == seen)
+            return status;
+    }
+    return err->status;
+}
+
+/*
+ * A failure that is not "unknown" promises that nothing was committed (MR_SINK_ATOMIC): the table is
+ * asked. What it cannot be asked is unknown.
+ */
+static enum mr_status verify_failure(struct commit *commit, struct mr_error *err)
+{
+    const struct delta_snapshot *snapshot;
+    struct mr_error other = {0};
+    if (err->cls == MR_CLASS_FATAL || err->cls == MR_CLASS_UNKNOWN)
+        return err->status;
+    if (latest_snapshot(commit, &snapshot, &other) != MR_OK) {
+        err->cls = MR_CLASS_UNKNOWN;
+        return err->status;
+    }
+    return knows_epoch(snapshot, &commit->token) ? MR_OK : err->status;
+}
+
 static enum mr_status run(struct commit *commit, struct mr_error *err)
 {
     const struct delta_snapshot *snapshot;
-    struct mr_error failure = {0};
-    struct delta_outcome outcome;
     MR_TRY(latest_snapshot(commit, &snapshot, err));
     if (knows_epoch(snapshot, &commit->token))
         return MR_OK;
@@ -339,34 +375,23 @@ static enum mr_status run(struct commit *commit, struct mr_error *err)
     MR_TRY(MR_FAILPOINT("delta.publish.before", err));
     MR_TRY(each_file(commit, publish, err));
     MR_TRY(MR_FAILPOINT("delta.publish.after", err));
-    for (int i = 0; i < MAX_DECISIONS; i++) {
-        int64_t seen = snapshot ? snapshot->version : -1;
-        enum mr_status status = commit_once(commit, snapshot, &outcome, &failure);
-        if (status != MR_OK && can_decide_again(&commit->token, &failure)) {
-            MR_TRY(latest_snapshot(commit, &snapshot, err));
-            if (snapshot && snapshot->version > seen)
-                continue;
-        }
-        if (status != MR_OK && err)
-            *err = failure;
-        if (status == MR_OK && !outcome.already)
-            mr_event(commit->runtime, MR_LOG_INFO, "%s: version %" PRId64, commit->table.text,
-                     outcome.version);
-        return status;
-    }
-    if (err)
-        *err = failure;
-    return MR_SINK;
+    return decide(commit, snapshot, err);
 }
 
 enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_runtime *runtime,
                                  struct mr_slice token, struct mr_error *err)
 {
     struct commit commit = {.runtime = runtime};
+    struct mr_error failure = {0};
     mr_arena_init(&commit.arena, runtime->memory);
-    enum mr_status status = open_token(&commit, options, token, err);
-    if (status == MR_OK)
-        status = run(&commit, err);
+    enum mr_status status = open_token(&commit, options, token, &failure);
+    if (status == MR_OK) {
+        status = run(&commit, &failure);
+        if (status != MR_OK)
+            status = verify_failure(&commit, &failure);
+    }
+    if (status != MR_OK && err)
+        *err = failure;
     delta_table_close(&commit.table);
     mr_arena_reset(&commit.arena);
     return status;

@@ -265,7 +265,7 @@ enum mr_status delta_target_project(const struct delta_target *target,
         return mr_error_nomem(err);
     *same = wanted->nfields == schema->nfields;
     for (int i = 0; i < wanted->nfields; i++) {
-        struct projection projection = {.table = "the table", .column = wanted->fields[i].name};
+        struct projection projection = {.table = target->table, .column = wanted->fields[i].name};
         MR_TRY(project_column(&projection, schema, &wanted->fields[i], arena, &texts[i], err));
         *same = *same && strcmp(schema->fields[i].name, wanted->fields[i].name) == 0 &&
                 mr_type_equal(schema->fields[i].type, wanted->fields[i].type);
@@ -564,7 +564,7 @@ enum mr_status delta_target_resolve(const struct delta_target_request *request,
     const struct mr_schema *storable;
     bool merge = mr_options_boolean(request->options, "mergeSchema", false);
     bool replace = mr_options_boolean(request->options, "overwriteSchema", false);
-    *out = (struct delta_target){.snapshot = request->snapshot};
+    *out = (struct delta_target){.table = request->table, .snapshot = request->snapshot};
     MR_TRY(storable_input(request, arena, &storable, err));
     if (!request->snapshot) {
         MR_TRY(new_table(request, storable, arena, out, err));

@@ -16,6 +16,7 @@ struct delta_target_request {
 };
 
 struct delta_target {
+    const char *table; /* for messages */
     const struct delta_snapshot *snapshot;
     const struct delta_metadata *metadata; /* that the rows are written under */
     bool new_metadata;                     /* it differs from the snapshot's: to be committed */

@@ -263,7 +263,7 @@ static void test_checkpoint_and_clean_up(void **state)
                                                    {"delta.logRetentionDuration",
                                                     "interval 0 days"}};
     const struct delta_metadata *metadata = metadata_of(SCHEMA, NULL, 0, properties, 2);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 12; i++) {
         const struct delta_snapshot *snapshot = i ? latest() : NULL;
         struct delta_txn txn = {.app_id = "me", .version = i, .updated_millis = -1};
         struct delta_written written = write_rows(metadata, SCHEMA, rows, i);
@@ -271,8 +271,14 @@ static void test_checkpoint_and_clean_up(void **state)
     }
     const char *tree = fixture_tree(&f, f.directory);
     assert_non_null(strstr(tree, "_last_checkpoint"));
-    assert_non_null(strstr(tree, "00000000000000000005.checkpoint.parquet"));
-    assert_non_null(strstr(tree, "00000000000000000005.json"));
+    assert_non_null(strstr(tree, "00000000000000000010.checkpoint.parquet"));
+    assert_null(strstr(tree, "00000000000000000004.json"));
+    assert_non_null(strstr(tree, "00000000000000000010.json"));
+    const struct delta_snapshot *snapshot = latest();
+    assert_int_equal(snapshot->nfiles, 12);
+    assert_int_equal(snapshot->ntxns, 1);
+    assert_int_equal(snapshot->txns[0].version, 11);
+    assert_int_equal(snapshot->checkpoint_version, 10);
 }
 
 static void expect_bound(const char *text, bool maximum, const char *expected)
