@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 struct source {
     struct mr_byte_source base;
     const uint8_t *data;
