@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -161,6 +162,49 @@ static const char *const *give_files(void)
     return pairs;
 }
 
+/* --- fromDeltaLake: the same files, and a log of two commits --- */
+
+#define FIELD(name, type, nullable)                                                                \
+    "{\\\"name\\\":\\\"" name "\\\",\\\"type\\\":\\\"" type "\\\",\\\"nullable\\\":" nullable      \
+    ",\\\"metadata\\\":{}}"
+#define ADD "{\"add\":{\"path\":\"%s\",\"partitionValues\":{},\"dataChange\":true,\"size\":%lld}}\n"
+
+static void write_log(const char *version, const char *head, const char *const *files)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/_delta_log/%s.json", f.directory, version);
+    FILE *log = fopen(path, "w");
+    assert_non_null(log);
+    fputs(head, log);
+    for (; *files; files++) {
+        struct stat info;
+        snprintf(path, sizeof path, "%s/%s", f.directory, *files);
+        assert_int_equal(stat(path, &info), 0);
+        fprintf(log, ADD, *files, (long long)info.st_size);
+    }
+    fclose(log);
+}
+
+static const char *const *give_delta(void)
+{
+    static const char *const first[] = {"a.parquet", NULL};
+    static const char *const second[] = {"b.parquet", "c.parquet", NULL};
+    char path[300];
+    const char *const *pairs = give_files();
+    snprintf(path, sizeof path, "%s/_delta_log", f.directory);
+    assert_int_equal(mkdir(path, 0777), 0);
+    write_log("00000000000000000000",
+              "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
+              "{\"metaData\":{\"id\":\"1\",\"partitionColumns\":[],\"configuration\":{},"
+              "\"schemaString\":\"{\\\"type\\\":\\\"struct\\\",\\\"fields\\\":[" FIELD(
+                  "id", "long", "false") "," FIELD("name", "string",
+                                                   "true") "," FIELD("price", "decimal(9,2)",
+                                                                     "true") "]}\"}}\n",
+              first);
+    write_log("00000000000000000001", "{\"commitInfo\":{}}\n", second);
+    return pairs;
+}
+
 /* --- the sources --- */
 
 struct subject {
@@ -172,7 +216,7 @@ struct subject {
 static const struct subject subjects[] = {
     {"arrow", give_arrow, NULL},
     {"files", give_files, NULL},
-    {"delta", NULL, "tests/unit/connect and tests/conformance read tables with it"},
+    {"delta", give_delta, NULL},
     {"postgres", NULL, "needs a server: tests/interop/test_postgres.py"},
 };
 
