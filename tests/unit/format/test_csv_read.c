@@ -76,6 +76,8 @@ static void test_types(void **state)
     expect(&f, "a\n123E4567-e89b-12d3-a456-426614174000\n", "a uuid",
            "{\"a\":\"123e4567-e89b-12d3-a456-426614174000\"}\n");
     expect(&f, "a\naGVsbG8=\naGk=\n", "a binary", "{\"a\":\"aGVsbG8=\"}\n{\"a\":\"aGk=\"}\n");
+    expect(&f, "a,b\n\"[1, null]\",\"{\"\"x\"\": {}}\"\n,\n", "a array<int>, b json",
+           "{\"a\":[1,null],\"b\":{\"x\":{}}}\n{\"a\":null,\"b\":null}\n");
     text_reset(&f);
 }
 
@@ -109,6 +111,9 @@ static void test_faults(void **state)
     expect_fault("a\nyes!\n", "a boolean", "no boolean");
     expect_fault("a\naGk\n", "a binary", "no binary");
     expect_fault("a\n\xff\n", "a string", "not valid UTF-8");
+    expect_fault("a\n\"[1,x]\"\n", "a array<int>", "2:2:a:no JSON value");
+    expect_fault("a\n[1]]\n", "a json", "text behind the value");
+    expect_fault("a\n\"[1,\"\"y\"\"]\"\n", "a array<int>", "is no int");
     expect_fault("a,b\n1\n", "a int, b int", "2:4:-:1 values, 2 are expected|1\n");
     expect_fault("a,b\n1,2,3\n", "a int", "3 values, 2 are expected");
     expect_fault("a,b\n\"1\"x,2\n", "a int", "text behind a closing quote");
