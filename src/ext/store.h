@@ -72,7 +72,8 @@ struct mr_store {
      * Stages an object under its final path: open, append, then finish makes it durable (once
      * `sync` returned) and writes a ticket (versioned byte string) with which any process can
      * publish or discard it. `stage_close` frees; without finish it discards. `tag` (run identity)
-     * lets a later run find what a dead one left.
+     * lets a later run find what a dead one left; the last part of `path` contains it, because a
+     * multipart upload of S3 has no other place that can be listed.
      */
     enum mr_status (*stage_open)(void *handle, const char *path, const char *tag, void **stage,
                                  struct mr_error *err);
@@ -83,7 +84,10 @@ struct mr_store {
     /* Idempotent: publishing what is published already is MR_OK. */
     enum mr_status (*publish)(void *handle, struct mr_slice ticket, struct mr_error *err);
     enum mr_status (*discard)(void *handle, struct mr_slice ticket, struct mr_error *err);
-    /* Discards everything staged under `tag` below `prefix`. */
+    /*
+     * Discards everything staged under `tag` below `prefix` (S3: uploads to objects whose last part
+     * contains it).
+     */
     enum mr_status (*discard_tag)(void *handle, const char *prefix, const char *tag,
                                   struct mr_error *err);
     /* Makes preceding finishes, publishes, discards and removes durable (directory fsync). */

@@ -35,7 +35,7 @@ struct files_writer {
     struct mr_runtime *runtime;
     void *handle;
     char tag[17];
-    char identity[17];
+    char identity[33];
     struct mr_dataset_write write;
     struct mr_dataset_writer *writer;
     struct mr_bytes committable;

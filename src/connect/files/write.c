@@ -2,7 +2,8 @@
  * write.c - one task's rows into staged files. The work is dataset/'s; here are names and the committable.
  *
  * Names derive from (stateKey, state UUID, lane, epoch, number of the sink, task, partition, sequence): two runs never
- * choose the same name, and the same epoch written twice always does.
+ * choose the same name, and the same epoch written twice always does. They begin with the tag, by which a later run
+ * finds the uploads of a dead one (ext/store.h).
  */
 #include "connect/files/files_private.h"
 
@@ -28,14 +29,16 @@ void files_tag(const struct mr_runtime *runtime, char out[17])
     snprintf(out, 17, "%016llx", (unsigned long long)hash_state(runtime));
 }
 
+/* The tag, then what tells one epoch and sink of this state from another. */
 static void name_identity(const struct files *files, const struct mr_runtime *runtime,
-                          const struct mr_epoch *epoch, char out[17])
+                          const struct mr_epoch *epoch, char out[33])
 {
     uint64_t hash = hash_state(runtime);
     hash = mr_hash_combine(hash, (uint64_t)epoch->lane);
     hash = mr_hash_combine(hash, (uint64_t)epoch->epoch);
     hash = mr_hash_combine(hash, (uint64_t)files->sequence);
-    snprintf(out, 17, "%016llx", (unsigned long long)hash);
+    files_tag(runtime, out);
+    snprintf(out + 16, 17, "%016llx", (unsigned long long)hash);
 }
 
 static enum mr_status sealed(void *context, const struct mr_dataset_file *file,
