@@ -206,8 +206,29 @@ def order_of_steps():
         equal(len(DeltaTable(path).file_uris()), 1, "files")
 
 
+def layout_of_loads():
+    """autoCompact waits for 50 small files; zOrderBy lays out what a load wrote; both in commits of their own."""
+    with Workspace() as space:
+        path, out = space.file("t"), space.file("out")
+        data = build(path, files=1, count=300)
+        steps = lambda **load: {"name": "layout", "steps": [
+            {"type": "extract", "method": "fromDelta", "config": {"path": path}},
+            {"type": "load", "method": "toDelta", "config": {"path": out, **load}}]}
+        for n in range(49):
+            write_deltalake(out, data, mode="append")
+        space.run(steps(autoCompact=True)).expect(0)
+        table = DeltaTable(out)
+        equal((table.version(), len(table.file_uris())), (50, 1), "version and files after 50 appends")
+        equal(table.history(1)[0]["operationParameters"]["auto"], "true", "history")
+        space.run(steps(autoCompact=True, zOrderBy=["x"])).expect(0)
+        table = DeltaTable(out)
+        equal((table.version(), len(table.file_uris())), (52, 2), "version and files after Z-order")
+        equal(table.to_pyarrow_table().num_rows, 51 * 300, "rows")
+
+
 def main():
     suite = Suite("delta maintenance")
+    suite.case("layout of loads", layout_of_loads)
     suite.case("optimize", optimize, None)
     suite.case("optimize by partition", optimize, ["part"])
     suite.case("optimize where", optimize_where)

@@ -13,7 +13,9 @@ struct delta_optimize {
     const char *const *zorder; /* columns; none = compaction */
     int64_t target;            /* bytes of a file on disk, 0 = 1 GiB or delta.targetFileSize */
     int least;                 /* partitions with fewer small files are left alone */
-    const char *cause;         /* operationParameters.auto: "true" for autoCompact, or NULL */
+    int nonly;
+    const struct delta_file *only; /* no other files than these; NULL = all */
+    const char *cause;             /* operationParameters.auto: "true" for autoCompact, or NULL */
 };
 
 struct delta_optimized {
@@ -53,7 +55,7 @@ struct delta_deletion {
     int64_t files_added;
 };
 
-enum mr_status delta_delete(const struct delta_table *table, const char *where, bool dry,
+enum mr_status delta_delete(const struct delta_table *table, const char *where,
                             struct delta_deletion *out, struct mr_error *err);
 
 /* JSON objects: the table as it is; its commits, newest first (limit 0 = all). */
@@ -87,6 +89,10 @@ enum mr_status delta_replace_new(const struct delta_table *table,
 /* Batches of snapshot->metadata.schema. */
 enum mr_status delta_replace_add(struct delta_replace *replace, struct mr_batch *batch,
                                  struct mr_error *err);
+/* How others write files for it, and their files (as delta_writer_finish gives them). */
+const struct delta_writer_options *delta_replace_options(const struct delta_replace *replace);
+enum mr_status delta_replace_take(struct delta_replace *replace, struct mr_slice written,
+                                  struct mr_error *err);
 /* Ends the open files: rows that come now go into others. */
 enum mr_status delta_replace_seal(struct delta_replace *replace, struct mr_error *err);
 /*

@@ -260,7 +260,7 @@ static enum mr_status run_delete(const struct task *task, const struct delta_tab
                                  struct mr_bytes *out, struct mr_error *err)
 {
     struct delta_deletion done;
-    MR_TRY(delta_delete(table, task->where, false, &done, err));
+    MR_TRY(delta_delete(table, task->where, &done, err));
     mr_bytes_printf(out,
                     "\"version\":%lld,\"numDeletedRows\":%lld,\"numFilesRemoved\":%lld,"
                     "\"numFilesAdded\":%lld",

@@ -9,6 +9,7 @@
 #include "connect/delta/maintain.h"
 #include "connect/delta/zorder.h"
 
+#include "base/map.h"
 #include "base/tz.h"
 #include "ext/condition.h"
 #include "ext/registry.h"
@@ -108,6 +109,25 @@ static enum mr_status choose_files(struct optimizer *self, struct mr_error *err)
                              &self->files, &self->nfiles, NULL, err);
     if (where)
         conditions->free(where);
+    return status;
+}
+
+/* Leaves only the files that are asked for, where some are. */
+static enum mr_status keep_only(struct optimizer *self, struct mr_error *err)
+{
+    struct mr_map only;
+    enum mr_status status = MR_OK;
+    int kept = 0;
+    if (!self->request->only)
+        return MR_OK;
+    mr_map_init(&only, false);
+    for (int i = 0; i < self->request->nonly && status == MR_OK; i++)
+        status = mr_map_put(&only, mr_slice_of(self->request->only[i].raw_path), &only, err);
+    for (int i = 0; i < self->nfiles && status == MR_OK; i++)
+        if (mr_map_get(&only, mr_slice_of(self->snapshot->files[self->files[i]].raw_path)))
+            self->files[kept++] = self->files[i];
+    self->nfiles = kept;
+    mr_map_reset(&only);
     return status;
 }
 
@@ -330,6 +350,7 @@ static enum mr_status run(struct optimizer *self, bool dry, struct delta_optimiz
     self->target = target_of(self);
     MR_TRY(find_zorder(self, err));
     MR_TRY(choose_files(self, err));
+    MR_TRY(keep_only(self, err));
     MR_TRY(pack(self, err));
     count_removed(self, out);
     if (dry || self->nbins == 0)

@@ -71,6 +71,24 @@ enum mr_status delta_replace_add(struct delta_replace *self, struct mr_batch *ba
     return delta_writer_add(self->writer, batch, err);
 }
 
+const struct delta_writer_options *delta_replace_options(const struct delta_replace *self)
+{
+    return &self->options;
+}
+
+enum mr_status delta_replace_take(struct delta_replace *self, struct mr_slice written,
+                                  struct mr_error *err)
+{
+    struct part *part = mr_calloc(1, sizeof *part);
+    if (!part)
+        return mr_error_nomem(err);
+    mr_bytes_init(&part->written, (size_t)1 << 30);
+    *self->last = part;
+    self->last = &part->next;
+    mr_bytes_append(&part->written, written.data, written.size);
+    return mr_bytes_status(&part->written, err);
+}
+
 enum mr_status delta_replace_seal(struct delta_replace *self, struct mr_error *err)
 {
     if (!self->writer)

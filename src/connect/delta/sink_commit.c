@@ -329,7 +329,7 @@ static bool can_decide_again(const struct delta_token *token, const struct mr_er
 
 /* Again and again, until it is committed or cannot be. *snapshot is the newest version known. */
 static enum mr_status decide(struct commit *commit, const struct delta_snapshot *snapshot,
-                             struct mr_error *err)
+                             const struct mr_options *options, struct mr_error *err)
 {
     struct delta_outcome outcome;
     for (int i = 0; i < MAX_DECISIONS; i++) {
@@ -338,6 +338,8 @@ static enum mr_status decide(struct commit *commit, const struct delta_snapshot 
         if (status == MR_OK && !outcome.already)
             mr_event(commit->runtime, MR_LOG_INFO, "%s: version %" PRId64, commit->table.text,
                      outcome.version);
+        if (status == MR_OK && !outcome.already)
+            delta_sink_lay_out(options, &commit->table, commit->adds, commit->nadds);
         if (status == MR_OK || !can_decide_again(&commit->token, err))
             return status;
         struct mr_error other = {0};
@@ -365,7 +367,8 @@ static enum mr_status verify_failure(struct commit *commit, struct mr_error *err
     return knows_epoch(snapshot, &commit->token) ? MR_OK : err->status;
 }
 
-static enum mr_status run(struct commit *commit, struct mr_error *err)
+static enum mr_status run(struct commit *commit, const struct mr_options *options,
+                          struct mr_error *err)
 {
     const struct delta_snapshot *snapshot;
     MR_TRY(latest_snapshot(commit, &snapshot, err));
@@ -375,7 +378,7 @@ static enum mr_status run(struct commit *commit, struct mr_error *err)
     MR_TRY(MR_FAILPOINT("delta.publish.before", err));
     MR_TRY(each_file(commit, publish, err));
     MR_TRY(MR_FAILPOINT("delta.publish.after", err));
-    return decide(commit, snapshot, err);
+    return decide(commit, snapshot, options, err);
 }
 
 enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_runtime *runtime,
@@ -386,7 +389,7 @@ enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_run
     mr_arena_init(&commit.arena, runtime->memory);
     enum mr_status status = open_token(&commit, options, token, &failure);
     if (status == MR_OK) {
-        status = run(&commit, &failure);
+        status = run(&commit, options, &failure);
         if (status != MR_OK)
             status = verify_failure(&commit, &failure);
     }

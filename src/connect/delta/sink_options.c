@@ -73,12 +73,14 @@ const struct mr_option delta_sink_options[] = {
             "few files."},
     {.name = "autoCompact",
      .type = MR_OPTION_BOOL,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "After the commit, partitions with many small files are compacted."},
+     .fallback = "false",
+     .doc = "After the commit, partitions with 50 or more files below targetFileSize are compacted "
+            "in a commit of its own. A failure of that is a warning."},
     {.name = "zOrderBy",
      .type = MR_OPTION_STRINGS,
-     .flags = MR_OPTION_COLUMN | MR_OPTION_UNBUILT,
-     .doc = "Columns by which the written rows are laid out together."},
+     .flags = MR_OPTION_COLUMN,
+     .doc = "After the commit, the files that were written are put in Z-order of these columns, in "
+            "a commit of its own. A failure of that is a warning."},
     {.name = "rowAddresses",
      .type = MR_OPTION_BOOL,
      .flags = MR_OPTION_INTERNAL,

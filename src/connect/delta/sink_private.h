@@ -118,6 +118,12 @@ enum mr_status delta_sink_prepare(void *state, struct mr_runtime *runtime,
                                   const struct mr_epoch *epoch, const struct mr_slice *committables,
                                   int ncommittables, struct mr_bytes *token, struct mr_error *err);
 
+/* ---- sink_layout.c ---- */
+
+/* After the commit of `adds`: autoCompact and zOrderBy. Failures are events (warnings). */
+void delta_sink_lay_out(const struct mr_options *options, const struct delta_table *table,
+                        const struct delta_file *adds, int nadds);
+
 /* ---- sink_commit.c ---- */
 
 /* The appId of a sink's transactions; sequence -1: what all sinks of this state begin with. */
