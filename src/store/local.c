@@ -429,8 +429,9 @@ static enum mr_status local_put_if_absent(void *handle, const char *path, struct
         *created = link(temporary, full) == 0;
         if (!*created && errno != EEXIST)
             status = local_errno(err, MR_SINK, errno, "cannot create", full);
-        unlink(temporary);
     }
+    if (temporary)
+        unlink(temporary);
     if (status == MR_OK)
         status = MR_FAILPOINT("store.put.link.after", err);
     if (status == MR_OK)
