@@ -9,6 +9,8 @@
  * bytes plus one open page a column. Holding uncompressed row groups, as Arrow's buffered writer does, costs 3-10
  * times the memory.
  *
+ * Values that are not ids are PLAIN, or delta-encoded where that is smaller (page.c).
+ *
  * Bounds: of plain values as they come; of ids, over the distinct entries that a page uses, when it ends.
  */
 #include "format/parquet/chunk.h"
@@ -43,7 +45,11 @@ void mr_pq_chunk_reset(struct mr_pq_chunk *chunk)
     mr_buffer_unref(chunk->plain);
     mr_buffer_unref(chunk->def);
     mr_buffer_unref(chunk->rep);
+    bool settled = chunk->settled;
+    int value_encoding = chunk->value_encoding;
     mr_pq_chunk_init(chunk, chunk->encoder, chunk->leaf);
+    chunk->settled = settled;
+    chunk->value_encoding = value_encoding;
 }
 
 /* Room for `bytes` more behind buffer->size. */
@@ -409,6 +415,7 @@ enum mr_status mr_pq_chunk_close_page(struct mr_pq_chunk *chunk, struct mr_error
     page->values = chunk->page_values;
     page->bounds = chunk->page_bounds;
     chunk->dict_pages += !chunk->page_plain;
+    chunk->plain_pages += chunk->page_plain && chunk->page_encoding == MR_PQ_ENC_PLAIN;
     chunk->rows += chunk->page_rows;
     chunk->levels += chunk->page_levels;
     chunk->nulls += page->nulls;

@@ -22,6 +22,8 @@ struct mr_pq_encoder {
     int64_t page_rows;
     int64_t page_bytes;
     int64_t dictionary_bytes; /* of values; 0 = no dictionaries */
+    bool delta;               /* pages that are not dictionary-coded may be delta-encoded */
+    bool split;               /* those of floats go as BYTE_STREAM_SPLIT */
 };
 
 /* A finished data page: header and compressed body as they go to the file. */
@@ -56,13 +58,18 @@ struct mr_pq_chunk {
     int64_t page_rows;
     int64_t page_levels;
     int64_t page_values;
-    bool page_plain; /* settled at its end: PLAIN values follow the levels */
+    bool page_plain; /* settled at its end: values, not ids, follow the levels */
+    /* How values are written, chosen on the first page of them in the file that is large enough. */
+    bool settled;
+    int value_encoding;
+    int page_encoding; /* of the page written last */
     struct mr_pq_bounds page_bounds;
     /* Finished pages. */
     struct mr_pq_page *pages;
     int npages;
     int pages_capacity;
-    int dict_pages; /* how many of them hold ids */
+    int dict_pages;  /* how many of them hold ids */
+    int plain_pages; /* PLAIN values; the others have value_encoding */
     /* The chunk so far, open page excluded. */
     int64_t rows;
     int64_t levels;

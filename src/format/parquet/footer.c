@@ -123,12 +123,13 @@ static void write_encoding_stats(struct mr_thrift *thrift, const struct mr_pq_ch
         {2, MR_PQ_ENC_PLAIN, chunk->dictionary_offset > 0},
         {0, MR_PQ_ENC_RLE_DICTIONARY, chunk->dict_pages},
         {0, MR_PQ_ENC_PLAIN, chunk->plain_pages},
+        {0, chunk->other, chunk->other_pages},
     };
     size_t n = 0;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         n += rows[i].count > 0;
     mr_thrift_list(thrift, 13, MR_THRIFT_STRUCT, n);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         if (rows[i].count == 0)
             continue;
         mr_thrift_begin(thrift, 0);
@@ -141,13 +142,15 @@ static void write_encoding_stats(struct mr_thrift *thrift, const struct mr_pq_ch
 
 static void write_encodings(struct mr_thrift *thrift, const struct mr_pq_chunk_meta *chunk)
 {
-    int list[3];
+    int list[4];
     size_t n = 0;
     if (chunk->dictionary_offset > 0 || chunk->plain_pages > 0)
         list[n++] = MR_PQ_ENC_PLAIN;
     list[n++] = MR_PQ_ENC_RLE;
     if (chunk->dict_pages > 0)
         list[n++] = MR_PQ_ENC_RLE_DICTIONARY;
+    if (chunk->other_pages > 0)
+        list[n++] = chunk->other;
     mr_thrift_list(thrift, 2, MR_THRIFT_I32, n);
     for (size_t i = 0; i < n; i++)
         mr_thrift_item_int(thrift, list[i]);

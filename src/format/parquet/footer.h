@@ -16,6 +16,8 @@ struct mr_pq_chunk_meta {
     int64_t dictionary_offset; /* 0 = none */
     int dict_pages;            /* data pages of ids */
     int plain_pages;
+    int other_pages; /* of values in `other` */
+    int other;
     struct mr_pq_bounds bounds;
     struct mr_slice column_index; /* serialised; empty = none */
     struct mr_slice offset_index;

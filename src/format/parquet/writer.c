@@ -46,6 +46,7 @@ struct writer {
     bool finished;
 };
 
+static const char *const encoding_choices[] = {"auto", "plain", "split", NULL};
 static const char *const nanoseconds_choices[] = {"fail", "floor", NULL};
 
 static const struct mr_option writer_options[] = {
@@ -70,6 +71,13 @@ static const struct mr_option writer_options[] = {
      .minimum = 0,
      .maximum = 1 << 30,
      .doc = "Size of a column chunk's dictionary at which it goes on without; 0 writes none."},
+    {.name = "encoding",
+     .type = MR_OPTION_ENUM,
+     .fallback = "auto",
+     .choices = encoding_choices,
+     .doc = "How columns are written whose dictionary does not pay: auto tries delta encodings and "
+            "keeps what is smaller; plain never; split is auto with BYTE_STREAM_SPLIT for "
+            "floating-point columns, which Spark 3 cannot read."},
     {.name = "nanoseconds",
      .type = MR_OPTION_ENUM,
      .fallback = "fail",
@@ -218,6 +226,9 @@ static enum mr_status parquet_write_open(const struct mr_format_write *write,
     writer->encoder.page_rows = option(write, "pageRows", 20000);
     writer->encoder.page_bytes = option(write, "pageSize", 1 << 20);
     writer->encoder.dictionary_bytes = option(write, "dictionarySize", 1 << 20);
+    int64_t encoding = option(write, "encoding", 0);
+    writer->encoder.delta = encoding != 1;
+    writer->encoder.split = encoding == 2;
     writer->group_rows = write->row_group_rows > 0 ? write->row_group_rows : DEFAULT_GROUP_ROWS;
     writer->group_bytes = write->row_group_bytes > 0 ? write->row_group_bytes : DEFAULT_GROUP_BYTES;
     MR_TRY_OUT(find_codec(writer, write, err));
@@ -288,7 +299,9 @@ static enum mr_status write_chunk(struct writer *writer, struct mr_pq_chunk *chu
     meta->uncompressed = chunk->uncompressed;
     meta->compressed = chunk->compressed;
     meta->dict_pages = chunk->dict_pages;
-    meta->plain_pages = chunk->npages - chunk->dict_pages;
+    meta->plain_pages = chunk->plain_pages;
+    meta->other_pages = chunk->npages - chunk->dict_pages - chunk->plain_pages;
+    meta->other = chunk->value_encoding;
     meta->bounds = chunk->bounds;
     return keep_indexes(writer, chunk, meta, err);
 }
