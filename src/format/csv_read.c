@@ -110,7 +110,7 @@ static enum mr_status go_to_range(struct csv_reader *reader, const struct mr_fil
     reader->stop = plain ? range_end(input->read, range) : INT64_MAX;
     if (!plain || input->breaks == MR_CSV_BREAKS_WHOLE) {
         /* one range: that of the first byte */
-        reader->done = range->offset > 0;
+        reader->done = range->offset > 0 || range->size <= 0;
         reader->stop = INT64_MAX;
         return MR_OK;
     }

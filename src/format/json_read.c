@@ -49,7 +49,7 @@ static enum mr_status open_reader(struct json_reader *reader, const struct mr_fo
     reader->from = range->offset;
     reader->stop = end;
     if (input->text.codec || input->document) { /* one range: that of the first byte */
-        reader->done = range->offset > 0;
+        reader->done = range->offset > 0 || range->size <= 0;
         reader->stop = INT64_MAX;
         return MR_OK;
     }
