@@ -111,6 +111,8 @@ static enum mr_status bind_connected(struct delta_source *source, const struct m
         return mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG,
                             "%s is no Delta table: there is no _delta_log in it",
                             source->location.text);
+    if (delta_source_is_remote(source) && bind->runtime->parallelism < DELTA_REMOTE_READERS)
+        info->max_readers = DELTA_REMOTE_READERS;
     MR_TRY(all_columns(source, err));
     MR_TRY(prune(source, err));
     return describe(source, info, err);

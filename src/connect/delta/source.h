@@ -39,6 +39,14 @@ struct delta_source {
     const struct mr_predicate *narrowed; /* over `schema`, or NULL */
 };
 
+/* Readers of a store that answers over a network wait more than they work. */
+#define DELTA_REMOTE_READERS 16
+
+static inline bool delta_source_is_remote(const struct delta_source *source)
+{
+    return strcmp(source->location.store->scheme, "file") != 0;
+}
+
 /* Fields of the table in `all`; what is behind them are addresses. */
 static inline int delta_source_fields(const struct delta_source *source)
 {

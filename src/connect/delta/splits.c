@@ -133,7 +133,10 @@ static enum mr_status measure(struct builder *builder, int parallelism, struct m
             return mr_error_data(err, MR_SOURCE, "the sizes of the table's files are not possible");
         most += size / CUT + 1;
     }
-    int64_t wanted = (int64_t)SPLITS_A_THREAD * (parallelism > 0 ? parallelism : 1);
+    int64_t readers = parallelism > 0 ? parallelism : 1;
+    if (delta_source_is_remote(source) && readers < DELTA_REMOTE_READERS)
+        readers = DELTA_REMOTE_READERS;
+    int64_t wanted = SPLITS_A_THREAD * readers;
     builder->target = weight / wanted;
     if (builder->target > CUT)
         builder->target = CUT;
