@@ -31,6 +31,8 @@
 
 #define ANSWER_MAX   ((size_t)16 << 20)
 #define STALL_MICROS INT64_C(30000000)
+/* Attempts at a service that has never answered. */
+#define SILENT_ATTEMPTS 4
 
 static const struct mr_http_retry retries = {.attempts = 9,
                                              .delay_micros = 100000,
@@ -442,8 +444,8 @@ static bool plan_retry(struct s3_flight *flight, const char *why)
 {
     struct s3 *s3 = flight->s3;
     const struct mr_http_answer *answer = &flight->transfer.answer;
-    if (flight->attempts >= retries.attempts ||
-        !s3_service_spend(s3->service, flight->transfer.timed_out))
+    int most = s3_service_answered(s3->service) ? retries.attempts : SILENT_ATTEMPTS;
+    if (flight->attempts >= most || !s3_service_spend(s3->service, flight->transfer.timed_out))
         return false;
     int64_t pause = mr_http_pause(&retries, flight->attempts, answer->status ? answer : NULL);
     struct mr_slice asked = mr_http_header(answer, "x-amz-retry-after"); /* milliseconds */
@@ -485,6 +487,7 @@ static void judge(struct s3_flight *flight)
             finish(flight, flight->err.status);
         return;
     }
+    s3_service_set_answered(flight->s3->service);
     read_fault(flight);
     if (s3_flight_ok(flight)) {
         s3_service_earn(flight->s3->service);

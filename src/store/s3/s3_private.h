@@ -63,6 +63,9 @@ void s3_service_set_offset(struct s3_service *service, int64_t micros);
 /* May a request be repeated once more? Keeps a broken service from being flooded. */
 bool s3_service_spend(struct s3_service *service, bool timeout);
 void s3_service_earn(struct s3_service *service);
+/* Did it answer anything in this run? One that never did is given up sooner: the endpoint is wrong. */
+bool s3_service_answered(struct s3_service *service);
+void s3_service_set_answered(struct s3_service *service);
 /* Does the bucket honour If-None-Match? 1 yes, -1 no, 0 not known. */
 int s3_service_conditional(struct s3_service *service, const char *bucket);
 void s3_service_set_conditional(struct s3_service *service, const char *bucket, int answer);

@@ -25,6 +25,7 @@ struct s3_service {
     struct s3_provider *provider;
     atomic_int_fast64_t offset;
     atomic_int_fast64_t purse;
+    atomic_bool answered;
     pthread_mutex_t lock;       /* guards the maps */
     struct mr_map regions;      /* bucket -> text */
     struct mr_map conditionals; /* bucket -> "y" or "n" */
@@ -195,6 +196,16 @@ void s3_service_earn(struct s3_service *service)
                                                   left + 5 > PURSE ? PURSE : left + 5,
                                                   memory_order_relaxed, memory_order_relaxed))
             return;
+}
+
+void s3_service_set_answered(struct s3_service *service)
+{
+    atomic_store_explicit(&service->answered, true, memory_order_relaxed);
+}
+
+bool s3_service_answered(struct s3_service *service)
+{
+    return atomic_load_explicit(&service->answered, memory_order_relaxed);
 }
 
 int s3_service_conditional(struct s3_service *service, const char *bucket)

@@ -203,7 +203,6 @@ static enum mr_status make_part(struct s3_stage *stage, size_t start, size_t siz
 static enum mr_status start_part(struct s3_stage *stage, size_t start, size_t size,
                                  struct mr_error *err)
 {
-    MR_TRY(wait_parts(stage, stage->s3->config.upload_threads - 1, err));
     MR_TRY(need_number(stage, err));
     struct s3_part *part = mr_calloc(1, sizeof *part);
     if (!part)
@@ -211,6 +210,9 @@ static enum mr_status start_part(struct s3_stage *stage, size_t start, size_t si
     part->number = stage->nparts;
     part->buffer = s3_buffer_ref(stage->buffer);
     enum mr_status status = make_part(stage, start, size, part, err);
+    /* Hashed before there is room, so that no connection waits for that. */
+    if (status == MR_OK)
+        status = wait_parts(stage, stage->s3->config.upload_threads - 1, err);
     if (status != MR_OK) {
         free_part(part);
         return status;
