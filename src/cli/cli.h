@@ -22,6 +22,7 @@ int mr_cli_runs(int argc, char **argv);
 int mr_cli_methods(int argc, char **argv);
 int mr_cli_delta(int argc, char **argv);
 int mr_cli_avro(int argc, char **argv);
+int mr_cli_show(int argc, char **argv);
 
 #define MR_CLI_MAX_PAIRS 256
 

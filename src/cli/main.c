@@ -31,13 +31,14 @@ static const struct command {
     {"runs", mr_cli_runs, "[show ID]", "list earlier runs, or show one's report"},
     {"delta", mr_cli_delta, "optimize|vacuum|history|describe URL",
      "maintain a Delta table, or show what it says of itself"},
+    {"show", mr_cli_show, "URL", "show columns, statistics and rows of files or of a table"},
     {"methods", mr_cli_methods, "[NAME]", "list the methods, or one's options"},
     {"avro", mr_cli_avro, "check OLD NEW", "compare two Avro schemas"},
     {"version", version, "", "print the version"},
 };
 
 /* Commands of the dialect that this version lacks. */
-static const char *const unbuilt[] = {"watermark", "show", "verify", NULL};
+static const char *const unbuilt[] = {"watermark", "verify", NULL};
 
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 

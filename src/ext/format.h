@@ -128,6 +128,8 @@ struct mr_file_info {
     int64_t rows;                   /* -1 = unknown */
     bool splittable;                /* false: it has one range only (a compressed text) */
     bool inferred;                  /* the schema is a guess from a sample */
+    /* For people, where it is cheap: "3 row groups, snappy, written by x"; in the arena, or NULL */
+    const char *details;
 };
 
 struct mr_format {

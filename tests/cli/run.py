@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from suite import Suite, check, checkout, equal, need
 
 need("psycopg", "pyarrow")
+import pyarrow
 import pyarrow.parquet as parquet
 from engine import Workspace
 from server import Server
@@ -79,6 +80,42 @@ def runs(server):
         space.millrace("runs", "show", "nothing").expect(2)
 
 
+def show(server):
+    with Workspace() as space:
+        os.makedirs(space.file("lake/day=2024-02-29"))
+        data = pyarrow.table({"id": [1, 2, 3], "name": ["a", None, "long " * 20]})
+        parquet.write_table(data, space.file("lake/day=2024-02-29/a.parquet"), row_group_size=2)
+        text = space.millrace("show", "lake", "--rows", "2").expect(0).out
+        for part in ("rows: 3", "2 row groups, snappy", "partition columns: day date", "  name  string", "  2   NULL  2024-02-29"):
+            check(part in text, f"{part!r} is not in\n{text}")
+        check("long" not in text, text)
+        value = json.loads(space.millrace("show", "lake", "--json").expect(0).out)
+        equal([c["name"] for c in value["columns"]], ["id", "name", "day"], "columns")
+        equal((value["rows"], len(value["sample"])), (3, 3), "rows")
+        equal(value["sample"][1], {"id": 2, "name": None, "day": "2024-02-29"}, "a row")
+        space.write("b.csv", "a,b\n1,x\n2\n")
+        done = space.millrace("show", "b.csv").expect(0)
+        check("a bigint" in " ".join(done.out.split()) and "WARN" in done.err, done)
+        check("there are no files" in space.millrace("show", "none").expect(5).err, "a place without files")
+        check("1 file(s)" in space.millrace("show", "*.csv").expect(0).out, "a pattern")
+
+
+def show_table(server):
+    need("deltalake")
+    import deltalake
+
+    with Workspace() as space:
+        deltalake.write_deltalake(space.file("t"), pyarrow.table({"id": [1, 2, 3], "k": ["a", "b", "b"]}), partition_by=["k"])
+        text = space.millrace("show", "t").expect(0).out
+        for part in ("version: 0", 'partitionColumns: ["k"]', "minReaderVersion: 1", "numFiles: 2", "rows: 3", "  id  bigint"):
+            check(part in text, f"{part!r} is not in\n{text}")
+        value = json.loads(space.millrace("show", "t", "--json").expect(0).out)
+        equal((value["table"]["numFiles"], value["data"]["rows"]), (2, 3), "files, rows")
+        plan = {"name": "t", "steps": [{"type": "extract", "method": "fromFile", "config": {"path": "t"}}, {"type": "load", "method": "toFile", "config": {"path": "out"}}]}
+        refused = space.run(plan).expect(5)
+        check("t is a Delta table" in refused.err and "fromDeltaLake" in refused.err, refused)
+
+
 def plan(server):
     with workspace(server) as space:
         text = space.millrace("plan", "a.json").expect(0).out
@@ -141,6 +178,6 @@ def json_log(server):
 suite = Suite("cli")
 with Server() as server:
     server.run_file(server.database("cli"), os.path.join(checkout(), "tests", "cases", "people.sql"))
-    for case in (bench, bench_of_different_work, runs, plan, preview, busy, usage, json_log):
+    for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, usage, json_log):
         suite.case(case.__name__.replace("_", " "), case, server)
 suite.end()

@@ -189,6 +189,41 @@ static enum mr_status nothing_found(const struct files_source *source, struct mr
     return MR_SOURCE;
 }
 
+/* --- a table is more than its files --- */
+
+static enum mr_status one_is_enough(void *context, const struct mr_store_entry *entry,
+                                    struct mr_error *err)
+{
+    (void)entry;
+    (void)err;
+    *(bool *)context = true;
+    return MR_CANCELLED;
+}
+
+/* The files of a Delta table hold rows that were deleted, too. */
+static enum mr_status refuse_table(const struct files_source *source, void *handle,
+                                   struct mr_error *err)
+{
+    const char *prefix = source->place.prefix;
+    if (source->place.patterns != NULL ||
+        (source->nentries == 1 && strcmp(source->entries[0].path, prefix) == 0))
+        return MR_OK;
+    bool found = false;
+    const char *log = mr_arena_printf(source->arena, "%s%s_delta_log", prefix, *prefix ? "/" : "");
+    if (log == NULL)
+        return mr_error_nomem(err);
+    enum mr_status status =
+        source->location.store->list(handle, log, NULL, false, one_is_enough, &found, err);
+    if (!found)
+        return status;
+    mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG, "%s is a Delta table", source->location.text);
+    mr_error_hint(err,
+                  "read it with fromDeltaLake: its files hold deleted rows too; a pattern of "
+                  "files (%s/*.parquet) reads them as they are",
+                  source->location.text);
+    return MR_SOURCE;
+}
+
 enum mr_status files_list(struct files_source *source, struct mr_runtime *runtime,
                           struct mr_error *err)
 {
@@ -204,9 +239,11 @@ enum mr_status files_list(struct files_source *source, struct mr_runtime *runtim
     void *handle;
     MR_TRY(store->open(place->url, source->options, runtime, &handle, err));
     enum mr_status status = store->list(handle, place->prefix, after, false, found, &listing, err);
-    store->close(handle);
     if (status == MR_CANCELLED && listing.done)
         status = MR_OK;
+    if (status == MR_OK)
+        status = refuse_table(source, handle, err);
+    store->close(handle);
     MR_TRY(status);
     if (source->nentries == 0 && source->given == NULL)
         return nothing_found(source, err);

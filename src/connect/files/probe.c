@@ -159,6 +159,8 @@ static enum mr_status copy_schemas(struct probing *probing, struct mr_error *err
         struct mr_file_info *info = &probing->probes[i].info;
         info->schema =
             mr_schema_new(probing->source->arena, info->schema->fields, info->schema->nfields);
+        if (info->details != NULL)
+            info->details = mr_arena_strdup(probing->source->arena, info->details);
         if (info->schema == NULL)
             return mr_error_nomem(err);
     }

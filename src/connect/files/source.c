@@ -225,11 +225,14 @@ static enum mr_status ask_files(struct files_source *source, struct mr_runtime *
         };
     }
     MR_TRY(files_schema_union(source->arena, parts, probed.count, out, add_note, notes, err));
+    if (probed.count > 0 && probed.items[0].info.details != NULL)
+        add_note(notes, mr_arena_printf(source->arena, "%s: %s", parts[0].name,
+                                        probed.items[0].info.details));
     spread_rows(source, &probed);
     *complete = probed.count == source->nentries;
     if (probed.count < source->nentries || (probed.count > 0 && parts[0].inferred)) {
         char line[160];
-        snprintf(line, sizeof line, "schema from %s%d of %d files",
+        snprintf(line, sizeof line, "schema from %s%d of %d file(s)",
                  parts[0].inferred ? "a sample of " : "", probed.count, source->nentries);
         add_note(notes, line);
     }

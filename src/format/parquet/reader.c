@@ -8,6 +8,7 @@
  */
 #include "format/parquet/reader.h"
 
+#include "base/time.h"
 #include "col/builder.h"
 #include "format/parquet/assemble.h"
 
@@ -73,6 +74,31 @@ static enum mr_status own_schema(const struct mr_pq_file *file, const struct mr_
     return *out ? MR_OK : mr_error_nomem(err);
 }
 
+/* "3 row groups, snappy, 31.5 MiB of values, written by x" */
+static const char *describe(const struct mr_pq_file *file, struct mr_arena *arena)
+{
+    static const char *const codecs[] = {"uncompressed", "snappy", "gzip", "lzo",
+                                         "brotli",       "lz4",    "zstd", "lz4_raw"};
+    int64_t bytes = 0;
+    int codec = file->ngroups > 0 && file->nleaves > 0 ? file->groups[0].columns[0].codec : -1;
+    bool mixed = false;
+    for (int i = 0; i < file->ngroups; i++)
+        for (int k = 0; k < file->nleaves; k++) {
+            const struct mr_pq_column *column = &file->groups[i].columns[k];
+            mixed = mixed || column->codec != codec;
+            if (column->uncompressed > 0 && column->uncompressed < INT64_MAX - bytes)
+                bytes += column->uncompressed;
+        }
+    char size[32];
+    mr_size_format(bytes, size, sizeof size);
+    return mr_arena_printf(arena, "%d row group%s, %s, %s of values%s%.80s", file->ngroups,
+                           file->ngroups == 1 ? "" : "s",
+                           mixed                    ? "several codecs"
+                           : codec < 0 || codec > 7 ? "no codec"
+                                                    : codecs[codec],
+                           size, *file->created_by ? ", written by " : "", file->created_by);
+}
+
 enum mr_status mr_pq_probe(const struct mr_format_read *read, struct mr_arena *arena,
                            struct mr_file_info *info, struct mr_error *err)
 {
@@ -84,6 +110,8 @@ enum mr_status mr_pq_probe(const struct mr_format_read *read, struct mr_arena *a
         mr_pq_file_read(read->source, read->runtime->memory, &scratch, &file, err);
     *info = (struct mr_file_info){.schema = read->schema, .splittable = true};
     info->rows = file.rows;
+    if (status == MR_OK)
+        info->details = describe(&file, arena);
     if (status == MR_OK && read->schema == NULL) {
         const struct mr_schema *schema = NULL;
         status = mr_pq_tree_make(&file, &scratch, &root, err);
