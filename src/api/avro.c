@@ -35,8 +35,8 @@ static enum mr_status check_all(struct schemas *schemas, const char *const *file
         enum mr_status status =
             mr_avro_load(&schemas->arena, files[i], NULL, &schemas->items[i], err);
         if (status != MR_OK) {
-            if (err && !err->where[0])
-                mr_error_where(err, "%s", files[i]);
+            if (err)
+                mr_error_prefix(err, "%s", files[i]);
             return status;
         }
     }

@@ -165,6 +165,27 @@ def usage(server):
         check("--param" in space.millrace("run", "--help").expect(0).out, "help")
 
 
+def avro_check(server):
+    """`avro check`: exit codes 0, 7, 3, 2, and a line for each incompatibility."""
+    record = lambda *fields: {"type": "record", "name": "R", "fields": list(fields)}
+    old, new = record({"name": "a", "type": "int"}), record({"name": "a", "type": "long"}, {"name": "b", "type": "string", "default": ""})
+    with Workspace() as space:
+        space.write("1.avsc", old)
+        space.write("2.avsc", new)
+        space.write("3.avsc", record({"name": "a", "type": "long"}, {"name": "c", "type": {"type": "array", "items": "int"}}))
+        space.write("bad.avsc", '{"type": "record"')
+        check("compatible" in space.millrace("avro", "check", "1.avsc", "2.avsc").expect(0).out, "backward")
+        done = space.millrace("avro", "check", "1.avsc", "2.avsc", "--mode", "forward").expect(7)
+        equal(done.out, "forward (data of 2.avsc): a: written as long, cannot be read as int\n", "forward")
+        equal(len(space.millrace("avro", "check", "1.avsc", "3.avsc", "--mode=full").expect(7).out.splitlines()), 2, "full")
+        space.millrace("avro", "check", "2.avsc", "1.avsc", "1.avsc").expect(0)
+        space.millrace("avro", "check", "2.avsc", "1.avsc", "1.avsc", "--transitive").expect(7)
+        check("bad.avsc" in space.millrace("avro", "check", "bad.avsc", "1.avsc").expect(3).err, "a file that is no schema")
+        check("none.avsc" in space.millrace("avro", "check", "1.avsc", "none.avsc").expect(3).err, "no file")
+        check("usage" in space.millrace("avro", "check", "1.avsc").expect(2).err, "one schema")
+        check("sideways" in space.millrace("avro", "check", "1.avsc", "2.avsc", "--mode", "sideways").expect(2).err, "mode")
+
+
 def json_log(server):
     with workspace(server) as space:
         done = space.run("a.json", "--log-format", "json").expect(0)
@@ -179,5 +200,6 @@ suite = Suite("cli")
 with Server() as server:
     server.run_file(server.database("cli"), os.path.join(checkout(), "tests", "cases", "people.sql"))
     for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, usage, json_log):
+    for case in (bench, bench_of_different_work, runs, plan, preview, busy, usage, avro_check, json_log):
         suite.case(case.__name__.replace("_", " "), case, server)
 suite.end()
