@@ -199,7 +199,6 @@ def json_log(server):
 suite = Suite("cli")
 with Server() as server:
     server.run_file(server.database("cli"), os.path.join(checkout(), "tests", "cases", "people.sql"))
-    for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, usage, json_log):
-    for case in (bench, bench_of_different_work, runs, plan, preview, busy, usage, avro_check, json_log):
+    for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, usage, avro_check, json_log):
         suite.case(case.__name__.replace("_", " "), case, server)
 suite.end()
