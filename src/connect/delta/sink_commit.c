@@ -402,6 +402,21 @@ enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_run
 
 /* ---- abort ---- */
 
+/*
+ * What a token brought: its staged files, and those that were published already, unless the table
+ * took them in. If it cannot be asked they stay, for VACUUM.
+ */
+static enum mr_status abort_token(struct commit *commit, struct mr_error *err)
+{
+    const struct delta_snapshot *snapshot;
+    MR_TRY(each_file(commit, discard, err));
+    if (latest_snapshot(commit, &snapshot, NULL) != MR_OK || knows_epoch(snapshot, &commit->token))
+        return MR_OK;
+    for (int i = 0; i < commit->nadds; i++)
+        MR_TRY(commit->table.store->remove(commit->table.handle, commit->adds[i].path, err));
+    return commit->nadds ? commit->table.store->sync(commit->table.handle, err) : MR_OK;
+}
+
 static enum mr_status abort_dead_run(const struct mr_options *options, struct commit *commit,
                                      struct mr_error *err)
 {
@@ -427,7 +442,7 @@ enum mr_status delta_sink_abort(const struct mr_options *options, struct mr_runt
     } else {
         status = open_token(&commit, options, token, err);
         if (status == MR_OK)
-            status = each_file(&commit, discard, err);
+            status = abort_token(&commit, err);
     }
     delta_table_close(&commit.table);
     mr_arena_reset(&commit.arena);
