@@ -13,6 +13,7 @@ import os
 import sys
 import tarfile
 import urllib.parse
+import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Skip, Suite, check, equal, need
@@ -232,6 +233,7 @@ def bucket():
             compare(there, here)
 
 
+Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 PRIMITIVES = {"int8": "byte", "int16": "short", "int32": "integer", "int64": "long", "float": "float",
               "double": "double", "date32[day]": "date", "timestamp[us]": "timestamp_ntz", "string": "string"}
 
@@ -348,10 +350,40 @@ def kept(archive):
             compare(got, read(expected))
 
 
+def vector_elsewhere():
+    """Storage 'p', and what a vector's file that is damaged or gone says."""
+    with Workspace() as work:
+        with tarfile.open(os.path.join(HERE, "delta", "vectors.tar.xz")) as tar:
+            tar.extractall(work.path, filter="data")
+        path, place = work.file("vectors", "delta"), work.file("else where.bin")
+        newest = f"{path}/_delta_log/{4:020}.json"
+        with open(newest, encoding="utf-8") as file:
+            actions = [json.loads(line) for line in file]
+        vector = next(action["add"]["deletionVector"] for action in actions if "add" in action)
+        number = 0
+        for digit in range(0, 20, 5):
+            word = 0
+            for letter in vector["pathOrInlineDv"][-20:][digit:digit + 5]:
+                word = word * 85 + Z85.index(letter)
+            number = number << 32 | word
+        os.rename(f"{path}/deletion_vector_{uuid.UUID(int=number)}.bin", place)
+        vector.update(storageType="p", pathOrInlineDv="file:" + urllib.parse.quote(place))
+        log(path, 4, *actions)
+        got, _ = copied(work, {"path": path})
+        compare(got, read(work.file("vectors", "expected")))
+        with open(place, "rb") as file:
+            good = file.read()
+        for bad, what in ((good[:20] + bytes([good[20] ^ 1]) + good[21:], "checksum"), (good[:-3], "another size")):
+            with open(place, "wb") as file:
+                file.write(bad)
+            done = work.millrace("run", "p.json").expect(5)
+            check("deletion vector" in done.err and what in done.err, str(done))
+
+
 def main():
     suite = Suite("delta read")
     cases = (partitioned, evolved, many_commits, changed, skipping, as_of_time, as_of_commit_time, build_side, bucket,
-             wider_types, compacted_log, files_elsewhere)
+             wider_types, compacted_log, files_elsewhere, vector_elsewhere)
     for case in cases:
         suite.case(case.__name__.replace("_", " "), case)
     for archive in sorted(glob.glob(os.path.join(HERE, "delta", "*.tar.xz"))):
