@@ -113,7 +113,7 @@ sample() {
         esac
         shift
     done
-    if [ "$rows" -gt 0 ]; then
+    if [ "$rows" -gt 0 ] && grep -qi '"extract"' "$FILE"; then
         printf '\nSample of the result:\n'
         "$BUILD/millrace" preview "$FILE" --rows "$rows" "${options[@]}"
     fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# sandbox.sh start|start-s3|stop|psql|remove - the sandbox servers by hand; run-local.sh starts them by itself.
+# sandbox.sh start|start-s3|stop|stop-s3|psql|remove - the sandbox servers by hand; run-local.sh starts them by itself.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
@@ -21,6 +21,7 @@ stop)
     sandbox_stop
     s3_stop
     ;;
+stop-s3) s3_stop ;;
 psql)
     shift
     sandbox_up
@@ -35,7 +36,7 @@ remove)
     rm -rf "$SANDBOX"
     ;;
 *)
-    echo "usage: bin/sandbox.sh start|start-s3|stop|psql [ARGS]|remove" >&2
+    echo "usage: bin/sandbox.sh start|start-s3|stop|stop-s3|psql [ARGS]|remove" >&2
     exit 2
     ;;
 esac

@@ -70,6 +70,9 @@ for name in cases cli interop embed vault fault examples; do
         python $name $name/run.py
     fi
 done
+if wanted examples; then
+    python examples-lake examples/lake.py
+fi
 if wanted s3; then
     python s3 interop/test_s3.py
     python fault-s3 fault/s3.py

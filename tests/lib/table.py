@@ -60,7 +60,7 @@ def arrow_rows(path):
 def duck(query, path, format="parquet"):
     """Rows of a DuckDB query in which `data` is the output below path."""
     pattern = path if os.path.isfile(path) else os.path.join(path, "**", "*")
-    listed = [p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p)]
+    listed = [p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p) and not os.path.basename(p).startswith("_")]
     names = "[" + ", ".join("'" + p.replace("'", "''") + "'" for p in sorted(listed)) + "]"
     options = "" if os.path.isfile(path) else ", hive_partitioning = true, hive_types_autocast = true"
     reader = {
