@@ -13,7 +13,7 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Skip, Suite, check, equal, need
 
 need("pyarrow", "duckdb")
 import duckdb
@@ -454,6 +454,43 @@ def avro():
         equal(rows(space)[:2], [{"v": "v0", "w": 7}, {"v": None, "w": 7}], "resolved")
 
 
+# --- a real S3 server ---
+
+
+def on_s3():
+    """What the cases above do on a directory: partitions, patterns, text from front to back, ranges."""
+    import s3
+
+    try:
+        s3.program()
+    except RuntimeError as missing:
+        raise Skip(str(missing))
+    with s3.S3Server() as server, Workspace(extra={"defaults": {"s3": server.credentials()}}) as space:
+        server.make_bucket("lake")
+        data = pa.table({"id": list(range(200_000)), "k": [i % 4 for i in range(200_000)], "v": [f"value {i}" for i in range(200_000)]})
+        pyarrow.dataset.write_dataset(
+            data, "lake/p", filesystem=server.filesystem(), format="parquet", partitioning=["k"], partitioning_flavor="hive",
+        )
+        text = "".join(f"{i},{'x' * 50}\n" for i in range(400_000))
+        server.client.put("lake", "text/2024-01.csv", ("id,v\n" + text).encode()).expect(200)
+        server.client.put("lake", "text/2024-02.csv.gz", gzip.compress(b"id,v\n7,gz\n")).expect(200)
+        server.client.put("lake", "text/2023-01.csv", b"other\n1\n").expect(200)
+        server.client.put("lake", "text/_hidden.csv", b"other\n1\n").expect(200)
+        space.run(pipeline(extract("fromS3", bucket="lake", path="p"), where="k = 3 AND id < 1000")).expect(0)
+        equal(sorted(r["id"] for r in rows(space)), list(range(3, 1000, 4)), "partition")
+        space.run(pipeline(extract("fromS3", path="s3://lake/text/2024-*"))).expect(0)
+        got = sorted(r["id"] for r in rows(space))
+        equal(got, sorted(list(range(400_000)) + [7]), "text")
+        space.run(pipeline(extract("fromS3", path="s3a://lake/text/2023-01.csv"))).expect(0)
+        equal(rows(space), [{"other": 1}], "one object")
+        refused = space.run(pipeline(extract("fromS3", path="s3://lake/nothing"))).expect(5)
+        check("there are no files" in refused.err, refused)
+        refused = space.run(pipeline(extract("fromS3", path="s3://no-such-bucket/x")))
+        check(refused.code == 3 and "no-such-bucket" in refused.err, refused)
+        shown = space.millrace("show", "s3://lake/p", "--rows", "2").expect(0).out
+        check("rows: 200000" in shown and "partition columns: k int" in shown, shown)
+
+
 suite = Suite("files read")
 suite.case("hive tree of pyarrow", hive_pyarrow)
 suite.case("hive tree of duckdb", hive_duckdb)
@@ -474,4 +511,5 @@ suite.case("missing columns", missing_columns)
 suite.case("offline", offline)
 suite.case("onError", on_error)
 suite.case("avro", avro)
+suite.case("a real S3 server", on_s3)
 suite.end()
