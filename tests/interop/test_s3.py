@@ -99,14 +99,29 @@ def load(path, source=None, **config):
 # ---- formats, keys, modes ----
 
 
-def contract(bench):
+def contract(bench, endpoint=None):
     program = os.path.join(os.path.dirname(engine.program()), "tests", "contract", "store_suite")
     if not os.path.exists(program):
         raise Skip(f"{program} is not built")
     done = subprocess.run(
         [program], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
-        env={**os.environ, **bench.store.environment(), "MILLRACE_TEST_S3": bench.store.endpoint, "MILLRACE_TEST_S3_BUCKET": BUCKET})
+        env={**os.environ, **bench.store.environment(), "MILLRACE_TEST_S3": endpoint or bench.store.endpoint, "MILLRACE_TEST_S3_BUCKET": BUCKET})
     equal(done.returncode, 0, done.stdout[-3000:] + done.stderr[-3000:])
+
+
+def contract_with_faults(bench):
+    """Two in five of all requests fail, every other one of them after it was done."""
+    seen = {}
+
+    def script(request):
+        nth = seen[request.operation] = seen.get(request.operation, 0) + 1
+        changes = request.method in ("PUT", "DELETE") or request.operation == "CompleteMultipartUpload"
+        faults = {1: s3_proxy.drop_reply(), 3: s3_proxy.reset_reply()} if changes else {2: s3_proxy.slow_down(), 4: s3_proxy.reset_reply()}
+        return faults.get(nth % 5)
+
+    with s3_proxy.S3Proxy(bench.store.port, script) as proxy:
+        contract(bench, proxy.endpoint)
+        check(proxy.faults() > 100, f"faults: {proxy.faults()}")
 
 
 def formats(bench, form, compression, suffix):
@@ -340,6 +355,7 @@ def main():
         store.make_bucket(BUCKET)
         bench = Bench(server, store)
         suite.case("contract of stores", contract, bench)
+        suite.case("contract of stores, with faults", contract_with_faults, bench)
         for form, compression, suffix in (
             ("parquet", "snappy", ".snappy.parquet"), ("parquet", "zstd", ".zstd.parquet"), ("json", "none", ".json"),
             ("json", "gzip", ".json.gz"), ("csv", "none", ".csv"), ("csv", "zstd", ".csv.zst"),

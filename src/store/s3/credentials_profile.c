@@ -21,6 +21,8 @@
 
 #define ROLES_MAX      8 /* source_profile leading on and on */
 #define PROCESS_MICROS (INT64_C(60) * MR_MICROS_PER_SECOND)
+#define REAP_MICROS    INT64_C(2000)
+#define REAP_STEPS     2500
 #define ARGUMENTS_MAX  64
 
 extern char **environ;
@@ -213,6 +215,29 @@ static int spawn(char **words, int output, pid_t *child)
     return failed;
 }
 
+static void end_child(pid_t child)
+{
+    kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* Its output has ended, so it is about to end too; if not, that is an error. */
+static enum mr_status reap(struct s3_chain *chain, pid_t child, int *code, struct mr_error *err)
+{
+    for (int i = 0; i < REAP_STEPS; i++) {
+        pid_t ended = waitpid(child, code, WNOHANG);
+        if (ended == child)
+            return MR_OK;
+        if (ended < 0 && errno != EINTR)
+            return mr_error_errno(err, MR_CREDENTIALS, errno, "waitpid");
+        MR_TRY(mr_wait(chain->waiter, -1, 0, mr_clock_monotonic_micros() + REAP_MICROS,
+                       MR_WAIT_SOURCE, NULL, err));
+    }
+    return mr_error_set(err, MR_CREDENTIALS, MR_CLASS_CONFIG,
+                        "credential_process closed its output and does not end");
+}
+
 enum mr_status s3_run_process(struct s3_chain *chain, const char *command, const char **out,
                               struct mr_error *err)
 {
@@ -237,10 +262,10 @@ enum mr_status s3_run_process(struct s3_chain *chain, const char *command, const
     mr_bytes_init(&output, 1 << 20);
     enum mr_status status = read_pipe(chain, ends[0], &output, err);
     close(ends[0]);
+    if (status == MR_OK)
+        status = reap(chain, child, &code, err);
     if (status != MR_OK)
-        kill(child, SIGKILL);
-    while (waitpid(child, &code, 0) < 0 && errno == EINTR)
-        ;
+        end_child(child);
     if (status == MR_OK && code != 0)
         status = mr_error_set(err, MR_CREDENTIALS, MR_CLASS_CONFIG,
                               "credential_process: %s ended with code %d", words[0],
