@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* First number of a file, or -1 ("max" included). */
@@ -84,8 +83,16 @@ int64_t mr_machine_memory(void)
     return v1 > 0 && v1 < limit ? v1 : limit;
 }
 
+/* Of /proc and not of getrusage, whose figure is inherited from the program that started us. */
 int64_t mr_machine_peak_rss(void)
 {
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    long long kilobytes = 0;
+    while (file && fgets(line, sizeof line, file) &&
+           sscanf(line, "VmHWM: %lld kB", &kilobytes) != 1)
+        continue;
+    if (file)
+        fclose(file);
+    return (int64_t)kilobytes * 1024;
 }
