@@ -486,6 +486,23 @@ static enum step append_null(struct mr_json_decoder *decoder, struct mr_builder 
     return failed(decoder, mr_builder_null(to, decoder->err));
 }
 
+/* Is the key that stands next this one, its colon directly behind? Then it is passed over. */
+static inline bool take_likely(struct mr_json_decoder *decoder, const struct mr_json_shape *shape,
+                               int likely)
+{
+    if (likely >= shape->nfields || decoder->end - decoder->at < 2 ||
+        decoder->at[1] >= decoder->limit)
+        return false;
+    const struct mr_json_key *key = &shape->keys[likely];
+    const char *at = decoder->text + decoder->at[0];
+    if (decoder->at[1] - decoder->at[0] != key->size + 2 || !key->plain || *at != '"' ||
+        at[key->size + 1] != '"' || at[key->size + 2] != ':' ||
+        memcmp(at + 1, key->name, key->size) != 0)
+        return false;
+    decoder->at += 2;
+    return true;
+}
+
 /* The members of an object into the builders of its fields, the row being number `row` of each. */
 static enum step append_members(struct mr_json_decoder *decoder, const struct mr_json_shape *shape,
                                 struct mr_builder *builders, int64_t row)
@@ -501,9 +518,12 @@ static enum step append_members(struct mr_json_decoder *decoder, const struct mr
     }
     while (more) {
         struct mr_slice key;
-        if ((step = take_key(decoder, &key)) != GOOD)
-            return step;
-        int field = mr_json_shape_find(shape, key.data, key.size, likely);
+        int field = likely;
+        if (!take_likely(decoder, shape, likely)) {
+            if ((step = take_key(decoder, &key)) != GOOD)
+                return step;
+            field = mr_json_shape_find(shape, key.data, key.size, likely);
+        }
         if (field < 0) {
             step = skip_value(decoder);
         } else {

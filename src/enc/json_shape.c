@@ -48,7 +48,8 @@ static const struct mr_json_shape *shape_of_fields(struct mr_arena *arena,
         size_t size = strlen(fields[i].name);
         if (size > UINT32_MAX)
             return NULL;
-        shape->keys[i] = (struct mr_json_key){fields[i].name, (uint32_t)size, fields[i].nullable};
+        shape->keys[i] = (struct mr_json_key){fields[i].name, (uint32_t)size, fields[i].nullable,
+                                              strpbrk(fields[i].name, "\"\\") == NULL};
         shape->shapes[i] = shape_of_type(arena, fields[i].type);
         if (!shape->shapes[i])
             return NULL;

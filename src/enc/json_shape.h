@@ -20,6 +20,7 @@ struct mr_json_key {
     const char *name;
     uint32_t size;
     bool nullable;
+    bool plain; /* in JSON the name can stand as it is */
 };
 
 /* In the arena. NULL: out of memory. */
