@@ -12,11 +12,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* Looks at the log again, at a gap. */
+#define LISTINGS 3
+
 struct segment {
     struct delta_log log;
     int64_t earliest; /* version that can be read at all */
     int64_t latest;
     int64_t target;
+    bool compacted;                          /* it has compactions */
     const struct delta_log_file *checkpoint; /* its first file, or NULL */
     int ncheckpoint;
 };
@@ -55,9 +59,11 @@ static enum mr_status survey(struct segment *segment, struct mr_arena *arena, st
 {
     segment->earliest = -1;
     segment->latest = -1;
+    segment->compacted = false;
     for (int i = 0; i < segment->log.count; i++) {
         const struct delta_log_file *file = &segment->log.files[i];
         const struct delta_log_file *unused;
+        segment->compacted = segment->compacted || file->kind == DELTA_LOG_COMPACTED;
         int parts = checkpoint_files(&segment->log, i, arena, &unused);
         if (parts < 0)
             return mr_error_nomem(err);
@@ -104,8 +110,24 @@ static bool wants_latest(const struct delta_asof *asof)
     return !asof || (asof->version < 0 && asof->timestamp_micros == INT64_MIN);
 }
 
+/* The compaction that ends at `version` and reaches back furthest, not before `least`. */
+static const struct delta_log_file *compaction(const struct segment *segment, int64_t least,
+                                               int64_t version)
+{
+    const struct delta_log *log = &segment->log;
+    if (!segment->compacted)
+        return NULL;
+    for (int i = 0; i < log->count; i++) {
+        const struct delta_log_file *file = &log->files[i];
+        if (file->kind == DELTA_LOG_COMPACTED && file->version >= least && file->to == version &&
+            file->version < version)
+            return file;
+    }
+    return NULL;
+}
+
 /* Lists the log and settles version and checkpoint. target -1: there is no log. */
-static enum mr_status find_segment(const struct delta_table *table, const struct delta_asof *asof,
+static enum mr_status list_segment(const struct delta_table *table, const struct delta_asof *asof,
                                    struct mr_arena *arena, struct segment *segment,
                                    struct mr_error *err)
 {
@@ -131,17 +153,35 @@ static enum mr_status find_segment(const struct delta_table *table, const struct
     return MR_OK;
 }
 
-/* The compaction that ends at `version` and reaches back furthest, not before `least`. */
-static const struct delta_log_file *compaction(const struct delta_log *log, int64_t least,
-                                               int64_t version)
+/* The commit that is not there, -1 = none. */
+static int64_t first_gap(const struct segment *segment)
 {
-    for (int i = 0; i < log->count; i++) {
-        const struct delta_log_file *file = &log->files[i];
-        if (file->kind == DELTA_LOG_COMPACTED && file->version >= least && file->to == version &&
-            file->version < version)
-            return file;
+    int64_t least = segment->checkpoint ? segment->checkpoint->version + 1 : 0;
+    for (int64_t version = segment->target; version >= least;) {
+        const struct delta_log_file *file = compaction(segment, least, version);
+        if (!file && !delta_log_commit(&segment->log, version))
+            return version;
+        version = (file ? file->version : version) - 1;
     }
-    return NULL;
+    return -1;
+}
+
+/*
+ * A listing is not of one moment: two commits that come while it runs may show the later one only.
+ * So a gap is believed when it is still there after looking again.
+ */
+static enum mr_status find_segment(const struct delta_table *table, const struct delta_asof *asof,
+                                   struct mr_arena *arena, struct segment *segment,
+                                   struct mr_error *err)
+{
+    for (int attempt = 0;; attempt++) {
+        MR_TRY(list_segment(table, asof, arena, segment, err));
+        int64_t missing = first_gap(segment);
+        if (missing < 0)
+            return MR_OK;
+        if (attempt == LISTINGS)
+            return gap(table, missing, err);
+    }
 }
 
 static enum mr_status load_actions(const struct delta_table *table,
@@ -166,12 +206,10 @@ static enum mr_status replay_segment(const struct delta_table *table, const stru
     int64_t least = segment->checkpoint ? segment->checkpoint->version + 1 : 0;
     *in_commit_millis = -1;
     for (int64_t version = segment->target; version >= least;) {
-        const struct delta_log_file *file = compaction(&segment->log, least, version);
+        const struct delta_log_file *file = compaction(segment, least, version);
         int64_t next = file ? file->version - 1 : version - 1;
         if (!file)
             file = delta_log_commit(&segment->log, version);
-        if (!file)
-            return gap(table, version, err);
         struct delta_actions actions;
         MR_TRY(load_actions(table, file, replay->arena, &actions, err));
         MR_TRY(delta_replay_actions(replay, &actions, err));
