@@ -297,16 +297,19 @@ static enum mr_status unpack(struct avro_reader *reader, const uint8_t *body, si
     if (codec->crc && size < 4)
         return damaged(reader, reader->block_at, "an Avro block is damaged", err);
     size_t capacity = reader->plain ? reader->plain->capacity : 0;
-    if (capacity < packed * 4)
-        capacity = packed * 4;
+    if (capacity < packed * 4 + 4096)
+        capacity = packed * 4 + 4096;
     enum mr_status status = MR_LIMIT;
     while (status == MR_LIMIT) {
         if ((int64_t)capacity > AVRO_MAX_BLOCK)
             capacity = (size_t)AVRO_MAX_BLOCK;
+        /* Not grown but made anew: nothing in it is worth a copy, or both at once. */
+        if (reader->plain && reader->plain->capacity < capacity) {
+            mr_buffer_unref(reader->plain);
+            reader->plain = NULL;
+        }
         if (!reader->plain)
             MR_TRY(mr_buffer_new(reader->read.runtime->memory, capacity, &reader->plain, err));
-        reader->plain->size = 0;
-        MR_TRY(mr_buffer_reserve(reader->plain, capacity, err));
         capacity = reader->plain->capacity;
         status = codec->codec->decompress_within(body, packed, reader->plain->data, capacity, &made,
                                                  err);
