@@ -114,7 +114,10 @@ struct mr_format_read {
      * rows that do not match may come. */
     const struct mr_predicate *const *predicates;
     int npredicates;
-    /* Appends a column, BIGINT NOT NULL "row position": number of the row in the file, from 0. */
+    /*
+     * Appends a column, BIGINT NOT NULL "row position": number of the row in the file, from 0. Batches
+     * then have a schema that lives as long as the reader, as they do where `schema` is NULL.
+     */
     bool row_positions;
     enum mr_on_error on_error;
     void (*bad)(void *context, const struct mr_bad_row *row); /* for NULL and DROP; may be NULL */

@@ -1,10 +1,10 @@
 /*
  * parquet_decode.c - microseconds a row of the Parquet reader, on one thread.
  *
- *     parquet_decode FILE [ROUNDS [COLUMNS]]
+ *     parquet_decode FILE [ROUNDS [COLUMNS [BATCH_ROWS]]]
  *
  * The file is in memory before the clock starts. Every column comes out as a batch's column (strings of small
- * dictionaries as codes); best of ROUNDS (5). COLUMNS: a schema, all if not given.
+ * dictionaries as codes); best of ROUNDS (5). COLUMNS: a schema, all if not given or "".
  */
 #include "base/time.h"
 #include "codec/codecs.h"
@@ -95,7 +95,9 @@ int main(int argc, char **argv)
     mr_arena_init(&arena, NULL);
     struct mr_runtime runtime = {.memory = &memory, .registry = &registry};
     struct mr_format_read read = {.source = &source.base, .runtime = &runtime};
-    if (argc > 3)
+    if (argc > 4)
+        runtime.batch_rows = atoll(argv[4]);
+    if (argc > 3 && argv[3][0] != '\0')
         check(mr_schema_parse(&arena, argv[3], &read.schema, &err), &err);
     double best = 0;
     int64_t rows = 0;

@@ -1,7 +1,7 @@
 /*
  * parquet_make.c - writes a Parquet file from made-up batches and, on another path, what a reader must find in it.
  *
- *     parquet_make SEED ROWS BATCH_ROWS GROUP_ROWS CODEC PAGE_ROWS PAGE_SIZE DICTIONARY_SIZE OUT.parquet OUT.jsonl
+ *     parquet_make SEED ROWS BATCH_ROWS GROUP_ROWS CODEC PAGE_ROWS PAGE_SIZE DICTIONARY_SIZE OUT.parquet OUT.jsonl [ENCODING]
  *
  * Seed 0 is the table of edge values, one column a type; any other seed is a random nested schema with random values in
  * random encodings. The first line of OUT.jsonl is the list of columns, [name, type]; then one line a row. Each value is written there
@@ -515,7 +515,7 @@ int main(int argc, char **argv)
 {
     static const struct mr_codec *const codecs[] = {&mr_codec_snappy, &mr_codec_zstd,
                                                     &mr_codec_gzip, &mr_codec_lz4, NULL};
-    if (argc != 11)
+    if (argc != 11 && argc != 12)
         return 2;
     struct mr_error err;
     struct maker maker = {.state = strtoull(argv[1], NULL, 10)};
@@ -529,8 +529,15 @@ int main(int argc, char **argv)
     struct mr_registry registry = {.codecs = codecs};
     struct mr_runtime runtime = {.memory = &memory, .registry = &registry};
     const struct mr_options *options;
-    const char *pairs[] = {"pageRows",       argv[6], "pageSize", argv[7],
-                           "dictionarySize", argv[8], NULL};
+    const char *pairs[] = {"pageRows",
+                           argv[6],
+                           "pageSize",
+                           argv[7],
+                           "dictionarySize",
+                           argv[8],
+                           "encoding",
+                           argc > 11 ? argv[11] : "auto",
+                           NULL};
     check(mr_options_from_texts(&maker.arena, mr_format_parquet.options, pairs, &options, &err),
           &err);
     struct mr_format_write write = {.schema = schema,

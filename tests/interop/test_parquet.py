@@ -35,10 +35,10 @@ class Made:
     """One generated file and what belongs in it."""
 
     def __init__(self, folder, seed, rows=500, batch=100, group=1 << 20, codec="snappy", page_rows=20000,
-                 page_size="1M", dictionary="1M"):
+                 page_size="1M", dictionary="1M", encoding="auto"):
         self.path = os.path.join(folder, f"{seed}.parquet")
         expected = os.path.join(folder, f"{seed}.jsonl")
-        arguments = [seed, rows, batch, group, codec, page_rows, page_size, dictionary, self.path, expected]
+        arguments = [seed, rows, batch, group, codec, page_rows, page_size, dictionary, self.path, expected, encoding]
         done = subprocess.run([MAKE] + [str(a) for a in arguments], capture_output=True, text=True)
         equal((done.returncode, done.stderr), (0, ""), f"parquet_make {arguments}")
         with open(expected, encoding="utf-8") as lines:
@@ -294,6 +294,21 @@ def edges(folder, settings):
     filters(made)
 
 
+def encodings(folder):
+    """Each encoding is used where it should be, and never with `plain`."""
+    wanted = {"auto": {"DELTA_BINARY_PACKED"}, "split": {"DELTA_BINARY_PACKED"}, "plain": set()}
+    for encoding, needed in wanted.items():
+        found = set()
+        for seed in (0, 3, 7, 11):
+            file = pq.ParquetFile(Made(folder, seed, rows=4000, batch=4000, dictionary=0, codec="zstd", encoding=encoding).path)
+            group = file.metadata.row_group(0)
+            for c in range(group.num_columns):
+                found |= set(group.column(c).encodings)
+        check(needed <= found, f"{encoding}: {found}")
+        if encoding == "plain":
+            check(found <= {"PLAIN", "RLE"}, f"{encoding}: {found}")
+
+
 def shapes(seed):
     """Sizes that vary with the seed: pages from one row up, row groups from a few rows up."""
     return {
@@ -311,6 +326,9 @@ def main():
         suite.case("edge values, many row groups", edges, folder, {"rows": 600, "group": 40, "page_rows": 9})
         suite.case("edge values, plain", edges, folder, {"rows": 600, "dictionary": 0, "page_rows": 50})
         suite.case("edge values, dictionary given up", edges, folder, {"rows": 2000, "dictionary": 300, "page_rows": 50})
+        suite.case("edge values, delta", edges, folder, {"rows": 4000, "batch": 900, "dictionary": 0})
+        suite.case("edge values, split", edges, folder, {"rows": 4000, "batch": 900, "dictionary": 0, "encoding": "split"})
+        suite.case("encodings", encodings, folder)
         count = 600 if os.environ.get("MILLRACE_LONG") == "1" else 40
         for seed in range(1, count + 1):
             suite.case(f"random schema {seed}", lambda s: everything(folder, s, **shapes(s)), seed)

@@ -258,7 +258,7 @@ def ranges(folder, seed):
 
 
 def round_trip(folder, seed):
-    made = Made(folder, seed, rows=700, batch=90, group=[1 << 20, 200][seed % 2], codec=CODECS[seed % 5], page_rows=[20000, 50][seed // 2 % 2],
+    made = Made(folder, seed, rows=[700, 3000][seed % 3 == 1], batch=90, encoding=["auto", "split"][seed % 4 == 1], group=[1 << 20, 200][seed % 2], codec=CODECS[seed % 5], page_rows=[20000, 50][seed // 2 % 2],
                 dictionary=["1M", "0", "300"][seed // 3 % 3])
     columns, rows = read(made.path, "--batch", [0, 33][seed % 2])
     equal([c[0] for c in columns], [c[0] for c in made.columns], "names")

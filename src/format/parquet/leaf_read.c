@@ -544,10 +544,21 @@ static enum mr_status read_repeated(struct mr_pq_leaf_reader *leaf, int64_t rows
     return begun < rows ? bad(leaf, err, "its pages have fewer rows than the row group") : MR_OK;
 }
 
+/* What that many rows of text take if they are like the rest of the chunk; a guess, kept within reason. */
+static size_t text_bytes(const struct mr_pq_leaf_reader *leaf, int64_t rows)
+{
+    const struct mr_pq_column *column = leaf->pages.column;
+    if (leaf->node->rep > 0 || leaf->convert.to != MR_LAYOUT_BYTES || column->values <= 0)
+        return 0;
+    double bytes = (double)column->uncompressed / (double)column->values * (double)rows * 1.05;
+    return bytes < 0 || bytes > (double)(16 << 20) ? 0 : (size_t)bytes;
+}
+
 enum mr_status mr_pq_leaf_read(struct mr_pq_leaf_reader *leaf, int64_t rows, struct mr_error *err)
 {
     drop_batch(leaf);
     leaf->values.expected = leaf->node->rep == 0 ? rows : 0;
+    leaf->values.expected_bytes = text_bytes(leaf, rows);
     leaf->row += rows;
     if (leaf->node->rep > 0)
         return read_repeated(leaf, rows, err);

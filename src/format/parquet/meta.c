@@ -490,12 +490,10 @@ static enum mr_status check_tail(const struct mr_pq_file *file, const uint8_t *t
     return MR_OK;
 }
 
-enum mr_status mr_pq_file_read(struct mr_byte_source *source, struct mr_memory *memory,
-                               struct mr_arena *arena, struct mr_pq_file *file,
-                               struct mr_error *err)
+enum mr_status mr_pq_file_read(struct mr_byte_source *source, struct mr_arena *arena,
+                               struct mr_pq_file *file, struct mr_error *err)
 {
     *file = (struct mr_pq_file){.name = source->name, .size = source->size};
-    (void)memory;
     int64_t size = source->size / TAIL_SHARE, footer = 0;
     size = size < TAIL_LEAST ? TAIL_LEAST : size > TAIL_MOST ? TAIL_MOST : size;
     if (size > source->size)

@@ -114,9 +114,8 @@ struct mr_pq_file {
 };
 
 /* Reads and parses the footer. All of it lives in the arena. Class data when it is not a Parquet file. */
-enum mr_status mr_pq_file_read(struct mr_byte_source *source, struct mr_memory *memory,
-                               struct mr_arena *arena, struct mr_pq_file *out,
-                               struct mr_error *err);
+enum mr_status mr_pq_file_read(struct mr_byte_source *source, struct mr_arena *arena,
+                               struct mr_pq_file *out, struct mr_error *err);
 /* The same from the bytes of a FileMetaData, which must outlive `out`. */
 enum mr_status mr_pq_file_parse(const void *data, size_t size, struct mr_arena *arena,
                                 struct mr_pq_file *out, struct mr_error *err);

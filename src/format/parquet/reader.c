@@ -106,8 +106,7 @@ enum mr_status mr_pq_probe(const struct mr_format_read *read, struct mr_arena *a
     struct mr_pq_file file;
     struct mr_pq_node root;
     mr_arena_init(&scratch, read->runtime->memory);
-    enum mr_status status =
-        mr_pq_file_read(read->source, read->runtime->memory, &scratch, &file, err);
+    enum mr_status status = mr_pq_file_read(read->source, &scratch, &file, err);
     *info = (struct mr_file_info){.schema = read->schema, .splittable = true};
     info->rows = file.rows;
     if (status == MR_OK)
@@ -195,8 +194,7 @@ static enum mr_status choose_groups(struct reader *reader, const struct mr_file_
 static enum mr_status open_reader(struct reader *reader, const struct mr_file_range *range,
                                   struct mr_error *err)
 {
-    MR_TRY(
-        mr_pq_file_read(reader->read.source, reader->memory, &reader->arena, &reader->file, err));
+    MR_TRY(mr_pq_file_read(reader->read.source, &reader->arena, &reader->file, err));
     MR_TRY(mr_pq_tree_make(&reader->file, &reader->arena, &reader->root, err));
     MR_TRY(resolve(reader, err));
     MR_TRY(choose_groups(reader, range, err));

@@ -53,7 +53,9 @@ static enum mr_status data_room(struct mr_pq_values *values, size_t more, struct
         return mr_error_data(err, MR_LIMIT,
                              "a batch has more than 2 GiB of text in one column; set "
                              "resources.batchRows to fewer rows");
-    return room(values, &values->data, values->bytes + more, err);
+    size_t total = values->bytes + more;
+    return room(values, &values->data,
+                total < values->expected_bytes ? values->expected_bytes : total, err);
 }
 
 static int32_t *offsets_of(const struct mr_pq_values *values)
@@ -306,16 +308,26 @@ static enum mr_status gather_bytes(struct mr_pq_values *values, const uint32_t *
     return MR_OK;
 }
 
+/* All below `limit`? All bits together are no less than the largest, and come at half the price. */
+static bool codes_fit(const uint32_t *codes, int64_t count, int64_t limit)
+{
+    uint32_t all = 0, most = 0;
+    for (int64_t i = 0; i < count; i++)
+        all |= codes[i];
+    if ((int64_t)all < limit)
+        return true;
+    for (int64_t i = 0; i < count; i++)
+        most = codes[i] > most ? codes[i] : most;
+    return (int64_t)most < limit;
+}
+
 enum mr_status mr_pq_values_codes(struct mr_pq_values *values, const uint32_t *codes, int64_t count,
                                   const struct mr_pq_values *dictionary, bool coded,
                                   enum mr_pq_fault *fault, struct mr_error *err)
 {
-    uint32_t most = 0;
-    for (int64_t i = 0; i < count; i++)
-        most = codes[i] > most ? codes[i] : most;
     if (count == 0)
         return MR_OK;
-    if ((int64_t)most >= dictionary->count) {
+    if (!codes_fit(codes, count, dictionary->count)) {
         *fault = MR_PQ_FAULT_CODE;
         return MR_OK;
     }

@@ -19,7 +19,8 @@ struct mr_pq_values {
     const struct mr_pq_convert *convert;
     enum mr_pq_values_kind kind;
     int64_t count;
-    int64_t expected; /* of values, for the first allocation */
+    int64_t expected;      /* values, for the first allocation */
+    size_t expected_bytes; /* the same of text */
     struct mr_buffer *values;
     struct mr_buffer *data;
     size_t bytes;                          /* used in data */

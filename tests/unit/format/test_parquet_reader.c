@@ -7,6 +7,7 @@
 #include "col/builder.h"
 #include "ext/registry.h"
 #include "format/parquet/delta.h"
+#include "format/parquet/delta_write.h"
 #include "format/parquet/hybrid.h"
 #include "format/parquet/parquet.h"
 #include "format/parquet/rle.h"
@@ -362,6 +363,86 @@ static void delta_example(void **state)
                      mr_pq_delta_read(bytes, size, 8, values, &used));
 }
 
+static void delta_round_trip(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    static int64_t wide[COUNT], wide_back[COUNT];
+    static int32_t narrow[COUNT], narrow_back[COUNT];
+    uint8_t *bytes = mr_alloc(mr_pq_delta_bound(COUNT, 8) + MR_PQ_SLACK);
+    for (int bits = 0; bits <= 64; bits++) {
+        int64_t count = bits == 3 ? 0 : bits == 4 ? 1 : bits == 5 ? 129 : COUNT - bits;
+        for (int i = 0; i < COUNT; i++) {
+            uint64_t value = mr_hash_mix((uint64_t)(i * 67 + bits));
+            wide[i] = bits == 0 ? i * 5 : (int64_t)(value >> (64 - bits));
+            narrow[i] = (int32_t)wide[i];
+        }
+        size_t used, size = mr_pq_delta_write(wide, count, 8, bytes);
+        assert_true(size <= mr_pq_delta_bound(count, 8));
+        assert_int_equal(mr_pq_delta_count(bytes, size), count);
+        assert_true(mr_pq_delta_read(bytes, size, 8, wide_back, &used));
+        assert_int_equal(used, size);
+        assert_memory_equal(wide, wide_back, (size_t)count * 8);
+        size = mr_pq_delta_write(narrow, count, 4, bytes);
+        assert_true(size <= mr_pq_delta_bound(count, 4));
+        assert_true(mr_pq_delta_read(bytes, size, 4, narrow_back, &used));
+        assert_memory_equal(narrow, narrow_back, (size_t)count * 4);
+    }
+    mr_free(bytes);
+}
+
+static void check_strings(const struct mr_buffer *lengths, int64_t count, const uint8_t *data,
+                          const uint8_t *plain)
+{
+    const int32_t *sizes = (const int32_t *)(const void *)lengths->data;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t size;
+        memcpy(&size, plain, 4);
+        assert_int_equal(sizes[i], size);
+        assert_memory_equal(data, plain + 4, size);
+        data += size;
+        plain += 4 + size;
+    }
+}
+
+static void strings_round_trip(void **state)
+{
+    (void)state;
+    enum { COUNT = 500 };
+    static int32_t a[COUNT], b[COUNT];
+    static uint8_t plain[COUNT * 40], bytes[COUNT * 60 + 4096];
+    uint8_t *at = plain;
+    for (int i = 0; i < COUNT; i++) {
+        char text[32];
+        uint32_t size = (uint32_t)snprintf(text, sizeof text, i % 9 ? "key %06d" : "", i);
+        memcpy(at, &size, 4);
+        memcpy(at + 4, text, size);
+        at += 4 + size;
+    }
+    struct mr_buffer *lengths, *data;
+    int64_t count;
+    size_t begin, size = mr_pq_delta_lengths_write(plain, COUNT, a, bytes);
+    assert_int_equal(mr_pq_delta_lengths(NULL, bytes, size, COUNT, &lengths, &count, &begin, NULL),
+                     MR_OK);
+    assert_int_equal(count, COUNT);
+    check_strings(lengths, COUNT, bytes + begin, plain);
+    mr_buffer_unref(lengths);
+    size = mr_pq_delta_strings_write(plain, COUNT, a, b, bytes);
+    assert_true(size < (size_t)(at - plain) / 2);
+    assert_int_equal(mr_pq_delta_strings(NULL, bytes, size, COUNT, &lengths, &count, &data, NULL),
+                     MR_OK);
+    assert_int_equal(count, COUNT);
+    check_strings(lengths, COUNT, data->data, plain);
+    mr_buffer_unref(lengths);
+    mr_buffer_unref(data);
+    for (int width = 1; width <= 16; width++) {
+        static uint8_t joined[COUNT * 16];
+        mr_pq_stream_split(plain, COUNT, width, bytes);
+        mr_pq_stream_join(bytes, COUNT, width, joined);
+        assert_memory_equal(joined, plain, (size_t)(COUNT * width));
+    }
+}
+
 static void thrift_limits(void **state)
 {
     (void)state;
@@ -396,6 +477,8 @@ int main(void)
         cmocka_unit_test(hybrid_bits),
         cmocka_unit_test(legacy_levels),
         cmocka_unit_test(delta_example),
+        cmocka_unit_test(delta_round_trip),
+        cmocka_unit_test(strings_round_trip),
         cmocka_unit_test(thrift_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
