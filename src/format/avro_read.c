@@ -557,6 +557,8 @@ enum mr_status avro_probe(const struct mr_format_read *read, struct mr_arena *ar
     mr_arena_init(&reader.arena, read->runtime->memory);
     enum mr_status status = read_header(&reader, &reader.arena, err);
     if (status == MR_OK)
+        info->details = mr_arena_printf(arena, "codec %s", reader.file.codec.name);
+    if (status == MR_OK)
         status = avro_option_schema(read->options, read->runtime, &reader.arena, &wanted, err);
     if (status == MR_OK && !info->schema) {
         if (!wanted)

@@ -66,7 +66,8 @@ enum mr_status mr_text_fault(const struct mr_format_read *read, bool plain,
         mr_error_where(err, "%s: line %lld", read->source->name, (long long)line);
     else
         mr_error_where(err, "%s: byte %lld", read->source->name, (long long)place->offset);
-    mr_error_hint(err, "onError says what becomes of rows that cannot be read: fail, null, drop");
+    mr_error_hint(err, "onError says what becomes of rows that cannot be read: fail, null, drop, "
+                       "quarantine");
     return MR_SOURCE;
 }
 
