@@ -10,8 +10,9 @@ from suite import Failure, checkout
 
 
 def program():
-    """The command under test: $MILLRACE_BIN, else the one of build/."""
-    return os.path.abspath(os.environ.get("MILLRACE_BIN") or os.path.join(checkout(), "build", "millrace"))
+    """The command under test: $MILLRACE_BIN, else that of the current directory (make check), else the one of build/."""
+    here = "millrace" if os.path.isfile("millrace") else os.path.join(checkout(), "build", "millrace")
+    return os.path.abspath(os.environ.get("MILLRACE_BIN") or here)
 
 
 class Result:

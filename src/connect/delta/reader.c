@@ -124,11 +124,13 @@ static enum mr_status read_position(struct reader *reader, struct mr_slice from,
     uint8_t form = mr_byte_reader_u8(&bytes);
     uint64_t part = mr_byte_reader_varint(&bytes);
     uint64_t rows = mr_byte_reader_varint(&bytes);
-    if (bytes.bad || form != POSITION_VERSION || part > (uint64_t)reader->split.nparts ||
-        rows > INT64_MAX)
+    uint64_t left = mr_byte_reader_varint(&bytes);
+    if (bytes.bad || left > INT64_MAX || form != POSITION_VERSION ||
+        part > (uint64_t)reader->split.nparts || rows > INT64_MAX)
         return mr_error_internal(err, "a position that is not of this split");
     reader->part = (int)part;
     reader->pass = (int64_t)rows;
+    reader->left = (int64_t)left - 1;
     return MR_OK;
 }
 
@@ -137,6 +139,7 @@ static enum mr_status open_reader(struct reader *reader, struct mr_slice split,
 {
     const struct delta_source *source = reader->source;
     MR_TRY(delta_split_read(split, &reader->arena, &reader->split, err));
+    reader->left = source->limit;
     MR_TRY(read_position(reader, from, err));
     MR_TRY(find_version(reader, err));
     int *numbers =
@@ -146,7 +149,6 @@ static enum mr_status open_reader(struct reader *reader, struct mr_slice split,
     MR_TRY(plan_columns(reader, numbers, err));
     MR_TRY(plan_predicates(reader, numbers, err));
     reader->want.tz = source->tz;
-    reader->left = source->limit;
     if (reader->npruning)
         MR_TRY(delta_statistics_new(&reader->snapshot->metadata, source->tz, &reader->statistics,
                                     err));
@@ -338,6 +340,7 @@ enum mr_status delta_reader_position(void *object, struct mr_bytes *out, struct 
     const struct reader *reader = object;
     mr_bytes_u8(out, POSITION_VERSION);
     mr_bytes_varint(out, (uint64_t)reader->part);
-    mr_bytes_varint(out, (uint64_t)reader->rows);
+    mr_bytes_varint(out, (uint64_t)(reader->rows + reader->pass));
+    mr_bytes_varint(out, (uint64_t)(reader->left + 1));
     return mr_bytes_status(out, err);
 }
