@@ -305,7 +305,8 @@ static enum mr_status files_recover(const struct mr_options *options, struct mr_
 
 const struct mr_sink mr_sink_files = {
     .name = "files",
-    .doc = "Writes files: Parquet, JSON lines or CSV, partitioned or not, committed as a whole.",
+    .doc =
+        "Writes files: Parquet, Avro, JSON lines or CSV, partitioned or not, committed as a whole.",
     .system = "s3",
     .options = files_options,
     .bind = files_bind,
