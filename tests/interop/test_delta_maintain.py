@@ -155,6 +155,27 @@ def vacuum():
         equal(content(path), wanted(data), "rows")
 
 
+def vacuum_paths():
+    """Absolute paths of the log that lead into the table name live files too."""
+    for form in ("file://{}/{}", "file:{}/{}", "{}/{}", "./{1}"):
+        with Workspace() as space:
+            path = space.file("t")
+            write_deltalake(path, rows(1, 10))
+            name = os.path.join(path, "_delta_log", f"{0:020}.json")
+            actions = [json.loads(line) for line in open(name)]
+            for action in actions:
+                if "add" in action:
+                    live = action["add"]["path"]
+                    action["add"]["path"] = form.format(path, live)
+            with open(name, "w") as file:
+                file.writelines(json.dumps(action) + "\n" for action in actions)
+            for file in (live, "garbage.parquet"):
+                open(os.path.join(path, file), "a").close()
+                os.utime(os.path.join(path, file), (10**9, 10**9))
+            report = result(maintain(space, "vacuumDelta", path=path))
+            equal(report["files"], ["garbage.parquet"], f"removed with paths like {form}")
+
+
 def statements():
     with Workspace() as space:
         path = space.file("t")
@@ -241,6 +262,7 @@ def main():
     suite.case("delete everything", delete, "true", lambda r: False, None)
     suite.case("append only", append_only)
     suite.case("vacuum", vacuum)
+    suite.case("vacuum, absolute paths", vacuum_paths)
     suite.case("statements", statements)
     suite.case("commands", commands)
     suite.case("order of steps", order_of_steps)

@@ -12,6 +12,7 @@
 #include "connect/delta/conflict.h"
 
 #include "base/map.h"
+#include "base/tz.h"
 #include "enc/json_tree.h"
 
 /* "WRITE" of {"operation":"WRITE",..}; "another commit" when it does not say. */
@@ -131,14 +132,18 @@ static enum mr_status check_txn(const struct check *check, bool *already, struct
 static enum mr_status matches_where(const struct check *check, const struct delta_file *files,
                                     int nfiles, bool *match, struct mr_error *err)
 {
+    const char *zone = check->table->runtime->time_zone;
     struct delta_snapshot part = *check->snapshot;
-    int *left, count;
+    struct mr_tz *tz;
+    int *left, count = 0;
     part.files = files;
     part.nfiles = nfiles;
-    MR_TRY(delta_prune(&part, check->change->where, check->change->nwhere, NULL, check->arena,
-                       &left, &count, NULL, err));
+    MR_TRY(mr_tz_new(zone ? zone : "UTC", &tz, err));
+    enum mr_status status = delta_prune(&part, check->change->where, check->change->nwhere, tz,
+                                        check->arena, &left, &count, NULL, err);
+    mr_tz_free(tz);
     *match = count > 0;
-    return MR_OK;
+    return status;
 }
 
 static enum mr_status check_reads(const struct check *check, const struct delta_file *file,

@@ -122,7 +122,10 @@ static enum delta_kind kind_of(const struct delta_sink *sink)
     return sink->removal == DELTA_REMOVE_LISTED ? DELTA_KIND_REWRITE : DELTA_KIND_REPLACE;
 }
 
-/* replaceWhere over partition columns alone picks whole files, whenever that is asked. */
+/*
+ * replaceWhere over partition columns alone picks whole files, whenever that is asked. Not so floats:
+ * of a partition of NaN the bounds say nothing, so its rows are looked at.
+ */
 static enum mr_status where_is_partitions(const char *where, const struct delta_metadata *metadata,
                                           struct mr_runtime *runtime, struct mr_arena *arena,
                                           bool *out, struct mr_error *err);
@@ -136,7 +139,10 @@ static bool only_partitions(const struct mr_predicate *predicate,
     }
     if (predicate->nargs > 0)
         return true;
-    const char *name = metadata->schema->fields[predicate->column].name;
+    const struct mr_field *field = &metadata->schema->fields[predicate->column];
+    if (field->type->id == MR_TYPE_FLOAT32 || field->type->id == MR_TYPE_FLOAT64)
+        return false;
+    const char *name = field->name;
     for (int i = 0; i < metadata->npartition_columns; i++) {
         if (strcmp(metadata->partition_columns[i], name) == 0)
             return true;

@@ -18,7 +18,9 @@
 #include "base/time.h"
 #include "base/tz.h"
 #include "connect/delta/conflict.h"
+#include "connect/delta/log_write.h"
 #include "connect/delta/private.h"
+#include "connect/delta/value.h"
 #include "ext/registry.h"
 
 #include <inttypes.h>
@@ -109,14 +111,32 @@ static enum mr_status discard(struct commit *commit, struct mr_slice ticket, str
 
 /* ---- which files go ---- */
 
-static void put_tuple(struct mr_bytes *out, const struct delta_file *file, int count)
+/* One of the ways to write a value: writers differ in how they write instants and numbers. */
+static void put_value(struct mr_bytes *out, const struct delta_metadata *metadata, int partition,
+                      const char *text, const struct mr_tz *tz)
+{
+    int column = mr_schema_find(metadata->schema, metadata->partition_columns[partition]);
+    struct mr_value value;
+    bool known =
+        column >= 0 && delta_value_parse(metadata->schema->fields[column].type, text, tz, &value);
+    /* The empty string is NULL, as in every reader. */
+    if (!known || !delta_put_partition_value(out, &value))
+        mr_bytes_text(out, text ? text : "");
+}
+
+static void put_tuple(struct mr_bytes *out, const struct delta_metadata *metadata,
+                      const struct delta_file *file, const struct mr_tz *tz)
 {
     mr_bytes_clear(out);
-    for (int i = 0; i < count; i++) {
-        const char *value = file->partition_values ? file->partition_values[i] : NULL;
-        /* The empty string is NULL, as in every reader. */
-        mr_bytes_u8(out, value && *value ? 1 : 0);
-        mr_bytes_lenpref(out, value ? value : "", value ? strlen(value) : 0);
+    for (int i = 0; i < metadata->npartition_columns; i++) {
+        struct mr_bytes value;
+        mr_bytes_init(&value, (size_t)1 << 26);
+        put_value(&value, metadata, i, file->partition_values ? file->partition_values[i] : NULL,
+                  tz);
+        mr_bytes_lenpref(out, value.data ? value.data : "", value.size);
+        if (value.status != MR_OK)
+            out->status = value.status;
+        mr_bytes_reset(&value);
     }
 }
 
@@ -127,17 +147,18 @@ static enum mr_status remove_partitions(struct commit *commit,
 {
     struct mr_map written;
     struct mr_bytes tuple;
-    int ncolumns = snapshot->metadata.npartition_columns;
-    enum mr_status status = MR_OK;
+    struct mr_tz *tz = NULL;
+    const char *zone = commit->runtime->time_zone ? commit->runtime->time_zone : "UTC";
+    enum mr_status status = mr_tz_new(zone, &tz, err);
     mr_map_init(&written, false);
     mr_bytes_init(&tuple, (size_t)1 << 26);
     for (int i = 0; i < commit->nadds && status == MR_OK; i++) {
-        put_tuple(&tuple, &commit->adds[i], ncolumns);
+        put_tuple(&tuple, &snapshot->metadata, &commit->adds[i], tz);
         status = mr_map_put(&written, (struct mr_slice){tuple.data ? tuple.data : "", tuple.size},
                             &written, err);
     }
     for (int i = 0; i < snapshot->nfiles && status == MR_OK; i++) {
-        put_tuple(&tuple, &snapshot->files[i], ncolumns);
+        put_tuple(&tuple, &snapshot->metadata, &snapshot->files[i], tz);
         if (mr_map_get(&written, (struct mr_slice){tuple.data ? tuple.data : "", tuple.size}))
             removes[(*count)++] = snapshot->files[i];
     }
@@ -145,6 +166,7 @@ static enum mr_status remove_partitions(struct commit *commit,
         status = mr_bytes_status(&tuple, err);
     mr_bytes_reset(&tuple);
     mr_map_reset(&written);
+    mr_tz_free(tz);
     return status;
 }
 

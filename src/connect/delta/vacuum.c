@@ -5,12 +5,16 @@
  * the retention time (a writer may be about to name it), the log, and names that begin with '_' or
  * '.', except directories column=value, _change_data and _delta_index. Staged files of dead runs of
  * ours (".name.inprogress-tag") go like data files. Only paths below the table are ever removed.
+ *
+ * A path of the log that is absolute may lead into the table by a way that cannot be told from its
+ * text (another scheme, a link), so whatever has the name of its file is kept; names are unique.
  */
 #include "connect/delta/maintain.h"
 
 #include "base/map.h"
 #include "base/time.h"
 #include "connect/delta/maintain_log.h"
+#include "connect/delta/private.h"
 #include "connect/delta/vector.h"
 
 #include <stdlib.h>
@@ -24,8 +28,9 @@ struct vacuum {
     const struct delta_table *table;
     const struct delta_vacuum *request;
     struct mr_arena arena;
-    struct mr_map keep; /* relative paths */
-    int64_t before;     /* microseconds: younger files stay */
+    struct mr_map keep;  /* relative paths */
+    struct mr_map names; /* last parts of paths that are not plainly below the table */
+    int64_t before;      /* microseconds: younger files stay */
     const struct garbage *garbage;
     void (*each)(void *context, const char *path, int64_t size);
     void *context;
@@ -52,9 +57,20 @@ static enum mr_status check_retention(const struct vacuum *self,
     return MR_CONFIG;
 }
 
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static enum mr_status keep_path(struct vacuum *self, const char *path, struct mr_error *err)
 {
-    return path ? mr_map_put(&self->keep, mr_slice_of(path), (void *)(uintptr_t)path, err) : MR_OK;
+    if (!path)
+        return mr_error_data(err, MR_SINK, "%s: a deletion vector of the log names no file",
+                             self->table->text);
+    if (delta_path_is_absolute(path) || path[0] == '.' || strstr(path, "/.") || strstr(path, "//"))
+        MR_TRY(mr_map_put(&self->names, mr_slice_of(last_part(path)), self, err));
+    return mr_map_put(&self->keep, mr_slice_of(path), self, err);
 }
 
 static enum mr_status keep_file(struct vacuum *self, const struct delta_file *file,
@@ -104,7 +120,8 @@ static enum mr_status visit(void *context, const struct mr_store_entry *entry, s
 {
     struct vacuum *self = context;
     if (entry->modified_micros >= self->before || is_protected(entry->path) ||
-        mr_map_get(&self->keep, mr_slice_of(entry->path)))
+        mr_map_get(&self->keep, mr_slice_of(entry->path)) ||
+        mr_map_get(&self->names, mr_slice_of(last_part(entry->path))))
         return MR_OK;
     self->out->files++;
     self->out->bytes += entry->size;
@@ -148,8 +165,10 @@ enum mr_status delta_vacuum(const struct delta_table *table, const struct delta_
     *out = (struct delta_vacuumed){0};
     mr_arena_init(&self.arena, NULL);
     mr_map_init(&self.keep, false);
+    mr_map_init(&self.names, false);
     enum mr_status status = run(&self, err);
     mr_map_reset(&self.keep);
+    mr_map_reset(&self.names);
     mr_arena_reset(&self.arena);
     return status;
 }
