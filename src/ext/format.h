@@ -36,6 +36,14 @@ struct mr_byte_source {
                                 int nreads, struct mr_error *err);
 };
 
+/* Row of an option table: of formats that may hold nanoseconds, and of the sources that read them. */
+#define MR_NANOSECONDS_OPTION_ROW                                                                  \
+    {                                                                                              \
+        .name = "nanoseconds", .type = MR_OPTION_ENUM, .fallback = "fail",                         \
+        .choices = (const char *const[]){"fail", "floor", NULL},                                   \
+        .doc = "Parquet: times with parts of a microsecond fail, or are cut (floor).",             \
+    }
+
 struct mr_format_write {
     const struct mr_schema *schema;
     const char *compression;          /* codec name, "none", or NULL = the format's default */

@@ -358,6 +358,25 @@ def missing_columns():
         refused(space, "column c may not be NULL", "d/a.parquet", path="d", schema="b BIGINT, c BIGINT NOT NULL")
 
 
+def keys_by_case():
+    """Keys of JSON are read by their exact names, so files that differ by case have two columns, and no value is lost."""
+    with Workspace() as space:
+        space.write("in/a.json", '{"Id": 1, "s": {"X": 1}}\n')
+        space.write("in/b.json", '{"id": 2, "s": {"x": 2}}\n')
+        found, _ = read(space, path="in")
+        values = [(r.get("Id"), r.get("id"), r["s"].get("X"), r["s"].get("x")) for r in found]
+        equal(values, [(1, None, 1, None), (None, 2, None, 2)], "each under its own name")
+
+
+def nanoseconds():
+    """What pandas writes by default: an error that names the option, which cuts, before 1970 too, and conditions see what was cut."""
+    with Workspace() as space:
+        put(space, "in/a.parquet", {"t": pa.array([1001, -1, -1001, None], pa.timestamp("ns"))})
+        refused(space, 'set "nanoseconds" to "floor"', path="in")
+        found, _ = read(space, path="in", nanoseconds="floor", where="t < TIMESTAMP_NTZ'1970-01-01 00:00:00'")
+        equal([row["t"] for row in found], ["1969-12-31T23:59:59.999999", "1969-12-31T23:59:59.999998"], "cut to microseconds")
+
+
 def offline():
     with Workspace() as space:
         name = space.write("p.json", pipeline(path="nowhere", schema="id INT", where="idd > 1"))
@@ -508,6 +527,8 @@ suite.case("formats by extension", formats_by_name)
 suite.case("promotions", promotions)
 suite.case("types without a common one", cannot_promote)
 suite.case("missing columns", missing_columns)
+suite.case("keys by case", keys_by_case)
+suite.case("nanoseconds", nanoseconds)
 suite.case("offline", offline)
 suite.case("onError", on_error)
 suite.case("avro", avro)

@@ -6,6 +6,7 @@
 #include "enc/avro_schema.h"
 #include "enc/csv_text.h"
 #include "enc/json_text.h"
+#include "ext/format.h"
 
 static const char *const formats[] = {"parquet", "json", "csv", "avro", "orc", NULL};
 static const char *const on_errors[] = {"fail", "null", "drop", "quarantine", NULL};
@@ -56,6 +57,7 @@ const struct mr_option files_read_options[] = {
     MR_CSV_READ_OPTION_ROWS,
     MR_JSON_READ_OPTION_ROWS,
     MR_AVRO_OPTION_ROWS,
+    MR_NANOSECONDS_OPTION_ROW,
     {.name = "incremental",
      .type = MR_OPTION_OBJECT,
      .flags = MR_OPTION_UNBUILT,

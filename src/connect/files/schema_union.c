@@ -1,8 +1,8 @@
 /*
  * schema_union.c - one schema for files that do not agree.
  *
- * Columns are matched by name, exactly, else ignoring ASCII case, and come in the order of the first
- * file that has them. One that some files lack is NULL there. Where types differ, the result is one
+ * Columns are matched by name, exactly, else ignoring ASCII case (not of JSON, whose keys are read by their exact
+ * names), and come in the order of the first file that has them. One that some files lack is NULL there. Where types differ, the result is one
  * that holds every value of both, so that no file's rows change their meaning:
  *
  *   integers                          the wider one
@@ -28,6 +28,7 @@
 struct merge {
     struct mr_arena *arena;
     bool inferred;
+    bool exact; /* names */
     bool nomem;
 };
 
@@ -89,13 +90,13 @@ static const struct mr_type *merge_numbers(struct merge *merge, const struct mr_
 
 /* --- nested types --- */
 
-/* Exactly so named, else the first that differs by ASCII case only; -1. */
-static int find_field(const struct mr_field *fields, int nfields, const char *name)
+/* Exactly so named, else (unless `exact`) the first that differs by ASCII case only; -1. */
+static int find_field(const struct mr_field *fields, int nfields, const char *name, bool exact)
 {
     for (int i = 0; i < nfields; i++)
         if (strcmp(fields[i].name, name) == 0)
             return i;
-    for (int i = 0; i < nfields; i++)
+    for (int i = 0; i < nfields && !exact; i++)
         if (mr_text_equal_nocase(fields[i].name, name))
             return i;
     return -1;
@@ -113,10 +114,11 @@ static const struct mr_type *merge_structs(struct merge *merge, const struct mr_
     }
     for (int i = 0; i < n; i++) {
         fields[i] = a->fields[i];
-        fields[i].nullable |= find_field(b->fields, b->nfields, a->fields[i].name) < 0;
+        fields[i].nullable |=
+            find_field(b->fields, b->nfields, a->fields[i].name, merge->exact) < 0;
     }
     for (int i = 0; i < b->nfields; i++) {
-        int at = find_field(fields, a->nfields, b->fields[i].name);
+        int at = find_field(fields, a->nfields, b->fields[i].name, merge->exact);
         if (at < 0) {
             fields[n] = b->fields[i];
             fields[n++].nullable = true;
@@ -202,14 +204,15 @@ struct columns {
     int capacity;
 };
 
-static struct column *find_column(const struct columns *columns, int hint, const char *name)
+static struct column *find_column(const struct columns *columns, int hint, const char *name,
+                                  bool exact)
 {
     if (hint < columns->count && strcmp(columns->items[hint].field.name, name) == 0)
         return &columns->items[hint]; /* files mostly agree */
     for (int i = 0; i < columns->count; i++)
         if (strcmp(columns->items[i].field.name, name) == 0)
             return &columns->items[i];
-    for (int i = 0; i < columns->count; i++)
+    for (int i = 0; i < columns->count && !exact; i++)
         if (mr_text_equal_nocase(columns->items[i].field.name, name))
             return &columns->items[i];
     return NULL;
@@ -268,7 +271,7 @@ static enum mr_status add_part(struct merge *merge, struct columns *columns,
     const struct mr_schema *schema = parts[part].schema;
     for (int i = 0; i < schema->nfields; i++) {
         const struct mr_field *field = &schema->fields[i];
-        struct column *column = find_column(columns, i, field->name);
+        struct column *column = find_column(columns, i, field->name, parts[part].exact);
         bool own = column != NULL && column->last == part;
         if (own && strcmp(column->field.name, field->name) == 0)
             return mr_error_data(err, MR_SOURCE, "%s has two columns \"%s\"", parts[part].name,
@@ -282,6 +285,7 @@ static enum mr_status add_part(struct merge *merge, struct columns *columns,
         column->field.nullable |= field->nullable;
         if (mr_type_equal(column->field.type, field->type) && !mr_type_is_nested(field->type))
             continue;
+        merge->exact = parts[part].exact;
         merge->inferred = parts[part].inferred && parts[column->first].inferred;
         const struct mr_type *type = merge_types(merge, column->field.type, field->type, 0);
         if (merge->nomem)

@@ -222,6 +222,7 @@ static enum mr_status ask_files(struct files_source *source, struct mr_runtime *
             .name = files_name(source, source->arena, source->entries[probe->entry].path),
             .schema = probe->info.schema,
             .inferred = probe->info.inferred,
+            .exact = strcmp(source->format->name, "json") == 0,
         };
     }
     MR_TRY(files_schema_union(source->arena, parts, probed.count, out, add_note, notes, err));

@@ -47,7 +47,6 @@ struct writer {
 };
 
 static const char *const encoding_choices[] = {"auto", "plain", "split", NULL};
-static const char *const nanoseconds_choices[] = {"fail", "floor", NULL};
 
 static const struct mr_option writer_options[] = {
     {.name = "pageRows",
@@ -78,11 +77,7 @@ static const struct mr_option writer_options[] = {
      .doc = "How columns are written whose dictionary does not pay: auto tries delta encodings and "
             "keeps what is smaller; plain never; split is auto with BYTE_STREAM_SPLIT for "
             "floating-point columns, which Spark 3 cannot read."},
-    {.name = "nanoseconds",
-     .type = MR_OPTION_ENUM,
-     .fallback = "fail",
-     .choices = nanoseconds_choices,
-     .doc = "Reading: times with parts of a microsecond fail, or are cut (floor)."},
+    MR_NANOSECONDS_OPTION_ROW,
     MR_OPTION_END,
 };
 
