@@ -250,6 +250,14 @@ def partitions_replaced():
             equal(sorted(row["id"] for row in content(space, ["id"])), wanted, f"{values.type} {options}")
 
 
+def keys_in_a_url():
+    with Workspace() as space:
+        put(space, rows(1))
+        refused = load(space, {"path": "s3://user:hidden@bucket/table"}, code=3)
+        check("hidden" not in refused.out + refused.err + json.dumps(refused.report), refused)
+        check("keys belong in" in refused.err, refused)
+
+
 def many_commits():
     """Checkpoints, _last_checkpoint, and what two readers make of them."""
     commits = 2000 if LONG else 45
@@ -287,7 +295,7 @@ def writers_at_once():
 
 def main():
     suite = Suite("delta")
-    for case in (types, partitions, partitions_replaced, statistics, modes, evolution, upsert, again, foreign, many_commits, writers_at_once):
+    for case in (types, partitions, partitions_replaced, statistics, modes, evolution, upsert, again, foreign, keys_in_a_url, many_commits, writers_at_once):
         suite.case(case.__name__.replace("_", " "), case)
     return suite.end()
 

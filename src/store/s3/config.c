@@ -75,6 +75,9 @@ static enum mr_status read_url(const char *url, struct mr_arena *arena, struct s
     out->prefix = size ? mr_arena_printf(arena, "%.*s/", (int)size, at) : "";
     if (!out->bucket || !out->prefix)
         return mr_error_nomem(err);
+    if (strchr(out->bucket, '@')) /* not shown: it may be a key that was meant to be secret */
+        return mr_error_config(err, "the URL has a user or a key in front of its bucket: keys "
+                                    "belong in the options or the environment");
     if (!is_bucket_name(out->bucket))
         return mr_error_config(err, "'%s' is not the name of a bucket", out->bucket);
     if (strlen(out->prefix) > S3_PATH_MAX)
