@@ -136,6 +136,9 @@ int mr_cli_delta(int argc, char **argv)
     for (size_t verb = 0; verb < NVERBS && argc > 1; verb++) {
         if (strcmp(argv[1], verbs[verb].name) != 0)
             continue;
+        char command[32];
+        snprintf(command, sizeof command, "delta %s", verbs[verb].name);
+        argv[1] = command;
         int code = mr_cli_parse(argc - 1, argv + 1, verbs[verb].allowed, 1, 1, &options);
         if (code != 0)
             return code;

@@ -247,8 +247,32 @@ def layout_of_loads():
         equal(table.to_pyarrow_table().num_rows, 51 * 300, "rows")
 
 
+def places():
+    """Files and tables keep apart, and loads of one run that cannot follow each other are refused."""
+    with Workspace() as space:
+        path, other, out = space.file("t"), space.file("csv"), space.file("out")
+        data = build(path, files=2)
+        read = {"type": "extract", "method": "fromDelta", "config": {"path": path}}
+        to = lambda method, **config: {"type": "load", "method": method, "config": config}
+        run = lambda *steps: space.run({"name": "places", "steps": [read, *steps]})
+        for mode in ("append", "overwrite"):
+            refused = run(to("toFile", path=path, mode=mode)).expect(6)
+            check("is a Delta table" in refused.err, str(refused))
+        equal(content(path), wanted(data), "rows of the table")
+        run(to("toFile", path=other, format="json")).expect(0)
+        refused = run(to("toDelta", path=other)).expect(6)
+        check("holds files, but is no Delta table" in refused.err, str(refused))
+        for modes in (("append", "overwrite"), ("overwrite", "append"), ("overwrite", "overwrite")):
+            refused = run(*(to("toDelta", path=out, mode=mode) for mode in modes)).expect(3)
+            check("unionDataFrames" in refused.err, str(refused))
+        run(to("toDelta", path=out), to("toDelta", path=out)).expect(0)
+        equal(DeltaTable(out).to_pyarrow_table().num_rows, 800, "rows of two appends")
+        run(to("toDelta", path=out, mode="overwrite")).expect(0)
+
+
 def main():
     suite = Suite("delta maintenance")
+    suite.case("places", places)
     suite.case("layout of loads", layout_of_loads)
     suite.case("optimize", optimize, None)
     suite.case("optimize by partition", optimize, ["part"])

@@ -187,6 +187,73 @@ static enum mr_status choose_removal(struct delta_sink *sink, struct mr_runtime 
     return MR_OK;
 }
 
+/* ---- others in the same place ---- */
+
+static enum mr_status seen(void *context, const struct mr_store_entry *entry, struct mr_error *err)
+{
+    (void)entry;
+    (void)err;
+    *(bool *)context = true;
+    return MR_CANCELLED; /* one is enough: ends the listing */
+}
+
+/* A new table takes the whole directory: a vacuum would remove what else is there. */
+static enum mr_status check_empty(const struct delta_sink *sink, const struct delta_table *table,
+                                  struct mr_error *err)
+{
+    bool found = false;
+    enum mr_status status = table->store->list(table->handle, "", NULL, false, seen, &found, err);
+    if (!found)
+        return status;
+    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG, "%s holds files, but is no Delta table",
+                 sink->location.text);
+    if (err)
+        mr_error_hint(err, "choose an empty directory, or remove what is there");
+    return MR_SINK;
+}
+
+/* The first load of the run into a table. */
+struct first_load {
+    int sequence;
+    bool all_append;
+};
+
+static enum mr_status make_first(void *context, void **out, struct mr_error *err)
+{
+    struct first_load *first = mr_alloc(sizeof *first);
+    if (!first)
+        return mr_error_nomem(err);
+    *first = *(const struct first_load *)context;
+    *out = first;
+    return MR_OK;
+}
+
+/*
+ * Loads of one run commit one after the other, but all were prepared for the version before: of
+ * several into one table only appends can follow each other.
+ */
+static enum mr_status check_alone(const struct delta_sink *sink, const struct mr_sink_bind *bind,
+                                  struct mr_error *err)
+{
+    struct first_load own = {bind->sequence, sink->mode == DELTA_MODE_APPEND};
+    void *found;
+    if (bind->runtime->offline || !bind->runtime->shared || !sink->location.url)
+        return MR_OK;
+    const char *key = mr_arena_printf(bind->arena, "delta load:%s", sink->location.url);
+    if (!key)
+        return mr_error_nomem(err);
+    MR_TRY(mr_shared_get(bind->runtime, key, make_first, &own, mr_free, &found, err));
+    struct first_load *first = found;
+    if (first->sequence == own.sequence || (first->all_append && own.all_append))
+        return MR_OK;
+    mr_options_error(bind->options, "path", err, "another load of this pipeline writes %s too",
+                     sink->location.text);
+    if (err)
+        mr_error_hint(err, "several loads into one table must all append; bring the rows together "
+                           "with unionDataFrames");
+    return MR_CONFIG;
+}
+
 /* ---- notes ---- */
 
 #define MAX_NOTES 6
@@ -275,8 +342,11 @@ static enum mr_status bind_all(struct delta_sink *sink, const struct mr_sink_bin
     MR_TRY(find_compression(sink, bind->runtime, err));
     enum mr_status status = delta_sink_open(bind->options, bind->runtime, bind->arena,
                                             &sink->location, &table, &snapshot, err);
+    if (status == MR_OK && table.handle && !snapshot)
+        status = check_empty(sink, &table, err);
     delta_table_close(&table);
     MR_TRY(status);
+    MR_TRY(check_alone(sink, bind, err));
     if (snapshot && sink->mode == DELTA_MODE_UPSERT && bind->schema && !sink->addresses)
         return mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT,
                             "%s was created while this run was being planned", sink->location.text);

@@ -187,11 +187,32 @@ enum mr_status files_exists(const struct files *files, struct mr_runtime *runtim
     return *exists ? MR_OK : status;
 }
 
+/* Files that no log names are no part of a Delta table, and an overwrite would take away those that one does. */
+static enum mr_status refuse_delta_table(const struct files *files, struct mr_runtime *runtime,
+                                         struct mr_error *err)
+{
+    const struct mr_location *location = &files->location;
+    void *handle;
+    bool found = false;
+    MR_TRY(location->store->open(location->url, files->options, runtime, &handle, err));
+    enum mr_status status =
+        location->store->list(handle, "_delta_log", NULL, false, seen, &found, err);
+    location->store->close(handle);
+    if (!found)
+        return status;
+    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG, "%s is a Delta table", location->text);
+    if (err)
+        mr_error_hint(err, "write it with toDeltaLake, or choose another path");
+    return MR_SINK;
+}
+
 static enum mr_status check_target(struct files *files, const struct mr_sink_bind *bind,
                                    struct mr_sink_info *info, struct mr_error *err)
 {
-    if (bind->runtime->offline || !files->location.store ||
-        (files->mode != FILES_ERROR_IF_EXISTS && files->mode != FILES_IGNORE))
+    if (bind->runtime->offline || !files->location.store)
+        return MR_OK;
+    MR_TRY(refuse_delta_table(files, bind->runtime, err));
+    if ((files->mode != FILES_ERROR_IF_EXISTS && files->mode != FILES_IGNORE))
         return MR_OK;
     bool exists;
     MR_TRY(files_exists(files, bind->runtime, &exists, err));
