@@ -3,7 +3,7 @@
 #
 # Installs what the tests need; builds with gcc (warnings are errors), with the address and undefined
 # sanitizers, with the thread sanitizer and with clang, each in its own folder under build-test/, and
-# runs the unit tests in the first three. Then the suites in Python run against private PostgreSQL
+# runs the unit tests in the first three. The suites in Python run against private PostgreSQL
 # and S3 servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
 # and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3.
 set -u
@@ -59,8 +59,27 @@ export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=0:detect_stack_use_after_retur
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1}
 
+# The other builds, made one after the other while the suites of the first run and leave a core idle.
+flavour() {
+    case $1 in
+    asan) FLAGS=('-O1 -g' --enable-werror --enable-asan --enable-failpoints) ;;
+    tsan) FLAGS=('-O1 -g' --enable-werror --enable-tsan) ;;
+    clang) FLAGS=('-O2 -g' CC=clang --enable-werror) ;;
+    esac
+}
+build_ahead() {
+    for name in asan tsan clang; do
+        if wanted $name; then
+            flavour $name
+            nice -n 10 "$ROOT/bin/lib/compile.sh" "$OUT/$name" "${FLAGS[@]}"
+        fi
+    done >"$LOGS/ahead.log" 2>&1 </dev/null
+}
+
 # The integration suites need this build whichever of them is asked for.
 build gcc '-O2 -g' --enable-werror --enable-failpoints
+build_ahead &
+AHEAD=$!
 if wanted gcc; then
     unit gcc
 fi
@@ -77,19 +96,30 @@ if wanted s3; then
     python s3 interop/test_s3.py
     python fault-s3 fault/s3.py
 fi
+# Under the sanitizers the programs, and under the first of them what reads files of others; --all: everything.
+asan_tests=('TESTS=$(check_PROGRAMS)')
+tsan_tests=('TESTS=$(check_PROGRAMS)')
+for name in avro delta delta_maintain delta_read files_read parquet_read text_read; do
+    asan_tests[0]+=" tests/interop/test_$name.py"
+done
+[ -z "$ALL" ] || asan_tests=() tsan_tests=()
+wait "$AHEAD"
 if wanted asan; then
-    build asan '-O1 -g' --enable-werror --enable-asan --enable-failpoints
-    unit asan
+    flavour asan
+    build asan "${FLAGS[@]}"
+    unit asan "${asan_tests[@]}"
     FLAVOUR=asan python cases-asan cases/run.py
     FLAVOUR=asan python alloc-asan fault/alloc.py
 fi
 if wanted tsan; then
-    build tsan '-O1 -g' --enable-werror --enable-tsan
-    unit tsan
+    flavour tsan
+    build tsan "${FLAGS[@]}"
+    unit tsan "${tsan_tests[@]}"
     FLAVOUR=tsan python cases-tsan cases/run.py
 fi
 if wanted clang; then
-    build clang '-O2 -g' CC=clang --enable-werror
+    flavour clang
+    build clang "${FLAGS[@]}"
 fi
 if [ -n "$ALL" ]; then
     SUITE_LIMIT=7200 suite check-long tap make -s -C "$OUT/gcc" check-long
