@@ -368,6 +368,20 @@ def keys_by_case():
         equal(values, [(1, None, 1, None), (None, 2, None, 2)], "each under its own name")
 
 
+def columns_by_case():
+    """Parquet names are matched ignoring case, but never onto a name that the same file has exactly."""
+    with Workspace() as space:
+        put(space, "in/a.parquet", {"x": [1], "s": [{"x": 7}]})
+        put(space, "in/b.parquet", {"X": [2], "x": [3], "s": [{"X": 6, "x": 5}]})
+        put(space, "in/c.parquet", {"X": [4], "s": [{"X": 8}]})
+        found, _ = read(space, path="in")
+        values = [(r.get("x"), r.get("X"), r["s"].get("x"), r["s"].get("X")) for r in found]
+        equal(values, [(1, None, 7, None), (3, 2, 5, 6), (None, 4, None, 8)], "each under its own name")
+        os.unlink(space.file("in/b.parquet"))
+        found, _ = read(space, path="in")
+        equal([(r["x"], r["s"]["x"]) for r in found], [(1, 7), (4, 8)], "one column where no file has both")
+
+
 def nanoseconds():
     """What pandas writes by default: an error that names the option, which cuts, before 1970 too, and conditions see what was cut."""
     with Workspace() as space:
@@ -528,6 +542,7 @@ suite.case("promotions", promotions)
 suite.case("types without a common one", cannot_promote)
 suite.case("missing columns", missing_columns)
 suite.case("keys by case", keys_by_case)
+suite.case("columns by case", columns_by_case)
 suite.case("nanoseconds", nanoseconds)
 suite.case("offline", offline)
 suite.case("onError", on_error)

@@ -90,16 +90,27 @@ static const struct mr_type *merge_numbers(struct merge *merge, const struct mr_
 
 /* --- nested types --- */
 
-/* Exactly so named, else (unless `exact`) the first that differs by ASCII case only; -1. */
-static int find_field(const struct mr_field *fields, int nfields, const char *name, bool exact)
+static int find_exact(const struct mr_field *fields, int nfields, const char *name)
 {
     for (int i = 0; i < nfields; i++)
         if (strcmp(fields[i].name, name) == 0)
             return i;
-    for (int i = 0; i < nfields && !exact; i++)
-        if (mr_text_equal_nocase(fields[i].name, name))
-            return i;
     return -1;
+}
+
+/*
+ * The field of `a` that is field `name` of `b`: exactly so named, else (unless `exact`) the first that
+ * differs by ASCII case only and that is no field of `b` itself; -1.
+ */
+static int find_field(const struct mr_type *a, const struct mr_type *b, const char *name,
+                      bool exact)
+{
+    int found = find_exact(a->fields, a->nfields, name);
+    for (int i = 0; found < 0 && i < a->nfields && !exact; i++)
+        if (mr_text_equal_nocase(a->fields[i].name, name) &&
+            find_exact(b->fields, b->nfields, a->fields[i].name) < 0)
+            found = i;
+    return found;
 }
 
 static const struct mr_type *merge_structs(struct merge *merge, const struct mr_type *a,
@@ -114,11 +125,10 @@ static const struct mr_type *merge_structs(struct merge *merge, const struct mr_
     }
     for (int i = 0; i < n; i++) {
         fields[i] = a->fields[i];
-        fields[i].nullable |=
-            find_field(b->fields, b->nfields, a->fields[i].name, merge->exact) < 0;
+        fields[i].nullable |= find_field(b, a, a->fields[i].name, merge->exact) < 0;
     }
     for (int i = 0; i < b->nfields; i++) {
-        int at = find_field(fields, a->nfields, b->fields[i].name, merge->exact);
+        int at = find_field(a, b, b->fields[i].name, merge->exact);
         if (at < 0) {
             fields[n] = b->fields[i];
             fields[n++].nullable = true;
@@ -204,8 +214,8 @@ struct columns {
     int capacity;
 };
 
-static struct column *find_column(const struct columns *columns, int hint, const char *name,
-                                  bool exact)
+static struct column *find_column(const struct columns *columns, const struct mr_schema *schema,
+                                  int hint, const char *name, bool exact)
 {
     if (hint < columns->count && strcmp(columns->items[hint].field.name, name) == 0)
         return &columns->items[hint]; /* files mostly agree */
@@ -213,7 +223,8 @@ static struct column *find_column(const struct columns *columns, int hint, const
         if (strcmp(columns->items[i].field.name, name) == 0)
             return &columns->items[i];
     for (int i = 0; i < columns->count && !exact; i++)
-        if (mr_text_equal_nocase(columns->items[i].field.name, name))
+        if (mr_text_equal_nocase(columns->items[i].field.name, name) &&
+            find_exact(schema->fields, schema->nfields, columns->items[i].field.name) < 0)
             return &columns->items[i];
     return NULL;
 }
@@ -271,7 +282,7 @@ static enum mr_status add_part(struct merge *merge, struct columns *columns,
     const struct mr_schema *schema = parts[part].schema;
     for (int i = 0; i < schema->nfields; i++) {
         const struct mr_field *field = &schema->fields[i];
-        struct column *column = find_column(columns, i, field->name, parts[part].exact);
+        struct column *column = find_column(columns, schema, i, field->name, parts[part].exact);
         bool own = column != NULL && column->last == part;
         if (own && strcmp(column->field.name, field->name) == 0)
             return mr_error_data(err, MR_SOURCE, "%s has two columns \"%s\"", parts[part].name,

@@ -29,30 +29,44 @@ static int find_id(const struct mr_pq_node *parent, int id)
     return -1;
 }
 
-/* The child that is the field: exact name first, else ASCII case ignored; -1 absent, -2 several. */
-static int find_name(const struct mr_pq_node *parent, const char *name)
+static bool is_wanted(const struct mr_field *fields, int nfields, const char *name)
+{
+    for (int i = 0; i < nfields; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * The child that is the field: exact name first, else ASCII case ignored, but not one that another of
+ * the `nfields` wanted fields names exactly; -1 absent, -2 several.
+ */
+static int find_name(const struct mr_pq_node *parent, const char *name,
+                     const struct mr_field *fields, int nfields)
 {
     int found = -1;
     for (int i = 0; i < parent->nchildren; i++)
         if (strcmp(parent->children[i].name, name) == 0)
             return i;
     for (int i = 0; i < parent->nchildren; i++)
-        if (mr_text_equal_nocase(parent->children[i].name, name))
+        if (mr_text_equal_nocase(parent->children[i].name, name) &&
+            !is_wanted(fields, nfields, parent->children[i].name))
             found = found == -1 ? i : -2;
     return found;
 }
 
 static enum mr_status find(const struct mr_pq_selection *selection, const struct mr_pq_node *parent,
-                           const struct mr_field *field, int position,
+                           const struct mr_field *fields, int nfields, int position,
                            const struct mr_pq_node **out, struct mr_error *err)
 {
+    const struct mr_field *field = &fields[position];
     int found;
     if (selection->by_position)
         found = position;
     else if (selection->resolve == MR_RESOLVE_ID && field->id != 0)
         found = find_id(parent, field->id);
     else
-        found = find_name(parent, field->name);
+        found = find_name(parent, field->name, fields, nfields);
     if (found == -2)
         return mr_error_data(err, MR_SOURCE,
                              "%s: several columns are named \"%s\" but for upper and lower case",
@@ -120,7 +134,7 @@ static enum mr_status want_children(struct mr_pq_selection *selection,
     for (int i = 0; i < type->nfields; i++) {
         const struct mr_pq_node *child = node->kind == MR_PQ_STRUCT ? NULL : &node->children[i];
         if (node->kind == MR_PQ_STRUCT)
-            MR_TRY(find(selection, node, &type->fields[i], i, &child, err));
+            MR_TRY(find(selection, node, type->fields, type->nfields, i, &child, err));
         MR_TRY(want(selection, child, type->fields[i].type, slot_def, depth + 1, &out->children[i],
                     err));
     }
@@ -176,7 +190,7 @@ enum mr_status mr_pq_resolve(struct mr_pq_selection *selection, const struct mr_
     for (int i = 0; i < schema->nfields; i++) {
         const struct mr_field *field = &schema->fields[i];
         const struct mr_pq_node *node = NULL;
-        MR_TRY(find(selection, root, field, i, &node, err));
+        MR_TRY(find(selection, root, schema->fields, schema->nfields, i, &node, err));
         if (node == NULL && !field->nullable && field->type->id != MR_TYPE_NULL)
             return mr_error_data(err, MR_SOURCE,
                                  "%s: column %s may not be NULL, and the file does not have it",
