@@ -262,6 +262,11 @@ def places():
         run(to("toFile", path=other, format="json")).expect(0)
         refused = run(to("toDelta", path=other)).expect(6)
         check("holds files, but is no Delta table" in refused.err, str(refused))
+        plain = space.file("plain")
+        run(to("toFile", path=plain, format="parquet")).expect(0)
+        for name in os.listdir(plain):
+            os.utime(os.path.join(plain, name), (0, 0))
+        run(to("toDelta", path=plain)).expect(6)
         for modes in (("append", "overwrite"), ("overwrite", "append"), ("overwrite", "overwrite")):
             refused = run(*(to("toDelta", path=out, mode=mode) for mode in modes)).expect(3)
             check("unionDataFrames" in refused.err, str(refused))

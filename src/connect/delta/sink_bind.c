@@ -8,6 +8,7 @@
 #include "connect/delta/sink.h"
 #include "connect/delta/sink_private.h"
 
+#include "base/time.h"
 #include "connect/delta/private.h"
 #include "ext/codec.h"
 #include "ext/registry.h"
@@ -189,10 +190,18 @@ static enum mr_status choose_removal(struct delta_sink *sink, struct mr_runtime 
 
 /* ---- others in the same place ---- */
 
+#define RECENT_MICROS (600 * MR_MICROS_PER_SECOND)
+
+/* Data files that are this young may be those of somebody who creates the table at this moment. */
 static enum mr_status seen(void *context, const struct mr_store_entry *entry, struct mr_error *err)
 {
-    (void)entry;
     (void)err;
+    const char *slash = strrchr(entry->path, '/');
+    const char *name = slash ? slash + 1 : entry->path;
+    const char *end = strrchr(name, '.');
+    bool data = strncmp(name, "part-", 5) == 0 && end && strcmp(end, ".parquet") == 0;
+    if (data && entry->modified_micros > mr_clock_wall_micros() - RECENT_MICROS)
+        return MR_OK;
     *(bool *)context = true;
     return MR_CANCELLED; /* one is enough: ends the listing */
 }

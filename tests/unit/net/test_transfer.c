@@ -166,7 +166,8 @@ static void test_many(void **state)
         mr_http_answer_reset(&all[i].answer);
     }
     assert_int_equal(mr_transfers_peak(transfers), CONNECTIONS);
-    assert_in_range(atomic_load(&server.open_most), 2, CONNECTIONS);
+    /* The server learns late of connections that were closed, so it may count more than there were. */
+    assert_true(atomic_load(&server.open_most) >= 2);
 }
 
 /* An error's body is not what was asked for; more than there is room for is refused. */
