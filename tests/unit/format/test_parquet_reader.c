@@ -414,7 +414,7 @@ static void strings_round_trip(void **state)
     uint8_t *at = plain;
     for (int i = 0; i < COUNT; i++) {
         char text[32];
-        uint32_t size = (uint32_t)snprintf(text, sizeof text, i % 9 ? "key %06d" : "", i);
+        uint32_t size = i % 9 ? (uint32_t)snprintf(text, sizeof text, "key %06d", i) : 0;
         memcpy(at, &size, 4);
         memcpy(at + 4, text, size);
         at += 4 + size;
