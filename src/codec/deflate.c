@@ -6,66 +6,19 @@
  */
 #include "base/alloc.h"
 #include "codec/codecs.h"
-
-#include <libdeflate.h>
-
-struct deflate_scratch {
-    int level;
-    struct libdeflate_compressor *compressor;
-};
+#include "codec/compressor.h"
 
 static size_t deflate_bound(size_t size)
 {
     return libdeflate_deflate_compress_bound(NULL, size);
 }
 
-static void deflate_free_scratch(void *scratch)
-{
-    struct deflate_scratch *state = scratch;
-    if (state == NULL)
-        return;
-    libdeflate_free_compressor(state->compressor);
-    mr_free(state);
-}
-
-static struct deflate_scratch *new_scratch(int level)
-{
-    struct deflate_scratch *state = mr_calloc(1, sizeof *state);
-    if (state == NULL)
-        return NULL;
-    state->level = level;
-    state->compressor = libdeflate_alloc_compressor(level);
-    if (state->compressor == NULL) {
-        mr_free(state);
-        return NULL;
-    }
-    return state;
-}
-
 static enum mr_status deflate_compress(const void *in, size_t size, int level, void *out,
                                        size_t capacity, size_t *out_size, void **scratch,
                                        struct mr_error *err)
 {
-    struct deflate_scratch *state = scratch ? *scratch : NULL;
-    if (level == INT_MIN)
-        level = mr_codec_deflate.default_level;
-    if (state != NULL && state->level != level) {
-        deflate_free_scratch(state);
-        *scratch = state = NULL;
-    }
-    if (state == NULL) {
-        state = new_scratch(level);
-        if (state == NULL)
-            return mr_error_nomem(err);
-        if (scratch)
-            *scratch = state;
-    }
-    *out_size = libdeflate_deflate_compress(state->compressor, in, size, out, capacity);
-    if (scratch == NULL)
-        deflate_free_scratch(state);
-    if (*out_size == 0)
-        return mr_error_internal(err, "deflate: %zu bytes do not fit into %zu", size, capacity);
-    return MR_OK;
+    return mr_libdeflate_compress(&mr_codec_deflate, libdeflate_deflate_compress, in, size, level,
+                                  out, capacity, out_size, scratch, err);
 }
 
 static enum mr_status deflate_decompress_within(const void *in, size_t size, void *out,
@@ -107,5 +60,5 @@ const struct mr_codec mr_codec_deflate = {
     .compress = deflate_compress,
     .decompress = deflate_decompress,
     .decompress_within = deflate_decompress_within,
-    .free_scratch = deflate_free_scratch,
+    .free_scratch = mr_libdeflate_free,
 };

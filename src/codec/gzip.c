@@ -2,7 +2,7 @@
  * gzip.c - gzip members (RFC 1952), by libdeflate: half to a quarter of zlib's time at the same ratio (facts measured here).
  *
  * libdeflate works on whole blocks only, which is what blocks need. A reader must take several members in one block (they
- * decompress to the concatenation). The scratch remembers its level, since a compressor is made for one.
+ * decompress to the concatenation).
  *
  * Streams: a member that lies whole in the input and fits into the output (our own files, bgzip's, small files) goes
  * through libdeflate; any other through zlib, which can stop anywhere. A try that fails costs at most what was made, and
@@ -10,8 +10,8 @@
  */
 #include "base/alloc.h"
 #include "codec/codecs.h"
+#include "codec/compressor.h"
 
-#include <libdeflate.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -19,63 +19,17 @@
 /* A member is not tried whole with less room than this, nor input so large that a failure is dear. */
 #define WHOLE_ROOM ((size_t)64 << 10)
 
-struct gzip_scratch {
-    int level;
-    struct libdeflate_compressor *compressor;
-};
-
 static size_t gzip_bound(size_t size)
 {
     return libdeflate_gzip_compress_bound(NULL, size);
-}
-
-static void gzip_free_scratch(void *scratch)
-{
-    struct gzip_scratch *state = scratch;
-    if (state == NULL)
-        return;
-    libdeflate_free_compressor(state->compressor);
-    mr_free(state);
-}
-
-static struct gzip_scratch *new_scratch(int level)
-{
-    struct gzip_scratch *state = mr_calloc(1, sizeof *state);
-    if (state == NULL)
-        return NULL;
-    state->level = level;
-    state->compressor = libdeflate_alloc_compressor(level);
-    if (state->compressor == NULL) {
-        mr_free(state);
-        return NULL;
-    }
-    return state;
 }
 
 static enum mr_status gzip_compress(const void *in, size_t size, int level, void *out,
                                     size_t capacity, size_t *out_size, void **scratch,
                                     struct mr_error *err)
 {
-    struct gzip_scratch *state = scratch ? *scratch : NULL;
-    if (level == INT_MIN)
-        level = mr_codec_gzip.default_level;
-    if (state != NULL && state->level != level) {
-        gzip_free_scratch(state);
-        *scratch = state = NULL;
-    }
-    if (state == NULL) {
-        state = new_scratch(level);
-        if (state == NULL)
-            return mr_error_nomem(err);
-        if (scratch)
-            *scratch = state;
-    }
-    *out_size = libdeflate_gzip_compress(state->compressor, in, size, out, capacity);
-    if (scratch == NULL)
-        gzip_free_scratch(state);
-    if (*out_size == 0)
-        return mr_error_internal(err, "gzip: %zu bytes do not fit into %zu", size, capacity);
-    return MR_OK;
+    return mr_libdeflate_compress(&mr_codec_gzip, libdeflate_gzip_compress, in, size, level, out,
+                                  capacity, out_size, scratch, err);
 }
 
 static enum mr_status gzip_decompress(const void *in, size_t size, void *out, size_t out_size,
@@ -233,7 +187,7 @@ const struct mr_codec mr_codec_gzip = {
     .bound = gzip_bound,
     .compress = gzip_compress,
     .decompress = gzip_decompress,
-    .free_scratch = gzip_free_scratch,
+    .free_scratch = mr_libdeflate_free,
     .stream_open = stream_open,
     .stream_step = stream_step,
     .stream_close = stream_close,

@@ -197,6 +197,11 @@ bool mr_type_is_integer(const struct mr_type *type)
     return type->id >= MR_TYPE_INT8 && type->id <= MR_TYPE_INT64;
 }
 
+int mr_type_integer_bits(const struct mr_type *type)
+{
+    return mr_type_is_integer(type) ? 8 << (type->id - MR_TYPE_INT8) : 0;
+}
+
 bool mr_type_is_numeric(const struct mr_type *type)
 {
     return type->id >= MR_TYPE_INT8 && type->id <= MR_TYPE_DECIMAL;

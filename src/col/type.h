@@ -112,7 +112,8 @@ enum mr_layout mr_type_layout(const struct mr_type *type);
 int mr_layout_width(enum mr_layout layout);
 bool mr_type_is_numeric(const struct mr_type *type); /* INT*, FLOAT*, DECIMAL */
 bool mr_type_is_integer(const struct mr_type *type);
-bool mr_type_is_string(const struct mr_type *type); /* STRING, JSON */
+int mr_type_integer_bits(const struct mr_type *type); /* 0 = not INT* */
+bool mr_type_is_string(const struct mr_type *type);   /* STRING, JSON */
 bool mr_type_is_nested(const struct mr_type *type);
 
 /*

@@ -50,26 +50,10 @@ static enum mr_status new_children(struct avro_planner *planner, int count, stru
 
 /* ---- scalars: false = not so ---- */
 
-static int integer_bits(const struct mr_type *type)
-{
-    switch (type->id) {
-    case MR_TYPE_INT8:
-        return 8;
-    case MR_TYPE_INT16:
-        return 16;
-    case MR_TYPE_INT32:
-        return 32;
-    case MR_TYPE_INT64:
-        return 64;
-    default:
-        return 0;
-    }
-}
-
 static bool plan_integer(const struct mr_avro_schema *schema, const struct mr_type *type,
                          bool exact, struct avro_writer *out)
 {
-    int bits = integer_bits(type);
+    int bits = mr_type_integer_bits(type);
     if (schema->logical != MR_AVRO_PLAIN)
         return false;
     out->op = AVRO_WRITE_VARINT;
@@ -183,7 +167,7 @@ static bool plan_scalar(const struct mr_avro_schema *schema, const struct mr_typ
     case MR_TYPE_BINARY:
         return plan_bytes(schema, type, exact, out);
     default:
-        return integer_bits(type) > 0 && plan_integer(schema, type, exact, out);
+        return mr_type_integer_bits(type) > 0 && plan_integer(schema, type, exact, out);
     }
 }
 

@@ -58,30 +58,14 @@ static const struct mr_predicate *negate(const struct convert *c, const struct m
     return combine(c, MR_PREDICATE_NOT, &inner, 1);
 }
 
-static int int_bits(const struct mr_type *type)
-{
-    switch (type->id) {
-    case MR_TYPE_INT8:
-        return 8;
-    case MR_TYPE_INT16:
-        return 16;
-    case MR_TYPE_INT32:
-        return 32;
-    case MR_TYPE_INT64:
-        return 64;
-    default:
-        return 0;
-    }
-}
-
 /* Does a cast from one type to the other keep every value and their order? */
 static bool widens(const struct mr_type *from, const struct mr_type *to)
 {
     if (mr_type_equal(from, to))
         return true;
-    int bits = int_bits(from);
-    if (bits > 0 && int_bits(to) > 0)
-        return int_bits(to) >= bits;
+    int bits = mr_type_integer_bits(from);
+    if (bits > 0 && mr_type_integer_bits(to) > 0)
+        return mr_type_integer_bits(to) >= bits;
     if (from->id == MR_TYPE_DECIMAL && to->id == MR_TYPE_DECIMAL)
         return to->scale >= from->scale &&
                to->precision - to->scale >= from->precision - from->scale;
@@ -107,7 +91,7 @@ static int column_of(const struct convert *c, const struct mr_node *node)
 
 static bool int_literal_fits(int64_t value, const struct mr_type *type)
 {
-    int bits = int_bits(type);
+    int bits = mr_type_integer_bits(type);
     if (bits == 64)
         return true;
     int64_t most = (INT64_C(1) << (bits - 1)) - 1;
@@ -124,10 +108,10 @@ static bool literal_as(const struct mr_node *node, const struct mr_type *type, s
     out->type = type;
     if (mr_type_equal(from->type, type))
         return !mr_type_is_nested(type);
-    if (int_bits(type) > 0 && int_bits(from->type) > 0)
+    if (mr_type_integer_bits(type) > 0 && mr_type_integer_bits(from->type) > 0)
         return int_literal_fits(from->u.i64, type);
     bool from_decimal = from->type->id == MR_TYPE_DECIMAL;
-    if (type->id == MR_TYPE_DECIMAL && (from_decimal || int_bits(from->type) > 0)) {
+    if (type->id == MR_TYPE_DECIMAL && (from_decimal || mr_type_integer_bits(from->type) > 0)) {
         mr_int128 value = from_decimal ? from->u.i128 : from->u.i64;
         mr_int128 back;
         int scale = from_decimal ? from->type->scale : 0;
@@ -135,7 +119,7 @@ static bool literal_as(const struct mr_node *node, const struct mr_type *type, s
                mr_decimal_fits(out->u.i128, type->precision) &&
                mr_decimal_rescale(out->u.i128, type->scale, scale, &back) && back == value;
     }
-    if (int_bits(type) > 0 && from_decimal) {
+    if (mr_type_integer_bits(type) > 0 && from_decimal) {
         mr_int128 value, back;
         if (!mr_decimal_rescale(from->u.i128, from->type->scale, 0, &value) ||
             !mr_decimal_rescale(value, 0, from->type->scale, &back) || back != from->u.i128 ||
