@@ -170,6 +170,15 @@ void mr_error_hint(struct mr_error *err, const char *format, ...)
     va_end(args);
 }
 
+enum mr_status mr_error_of_sink(enum mr_status status, struct mr_error *err)
+{
+    if (status != MR_SOURCE)
+        return status;
+    if (err)
+        err->status = MR_SINK;
+    return MR_SINK;
+}
+
 void mr_error_prefix(struct mr_error *err, const char *format, ...)
 {
     if (!err)

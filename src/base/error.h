@@ -69,6 +69,8 @@ void mr_error_where(struct mr_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void mr_error_hint(struct mr_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* What a target's own reads report as MR_SOURCE is a failure of the sink: gives the status to return. */
+enum mr_status mr_error_of_sink(enum mr_status status, struct mr_error *err);
 /* Puts "prefix: " in front of the message. */
 void mr_error_prefix(struct mr_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

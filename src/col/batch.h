@@ -33,6 +33,18 @@ enum mr_status mr_batch_new(const struct mr_schema *schema, int64_t rows,
                             struct mr_column **columns, struct mr_batch **out,
                             struct mr_error *err);
 struct mr_batch *mr_batch_ref(struct mr_batch *batch);
+/*
+ * The same columns and selection to be looked at under another selection while the batch lives; it
+ * has no references of its own. (A plain copy would read the count that other threads change.)
+ */
+static inline struct mr_batch mr_batch_view(const struct mr_batch *batch)
+{
+    return (struct mr_batch){.schema = batch->schema,
+                             .rows = batch->rows,
+                             .columns = batch->columns,
+                             .selection = batch->selection,
+                             .kinds = batch->kinds};
+}
 /* NULL is allowed. */
 void mr_batch_unref(struct mr_batch *batch);
 /*

@@ -18,7 +18,7 @@ static enum mr_status filter(struct mr_join_task *task, int port, const struct m
     const struct mr_join_plan *plan = task->plan;
     int n = port == 0 ? plan->nprobe_only : plan->nbuild_only;
     struct mr_expr **conditions = port == 0 ? plan->probe_only : plan->build_only;
-    struct mr_batch view = *batch;
+    struct mr_batch view = mr_batch_view(batch);
     *out = NULL;
     for (int i = 0; i < n; i++) {
         struct mr_selection *passed;
@@ -42,7 +42,7 @@ static enum mr_status evaluate_keys(struct mr_join_task *task, int port,
                                     struct mr_column **keys, struct mr_error *err)
 {
     const struct mr_join_plan *plan = task->plan;
-    struct mr_batch view = *batch;
+    struct mr_batch view = mr_batch_view(batch);
     if (passed)
         view.selection = passed;
     for (int k = 0; k < plan->nkeys; k++) {

@@ -261,7 +261,8 @@ static enum mr_status bind_sink(struct mr_plan_builder *builder, struct mr_plan_
         .step = node->label,
         .sequence = node->sink_sequence,
     };
-    MR_TRY(node->sink->bind(&bind, &node->sink_state, &node->sink_info, err));
+    MR_TRY(
+        mr_error_of_sink(node->sink->bind(&bind, &node->sink_state, &node->sink_info, err), err));
     if (!(node->sink_info.kinds & MR_SINK_APPEND) && node->sink_info.kinds != 0)
         return mr_error_config(err, "the target does not take plain rows");
     return MR_OK;

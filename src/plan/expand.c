@@ -203,7 +203,7 @@ enum mr_status mr_plan_expand_sink(struct mr_plan_builder *builder, int at, stru
     };
     struct mr_op_parts parts = {0};
     const struct mr_options *options = draft->options;
-    MR_TRY(node->sink->expand(&bind, &parts, &options, err));
+    MR_TRY(mr_error_of_sink(node->sink->expand(&bind, &parts, &options, err), err));
     draft->options = options;
     if (parts.count == 0)
         return MR_OK;

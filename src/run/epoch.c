@@ -40,7 +40,7 @@ static enum mr_status add_step(const struct mr_step_spec *step, enum mr_status s
 {
     if (status != MR_OK && err && !err->where[0])
         mr_error_where(err, "%s", step->label);
-    return status;
+    return mr_error_of_sink(status, err);
 }
 
 /* Did a sink that commits all or nothing do nothing, for a reason that will not go away? */
@@ -200,7 +200,7 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *stat
         struct sink_runtime lent;
         struct mr_runtime *runtime = commit_runtime(&lent, &session->runtime);
         MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
-        MR_TRY(sink->commit(options, runtime, record->tokens[i].token, err));
+        MR_TRY(mr_error_of_sink(sink->commit(options, runtime, record->tokens[i].token, err), err));
     }
     record->phase = MR_EPOCH_COMMITTED;
     return mr_state_store_epoch(state, session->spec->state_key, record, err);
@@ -216,7 +216,7 @@ enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoc
         struct sink_runtime lent;
         struct mr_runtime *runtime = commit_runtime(&lent, &session->runtime);
         MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
-        MR_TRY(sink->abort(options, runtime, record->tokens[i].token, err));
+        MR_TRY(mr_error_of_sink(sink->abort(options, runtime, record->tokens[i].token, err), err));
     }
     return MR_OK;
 }
