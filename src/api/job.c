@@ -25,7 +25,7 @@ static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *
                                &last, err));
     pipeline->job_finished = last.phase == MR_EPOCH_PREPARED;
     if (pipeline->job_finished)
-        MR_TRY(mr_epoch_finish(session, pipeline->job_state, &last, err));
+        MR_TRY(mr_epoch_finish(session, pipeline->job_lease, &last, err));
     pipeline->job_epoch = last.epoch + 1;
     return MR_OK;
 }
@@ -123,8 +123,8 @@ static enum mr_status commit(struct millrace_pipeline *pipeline,
     if (status == MR_OK)
         status = mr_judge_validations(session->plan, err);
     if (status == MR_OK)
-        status = mr_epoch_commit(session, pipeline->job_state, &collected, pipeline->job_epoch,
-                                 session->plan->watermark, err);
+        status = mr_epoch_commit(session, pipeline->job_state, pipeline->job_lease, &collected,
+                                 pipeline->job_epoch, session->plan->watermark, err);
     else
         mr_epoch_discard(session, NULL);
     if (status == MR_OK)

@@ -35,6 +35,14 @@ struct mr_split_list {
      * ("yyyy-MM-dd HH:mm:ss.ffffff", UTC). NULL where that cannot be known.
      */
     const char *safe_time;
+    /*
+     * Incremental reading: where these splits end, a versioned byte string that also says of which
+     * source (system identifier, table); stored when the epoch is committed, and given to the bind
+     * of the next run as `since`. Empty = the source is not read incrementally. `upto_text` is the
+     * same for people, at full precision, and the value of ${last_run_timestamp} in the step.
+     */
+    struct mr_slice upto;
+    const char *upto_text;
 };
 
 struct mr_split_change {

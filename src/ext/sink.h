@@ -40,6 +40,20 @@ struct mr_sink_info {
     bool skip; /* mode ignore and the target exists: nothing to do */
 };
 
+/* What a target itself remembers of a lane of this pipeline (stateKey). */
+struct mr_recovered {
+    int64_t epoch; /* the last that was committed, 0 = none, or the target keeps no such memory */
+    struct mr_bytes positions; /* stored with it; made and reset by the caller */
+    /*
+     * Identity of the state (mr_state_uuid) that wrote it, "" = not kept. Another than
+     * runtime->state_uuid means that the state was lost or copied: run/ stops and names --adopt
+     * and --fresh.
+     */
+    char state_uuid[33];
+    /* a repeated epoch would bring its rows twice (append); false: it may begin anew (overwrite, upsert) */
+    bool adds;
+};
+
 enum mr_sink_flag {
     /*
      * commit does all or nothing: when it fails, and not with class unknown or fatal, the target is
@@ -97,13 +111,9 @@ struct mr_sink {
                               struct mr_bytes *token, struct mr_error *err);
     enum mr_status (*commit)(const struct mr_options *options, struct mr_runtime *runtime,
                              struct mr_slice token, struct mr_error *err);
-    /*
-     * The last epoch of this lane that the target itself knows (0 = none or cannot know), and its
-     * positions.
-     */
+    /* What the target knows of this lane: see mr_recovered. */
     enum mr_status (*recover)(const struct mr_options *options, struct mr_runtime *runtime,
-                              int lane, int64_t *epoch, struct mr_bytes *positions,
-                              struct mr_error *err);
+                              int lane, struct mr_recovered *out, struct mr_error *err);
     /* Discards what a token (or, with an empty token, a dead run of this pipeline) left staged. */
     enum mr_status (*abort)(const struct mr_options *options, struct mr_runtime *runtime,
                             struct mr_slice token, struct mr_error *err);

@@ -21,6 +21,13 @@ struct mr_source_bind {
     struct mr_runtime *runtime;
     struct mr_arena *arena;         /* the plan's: what bind makes lives here */
     const char *last_run_timestamp; /* value of ${last_run_timestamp}, or NULL */
+    /*
+     * Incremental reading: where the last committed epoch of this step ended, as `upto` of its
+     * splits gave it. Empty = there is none, and `since_text`, if not NULL, is what a person has set
+     * instead (millrace watermark set): in the form of `upto_text`.
+     */
+    struct mr_slice since;
+    const char *since_text;
 };
 
 /* What the source knows of itself after bind. */
@@ -38,6 +45,13 @@ struct mr_source_info {
     int nnotes;
     const char *location; /* for people, without secrets: "postgres://host:5432/db table users" */
     const char *details;  /* e.g. the SQL that a reader runs, for the plan */
+    /*
+     * Incremental reading: which guarantee holds over several runs, and why, for the plan and the
+     * report: "every row exactly once: ..."; NULL = everything is read in every run.
+     */
+    const char *guarantee;
+    /* rows may come again in a later run (an overlap): the plan wants a sink with keys, or warns */
+    bool repeats;
 };
 
 /* What the plan would like the source to do; the source answers in place. */

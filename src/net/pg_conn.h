@@ -52,6 +52,14 @@ enum mr_status mr_pg_copy_out(struct mr_pg *pg, const char *sql, struct mr_error
  */
 enum mr_status mr_pg_copy_next(struct mr_pg *pg, char **data, size_t *size, struct mr_error *err);
 
+/* Starts "COPY .. FROM STDIN" (statements in front of it, separated by ';', are run as well). */
+enum mr_status mr_pg_copy_in(struct mr_pg *pg, const char *sql, struct mr_error *err);
+/* Sends bytes of the copy, cut anywhere. Waits while the server does not take them. */
+enum mr_status mr_pg_copy_put(struct mr_pg *pg, const void *data, size_t size,
+                              struct mr_error *err);
+/* Ends the copy and waits for the server's word: rows loaded. A refused row is reported here or by put. */
+enum mr_status mr_pg_copy_end(struct mr_pg *pg, int64_t *rows, struct mr_error *err);
+
 /* Still usable for another statement: idle, and neither broken nor in a failed transaction. */
 bool mr_pg_usable(const struct mr_pg *pg);
 /* PQparameterStatus; "" when unknown. */

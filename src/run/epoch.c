@@ -93,7 +93,7 @@ static void acknowledge(struct mr_session *session, int64_t epoch)
  * that of the epoch before under this number, which names of files were made of. Without this the
  * next start would try the same commit for ever. Whatever fails here leaves the PREPARED record.
  */
-static void withdraw(struct mr_session *session, struct mr_state *state,
+static void withdraw(struct mr_session *session, struct mr_lease *lease,
                      const struct mr_epoch_record *record, const struct mr_epoch_record *before)
 {
     struct mr_epoch_record after = {
@@ -106,12 +106,12 @@ static void withdraw(struct mr_session *session, struct mr_state *state,
         .positions = before->positions,
     };
     if (mr_epoch_abandon(session, record, NULL) == MR_OK)
-        mr_state_store_epoch(state, session->spec->state_key, &after, NULL);
+        mr_state_store_epoch(lease, &after, NULL);
 }
 
 enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *state,
-                               const struct mr_exec_result *result, int64_t epoch,
-                               const char *watermark, struct mr_error *err)
+                               struct mr_lease *lease, const struct mr_exec_result *result,
+                               int64_t epoch, const char *watermark, struct mr_error *err)
 {
     const struct mr_plan *plan = session->plan;
     struct mr_bytes *tokens = mr_calloc((size_t)plan->nsinks + 1, sizeof *tokens);
@@ -148,13 +148,13 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     }
     MR_TRY_OUT(
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &before, err));
-    MR_TRY_OUT(mr_state_store_epoch(state, session->spec->state_key, &record, err));
+    MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
     status = commit_tokens(plan, &record, &refused, err);
     if (refused)
-        withdraw(session, state, &record, &before);
+        withdraw(session, lease, &record, &before);
     MR_TRY_OUT(status);
     record.phase = MR_EPOCH_COMMITTED;
-    MR_TRY_OUT(mr_state_store_epoch(state, session->spec->state_key, &record, err));
+    MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
     acknowledge(session, epoch);
 out:
     for (int i = 0; tokens && i < plan->nsinks; i++)
@@ -190,7 +190,7 @@ static enum mr_status find_sink(struct mr_session *session, const struct mr_epoc
     return MR_OK;
 }
 
-enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *state,
+enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_lease *lease,
                                struct mr_epoch_record *record, struct mr_error *err)
 {
     MR_TRY(mr_session_fetch_credentials(session, NULL, err));
@@ -203,7 +203,7 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *stat
         MR_TRY(mr_error_of_sink(sink->commit(options, runtime, record->tokens[i].token, err), err));
     }
     record->phase = MR_EPOCH_COMMITTED;
-    return mr_state_store_epoch(state, session->spec->state_key, record, err);
+    return mr_state_store_epoch(lease, record, err);
 }
 
 enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoch_record *record,
@@ -240,25 +240,24 @@ enum mr_status mr_epoch_check_targets(struct mr_session *session, int64_t epoch,
 {
     const struct mr_plan *plan = session->plan;
     enum mr_status status = MR_OK;
-    struct mr_bytes positions;
-    mr_bytes_init(&positions, (size_t)1 << 29);
+    struct mr_recovered known = {.epoch = 0};
+    mr_bytes_init(&known.positions, (size_t)1 << 29);
     for (int i = 0; i < plan->nsinks && status == MR_OK; i++) {
         const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
-        int64_t known = 0;
-        mr_bytes_clear(&positions);
-        status = add_step(node->step,
-                          node->sink->recover(node->sink_options, node->runtime, 0, &known,
-                                              &positions, err),
-                          err);
-        if (status == MR_OK && known > epoch) {
-            status = mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
-                                  "the target knows epoch %lld of %s and the local state only %lld:"
-                                  " the state was lost or copied",
-                                  (long long)known, session->spec->state_key, (long long)epoch);
+        mr_bytes_clear(&known.positions);
+        status =
+            add_step(node->step,
+                     node->sink->recover(node->sink_options, node->runtime, 0, &known, err), err);
+        if (status == MR_OK && known.epoch > epoch) {
+            status =
+                mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                             "the target knows epoch %lld of %s and the local state only %lld:"
+                             " the state was lost or copied",
+                             (long long)known.epoch, session->spec->state_key, (long long)epoch);
             mr_error_hint(err, "run with --fresh to start over, or restore the state directory");
             mr_error_where(err, "%s", node->step->label);
         }
     }
-    mr_bytes_reset(&positions);
+    mr_bytes_reset(&known.positions);
     return status;
 }

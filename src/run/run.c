@@ -105,7 +105,7 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
     if (run->last.phase == MR_EPOCH_COMMITTED && (!interrupted || !loaded))
         return MR_OK;
     if (run->last.phase == MR_EPOCH_PREPARED) {
-        enum mr_status status = mr_epoch_finish(session, run->state, &run->last, err);
+        enum mr_status status = mr_epoch_finish(session, run->lease, &run->last, err);
         if (status != MR_OK && run->options->fresh)
             return give_up(run, err);
         if (status != MR_OK)
@@ -133,7 +133,7 @@ static enum mr_status forget(struct run *run, struct mr_error *err)
                                          .epoch = run->last.epoch,
                                          .run_id = "",
                                          .fingerprint = ""};
-    return mr_state_store_epoch(run->state, run->session->spec->state_key, &run->last, err);
+    return mr_state_store_epoch(run->lease, &run->last, err);
 }
 
 /* Is this start the retry of the run that it has just finished, so that nothing is left to do? */
@@ -214,7 +214,7 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
         mr_epoch_discard(session, NULL);
         return status;
     }
-    MR_TRY(mr_epoch_commit(session, run->state, &run->result, run->last.epoch + 1,
+    MR_TRY(mr_epoch_commit(session, run->state, run->lease, &run->result, run->last.epoch + 1,
                            session->plan->watermark, err));
     return mr_maintain(session, err);
 }

@@ -27,6 +27,9 @@ struct mr_state {
 };
 
 struct mr_lease {
+    struct mr_state *state;
+    char *key;
+    int64_t fence;
     int fd;
 };
 
@@ -237,11 +240,12 @@ enum mr_status mr_state_lease(struct mr_state *state, const char *key, const cha
     char *path = mr_alloc(size);
     struct mr_lease *lease = mr_calloc(1, sizeof *lease);
     enum mr_status status = MR_OK;
-    if (!path || !lease) {
+    if (lease)
+        *lease = (struct mr_lease){.state = state, .key = mr_strdup(key), .fd = -1};
+    if (!path || !lease || !lease->key) {
         status = mr_error_nomem(err);
         goto out;
     }
-    lease->fd = -1;
     snprintf(path, size, "%s/%016llx.lock", state->directory,
              (unsigned long long)mr_hash64(key, strlen(key)));
     lease->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -256,7 +260,8 @@ enum mr_status mr_state_lease(struct mr_state *state, const char *key, const cha
                      : mr_error_errno(err, MR_CONFIG, errno, "cannot lock %s", path);
         goto out;
     }
-    MR_TRY_OUT(count_fence(state, key, run_id, fence, err));
+    MR_TRY_OUT(count_fence(state, key, run_id, &lease->fence, err));
+    *fence = lease->fence;
     *out = lease;
     lease = NULL;
 out:
@@ -271,6 +276,7 @@ void mr_lease_release(struct mr_lease *lease)
         return;
     if (lease->fd >= 0)
         close(lease->fd);
+    mr_free(lease->key);
     mr_free(lease);
 }
 
@@ -302,9 +308,10 @@ enum mr_status mr_state_load_epoch(struct mr_state *state, const char *key, int 
     return status;
 }
 
-enum mr_status mr_state_store_epoch(struct mr_state *state, const char *key,
-                                    const struct mr_epoch_record *record, struct mr_error *err)
+enum mr_status mr_state_store_epoch(struct mr_lease *lease, const struct mr_epoch_record *record,
+                                    struct mr_error *err)
 {
+    struct mr_state *state = lease->state;
     struct mr_bytes bytes;
     sqlite3_stmt *stmt = NULL;
     mr_bytes_init(&bytes, (size_t)1 << 30);
@@ -317,7 +324,7 @@ enum mr_status mr_state_store_epoch(struct mr_state *state, const char *key,
                 "INSERT INTO lanes VALUES (?1, ?2, ?3, NULL) ON CONFLICT (state_key, lane) DO"
                 " UPDATE SET previous = record, record = ?3",
                 &stmt, err));
-    bind_text(stmt, 1, key);
+    bind_text(stmt, 1, lease->key);
     sqlite3_bind_int(stmt, 2, record->lane);
     sqlite3_bind_blob64(stmt, 3, bytes.data, bytes.size, SQLITE_STATIC);
     MR_TRY_OUT(finish(state, stmt, err));

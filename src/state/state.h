@@ -1,9 +1,10 @@
 /*
- * state.h - what a pipeline remembers between runs: runs, leases, and the record of each lane's epoch.
+ * state.h - what a pipeline remembers between runs: runs, leases, the record of each lane's epoch, and notes of unfinished work.
  *
- * One SQLite database (WAL, synchronous FULL) in the state directory, many pipelines (state keys) in it. A record is a versioned
- * blob with a CRC; the one before it is kept, so that damage is noticed and never read as truth. Each call is one transaction and
- * durable when it returns. One thread at a time; several processes may use one directory.
+ * One SQLite database (WAL, synchronous FULL) in a state directory, or a schema in a PostgreSQL, so that any host of a scheduler can
+ * take over; many pipelines (state keys) in it. Records and notes are blobs with a CRC; a record is kept beside the one
+ * before it, so that damage is noticed and never read as truth. Each call is one transaction and durable when it returns, and
+ * whoever writes under a lease that somebody else has taken since is refused (MR_BUSY, class fatal: fenced). Any thread.
  */
 #ifndef MR_STATE_STATE_H
 #define MR_STATE_STATE_H
@@ -27,6 +28,8 @@ const char *mr_state_uuid(const struct mr_state *state);
 enum mr_status mr_state_lease(struct mr_state *state, const char *key, const char *run_id,
                               struct mr_lease **out, int64_t *fence, struct mr_error *err);
 void mr_lease_release(struct mr_lease *lease);
+/* Is it still ours? MR_BUSY, class fatal, when not. Before anything that cannot be taken back. */
+enum mr_status mr_lease_check(struct mr_lease *lease, struct mr_error *err);
 
 enum mr_epoch_phase { MR_EPOCH_NONE, MR_EPOCH_PREPARED, MR_EPOCH_COMMITTED };
 
@@ -54,8 +57,31 @@ enum mr_status mr_state_load_epoch(struct mr_state *state, const char *key, int 
                                    struct mr_arena *arena, struct mr_epoch_record *out,
                                    struct mr_error *err);
 /* Replaces the record; the one before is kept beside it. */
-enum mr_status mr_state_store_epoch(struct mr_state *state, const char *key,
-                                    const struct mr_epoch_record *record, struct mr_error *err);
+enum mr_status mr_state_store_epoch(struct mr_lease *lease, const struct mr_epoch_record *record,
+                                    struct mr_error *err);
+
+/* What is remembered of an epoch besides its record. */
+enum mr_note_kind {
+    MR_NOTE_DONE = 1,       /* a part of a task that need not be done again (exec/) */
+    MR_NOTE_CHECKPOINT = 2, /* a frame that was made durable */
+    MR_NOTE_CONTENT = 3,    /* counts and hashes of what was written (verify) */
+};
+struct mr_note {
+    int64_t epoch;
+    const char *name; /* unique within key, kind and epoch */
+    struct mr_slice bytes;
+};
+/* Adds or replaces. The CRC is added here. */
+enum mr_status mr_state_put_note(struct mr_lease *lease, enum mr_note_kind kind,
+                                 const struct mr_note *note, struct mr_error *err);
+/* By epoch, then name; epoch -1 = of all. Damaged ones are MR_INTERNAL, class fatal. */
+enum mr_status mr_state_notes(struct mr_state *state, const char *key, enum mr_note_kind kind,
+                              int64_t epoch, struct mr_arena *arena, struct mr_note **out,
+                              int *count, struct mr_error *err);
+/* Forgets those of epochs <= `upto`. */
+enum mr_status mr_state_drop_notes(struct mr_lease *lease, enum mr_note_kind kind, int64_t upto,
+                                   struct mr_error *err);
+
 struct mr_run_row {
     const char *run_id;
     const char *pipeline;

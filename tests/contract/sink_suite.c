@@ -311,25 +311,24 @@ static void test_lanes_and_epochs(void **state)
 static void test_recover(void **state)
 {
     (void)state;
-    int64_t epoch = -1;
-    struct mr_bytes positions;
-    mr_bytes_init(&positions, 1 << 16);
-    FIXTURE_OK(&f, subject->sink->recover(options, &f.runtime, 0, &epoch, &positions, &f.err));
-    assert_int_equal(epoch, 0);
+    struct mr_recovered known = {.epoch = -1};
+    mr_bytes_init(&known.positions, 1 << 16);
+    FIXTURE_OK(&f, subject->sink->recover(options, &f.runtime, 0, &known, &f.err));
+    assert_int_equal(known.epoch, 0);
     struct mr_slice third = stage(0, 3, "1", "position three");
-    FIXTURE_OK(&f, subject->sink->recover(options, &f.runtime, 0, &epoch, &positions, &f.err));
-    assert_int_equal(epoch, 0);
+    FIXTURE_OK(&f, subject->sink->recover(options, &f.runtime, 0, &known, &f.err));
+    assert_int_equal(known.epoch, 0);
     commit(third);
-    FIXTURE_OK(&f, subject->sink->recover(options, &f.runtime, 0, &epoch, &positions, &f.err));
-    assert_int_equal(epoch, subject->knows_epochs ? 3 : 0);
+    FIXTURE_OK(&f, subject->sink->recover(options, &f.runtime, 0, &known, &f.err));
+    assert_int_equal(known.epoch, subject->knows_epochs ? 3 : 0);
     if (subject->knows_epochs) {
-        mr_bytes_char(&positions, '\0');
-        assert_string_equal(positions.data, "position three");
+        mr_bytes_char(&known.positions, '\0');
+        assert_string_equal(known.positions.data, "position three");
     }
-    mr_bytes_clear(&positions);
-    FIXTURE_OK(&f, subject->sink->recover(options, &f.runtime, 1, &epoch, &positions, &f.err));
-    assert_int_equal(epoch, 0);
-    mr_bytes_reset(&positions);
+    mr_bytes_clear(&known.positions);
+    FIXTURE_OK(&f, subject->sink->recover(options, &f.runtime, 1, &known, &f.err));
+    assert_int_equal(known.epoch, 0);
+    mr_bytes_reset(&known.positions);
 }
 
 static void test_damaged_token(void **state)

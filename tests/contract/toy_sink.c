@@ -239,13 +239,12 @@ static enum mr_status toy_commit(const struct mr_options *options, struct mr_run
 }
 
 static enum mr_status toy_recover(const struct mr_options *options, struct mr_runtime *runtime,
-                                  int lane, int64_t *epoch, struct mr_bytes *positions,
-                                  struct mr_error *err)
+                                  int lane, struct mr_recovered *out, struct mr_error *err)
 {
     const struct mr_store *store = find_store(runtime);
     void *handle;
     MR_TRY(store->open(mr_options_text(options, "path"), NULL, runtime, &handle, err));
-    enum mr_status status = read_lane(store, handle, lane, epoch, positions, err);
+    enum mr_status status = read_lane(store, handle, lane, &out->epoch, &out->positions, err);
     store->close(handle);
     return status;
 }

@@ -494,16 +494,14 @@ static void look_for_epochs(const struct delta_snapshot *snapshot, const char *o
 }
 
 enum mr_status delta_sink_recover(const struct mr_options *options, struct mr_runtime *runtime,
-                                  int lane, int64_t *epoch, struct mr_bytes *positions,
-                                  struct mr_error *err)
+                                  int lane, struct mr_recovered *out, struct mr_error *err)
 {
     struct mr_arena arena;
     struct mr_location location;
     struct delta_table table;
     const struct delta_snapshot *snapshot = NULL;
     bool others = false;
-    (void)positions; /* the state's; the table keeps the number of the epoch */
-    *epoch = 0;
+    out->epoch = 0;
     mr_arena_init(&arena, runtime->memory);
     enum mr_status status =
         delta_sink_open(options, runtime, &arena, &location, &table, &snapshot, err);
@@ -514,8 +512,8 @@ enum mr_status delta_sink_recover(const struct mr_options *options, struct mr_ru
     if (status == MR_OK && (!ours || !key))
         status = mr_error_nomem(err);
     if (status == MR_OK && snapshot)
-        look_for_epochs(snapshot, ours, key, lane, epoch, &others);
-    if (status == MR_OK && others && *epoch == 0)
+        look_for_epochs(snapshot, ours, key, lane, &out->epoch, &others);
+    if (status == MR_OK && others && out->epoch == 0)
         mr_event(runtime, MR_LOG_WARN,
                  "%s holds commits of %s made with another state directory: what they wrote is not "
                  "known here, and this run adds to it",

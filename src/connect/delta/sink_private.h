@@ -132,8 +132,7 @@ const char *delta_sink_app_id(const struct mr_runtime *runtime, int sequence, in
 enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_runtime *runtime,
                                  struct mr_slice token, struct mr_error *err);
 enum mr_status delta_sink_recover(const struct mr_options *options, struct mr_runtime *runtime,
-                                  int lane, int64_t *epoch, struct mr_bytes *positions,
-                                  struct mr_error *err);
+                                  int lane, struct mr_recovered *out, struct mr_error *err);
 enum mr_status delta_sink_abort(const struct mr_options *options, struct mr_runtime *runtime,
                                 struct mr_slice token, struct mr_error *err);
 /* The table that options name, its newest version (NULL: no table yet). The caller closes it. */

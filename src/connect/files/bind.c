@@ -312,15 +312,13 @@ static enum mr_status files_bind(const struct mr_sink_bind *bind, void **state,
 
 /* Plain files do not know which epoch they came from. */
 static enum mr_status files_recover(const struct mr_options *options, struct mr_runtime *runtime,
-                                    int lane, int64_t *epoch, struct mr_bytes *positions,
-                                    struct mr_error *err)
+                                    int lane, struct mr_recovered *out, struct mr_error *err)
 {
     (void)options;
     (void)runtime;
     (void)lane;
-    (void)positions;
     (void)err;
-    *epoch = 0;
+    out->epoch = 0;
     return MR_OK;
 }
 

@@ -115,6 +115,16 @@ static void damage_is_noticed(void **out)
     mr_bytes_reset(&bytes);
 }
 
+static void store(struct fixture *fixture, const char *key, const struct mr_epoch_record *record)
+{
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL;
+    int64_t fence;
+    assert_int_equal(mr_state_lease(fixture->state, key, "r", &lease, &fence, &err), MR_OK);
+    assert_int_equal(mr_state_store_epoch(lease, record, &err), MR_OK);
+    mr_lease_release(lease);
+}
+
 static void epoch_is_stored(void **out)
 {
     struct fixture *fixture = *out;
@@ -123,9 +133,9 @@ static void epoch_is_stored(void **out)
     assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
                      MR_OK);
     assert_int_equal(read.phase, MR_EPOCH_NONE);
-    assert_int_equal(mr_state_store_epoch(fixture->state, "k", &record, &err), MR_OK);
+    store(fixture, "k", &record);
     record.epoch--;
-    assert_int_equal(mr_state_store_epoch(fixture->state, "other", &record, &err), MR_OK);
+    store(fixture, "other", &record);
     /* A new connection, as another process would. */
     char uuid[33];
     snprintf(uuid, sizeof uuid, "%s", mr_state_uuid(fixture->state));
