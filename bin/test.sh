@@ -59,68 +59,73 @@ export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=0:detect_stack_use_after_retur
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1}
 
-# The other builds, made one after the other while the suites of the first run and leave a core idle.
+# The other builds. Clang is asked for its warnings, so its code need not be fast.
 flavour() {
     case $1 in
     asan) FLAGS=('-O1 -g' --enable-werror --enable-asan --enable-failpoints) ;;
     tsan) FLAGS=('-O1 -g' --enable-werror --enable-tsan) ;;
-    clang) FLAGS=('-O2 -g' CC=clang --enable-werror) ;;
+    clang) FLAGS=('-O0' CC=clang --enable-werror) ;;
     esac
 }
-build_ahead() {
-    for name in asan tsan clang; do
-        if wanted $name; then
-            flavour $name
-            nice -n 10 "$ROOT/bin/lib/compile.sh" "$OUT/$name" "${FLAGS[@]}"
+
+# Suites that run the program against servers: they wait more than they compute.
+program_suites() {
+    local name
+    FLAVOUR=gcc
+    for name in cases cli interop embed vault fault examples; do
+        if wanted $name && [ -e "tests/$name/run.py" ]; then
+            python $name $name/run.py
         fi
-    done >"$LOGS/ahead.log" 2>&1 </dev/null
+    done
+    if wanted examples; then
+        python examples-lake examples/lake.py
+    fi
+    if wanted s3; then
+        python s3 interop/test_s3.py
+        python fault-s3 fault/s3.py
+    fi
 }
 
-# The integration suites need this build whichever of them is asked for.
-build gcc '-O2 -g' --enable-werror --enable-failpoints
-build_ahead &
-AHEAD=$!
-if wanted gcc; then
-    unit gcc
-fi
-FLAVOUR=gcc
-for name in cases cli interop embed vault fault examples; do
-    if wanted $name && [ -e "tests/$name/run.py" ]; then
-        python $name $name/run.py
+# Builds and unit tests. Under the sanitizers the programs alone, and under the first of them what reads
+# files of others; under the second those with threads; --all: everything.
+unit_suites() {
+    local name folder
+    local asan_tests=('TESTS=$(check_PROGRAMS)') tsan_tests=('TESTS=$(filter')
+    for name in avro delta delta_maintain delta_read files_read parquet_read text_read; do
+        asan_tests[0]+=" tests/interop/test_$name.py"
+    done
+    for folder in contract unit/base unit/exec unit/ext unit/net unit/op unit/plan unit/state unit/store unit/connect; do
+        tsan_tests[0]+=" tests/$folder/%"
+    done
+    tsan_tests[0]+=',$(check_PROGRAMS))'
+    [ -z "$ALL" ] || asan_tests=() tsan_tests=()
+    if wanted gcc; then
+        unit gcc
     fi
-done
-if wanted examples; then
-    python examples-lake examples/lake.py
-fi
-if wanted s3; then
-    python s3 interop/test_s3.py
-    python fault-s3 fault/s3.py
-fi
-# Under the sanitizers the programs, and under the first of them what reads files of others; --all: everything.
-asan_tests=('TESTS=$(check_PROGRAMS)')
-tsan_tests=('TESTS=$(check_PROGRAMS)')
-for name in avro delta delta_maintain delta_read files_read parquet_read text_read; do
-    asan_tests[0]+=" tests/interop/test_$name.py"
-done
-[ -z "$ALL" ] || asan_tests=() tsan_tests=()
-wait "$AHEAD"
-if wanted asan; then
-    flavour asan
-    build asan "${FLAGS[@]}"
-    unit asan "${asan_tests[@]}"
-    FLAVOUR=asan python cases-asan cases/run.py
-    FLAVOUR=asan python alloc-asan fault/alloc.py
-fi
-if wanted tsan; then
-    flavour tsan
-    build tsan "${FLAGS[@]}"
-    unit tsan "${tsan_tests[@]}"
-    FLAVOUR=tsan python cases-tsan cases/run.py
-fi
-if wanted clang; then
-    flavour clang
-    build clang "${FLAGS[@]}"
-fi
+    if wanted asan; then
+        flavour asan
+        build asan "${FLAGS[@]}"
+        unit asan "${asan_tests[@]}"
+        FLAVOUR=asan python cases-asan cases/run.py
+        FLAVOUR=asan python alloc-asan fault/alloc.py
+    fi
+    if wanted tsan; then
+        flavour tsan
+        build tsan "${FLAGS[@]}"
+        unit tsan "${tsan_tests[@]}"
+        FLAVOUR=tsan python cases-tsan cases/run.py
+    fi
+    if wanted clang; then
+        flavour clang
+        build clang "${FLAGS[@]}"
+    fi
+}
+
+# The program suites need this build whichever of them is asked for; then both kinds run side by side.
+build gcc '-O2 -g' --enable-werror --enable-failpoints
+lane unit_suites
+program_suites
+join_lane
 if [ -n "$ALL" ]; then
     SUITE_LIMIT=7200 suite check-long tap make -s -C "$OUT/gcc" check-long
     SUITE_LIMIT=3600 suite distcheck build make -s -C "$OUT/gcc" distcheck

@@ -1,4 +1,4 @@
-# tally.sh - runs suites one after the other and adds up what they report.
+# tally.sh - runs suites one after the other, or in two lanes, and adds up what they report.
 #
 # suite NAME KIND COMMAND... runs one with its output in $LOGS/NAME.log. A failure never stops the next suite.
 #   build  the command itself is the test
@@ -44,12 +44,12 @@ suite() {
     shift 2
     log=$LOGS/${name//[^A-Za-z0-9_-]/-}.log
     printf '== %s\n' "$name"
-    touch "$LOGS/.began"
+    touch "$log.began"
     timeout --kill-after=20 "${SUITE_LIMIT:-900}" "$@" >"$log" 2>&1 </dev/null
     status=$?
     OKS=0 BADS=0 SKIPS=0
     case $kind in
-    make) count_make "$BUILD" "$LOGS/.began" ;;
+    make) count_make "$BUILD" "$log.began" ;;
     tap) count_tap "$log" ;;
     build) [ "$status" -ne 0 ] || OKS=1 ;;
     esac
@@ -68,6 +68,26 @@ suite() {
     fi
     PASSED=$((PASSED + OKS)) FAILED=$((FAILED + BADS)) SKIPPED=$((SKIPPED + SKIPS))
     printf '   %s: %d passed, %d failed, %d skipped (%d s)\n' "$name" "$OKS" "$BADS" "$SKIPS" $((SECONDS - began))
+}
+
+# lane FUNCTION: runs its suites beside what follows. join_lane waits for them, shows what they said, and adds them up.
+lane() {
+    rm -f "$LOGS/lane.sum"
+    (
+        PASSED=0 FAILED=0 SKIPPED=0 FAILED_SUITES=()
+        "$1"
+        printf '%d %d %d %s\n' "$PASSED" "$FAILED" "$SKIPPED" "${FAILED_SUITES[*]}" >"$LOGS/lane.sum"
+    ) >"$LOGS/lane.log" 2>&1 &
+    LANE=$!
+}
+
+join_lane() {
+    local passed=0 failed=1 skipped=0 suites=lane
+    wait "$LANE"
+    cat "$LOGS/lane.log"
+    [ ! -e "$LOGS/lane.sum" ] || read -r passed failed skipped suites <"$LOGS/lane.sum"
+    PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
+    [ "$failed" -eq 0 ] || FAILED_SUITES+=("$suites")
 }
 
 # The sum, whose last line is what continuous integration reads.
