@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/hash.h"
 #include "base/time.h"
+#include "base/wait.h"
 #include "state/record.h"
 
 #include <errno.h>
@@ -19,6 +20,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define BUSY_MILLIS  10000
+#define AGAIN_MICROS 5000
 
 struct mr_state {
     sqlite3 *db;
@@ -129,6 +133,28 @@ static enum mr_status read_identity(struct mr_state *state, struct mr_error *err
     return MR_OK;
 }
 
+/*
+ * Several processes may make the same database at once. Then SQLite refuses one of two that wait for each other without
+ * asking the busy handler (the change to WAL is such a place), and the refused one must begin again.
+ */
+static enum mr_status set_up(struct mr_state *state, struct mr_error *err)
+{
+    struct mr_waiter waiter = mr_waiter_plain();
+    int64_t deadline = mr_clock_monotonic_micros() + BUSY_MILLIS * 1000;
+    for (;;) {
+        enum mr_status status =
+            state_exec(state, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err);
+        if (status == MR_OK)
+            status = state_exec(state, schema_sql, err);
+        if (status == MR_OK)
+            status = read_identity(state, err);
+        int64_t now = mr_clock_monotonic_micros();
+        if (status == MR_OK || (sqlite3_errcode(state->db) & 0xff) != SQLITE_BUSY || now > deadline)
+            return status;
+        MR_TRY(mr_wait(&waiter, -1, 0, now + AGAIN_MICROS, MR_WAIT_RETRY, NULL, err));
+    }
+}
+
 enum mr_status mr_state_open(const char *directory, struct mr_state **out, struct mr_error *err)
 {
     struct mr_state *state = mr_calloc(1, sizeof *state);
@@ -147,10 +173,8 @@ enum mr_status mr_state_open(const char *directory, struct mr_state **out, struc
         status = state_error(state, err, "cannot open");
         goto out;
     }
-    sqlite3_busy_timeout(state->db, 10000);
-    MR_TRY_OUT(state_exec(state, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err));
-    MR_TRY_OUT(state_exec(state, schema_sql, err));
-    MR_TRY_OUT(read_identity(state, err));
+    sqlite3_busy_timeout(state->db, BUSY_MILLIS);
+    MR_TRY_OUT(set_up(state, err));
     *out = state;
     state = NULL;
 out:

@@ -125,6 +125,51 @@ static void store(struct fixture *fixture, const char *key, const struct mr_epoc
     mr_lease_release(lease);
 }
 
+/* One process of several that open a new directory at the same moment: its exit code. */
+static int open_at_signal(const char *directory, int start)
+{
+    struct mr_error err = {0};
+    struct mr_state *state = NULL;
+    char byte;
+    if (read(start, &byte, 1) != 0)
+        return 2;
+    enum mr_status status = mr_state_open(directory, &state, &err);
+    mr_state_close(state);
+    if (status != MR_OK)
+        fprintf(stderr, "%s\n", err.message);
+    return status != MR_OK;
+}
+
+static void opened_by_several_at_once(void **out)
+{
+    struct fixture *fixture = *out;
+    enum { PROCESSES = 12, ROUNDS = 30 };
+    for (int round = 0; round < ROUNDS; round++) {
+        char directory[4096];
+        int gate[2];
+        pid_t children[PROCESSES];
+        snprintf(directory, sizeof directory, "%s/at-once-%d", fixture->directory, round);
+        assert_int_equal(pipe(gate), 0);
+        for (int i = 0; i < PROCESSES; i++) {
+            children[i] = fork();
+            assert_true(children[i] >= 0);
+            if (children[i] == 0) {
+                close(gate[1]);
+                _exit(open_at_signal(directory, gate[0]));
+            }
+        }
+        close(gate[0]);
+        close(gate[1]);
+        int failed = 0;
+        for (int i = 0; i < PROCESSES; i++) {
+            int status = 0;
+            assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+            failed += status != 0;
+        }
+        assert_int_equal(failed, 0);
+    }
+}
+
 static void epoch_is_stored(void **out)
 {
     struct fixture *fixture = *out;
@@ -240,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(record_survives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(epoch_is_stored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(opened_by_several_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lease_is_exclusive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_are_listed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_directory, set_up, tear_down),
