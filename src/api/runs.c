@@ -24,7 +24,7 @@ enum mr_status mr_api_runs(const char *directory, int limit, struct mr_arena *ar
     *count = 0;
     if (!has_state(directory))
         return MR_OK;
-    MR_TRY(mr_state_open(directory, &state, err));
+    MR_TRY(mr_state_open(&(struct mr_state_config){.directory = directory}, &state, err));
     enum mr_status status = mr_state_runs(state, NULL, limit, arena, rows, count, err);
     mr_state_close(state);
     return status;
@@ -37,7 +37,7 @@ enum mr_status mr_api_run_show(const char *directory, const char *run_id, struct
     *row = NULL;
     if (!has_state(directory))
         return MR_OK;
-    MR_TRY(mr_state_open(directory, &state, err));
+    MR_TRY(mr_state_open(&(struct mr_state_config){.directory = directory}, &state, err));
     enum mr_status status = mr_state_run(state, run_id, arena, row, err);
     mr_state_close(state);
     return status;

@@ -58,7 +58,7 @@ static enum mr_status read_last_run(struct mr_session *session, struct mr_error 
     struct stat info;
     if (stat(session->state_path, &info) != 0)
         return MR_OK;
-    MR_TRY(mr_state_open(session->state_path, &state, err));
+    MR_TRY(mr_state_open(&(struct mr_state_config){.directory = session->state_path}, &state, err));
     enum mr_status status =
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &record, err);
     mr_state_close(state);

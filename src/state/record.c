@@ -1,10 +1,12 @@
 /*
- * record.c - an epoch record as bytes: "MRE1", fields, CRC-32 of all before it.
+ * record.c - an epoch record as bytes: "MRE1", fields, CRC-32 of all before it; and a note, sealed the same way.
  *
  *   4D 52 45 31 | phase u8 | lane varint | epoch u64le | run id | fingerprint | watermark | positions |
  *   token count varint { step varint, method, token } | crc u32le
  *
- * Texts and byte strings have a varint length in front; a watermark that is absent is an empty one. A binary form of our own
+ *   4D 52 4E 31 | kind u8 | epoch u64le | name | bytes | crc u32le
+ *
+ * A note says whose it is inside its checksum, so that one in the wrong row is damage too. Texts and byte strings have a varint length in front; a watermark that is absent is an empty one. A binary form of our own
  * rather than JSON, because tokens are binary and because every flipped bit must be noticed.
  */
 #include "state/record.h"
@@ -81,4 +83,37 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
         out->tokens[i].token = get_slice(&reader, arena, &ok);
     }
     return ok && out->tokens && !reader.bad && reader.at == reader.end;
+}
+
+static const char note_magic[4] = {'M', 'R', 'N', '1'};
+
+void mr_note_encode(enum mr_note_kind kind, const struct mr_note *note, struct mr_bytes *out)
+{
+    size_t start = out->size;
+    mr_bytes_append(out, note_magic, sizeof note_magic);
+    mr_bytes_u8(out, (uint8_t)kind);
+    mr_bytes_u64le(out, (uint64_t)note->epoch);
+    put_text(out, note->name);
+    mr_bytes_lenpref(out, note->bytes.data, note->bytes.size);
+    if (mr_bytes_status(out, NULL) == MR_OK)
+        mr_bytes_u32le(out, mr_crc32(0, out->data + start, out->size - start));
+}
+
+bool mr_note_unseal(enum mr_note_kind kind, struct mr_note *note)
+{
+    struct mr_byte_reader reader;
+    struct mr_slice bytes = note->bytes;
+    if (bytes.size < sizeof note_magic + 4 ||
+        memcmp(bytes.data, note_magic, sizeof note_magic) != 0)
+        return false;
+    size_t body = bytes.size - 4;
+    mr_byte_reader_init(&reader, bytes.data + body, 4);
+    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, body))
+        return false;
+    mr_byte_reader_init(&reader, bytes.data + sizeof note_magic, body - sizeof note_magic);
+    bool same = mr_byte_reader_u8(&reader) == (uint8_t)kind &&
+                mr_byte_reader_u64le(&reader) == (uint64_t)note->epoch;
+    same = mr_slice_equal(mr_byte_reader_lenpref(&reader), mr_slice_of(note->name)) && same;
+    note->bytes = mr_byte_reader_lenpref(&reader);
+    return same && !reader.bad && reader.at == reader.end;
 }

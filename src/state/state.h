@@ -11,12 +11,20 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/wait.h"
 
 struct mr_state;
 struct mr_lease;
 
+struct mr_state_config {
+    const char *directory;
+    struct mr_waiter
+        *waiter; /* for the time that taking a lease may wait; NULL = not to be cancelled */
+};
+
 /* Creates the directory and the database when missing. MR_CONFIG when it cannot be used. */
-enum mr_status mr_state_open(const char *directory, struct mr_state **out, struct mr_error *err);
+enum mr_status mr_state_open(const struct mr_state_config *config, struct mr_state **out,
+                             struct mr_error *err);
 void mr_state_close(struct mr_state *state);
 /* Random identity of this database, 32 hex digits: targets remember it beside the state key. */
 const char *mr_state_uuid(const struct mr_state *state);

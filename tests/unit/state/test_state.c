@@ -1,5 +1,5 @@
 /*
- * test_state.c - epoch records, leases between processes, and the table of runs.
+ * test_state.c - epoch records, notes, leases between processes, and the table of runs.
  */
 #include "state/record.h"
 #include "state/state.h"
@@ -13,12 +13,21 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <sqlite3.h>
 
 struct fixture {
     char directory[64];
     struct mr_arena arena;
     struct mr_state *state;
 };
+
+static enum mr_status open_state(const struct fixture *fixture, struct mr_state **out,
+                                 struct mr_error *err)
+{
+    struct mr_state_config config = {.directory = fixture->directory};
+    return mr_state_open(&config, out, err);
+}
 
 static int set_up(void **out)
 {
@@ -27,7 +36,7 @@ static int set_up(void **out)
     strcpy(fixture->directory, "mr-state-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
     mr_arena_init(&fixture->arena, NULL);
-    assert_int_equal(mr_state_open(fixture->directory, &fixture->state, &err), MR_OK);
+    assert_int_equal(open_state(fixture, &fixture->state, &err), MR_OK);
     *out = fixture;
     return 0;
 }
@@ -42,6 +51,14 @@ static int tear_down(void **out)
     assert_int_equal(system(command), 0);
     free(fixture);
     return 0;
+}
+
+/* The holder of "k" looks dead although it is not: its lock file is gone. */
+static void let_go(const struct fixture *fixture)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm %s/*.lock", fixture->directory);
+    assert_int_equal(system(command), 0);
 }
 
 static struct mr_epoch_token tokens[] = {
@@ -133,7 +150,8 @@ static int open_at_signal(const char *directory, int start)
     char byte;
     if (read(start, &byte, 1) != 0)
         return 2;
-    enum mr_status status = mr_state_open(directory, &state, &err);
+    enum mr_status status =
+        mr_state_open(&(struct mr_state_config){.directory = directory}, &state, &err);
     mr_state_close(state);
     if (status != MR_OK)
         fprintf(stderr, "%s\n", err.message);
@@ -186,7 +204,7 @@ static void epoch_is_stored(void **out)
     snprintf(uuid, sizeof uuid, "%s", mr_state_uuid(fixture->state));
     mr_state_close(fixture->state);
     fixture->state = NULL;
-    assert_int_equal(mr_state_open(fixture->directory, &fixture->state, &err), MR_OK);
+    assert_int_equal(open_state(fixture, &fixture->state, &err), MR_OK);
     assert_string_equal(mr_state_uuid(fixture->state), uuid);
     assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
                      MR_OK);
@@ -207,7 +225,7 @@ static void lease_is_exclusive(void **out)
     pid_t child = fork();
     if (child == 0) {
         struct mr_state *state = NULL;
-        bool held = mr_state_open(fixture->directory, &state, NULL) == MR_OK &&
+        bool held = open_state(fixture, &state, NULL) == MR_OK &&
                     mr_state_lease(state, "k", "run-a", &lease, &fence, NULL) == MR_OK;
         byte = held ? 'y' : 'n';
         if (write(ready[1], &byte, 1) != 1 || read(done[0], &byte, 1) != 1)
@@ -266,6 +284,255 @@ static void runs_are_listed(void **out)
     assert_null(row);
 }
 
+/* --- fences --- */
+
+/* Every write of a holder whose lease another has taken is refused, for good, and changes nothing. */
+static void check_fenced(struct mr_lease *lease)
+{
+    struct mr_epoch_record record = sample();
+    struct mr_note note = {.epoch = 1, .name = "n", .bytes = {"late", 4}};
+    struct mr_error errs[4] = {0};
+    assert_int_equal(mr_lease_check(lease, &errs[0]), MR_BUSY);
+    assert_int_equal(mr_state_store_epoch(lease, &record, &errs[1]), MR_BUSY);
+    assert_int_equal(mr_state_put_note(lease, MR_NOTE_DONE, &note, &errs[2]), MR_BUSY);
+    assert_int_equal(mr_state_drop_notes(lease, MR_NOTE_DONE, 9, &errs[3]), MR_BUSY);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(errs[i].cls, MR_CLASS_FATAL);
+        assert_non_null(strstr(errs[i].message, "fenced: run run-b took the pipeline k over"));
+    }
+}
+
+static void stale_holder_is_fenced(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_state *other = NULL;
+    struct mr_lease *first = NULL, *second = NULL;
+    struct mr_epoch_record record = sample(), read;
+    struct mr_note note = {.epoch = 1, .name = "n", .bytes = {"early", 5}}, *notes = NULL;
+    int64_t fence, next;
+    int count;
+    assert_int_equal(mr_state_lease(fixture->state, "k", "run-a", &first, &fence, &err), MR_OK);
+    assert_int_equal(mr_lease_check(first, &err), MR_OK);
+    assert_int_equal(mr_state_put_note(first, MR_NOTE_DONE, &note, &err), MR_OK);
+    let_go(fixture);
+    assert_int_equal(open_state(fixture, &other, &err), MR_OK);
+    assert_int_equal(mr_state_lease(other, "k", "run-b", &second, &next, &err), MR_OK);
+    assert_true(next > fence);
+    check_fenced(first);
+    assert_int_equal(mr_lease_check(second, &err), MR_OK);
+    assert_int_equal(mr_state_load_epoch(other, "k", 2, &fixture->arena, &read, &err), MR_OK);
+    assert_int_equal(read.phase, MR_EPOCH_NONE);
+    assert_int_equal(mr_state_notes(other, "k", MR_NOTE_DONE, -1, &fixture->arena, &notes, &count,
+                                    &err),
+                     MR_OK);
+    assert_int_equal(count, 1);
+    assert_memory_equal(notes[0].bytes.data, "early", 5);
+    /* What the old holder lets go of is not the new one's. */
+    mr_lease_release(first);
+    assert_int_equal(mr_state_store_epoch(second, &record, &err), MR_OK);
+    mr_lease_release(second);
+    mr_state_close(other);
+}
+
+/* --- notes --- */
+
+static void put(struct mr_lease *lease, enum mr_note_kind kind, int64_t epoch, const char *name,
+                const char *text)
+{
+    struct mr_error err = {0};
+    struct mr_note note = {.epoch = epoch, .name = name, .bytes = mr_slice_of(text)};
+    assert_int_equal(mr_state_put_note(lease, kind, &note, &err), MR_OK);
+}
+
+/* "epoch/name=bytes epoch/name=bytes .." */
+static const char *list(struct fixture *fixture, enum mr_note_kind kind, int64_t epoch)
+{
+    static char text[256];
+    struct mr_error err = {0};
+    struct mr_note *notes = NULL;
+    int count = 0;
+    size_t used = 0;
+    assert_int_equal(mr_state_notes(fixture->state, "k", kind, epoch, &fixture->arena, &notes,
+                                    &count, &err),
+                     MR_OK);
+    text[0] = '\0';
+    for (int i = 0; i < count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d/%s=%.*s", i ? " " : "",
+                                 (int)notes[i].epoch, notes[i].name, (int)notes[i].bytes.size,
+                                 notes[i].bytes.data);
+    return text;
+}
+
+static void notes_are_kept(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL, *other = NULL;
+    int64_t fence;
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    assert_int_equal(mr_state_lease(fixture->state, "k2", "r", &other, &fence, &err), MR_OK);
+    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "");
+    put(lease, MR_NOTE_DONE, 2, "b", "1");
+    put(lease, MR_NOTE_DONE, 10, "a", "2");
+    put(lease, MR_NOTE_DONE, 2, "a", "it's");
+    put(lease, MR_NOTE_DONE, 2, "B", "");
+    put(lease, MR_NOTE_DONE, 2, "a", "3\\4");
+    put(lease, MR_NOTE_CONTENT, 2, "a", "5");
+    put(other, MR_NOTE_DONE, 2, "a", "6");
+    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "2/B= 2/a=3\\4 2/b=1 10/a=2");
+    assert_string_equal(list(fixture, MR_NOTE_DONE, 10), "10/a=2");
+    assert_string_equal(list(fixture, MR_NOTE_DONE, 3), "");
+    assert_int_equal(mr_state_drop_notes(lease, MR_NOTE_DONE, 2, &err), MR_OK);
+    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "10/a=2");
+    assert_string_equal(list(fixture, MR_NOTE_CONTENT, -1), "2/a=5");
+    mr_lease_release(lease);
+    mr_lease_release(other);
+}
+
+/* A sealed note is noticed when any bit of it is not what it was, or when it lies in another's place. */
+static void damaged_note_is_noticed(void **out)
+{
+    struct mr_bytes bytes;
+    struct mr_note note = {.epoch = 5, .name = "part 1", .bytes = {"x\0y", 3}};
+    (void)out;
+    mr_bytes_init(&bytes, MR_BYTES_DEFAULT_MAXIMUM);
+    mr_note_encode(MR_NOTE_DONE, &note, &bytes);
+    struct mr_note sealed = note;
+    sealed.bytes = (struct mr_slice){bytes.data, bytes.size};
+    struct mr_note read = sealed;
+    assert_true(mr_note_unseal(MR_NOTE_DONE, &read));
+    assert_int_equal(read.bytes.size, 3);
+    assert_memory_equal(read.bytes.data, "x\0y", 3);
+    for (size_t i = 0; i < bytes.size * 8; i++) {
+        bytes.data[i / 8] ^= (char)(1 << (i % 8));
+        read = sealed;
+        assert_false(mr_note_unseal(MR_NOTE_DONE, &read));
+        bytes.data[i / 8] ^= (char)(1 << (i % 8));
+    }
+    for (size_t size = 0; size < bytes.size; size++) {
+        read = sealed;
+        read.bytes.size = size;
+        assert_false(mr_note_unseal(MR_NOTE_DONE, &read));
+    }
+    read = sealed;
+    assert_false(mr_note_unseal(MR_NOTE_CONTENT, &read));
+    read = sealed;
+    read.epoch = 6;
+    assert_false(mr_note_unseal(MR_NOTE_DONE, &read));
+    read = sealed;
+    read.name = "part 2";
+    assert_false(mr_note_unseal(MR_NOTE_DONE, &read));
+    mr_bytes_reset(&bytes);
+}
+
+/* --- threads --- */
+
+struct writer {
+    struct mr_lease *lease;
+    int number;
+    enum mr_status status;
+};
+
+static void *write_notes(void *arg)
+{
+    struct writer *writer = arg;
+    for (int i = 0; i < 20 && writer->status == MR_OK; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d-%02d", writer->number, i);
+        struct mr_note note = {.epoch = 1, .name = name, .bytes = {name, 4}};
+        writer->status = mr_state_put_note(writer->lease, MR_NOTE_DONE, &note, NULL);
+    }
+    return NULL;
+}
+
+static void threads_may_write(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct writer writers[4];
+    pthread_t threads[4];
+    struct mr_lease *lease = NULL;
+    struct mr_note *notes = NULL;
+    int64_t fence;
+    int count = 0;
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    for (int i = 0; i < 4; i++) {
+        writers[i] = (struct writer){.lease = lease, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, write_notes, &writers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(writers[i].status, MR_OK);
+    }
+    assert_int_equal(mr_state_notes(fixture->state, "k", MR_NOTE_DONE, 1, &fixture->arena, &notes,
+                                    &count, &err),
+                     MR_OK);
+    assert_int_equal(count, 80);
+    mr_lease_release(lease);
+}
+
+/* --- what only the directory has --- */
+
+static void run_sql(const struct fixture *fixture, const char *sql)
+{
+    char path[96];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof path, "%s/state.db", fixture->directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* A directory of version 1 keeps what it holds and gets notes; a newer one is refused. */
+static void old_directory_is_upgraded(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_epoch_record record = sample(), read;
+    struct mr_error err = {0};
+    store(fixture, "k", &record);
+    mr_state_close(fixture->state);
+    fixture->state = NULL;
+    run_sql(fixture, "DROP TABLE notes; UPDATE identity SET version = 1;");
+    assert_int_equal(open_state(fixture, &fixture->state, &err), MR_OK);
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
+    check_sample(&read);
+    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "");
+    mr_state_close(fixture->state);
+    fixture->state = NULL;
+    run_sql(fixture, "UPDATE identity SET version = version + 1;");
+    assert_int_equal(open_state(fixture, &fixture->state, &err), MR_CONFIG);
+    assert_non_null(strstr(err.message, "newer version (3)"));
+}
+
+/* Damage is an error and never the record before it. */
+static void damage_is_no_fallback(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_epoch_record record = sample(), read;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL;
+    struct mr_note *notes = NULL;
+    int64_t fence;
+    int count = 0;
+    store(fixture, "k", &record);
+    store(fixture, "k", &record);
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    put(lease, MR_NOTE_DONE, 2, "a", "1");
+    mr_lease_release(lease);
+    run_sql(fixture, "UPDATE lanes SET record = substr(record, 1, 20) || x'00' ||"
+                     " substr(record, 22); UPDATE notes SET name = 'b';");
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_INTERNAL);
+    assert_int_equal(err.cls, MR_CLASS_FATAL);
+    assert_int_equal(read.phase, MR_EPOCH_NONE);
+    assert_int_equal(mr_state_notes(fixture->state, "k", MR_NOTE_DONE, -1, &fixture->arena, &notes,
+                                    &count, &err),
+                     MR_INTERNAL);
+    assert_int_equal(count, 0);
+}
+
 /* A directory that cannot be used is a configuration error that names it. */
 static void bad_directory(void **out)
 {
@@ -274,7 +541,8 @@ static void bad_directory(void **out)
     struct mr_error err = {0};
     char path[96];
     snprintf(path, sizeof path, "%s/state.db/below", fixture->directory);
-    assert_int_equal(mr_state_open(path, &state, &err), MR_CONFIG);
+    assert_int_equal(mr_state_open(&(struct mr_state_config){.directory = path}, &state, &err),
+                     MR_CONFIG);
     assert_non_null(strstr(err.message, "state.db"));
     assert_null(state);
 }
@@ -288,6 +556,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(opened_by_several_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lease_is_exclusive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_are_listed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stale_holder_is_fenced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(notes_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damaged_note_is_noticed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(threads_may_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(old_directory_is_upgraded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damage_is_no_fallback, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_directory, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
