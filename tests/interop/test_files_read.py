@@ -347,6 +347,24 @@ def cannot_promote():
             refused(space, 'the column "v" is', "d/a.parquet", "d/b.parquet", '"schema"', path="d")
 
 
+def column_of_nulls():
+    """A column without any value fits every type, whatever the writer guessed (pandas: DOUBLE); one with a value does not."""
+    with Workspace() as space:
+        put(space, "in/a.parquet", {"id": [1, 2], "label": pa.array(["x", None])})
+        put(space, "in/b.parquet", {"id": [3, 4], "label": pa.array([None, None], pa.float64())}, row_group_size=1)
+        schema = "id BIGINT, label STRING"
+        got, _ = read(space, path="in", format="parquet", schema=schema)
+        wanted = [(1, "x"), (2, None), (3, None), (4, None)]
+        table.same_rows([(r["id"], r.get("label")) for r in got], wanted)
+        for where, ids in (("label IS NULL", [2, 3, 4]), ("label = 'x'", [1]), ("label IS NOT NULL", [1])):
+            space.run(pipeline(path="in", format="parquet", schema=schema, where=where)).expect(0)
+            equal(sorted(r["id"] for r in rows(space)), ids, where)
+        put(space, "in/c.parquet", {"id": [5, 6], "label": pa.array([None, 1.5])}, row_group_size=1)
+        refused(space, "c.parquet", "column label is double and cannot be read as string", path="in", format="parquet", schema=schema)
+        put(space, "in/c.parquet", {"id": [5, 6], "label": pa.array([None, None], pa.float64())}, write_statistics=False)
+        refused(space, "c.parquet", "column label is double", path="in", format="parquet", schema=schema)
+
+
 def missing_columns():
     with Workspace() as space:
         put(space, "d/a.parquet", {"a": [1], "b": [2]})
@@ -541,6 +559,7 @@ suite.case("formats by extension", formats_by_name)
 suite.case("promotions", promotions)
 suite.case("types without a common one", cannot_promote)
 suite.case("missing columns", missing_columns)
+suite.case("a column of NULLs", column_of_nulls)
 suite.case("keys by case", keys_by_case)
 suite.case("columns by case", columns_by_case)
 suite.case("nanoseconds", nanoseconds)

@@ -102,6 +102,20 @@ static enum mr_status want(struct mr_pq_selection *selection, const struct mr_pq
                            const struct mr_type *type, int slot_def, int depth,
                            struct mr_pq_want *out, struct mr_error *err);
 
+/*
+ * Do the footer's counts say that the file has no value of this column? Then its type says nothing: writers that see only
+ * NULLs guess one (pandas: DOUBLE).
+ */
+static bool has_only_nulls(const struct mr_pq_file *file, const struct mr_pq_node *node)
+{
+    for (int i = 0; i < file->ngroups; i++) {
+        const struct mr_pq_column *column = &file->groups[i].columns[node->leaf];
+        if (column->statistics.nulls != column->values)
+            return false;
+    }
+    return true;
+}
+
 static enum mr_status want_leaf(struct mr_pq_selection *selection, const struct mr_pq_node *node,
                                 const struct mr_type *type, int slot_def, bool nested,
                                 struct mr_pq_want *out, struct mr_error *err)
@@ -109,8 +123,13 @@ static enum mr_status want_leaf(struct mr_pq_selection *selection, const struct 
     struct mr_pq_convert convert;
     if (mr_type_is_nested(type) && node->type != NULL && node->type->id != MR_TYPE_NULL)
         return refuse(selection, node, type, err);
-    if (node->type == NULL || !mr_pq_convert_make(node, type, selection->floor, &convert))
+    if (node->type == NULL)
         return refuse(selection, node, type, err);
+    if (!mr_pq_convert_make(node, type, selection->floor, &convert)) {
+        if (!has_only_nulls(selection->file, node))
+            return refuse(selection, node, type, err);
+        convert.from = MR_PQ_IN_NOTHING;
+    }
     struct mr_pq_wanted_leaf *leaf = add_leaf(selection, node, slot_def, nested);
     leaf->convert = convert;
     leaf->type = type;
