@@ -24,6 +24,7 @@ struct mr_step_spec {
     const char *method_name; /* as written (may be an alias) */
     const char *name;        /* the user's, or NULL */
     const char *label;       /* "step 2 (filterRows)": for messages, the report and accounts */
+    const char *key; /* its name, else "fromKafka#1", counted by method: what is remembered of it */
     const struct mr_options *options; /* of the method's table, credentials merged in */
     const char *register_as;          /* extract, transform; or NULL */
     const char *const *inputs;        /* inputDataFrames, in order; NULL = the primary frame */

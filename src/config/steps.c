@@ -288,6 +288,17 @@ static enum mr_status find_method(struct mr_step_reader *reader, struct draft *d
     return MR_OK;
 }
 
+/* "fromPostgres#2" of the second step with this method. */
+static const char *count_method(const struct mr_step_reader *reader,
+                                const struct mr_step_spec *spec)
+{
+    const char *method = spec->method_name ? spec->method_name : "";
+    int number = 1;
+    for (const struct mr_step_spec *s = spec - spec->index; s < spec; s++)
+        number += s->method_name && strcmp(s->method_name, method) == 0;
+    return mr_arena_printf(reader->context->arena, "%.60s#%d", method, number);
+}
+
 /* The step's own keys, its label and its name. */
 static enum mr_status read_head(struct mr_step_reader *reader, struct draft *draft)
 {
@@ -315,6 +326,9 @@ static enum mr_status read_head(struct mr_step_reader *reader, struct draft *dra
                                      mr_json_kind_name(draft->config->kind)));
         draft->config = NULL;
     }
+    spec->key = spec->name != NULL ? spec->name : count_method(reader, spec);
+    if (spec->key == NULL)
+        return MR_NOMEM;
     if (spec->name == NULL)
         return MR_OK;
     const struct mr_json *first = mr_map_get(&reader->step_names, mr_slice_of(spec->name));

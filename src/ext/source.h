@@ -16,6 +16,14 @@ enum mr_source_flag {
     MR_SOURCE_IMMUTABLE = 1 << 2,
 };
 
+/* Where incremental reading of a step has ended, as it is stored and handed back. */
+struct mr_source_position {
+    const char *step;      /* mr_step_spec.key */
+    const char *method;    /* canonical name: another one understands nothing of the bytes */
+    const char *text;      /* for people, at full precision */
+    struct mr_slice bytes; /* empty = set by a person: the text alone */
+};
+
 struct mr_source_bind {
     const struct mr_options *options;
     struct mr_runtime *runtime;

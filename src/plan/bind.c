@@ -33,10 +33,26 @@ static void estimate_source(struct mr_plan_node *node)
         node->bytes = node->rows * mr_plan_row_width(node->schema);
 }
 
+/* What is remembered of a step, if its method wrote it. */
+static const struct mr_source_position *position_of(const struct mr_plan_builder *builder,
+                                                    const struct mr_plan_node *node)
+{
+    for (int i = 0; i < builder->request->nsince; i++) {
+        const struct mr_source_position *position = &builder->request->since[i];
+        if (!node->is_part && strcmp(position->step, node->step->key) == 0 &&
+            strcmp(position->method, node->step->method->name) == 0)
+            return position;
+    }
+    return NULL;
+}
+
 enum mr_status mr_plan_bind_source(struct mr_plan_builder *builder, int at, struct mr_error *err)
 {
     struct mr_plan_node *node = &builder->nodes[at];
+    const struct mr_source_position *since = position_of(builder, node);
     struct mr_source_bind bind = {
+        .since = since != NULL ? since->bytes : (struct mr_slice){NULL, 0},
+        .since_text = since != NULL ? since->text : NULL,
         .options = builder->drafts[at].options,
         .runtime = node->runtime,
         .arena = builder->arena,

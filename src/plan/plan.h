@@ -191,6 +191,9 @@ struct mr_plan {
     const struct mr_plan_warning *warnings;
     /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */
     const char *watermark;
+    /* where incremental reading ends in this run; with splits only */
+    int npositions;
+    const struct mr_source_position *positions;
     /*
      * With connections: the first step that asks and was not answered. Then nothing behind it is
      * bound, there are no segments, and the caller builds the plan that asks (request.ask), runs it,
@@ -207,6 +210,9 @@ struct mr_plan_request {
     const struct mr_tz *tz;
     int64_t now_micros;
     const char *last_run_timestamp; /* or NULL */
+    /* where incremental reading ended in the last committed epoch */
+    const struct mr_source_position *since;
+    int nsince;
     bool connect; /* false: offline check; sources whose schema needs a catalog stay unbound */
     /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
     bool with_splits;

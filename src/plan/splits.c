@@ -85,6 +85,32 @@ static enum mr_status exchange_rows(struct mr_plan_builder *builder, struct mr_p
     return mr_plan_bind_op(builder, node->id, err);
 }
 
+/* A step that is read twice (two nodes) ends in the same place: one snapshot. */
+static enum mr_status keep_position(struct mr_plan_builder *builder,
+                                    const struct mr_plan_node *node, struct mr_error *err)
+{
+    struct mr_plan *plan = builder->plan;
+    if (node->splits.upto.size == 0 || node->is_part)
+        return MR_OK;
+    for (int i = 0; i < plan->npositions; i++)
+        if (strcmp(plan->positions[i].step, node->step->key) == 0)
+            return MR_OK;
+    struct mr_source_position *more =
+        mr_arena_calloc(builder->arena, (size_t)plan->npositions + 1, sizeof *more);
+    if (more == NULL)
+        return mr_error_nomem(err);
+    if (plan->npositions > 0)
+        memcpy(more, plan->positions, (size_t)plan->npositions * sizeof *more);
+    more[plan->npositions++] = (struct mr_source_position){
+        .step = node->step->key,
+        .method = node->step->method->name,
+        .text = node->splits.upto_text != NULL ? node->splits.upto_text : "",
+        .bytes = node->splits.upto,
+    };
+    plan->positions = more;
+    return MR_OK;
+}
+
 enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_error *err)
 {
     bool first = true;
@@ -112,6 +138,7 @@ enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_er
             continue;
         }
         sum_estimates(node);
+        MR_TRY(keep_position(builder, node, err));
         lower_watermark(builder->plan, node->splits.safe_time, &first);
     }
     return MR_OK;

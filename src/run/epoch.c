@@ -24,12 +24,15 @@ static struct mr_runtime *commit_runtime(struct sink_runtime *out, const struct 
 }
 
 static enum mr_status prepare_sink(const struct mr_plan_node *node,
-                                   const struct mr_exec_result *result, int64_t epoch,
-                                   struct mr_bytes *token, struct mr_error *err)
+                                   const struct mr_exec_result *result,
+                                   const struct mr_epoch_record *record, struct mr_bytes *token,
+                                   struct mr_error *err)
 {
     struct sink_runtime lent;
     struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
-    struct mr_epoch identity = {.lane = 0, .epoch = epoch};
+    struct mr_epoch identity = {.lane = record->lane,
+                                .epoch = record->epoch,
+                                .positions = record->positions};
     int sequence = node->sink_sequence;
     return node->sink->prepare(node->sink_state, runtime, &identity, result->sinks[sequence].items,
                                result->sinks[sequence].count, token, err);
@@ -118,6 +121,9 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     struct mr_epoch_token *entries = mr_calloc((size_t)plan->nsinks + 1, sizeof *entries);
     enum mr_status status = MR_OK;
     bool refused = false;
+    struct mr_bytes positions;
+    mr_bytes_init(&positions, (size_t)1 << 29);
+    mr_positions_encode(plan->positions, plan->npositions, &positions);
     struct mr_epoch_record before;
     struct mr_epoch_record record = {
         .phase = MR_EPOCH_PREPARED,
@@ -127,8 +133,10 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
         .fingerprint = mr_arena_printf(&session->arena, "%s:%s", plan->fingerprint,
                                        session->spec->parameters_hash),
         .watermark = watermark,
+        .positions = {positions.data, positions.size},
         .tokens = entries,
     };
+    MR_TRY_OUT(mr_bytes_status(&positions, err));
     if (!tokens || !entries || !record.fingerprint) {
         status = mr_error_nomem(err);
         goto out;
@@ -138,7 +146,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
         mr_bytes_init(&tokens[i], (size_t)1 << 29);
         if (node->sink_info.skip)
             continue;
-        MR_TRY_OUT(add_step(node->step, prepare_sink(node, result, epoch, &tokens[i], err), err));
+        MR_TRY_OUT(add_step(node->step, prepare_sink(node, result, &record, &tokens[i], err), err));
         MR_TRY_OUT(mr_bytes_status(&tokens[i], err));
         entries[record.ntokens++] = (struct mr_epoch_token){
             .step = node->step->index,
@@ -159,6 +167,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
 out:
     for (int i = 0; tokens && i < plan->nsinks; i++)
         mr_bytes_reset(&tokens[i]);
+    mr_bytes_reset(&positions);
     mr_free(tokens);
     mr_free(entries);
     return status;

@@ -138,24 +138,15 @@ static enum mr_status forget(struct run *run, struct mr_error *err)
 }
 
 /* Is this start the retry of the run that it has just finished, so that nothing is left to do? */
-static enum mr_status is_retry(struct run *run, bool stale_watermark, bool *retry,
-                               struct mr_error *err)
+static bool is_retry(struct run *run)
 {
-    const struct mr_spec *spec = run->session->spec;
     const char *mark = run->last.fingerprint ? strchr(run->last.fingerprint, ':') : NULL;
-    *retry = !mark || strcmp(mark + 1, spec->parameters_hash) == 0;
-    if (*retry)
-        return MR_OK;
+    if (!mark || strcmp(mark + 1, run->session->spec->parameters_hash) == 0)
+        return true;
     run->finished_earlier = false;
     mr_logger_printf(&run->session->logger, MR_LOG_INFO, "run",
                      "that run had other parameters: this one follows");
-    if (!stale_watermark || !spec->uses_last_run_timestamp)
-        return MR_OK;
-    mr_error_set(err, MR_BUSY, MR_CLASS_TRANSIENT,
-                 "the commit of the interrupted run %s is finished, and moved the watermark",
-                 run->last.run_id);
-    mr_error_hint(err, "run again: this run had begun with the watermark before");
-    return MR_BUSY;
+    return false;
 }
 
 static enum mr_status execute(struct run *run, struct mr_error *err)
@@ -190,16 +181,12 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
                             "this pipeline has run already: open it again");
     session->ran = true;
     MR_TRY(begin(run, err));
-    bool prepared = run->last.phase == MR_EPOCH_PREPARED;
-    bool retry = false;
     MR_TRY(recover(run, err));
-    if (run->options->fresh) {
+    if (run->options->fresh)
         MR_TRY(forget(run, err));
-    } else if (run->finished_earlier) {
-        MR_TRY(is_retry(run, prepared, &retry, err));
-        if (retry)
-            return MR_OK;
-    }
+    else if (run->finished_earlier && is_retry(run))
+        return MR_OK;
+    MR_TRY(mr_session_since(session, run->last.watermark, run->last.positions, errors, err));
     struct mr_session_plan_options plan = {.connect = true,
                                            .with_splits = true,
                                            .with_sinks = true};

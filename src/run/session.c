@@ -51,6 +51,17 @@ static char *relative_to(const char *directory, const char *path)
     return out;
 }
 
+static bool reads_incrementally(const struct mr_spec *spec)
+{
+    for (int i = 0; i < spec->nsteps; i++) {
+        const struct mr_options *options = spec->steps[i].options;
+        if (options && mr_option_find(options->table, "incremental") &&
+            mr_options_has(options, "incremental"))
+            return true;
+    }
+    return false;
+}
+
 static enum mr_status read_last_run(struct mr_session *session, struct mr_error *err)
 {
     struct mr_state *state = NULL;
@@ -62,19 +73,21 @@ static enum mr_status read_last_run(struct mr_session *session, struct mr_error 
     enum mr_status status =
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &record, err);
     mr_state_close(state);
-    if (status == MR_OK && record.phase == MR_EPOCH_COMMITTED)
-        session->last_run_timestamp = record.watermark;
-    return status;
+    MR_TRY(status);
+    if (record.phase != MR_EPOCH_COMMITTED)
+        return MR_OK;
+    session->last_run_timestamp = record.watermark;
+    return mr_positions_decode(record.positions, &session->arena, &session->since, err);
 }
 
-static enum mr_status load(struct mr_session *session, const struct mr_vault_secret *secrets,
-                           const struct mr_spec **out, struct mr_load_errors *errors)
+static enum mr_status load(struct mr_session *session, const struct mr_spec **out,
+                           struct mr_load_errors *errors)
 {
     struct mr_load_request request = session->request.load;
     request.run_id = session->run_id;
     request.run_date = session->run_date;
     request.last_run_timestamp = session->last_run_timestamp;
-    request.secrets = secrets;
+    request.secrets = session->secrets;
     return mr_config_load(&request, &session->arena, out, errors);
 }
 
@@ -147,17 +160,18 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
     session->given.memory = &session->memory;
     mr_logger_init(&session->logger, request->log, request->log_context, request->log_level);
     make_identity(session);
-    enum mr_status status = load(session, NULL, &session->spec, errors);
+    enum mr_status status = load(session, &session->spec, errors);
     if (status != MR_OK)
         goto out;
     session->state_path = request->state_path
                               ? mr_strdup(request->state_path)
                               : relative_to(session->spec->directory, session->spec->state_path);
     status = session->state_path ? MR_OK : mr_error_nomem(&err);
-    if (status == MR_OK && session->spec->uses_last_run_timestamp)
+    if (status == MR_OK &&
+        (session->spec->uses_last_run_timestamp || reads_incrementally(session->spec)))
         status = read_last_run(session, &err);
     if (status == MR_OK && session->last_run_timestamp) {
-        status = load(session, NULL, &session->spec, errors);
+        status = load(session, &session->spec, errors);
         if (status != MR_OK)
             goto out;
     }
@@ -204,15 +218,15 @@ static bool waits_for_vault(const struct mr_spec *spec)
     return false;
 }
 
-/* The file is read again, with the secrets: what an option becomes stays in one place (config/). */
-static enum mr_status load_again(struct mr_session *session, const struct mr_vault_secret *secrets,
-                                 struct mr_load_errors *errors, struct mr_error *err)
+/* The file is read again, with what is known now: what an option becomes stays in one place (config/). */
+static enum mr_status load_again(struct mr_session *session, struct mr_load_errors *errors,
+                                 struct mr_error *err)
 {
     struct mr_load_errors *found = mr_calloc(1, sizeof *found);
     const struct mr_spec *spec = NULL;
     if (!found)
         return mr_error_nomem(err);
-    enum mr_status status = load(session, secrets, &spec, found);
+    enum mr_status status = load(session, &spec, found);
     if (status != MR_OK && err)
         *err = found->items[0];
     if (status != MR_OK && errors)
@@ -229,13 +243,25 @@ static enum mr_status load_again(struct mr_session *session, const struct mr_vau
 enum mr_status mr_session_fetch_credentials(struct mr_session *session,
                                             struct mr_load_errors *errors, struct mr_error *err)
 {
-    const struct mr_vault_secret *secrets = NULL;
     if (session->fetched || !waits_for_vault(session->spec))
         return MR_OK;
-    MR_TRY(mr_vault_fetch(session->spec, &session->arena, session->runtime.waiter, &secrets, err));
-    MR_TRY(load_again(session, secrets, errors, err));
+    MR_TRY(mr_vault_fetch(session->spec, &session->arena, session->runtime.waiter,
+                          &session->secrets, err));
+    MR_TRY(load_again(session, errors, err));
     session->fetched = true;
     return MR_OK;
+}
+
+enum mr_status mr_session_since(struct mr_session *session, const char *watermark,
+                                struct mr_slice positions, struct mr_load_errors *errors,
+                                struct mr_error *err)
+{
+    const char *before = session->last_run_timestamp ? session->last_run_timestamp : "";
+    session->last_run_timestamp = watermark;
+    MR_TRY(mr_positions_decode(positions, &session->arena, &session->since, err));
+    if (!session->spec->uses_last_run_timestamp || strcmp(before, watermark ? watermark : "") == 0)
+        return MR_OK;
+    return load_again(session, errors, err);
 }
 
 enum mr_status mr_session_plan(struct mr_session *session,
@@ -261,6 +287,8 @@ enum mr_status mr_session_plan(struct mr_session *session,
         .tz = session->tz,
         .now_micros = session->start_wall,
         .last_run_timestamp = session->last_run_timestamp,
+        .since = session->since.items,
+        .nsince = session->since.count,
         .connect = options->connect,
         .with_splits = options->with_splits,
         .with_sinks = options->with_sinks,

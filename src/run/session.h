@@ -12,6 +12,7 @@
 #include "ext/given.h"
 #include "plan/plan.h"
 #include "run/logger.h"
+#include "run/positions.h"
 
 struct mr_session_request {
     struct mr_load_request load; /* run_id, run_date and last_run_timestamp are filled here */
@@ -37,9 +38,11 @@ struct mr_session {
     char run_date[11];
     char *state_path; /* absolute or relative to the current directory */
     const char *last_run_timestamp;
+    struct mr_positions since; /* where incremental reading ended in the last committed epoch */
     int64_t start_wall;
     int64_t start_monotonic;
-    bool fetched;          /* mr_session_fetch_credentials has succeeded */
+    const struct mr_vault_secret *secrets; /* what mr_session_fetch_credentials brought */
+    bool fetched;                          /* it has succeeded */
     bool ran;              /* a session runs once: its run id is in the file's texts */
     atomic_bool cancelled; /* also before the engine exists */
 };
@@ -57,6 +60,15 @@ void mr_session_cancel(struct mr_session *session);
  */
 enum mr_status mr_session_fetch_credentials(struct mr_session *session,
                                             struct mr_load_errors *errors, struct mr_error *err);
+
+/*
+ * From here on the file means what was last committed: the value of ${last_run_timestamp} (NULL = the initial one; the file is
+ * read again if that changes its texts), and the positions of incremental steps. Called under the lease: what
+ * mr_session_open found may have moved since. `errors` may be NULL.
+ */
+enum mr_status mr_session_since(struct mr_session *session, const char *watermark,
+                                struct mr_slice positions, struct mr_load_errors *errors,
+                                struct mr_error *err);
 
 struct mr_session_plan_options {
     bool connect;

@@ -1,0 +1,63 @@
+/*
+ * positions.c - "MRP1", then of each step: key, method, text, bytes; each with a varint length in front.
+ *
+ * The record that holds it has the CRC. Sinks that remember epochs keep the same string, so a state that was lost can go
+ * on from what the target says (--adopt).
+ */
+#include "run/positions.h"
+
+static const char positions_magic[4] = {'M', 'R', 'P', '1'};
+
+void mr_positions_encode(const struct mr_source_position *items, int count, struct mr_bytes *out)
+{
+    if (count == 0)
+        return;
+    mr_bytes_append(out, positions_magic, sizeof positions_magic);
+    mr_bytes_varint(out, (uint64_t)count);
+    for (int i = 0; i < count; i++) {
+        mr_bytes_lenpref(out, items[i].step, strlen(items[i].step));
+        mr_bytes_lenpref(out, items[i].method, strlen(items[i].method));
+        mr_bytes_lenpref(out, items[i].text, strlen(items[i].text));
+        mr_bytes_lenpref(out, items[i].bytes.data, items[i].bytes.size);
+    }
+}
+
+static const char *read_text(struct mr_byte_reader *reader, struct mr_arena *arena)
+{
+    struct mr_slice slice = mr_byte_reader_lenpref(reader);
+    return mr_arena_strndup(arena, slice.size ? slice.data : "", slice.size);
+}
+
+enum mr_status mr_positions_decode(struct mr_slice bytes, struct mr_arena *arena,
+                                   struct mr_positions *out, struct mr_error *err)
+{
+    struct mr_byte_reader reader;
+    *out = (struct mr_positions){.count = 0};
+    if (bytes.size == 0)
+        return MR_OK;
+    size_t magic = sizeof positions_magic;
+    if (bytes.size <= magic || memcmp(bytes.data, positions_magic, magic) != 0)
+        return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "the stored positions are damaged");
+    mr_byte_reader_init(&reader, bytes.data + magic, bytes.size - magic);
+    uint64_t count = mr_byte_reader_varint(&reader);
+    if (reader.bad || count > bytes.size)
+        return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "the stored positions are damaged");
+    out->items = mr_arena_calloc(arena, count + 1, sizeof *out->items);
+    for (uint64_t i = 0; out->items && i < count; i++) {
+        struct mr_source_position *item = &out->items[i];
+        item->step = read_text(&reader, arena);
+        item->method = read_text(&reader, arena);
+        item->text = read_text(&reader, arena);
+        struct mr_slice own = mr_byte_reader_lenpref(&reader);
+        item->bytes.data = mr_arena_strndup(arena, own.size ? own.data : "", own.size);
+        item->bytes.size = own.size;
+        if (!item->step || !item->method || !item->text || !item->bytes.data)
+            return mr_error_nomem(err);
+    }
+    if (!out->items)
+        return mr_error_nomem(err);
+    if (reader.bad || reader.at != reader.end)
+        return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "the stored positions are damaged");
+    out->count = (int)count;
+    return MR_OK;
+}
