@@ -259,6 +259,41 @@ def next_work(server):
             table.same_rows(content(space), wanted, place)
 
 
+def stamped(server, name):
+    server.execute("fault", f"DROP TABLE IF EXISTS {name}", f"CREATE TABLE {name} (id integer, at timestamptz DEFAULT now())",
+                   f"INSERT INTO {name} SELECT generate_series(1, 10)")
+    return {"name": name, "parameters": {"day": 0}, "steps": [
+        {"type": "extract", "method": "fromPostgres",
+         "config": {"query": f"SELECT id FROM {name} WHERE at >= '${{last_run_timestamp}}' AND ${{day}} >= 0"}},
+        {"type": "load", "method": "toFile", "config": {"path": "out/", "format": "parquet"}}]}
+
+
+def ids(space):
+    return sorted(row[0] for row in table.duck("SELECT id FROM data", space.file("out")))
+
+
+def fresh_forgets_the_watermark(server):
+    with Workspace(postgres=server.credentials("fault")) as space:
+        space.write("pipeline.json", stamped(server, "stamped"))
+        space.run("pipeline.json").expect(0)
+        space.run("pipeline.json").expect(0)
+        equal(ids(space), list(range(1, 11)), "ids after a run that had nothing to read")
+        space.run("pipeline.json", "--fresh").expect(0)
+        equal(ids(space), sorted(2 * list(range(1, 11))), "ids after --fresh")
+
+
+def watermark_of_a_finished_commit(server):
+    """A start with other parameters finishes the killed run's commit, and goes on from that run's watermark."""
+    with Workspace(postgres=server.credentials("fault")) as space:
+        space.write("pipeline.json", stamped(server, "stamped"))
+        killed = space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
+        if killed.code == 0:
+            raise Skip("built without --enable-failpoints")
+        server.execute("fault", "INSERT INTO stamped SELECT generate_series(11, 15)")
+        space.run("pipeline.json", "--param", "day=1").expect(0)
+        equal(ids(space), list(range(1, 16)), "ids")
+
+
 def foreign_link(server):
     """An overwrite leaves alone what a link inside the target leads to."""
     with Workspace(postgres=server.credentials("fault")) as space:
@@ -283,6 +318,8 @@ def main():
         suite.case("--fresh never reuses names", fresh_never_reuses_names, server)
         suite.case("a commit that cannot be finished", commit_that_cannot_be_finished, server)
         suite.case("the next work after a kill", next_work, server)
+        suite.case("--fresh forgets the watermark", fresh_forgets_the_watermark, server)
+        suite.case("the watermark of a finished commit", watermark_of_a_finished_commit, server)
         suite.case("a link inside the target", foreign_link, server)
         for target in TARGETS:
             suite.case(f"{target.name}: undisturbed", undisturbed, server, target)
