@@ -61,8 +61,6 @@ static enum mr_status state_error(struct store *store, struct mr_error *err, con
         return mr_error_nomem(err);
     enum mr_error_class cls = MR_CLASS_FATAL;
     enum mr_status status = MR_SINK;
-    if ((code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_WRITE)
-        status = MR_SINK;
     if ((code & 0xff) == SQLITE_BUSY)
         cls = MR_CLASS_TRANSIENT;
     if ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY)

@@ -1,8 +1,7 @@
 /*
  * state.h - what a pipeline remembers between runs: runs, leases, the record of each lane's epoch, and notes of unfinished work.
  *
- * One SQLite database (WAL, synchronous FULL) in a state directory, or a schema in a PostgreSQL, so that any host of a scheduler can
- * take over; many pipelines (state keys) in it. Records and notes are blobs with a CRC; a record is kept beside the one
+ * One SQLite database (WAL, synchronous FULL) in a state directory, many pipelines (state keys) in it. Records and notes are blobs with a CRC; a record is kept beside the one
  * before it, so that damage is noticed and never read as truth. Each call is one transaction and durable when it returns, and
  * whoever writes under a lease that somebody else has taken since is refused (MR_BUSY, class fatal: fenced). Any thread.
  */
