@@ -74,8 +74,9 @@ def writers_at_once(server):
         running = [subprocess.Popen(["sh", "-c", loop, program(), f"w{n}.json"], cwd=space.path, env=space.environment())
                    for n in range(8)]
         for number, process in enumerate(running):
+            status = process.wait()
             with open(space.file(f"w{number}.json.log")) as log:
-                equal(process.wait(), 0, log.read())
+                equal(status, 0, log.read())
     equal(delta(server, "many").version(), 8 * each - 1, "version")
     equal(len(ids(server, "many")), 8 * each * ROWS.num_rows, "rows")
     log = sorted(k for k in server.client.keys("lake", "many/_delta_log/") if k.endswith(".json"))
