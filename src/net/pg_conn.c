@@ -11,13 +11,24 @@
  *
  * The statement deadline is kept by us (the server's statement_timeout counts a COPY as one statement too, but a proxy may
  * hide it). Between two messages of a COPY the socket time-out applies.
+ *
+ * Rows to the server go out in pieces that are flushed before the next, so that libpq's buffer does not grow to the size of the
+ * load; the kernel's socket buffer keeps the server busy meanwhile. libpq does not tell that the server refused a row until the
+ * copy is ended (it leaves the message unread in its buffer), and a long load would go on for nothing. A server says nothing
+ * during COPY FROM but notices and its refusal: when something came that was no notice, twice in a row, the copy is
+ * broken off, and the refusal is what the server's result says. Where libpq swallows the event, the end of the copy reports it.
  */
 #include "net/pg_conn.h"
 
 #include "base/time.h"
 #include "net/pg_error.h"
 
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+/* A CopyData message: large enough that its 5 bytes do not count, small enough for libpq's buffer. */
+#define COPY_PIECE ((size_t)64 << 10)
 
 #define DEFAULT_CONNECT_MICROS (10 * MR_MICROS_PER_SECOND)
 
@@ -27,15 +38,20 @@ struct mr_pg {
     struct mr_waiter *waiter;
     enum mr_wait_cause cause;
     int64_t deadline; /* of the statement in progress */
-    bool copying;     /* between copy_out and the end of its data */
+    bool copying;     /* between copy_out or copy_in and the end of its data */
+    bool loading;     /* it is a copy_in */
+    bool alone;       /* the copy_in was not begun inside a transaction: its end commits */
+    unsigned notices; /* that came so far */
+    unsigned
+        spoken; /* COPY IN: calls in a row in which the server said something that is no notice */
     bool broken;
     char sqlstate[6];
 };
 
-static void ignore_notice(void *context, const PGresult *result)
+static void count_notice(void *context, const PGresult *result)
 {
-    (void)context;
     (void)result;
+    ((struct mr_pg *)context)->notices++;
 }
 
 static enum mr_status lost(struct mr_pg *pg, struct mr_error *err)
@@ -145,7 +161,7 @@ enum mr_status mr_pg_open(const struct mr_pg_config *config, struct mr_waiter *w
         status = mr_error_nomem(err);
         goto out;
     }
-    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    PQsetNoticeReceiver(pg->conn, count_notice, pg);
     PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
     if (PQstatus(pg->conn) == CONNECTION_BAD) {
         status = refused(pg, err);
@@ -272,9 +288,29 @@ static enum mr_status collect(struct mr_pg *pg, PGresult **out, struct mr_error 
     return status;
 }
 
+/* Ends a copy_in, with a reason for the server to fail it or NULL, and waits for its word. */
+static enum mr_status end_copy(struct mr_pg *pg, const char *reason, PGresult **out,
+                               struct mr_error *err)
+{
+    for (;;) {
+        int rc = PQputCopyEnd(pg->conn, reason);
+        if (rc < 0)
+            return lost(pg, err);
+        if (rc > 0)
+            break;
+        MR_TRY(flush(pg, err));
+    }
+    pg->copying = false;
+    pg->loading = false;
+    MR_TRY(flush(pg, err));
+    return collect(pg, out, err);
+}
+
 enum mr_status mr_pg_exec(struct mr_pg *pg, const char *sql, struct mr_error *err)
 {
     begin_statement(pg);
+    if (pg->loading) /* given up by its caller: its failure is what was asked for */
+        (void)end_copy(pg, "given up by the client", NULL, NULL);
     if (!PQsendQuery(pg->conn, sql))
         return lost(pg, err);
     MR_TRY(flush(pg, err));
@@ -315,7 +351,9 @@ enum mr_status mr_pg_describe(struct mr_pg *pg, const char *sql, PGresult **out,
 
 /* --- copy --- */
 
-enum mr_status mr_pg_copy_out(struct mr_pg *pg, const char *sql, struct mr_error *err)
+/* Sends statements of which the last one is a COPY, and reads until the server is in the state `wanted`. */
+static enum mr_status start_copy(struct mr_pg *pg, const char *sql, ExecStatusType wanted,
+                                 struct mr_error *err)
 {
     begin_statement(pg);
     if (!PQsendQuery(pg->conn, sql))
@@ -327,7 +365,7 @@ enum mr_status mr_pg_copy_out(struct mr_pg *pg, const char *sql, struct mr_error
         if (result == NULL)
             return mr_error_internal(err, "a COPY gave no result");
         ExecStatusType kind = PQresultStatus(result);
-        if (kind == PGRES_COPY_OUT) {
+        if (kind == wanted) {
             PQclear(result);
             pg->copying = true;
             return MR_OK;
@@ -341,6 +379,11 @@ enum mr_status mr_pg_copy_out(struct mr_pg *pg, const char *sql, struct mr_error
             return status;
         }
     }
+}
+
+enum mr_status mr_pg_copy_out(struct mr_pg *pg, const char *sql, struct mr_error *err)
+{
+    return start_copy(pg, sql, PGRES_COPY_OUT, err);
 }
 
 enum mr_status mr_pg_copy_next(struct mr_pg *pg, char **data, size_t *size, struct mr_error *err)
@@ -370,6 +413,96 @@ enum mr_status mr_pg_copy_next(struct mr_pg *pg, char **data, size_t *size, stru
             MR_TRY(wait_socket(pg, MR_WAIT_READ, err));
         }
     }
+}
+
+enum mr_status mr_pg_copy_in(struct mr_pg *pg, const char *sql, struct mr_error *err)
+{
+    pg->alone = PQtransactionStatus(pg->conn) == PQTRANS_IDLE;
+    pg->spoken = 0;
+    MR_TRY(start_copy(pg, sql, PGRES_COPY_IN, err));
+    pg->loading = true;
+    return MR_OK;
+}
+
+/* Looks, without waiting, whether the server said something. */
+static void listen_to(struct mr_pg *pg)
+{
+    struct pollfd look = {.fd = PQsocket(pg->conn), .events = POLLIN};
+    if (pg->spoken == 0 && poll(&look, 1, 0) > 0)
+        pg->spoken = 1;
+}
+
+static enum mr_status flush_copy(struct mr_pg *pg, struct mr_error *err)
+{
+    for (;;) {
+        listen_to(pg);
+        int rc = PQflush(pg->conn);
+        if (rc == 0)
+            return MR_OK;
+        if (rc < 0)
+            return lost(pg, err);
+        MR_TRY(wait_socket(pg, MR_WAIT_READ | MR_WAIT_WRITE, err));
+        listen_to(pg);
+        if (!PQconsumeInput(pg->conn))
+            return lost(pg, err);
+    }
+}
+
+/* The server refused a row, as far as can be seen: asks it. */
+static enum mr_status broken_off(struct mr_pg *pg, struct mr_error *err)
+{
+    enum mr_status status = end_copy(pg, "broken off by the client", NULL, err);
+    if (status == MR_OK)
+        return mr_error_internal(err, "a COPY that was broken off ended well");
+    if (strcmp(pg->sqlstate, "57014") == 0 && err)
+        err->cls = MR_CLASS_TRANSIENT;
+    return status;
+}
+
+enum mr_status mr_pg_copy_put(struct mr_pg *pg, const void *data, size_t size, struct mr_error *err)
+{
+    if (!pg->loading)
+        return mr_error_internal(err, "no COPY is under way");
+    const char *at = data;
+    while (size > 0) {
+        unsigned notices = pg->notices;
+        if (pg->spoken > 0 && !PQconsumeInput(pg->conn))
+            return lost(pg, err);
+        size_t piece = size < COPY_PIECE ? size : COPY_PIECE;
+        int rc = PQputCopyData(pg->conn, at, (int)piece); /* reads notices as well */
+        if (rc < 0)
+            return lost(pg, err);
+        if (rc > 0) {
+            at += piece;
+            size -= piece;
+        }
+        if (pg->notices != notices)
+            pg->spoken = 0;
+        else if (pg->spoken > 0 && pg->spoken++ > 1)
+            return broken_off(pg, err);
+        MR_TRY(flush_copy(pg, err));
+    }
+    return MR_OK;
+}
+
+enum mr_status mr_pg_copy_end(struct mr_pg *pg, int64_t *rows, struct mr_error *err)
+{
+    *rows = 0;
+    if (!pg->loading)
+        return mr_error_internal(err, "no COPY is under way");
+    PGresult *result = NULL;
+    enum mr_status status = end_copy(pg, NULL, &result, err);
+    if (status != MR_OK) {
+        /* Without an answer nobody knows whether a COPY that commits by itself did. */
+        if (pg->broken && pg->alone && err)
+            err->cls = MR_CLASS_UNKNOWN;
+        return status;
+    }
+    if (result == NULL)
+        return mr_error_internal(err, "a COPY gave no result");
+    *rows = strtoll(PQcmdTuples(result), NULL, 10);
+    PQclear(result);
+    return MR_OK;
 }
 
 bool mr_pg_usable(const struct mr_pg *pg)

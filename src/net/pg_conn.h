@@ -52,7 +52,10 @@ enum mr_status mr_pg_copy_out(struct mr_pg *pg, const char *sql, struct mr_error
  */
 enum mr_status mr_pg_copy_next(struct mr_pg *pg, char **data, size_t *size, struct mr_error *err);
 
-/* Starts "COPY .. FROM STDIN" (statements in front of it, separated by ';', are run as well). */
+/*
+ * Starts "COPY .. FROM STDIN" (statements in front of it, separated by ';', are run as well). A copy that is not ended is given up by
+ * the next mr_pg_exec (ROLLBACK): the server fails it first.
+ */
 enum mr_status mr_pg_copy_in(struct mr_pg *pg, const char *sql, struct mr_error *err);
 /* Sends bytes of the copy, cut anywhere. Waits while the server does not take them. */
 enum mr_status mr_pg_copy_put(struct mr_pg *pg, const void *data, size_t size,

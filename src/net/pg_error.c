@@ -50,6 +50,7 @@ static const struct state_rule rules[] = {
     {"22P05", MR_SOURCE, MR_CLASS_DATA,
      "the text has no form in UTF-8: read it as bytea in `query`"},
     {"22", MR_SOURCE, MR_CLASS_DATA, NULL},
+    {"23", MR_SOURCE, MR_CLASS_DATA, NULL},
 };
 
 static const struct state_rule *find_rule(const char *sqlstate)

@@ -29,7 +29,7 @@ enum mr_copy_form {
     MR_FORM_ARRAY, /* of one dimension */
     /*
      * The type has no form here (inet, ranges, types of users): the staging column is text, and the
-     * INSERT out of it casts; not for a COPY straight into the table.
+     * INSERT out of it casts; not for a COPY straight into the table. Where `element` is set the staging column is text[].
      */
     MR_FORM_CAST,
 };
@@ -55,7 +55,9 @@ enum mr_status mr_copy_target_new(const struct mr_field *field, struct mr_arena 
 /*
  * The same for a column that exists: `sql_type`, `type`, `typmod` are set by the caller. Widening is allowed, as is a narrower type
  * whose range every value is checked against; MR_SINK, class config, names both types where no value could survive ("text cannot
- * be loaded into integer: cast it before").
+ * be loaded into integer: cast it before"). A caller who knows that the binary form of a type that is not built in is that of text (an
+ * enum, citext) sets `form` to MR_FORM_TEXT before, else to anything else. A text that was read from the very type of the
+ * target (its origin says so) gets MR_FORM_CAST. Time stamps with and without zone are taken for each other as UTC.
  */
 enum mr_status mr_copy_target_match(const struct mr_field *field, struct mr_arena *arena,
                                     struct mr_copy_target *target, struct mr_error *err);
@@ -74,7 +76,8 @@ void mr_copy_encode_header(struct mr_bytes *out);
 void mr_copy_encode_trailer(struct mr_bytes *out);
 /*
  * Appends rows [from, from + count) of a batch (no selection). A value that has no place in its column (range, digits, a NUL byte in
- * a text, invalid UTF-8) is a data error naming table, column and row.
+ * a text, invalid UTF-8) is a data error naming table, column and row; `out` is as before then. Room for all rows is reserved at
+ * once: MR_LIMIT when that is over the maximum of `out`.
  */
 enum mr_status mr_copy_encode_rows(struct mr_copy_encoder *encoder, const struct mr_batch *batch,
                                    int64_t from, int64_t count, struct mr_bytes *out,

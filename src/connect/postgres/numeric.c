@@ -1,5 +1,5 @@
 /*
- * numeric.c - numeric_send's bytes to exact decimals.
+ * numeric.c - numeric_send's bytes to exact decimals, and back.
  *
  * Layout, big-endian 16-bit words: ndigits, weight (signed), sign, dscale, then ndigits base-10000 digits. The value is the sum of
  * digit[i] * 10000^(weight - i). 1234.5 is 0002 0000 0000 0001 04d2 1388: digits 1234 and 5000, weight 0. Zeros at
@@ -9,6 +9,10 @@
  * divided alone (by 10, 100 or 1000), so nothing wider than the result is ever needed and no 128-bit division happens. The
  * common case, four digits or fewer into an int64, is a separate short loop: numeric columns are a quarter of a
  * typical fact table. Asking the server for numeric::float8 instead costs it 1.85 times the whole query.
+ *
+ * Writing cuts the number at its point: groups of four digits to the left of it from the right, those to the right of it from the
+ * left, the last one filled up with zeros. The server takes zeros off both ends itself; we only leave away whole
+ * leading groups, for their number is the weight.
  */
 #include "connect/postgres/numeric.h"
 
@@ -209,4 +213,94 @@ enum mr_numeric_result mr_numeric_to_text(const uint8_t *data, uint32_t size, st
     for (int left = n.dscale; left > 0; left -= 4, next++)
         put_digits(out, digit_at(&n, next), left < 4 ? left : 4);
     return MR_NUMERIC_OK;
+}
+
+static inline uint8_t *put_word(uint8_t *out, unsigned value)
+{
+    out[0] = (uint8_t)(value >> 8);
+    out[1] = (uint8_t)value;
+    return out + 2;
+}
+
+static size_t finish_number(uint8_t *out, const uint8_t *end, int weight, bool negative, int scale)
+{
+    size_t size = (size_t)(end - out);
+    put_word(out, (unsigned)(size - 8) / 2);
+    put_word(out + 2, (uint16_t)weight);
+    put_word(out + 4, negative ? SIGN_NEGATIVE : 0);
+    put_word(out + 6, (unsigned)scale);
+    return size;
+}
+
+/* `count` groups of four digits of `value`, the last ones, at `out`. */
+static uint8_t *put_groups(uint8_t *out, uint64_t value, int count)
+{
+    for (int i = count - 1; i >= 0; i--) {
+        put_word(out + 2 * i, (unsigned)(value % 10000));
+        value /= 10000;
+    }
+    return out + 2 * count;
+}
+
+static int count_groups(uint64_t value)
+{
+    int count = 0;
+    for (; value > 0; value /= 10000)
+        count++;
+    return count;
+}
+
+size_t mr_numeric_from_decimal64(int64_t value, int scale, uint8_t *out)
+{
+    if (scale > 16)
+        return mr_numeric_from_decimal(value, scale, out);
+    bool negative = value < 0;
+    uint64_t rest = negative ? -(uint64_t)value : (uint64_t)value;
+    uint64_t whole = rest;
+    uint64_t fraction = 0;
+    if (scale > 0) {
+        uint64_t unit = (uint64_t)pow10_64[scale];
+        whole = rest / unit;
+        fraction = (rest - whole * unit) * small_pow10[-scale & 3];
+    }
+    int groups = count_groups(whole);
+    uint8_t *at = put_groups(out + 8, whole, groups);
+    if (fraction)
+        at = put_groups(at, fraction, (scale + 3) / 4);
+    return finish_number(out, at, groups - 1, negative, scale);
+}
+
+/* The same for what does not fit 64 bits: pieces of 16 digits. */
+static uint8_t *put_wide_groups(uint8_t *out, mr_uint128 value, int count)
+{
+    mr_uint128 unit = (mr_uint128)pow10_64[16];
+    for (int left = count; left > 0;) {
+        int piece = left < 4 ? left : 4;
+        put_groups(out + 2 * (left - piece), (uint64_t)(value % unit), piece);
+        value /= unit;
+        left -= piece;
+    }
+    return out + 2 * count;
+}
+
+size_t mr_numeric_from_decimal(mr_int128 value, int scale, uint8_t *out)
+{
+    if (scale <= 16 && value == (int64_t)value)
+        return mr_numeric_from_decimal64((int64_t)value, scale, out);
+    bool negative = value < 0;
+    mr_uint128 rest = negative ? -(mr_uint128)value : (mr_uint128)value;
+    mr_uint128 unit = (mr_uint128)mr_decimal_pow10(scale);
+    mr_uint128 whole = rest / unit;
+    mr_uint128 fraction = rest % unit;
+    int groups = 0;
+    for (mr_uint128 left = whole; left > 0; left /= 10000)
+        groups++;
+    uint8_t *at = put_wide_groups(out + 8, whole, groups);
+    /* The last group alone: filling it up could take more than 128 bits. */
+    unsigned part = small_pow10[scale % 4];
+    unsigned last = (unsigned)(fraction % part) * (10000 / part);
+    at = put_wide_groups(at, fraction / part, scale / 4);
+    if (scale % 4)
+        at = put_word(at, last);
+    return finish_number(out, at, groups - 1, negative, scale);
 }

@@ -24,4 +24,12 @@ enum mr_numeric_result mr_numeric_to_decimal(const uint8_t *data, uint32_t size,
 /* As Postgres prints it, specials included. MR_NUMERIC_OK or MALFORMED; memory shows in `out`. */
 enum mr_numeric_result mr_numeric_to_text(const uint8_t *data, uint32_t size, struct mr_bytes *out);
 
+/*
+ * The binary form of value / 10^scale with `scale` digits behind the point, 0 <= scale <= 38; returns its bytes. `out` has
+ * room for MR_NUMERIC_SIZE_MAX.
+ */
+#define MR_NUMERIC_SIZE_MAX 32
+size_t mr_numeric_from_decimal64(int64_t value, int scale, uint8_t *out);
+size_t mr_numeric_from_decimal(mr_int128 value, int scale, uint8_t *out);
+
 #endif
