@@ -85,7 +85,7 @@ static const struct mr_method methods[] = {
      .sink = &mr_sink_files,
      .presets = avro},
     {.name = "toDeltaLake", .aliases = "toDelta", .type = MR_STEP_LOAD, .sink = &mr_sink_delta},
-    {.name = "toPostgres", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
+    {.name = "toPostgres", .type = MR_STEP_LOAD, .sink = &mr_sink_postgres},
     {.name = "toKafka", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     {.name = "toMySQL", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     /* maintain */

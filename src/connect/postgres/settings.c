@@ -13,12 +13,12 @@
 
 #include <stdio.h>
 
-static const char *const sslmodes[] = {"disable",   "allow",       "prefer", "require",
-                                       "verify-ca", "verify-full", NULL};
+const char *const mr_postgres_sslmodes[] = {"disable",   "allow",       "prefer", "require",
+                                            "verify-ca", "verify-full", NULL};
 static const char *const snapshots[] = {"shared", "none", NULL};
 static const char *const infinities[] = {"fail", "null", "text", NULL};
 
-static const struct mr_option property_options[] = {
+const struct mr_option mr_postgres_properties[] = {
     {.name = "maxPoolSize",
      .type = MR_OPTION_INT,
      .minimum = 1,
@@ -142,44 +142,7 @@ const struct mr_option mr_postgres_options[] = {
      .flags = MR_OPTION_UNBUILT,
      .fields = limit_options,
      .doc = "What this run may cost the server."},
-    {.name = "host",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "Host name or address, or the directory of the server's Unix socket."},
-    {.name = "port",
-     .type = MR_OPTION_INT,
-     .flags = MR_OPTION_CONNECTION,
-     .minimum = 1,
-     .maximum = 65535,
-     .doc = "Port."},
-    {.name = "database",
-     .aliases = "dbname",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "Database."},
-    {.name = "username",
-     .aliases = "user",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "User."},
-    {.name = "password",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION | MR_OPTION_SECRET,
-     .doc = "Password; better kept in the credentials file."},
-    {.name = "sslmode",
-     .type = MR_OPTION_ENUM,
-     .flags = MR_OPTION_CONNECTION,
-     .choices = sslmodes,
-     .doc = "How TLS is used, as libpq defines it."},
-    {.name = "schema",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_CONNECTION,
-     .doc = "Where names without a schema are looked up."},
-    {.name = "properties",
-     .type = MR_OPTION_OBJECT,
-     .flags = MR_OPTION_CONNECTION,
-     .fields = property_options,
-     .doc = "Settings of the connection pool, by the names that JDBC users know."},
+    MR_POSTGRES_CONNECTION_ROWS,
     MR_OPTION_END,
 };
 
@@ -212,14 +175,14 @@ static const char fixed_session[] =
     "SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = on; ";
 
 static const char *session_sql(const struct mr_options *options,
-                               const struct mr_options *properties, int64_t statement_micros,
-                               struct mr_arena *arena)
+                               const struct mr_options *properties, const char *fixed,
+                               int64_t statement_micros, struct mr_arena *arena)
 {
     const char *schema = mr_options_text(options, "schema");
     const char *path = properties ? mr_options_text(properties, "currentSchema") : NULL;
     struct mr_bytes sql;
     mr_bytes_init(&sql, 1 << 16);
-    mr_bytes_text(&sql, fixed_session);
+    mr_bytes_text(&sql, fixed);
     if (statement_micros > 0)
         mr_bytes_printf(&sql, "SET statement_timeout = %lld; ",
                         (long long)((statement_micros + 999) / 1000));
@@ -253,13 +216,13 @@ static const char *login_key(const struct mr_postgres_login *login, struct mr_ar
     return finish_text(arena, &key);
 }
 
-static enum mr_status read_login(struct mr_postgres_settings *settings,
-                                 const struct mr_options *properties,
-                                 const struct mr_runtime *runtime, struct mr_arena *arena,
-                                 struct mr_error *err)
+enum mr_status mr_postgres_login_read(struct mr_postgres_login *login,
+                                      const struct mr_options *options, const char *session,
+                                      const struct mr_runtime *runtime, struct mr_arena *arena,
+                                      struct mr_error *err)
 {
-    const struct mr_options *options = settings->options;
-    struct mr_postgres_login *login = &settings->login;
+    const struct mr_option_value *object = mr_options_get(options, "properties");
+    const struct mr_options *properties = object->set ? object->u.object : NULL;
     const char *port = NULL;
     if (mr_options_has(options, "port"))
         port = mr_arena_printf(arena, "%lld", (long long)mr_options_integer(options, "port", 0));
@@ -282,7 +245,8 @@ static enum mr_status read_login(struct mr_postgres_settings *settings,
         login->idle_micros = mr_options_integer(properties, "maxIdleTime", 0);
         login->keep_open = (int)mr_options_integer(properties, "minPoolSize", 0);
     }
-    login->session_sql = session_sql(options, properties, login->statement_timeout_micros, arena);
+    login->session_sql =
+        session_sql(options, properties, session, login->statement_timeout_micros, arena);
     login->key = login->session_sql ? login_key(login, arena) : NULL;
     if (login->key == NULL)
         return mr_error_nomem(err);
@@ -395,5 +359,5 @@ enum mr_status mr_postgres_settings_read(struct mr_postgres_settings *settings,
     const struct mr_option_value *object = mr_options_get(options, "properties");
     const struct mr_options *properties = object->set ? object->u.object : NULL;
     read_pool(settings, properties, runtime->parallelism);
-    return read_login(settings, properties, runtime, arena, err);
+    return mr_postgres_login_read(&settings->login, options, fixed_session, runtime, arena, err);
 }

@@ -8,6 +8,49 @@
 #include "ext/runtime.h"
 
 extern const struct mr_option mr_postgres_options[];
+extern const struct mr_option mr_postgres_properties[];
+extern const char *const mr_postgres_sslmodes[];
+
+/* The rows of an option table that say how to reach a server. */
+#define MR_POSTGRES_CONNECTION_ROWS                                                                \
+    {.name = "host",                                                                               \
+     .type = MR_OPTION_STRING,                                                                     \
+     .flags = MR_OPTION_CONNECTION,                                                                \
+     .doc = "Host name or address, or the directory of the server's Unix socket."},                \
+        {.name = "port",                                                                           \
+         .type = MR_OPTION_INT,                                                                    \
+         .flags = MR_OPTION_CONNECTION,                                                            \
+         .minimum = 1,                                                                             \
+         .maximum = 65535,                                                                         \
+         .doc = "Port."},                                                                          \
+        {.name = "database",                                                                       \
+         .aliases = "dbname",                                                                      \
+         .type = MR_OPTION_STRING,                                                                 \
+         .flags = MR_OPTION_CONNECTION,                                                            \
+         .doc = "Database."},                                                                      \
+        {.name = "username",                                                                       \
+         .aliases = "user",                                                                        \
+         .type = MR_OPTION_STRING,                                                                 \
+         .flags = MR_OPTION_CONNECTION,                                                            \
+         .doc = "User."},                                                                          \
+        {.name = "password",                                                                       \
+         .type = MR_OPTION_STRING,                                                                 \
+         .flags = MR_OPTION_CONNECTION | MR_OPTION_SECRET,                                         \
+         .doc = "Password; better kept in the credentials file."},                                 \
+        {.name = "sslmode",                                                                        \
+         .type = MR_OPTION_ENUM,                                                                   \
+         .flags = MR_OPTION_CONNECTION,                                                            \
+         .choices = mr_postgres_sslmodes,                                                          \
+         .doc = "How TLS is used, as libpq defines it."},                                          \
+        {.name = "schema",                                                                         \
+         .type = MR_OPTION_STRING,                                                                 \
+         .flags = MR_OPTION_CONNECTION,                                                            \
+         .doc = "Where names without a schema are looked up."},                                    \
+    {                                                                                              \
+        .name = "properties", .type = MR_OPTION_OBJECT, .flags = MR_OPTION_CONNECTION,             \
+        .fields = mr_postgres_properties,                                                          \
+        .doc = "Settings of the connection pool, by the names that JDBC users know."               \
+    }
 
 enum mr_numeric_as { MR_NUMERIC_AS_DECIMAL, MR_NUMERIC_AS_TEXT, MR_NUMERIC_AS_DOUBLE };
 enum mr_infinity_as { MR_INFINITY_FAIL, MR_INFINITY_NULL, MR_INFINITY_TEXT };
@@ -47,6 +90,11 @@ struct mr_postgres_settings {
     struct mr_postgres_login login;
 };
 
+/* `session`: what every new connection runs first, before what the options say of time-outs and the search path. */
+enum mr_status mr_postgres_login_read(struct mr_postgres_login *login,
+                                      const struct mr_options *options, const char *session,
+                                      const struct mr_runtime *runtime, struct mr_arena *arena,
+                                      struct mr_error *err);
 /* Everything is copied into, or points to storage of, the arena. */
 enum mr_status mr_postgres_settings_read(struct mr_postgres_settings *settings,
                                          const struct mr_options *options,

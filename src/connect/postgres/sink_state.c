@@ -1,0 +1,296 @@
+/*
+ * sink_state.c - what a database remembers of the pipelines that load it: a row for (state_key, lane, sink) in
+ * _millrace_state, in the schema of the target, written by the very transaction that writes the rows.
+ *
+ * `sink` is the table's name with the number of the load in its pipeline, so that two loads into one table do not take each other's
+ * epochs for their own. recover knows only the table: it takes the row that was written last.
+ */
+#include "connect/postgres/sink_private.h"
+#include "net/pg_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void state_table(const char *schema, struct mr_bytes *sql)
+{
+    mr_pg_identifier(sql, schema);
+    mr_bytes_text(sql, "." PG_STATE_TABLE);
+}
+
+static void literal(struct mr_bytes *sql, const char *text)
+{
+    mr_pg_literal(sql, mr_slice_of(text ? text : ""));
+}
+
+/* Runs what was written and frees it. `result` may be NULL. */
+static enum mr_status run(struct mr_pg *pg, struct mr_bytes *sql, PGresult **result,
+                          struct mr_error *err)
+{
+    enum mr_status status = mr_bytes_status(sql, err);
+    if (status == MR_OK && result)
+        status =
+            pg_sink_blame(mr_pg_query(pg, sql->data, 0, NULL, result, err), pg, NULL, NULL, err);
+    else if (status == MR_OK)
+        status = pg_sink_blame(mr_pg_exec(pg, sql->data, err), pg, NULL, NULL, err);
+    mr_bytes_reset(sql);
+    return status;
+}
+
+static void begin(struct mr_bytes *sql)
+{
+    mr_bytes_init(sql, MR_BYTES_DEFAULT_MAXIMUM);
+}
+
+enum mr_status pg_state_exists(struct mr_pg *pg, const char *schema, bool *exists,
+                               struct mr_error *err)
+{
+    struct mr_bytes sql;
+    PGresult *result = NULL;
+    *exists = false;
+    begin(&sql);
+    mr_bytes_text(&sql, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN "
+                        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = "
+                        "'" PG_STATE_TABLE "' AND n.nspname = ");
+    literal(&sql, schema);
+    mr_bytes_char(&sql, ')');
+    enum mr_status status = run(pg, &sql, &result, err);
+    if (status == MR_OK)
+        *exists = pg_field(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return status;
+}
+
+enum mr_status pg_state_make(struct mr_pg *pg, const char *schema, struct mr_error *err)
+{
+    struct mr_bytes sql;
+    bool exists;
+    MR_TRY(pg_state_exists(pg, schema, &exists, err));
+    if (exists)
+        return MR_OK;
+    begin(&sql);
+    /* IF NOT EXISTS alone can fail when two make it at once; the number is that of this lock. */
+    mr_bytes_text(&sql,
+                  "BEGIN; SELECT pg_advisory_xact_lock(7308604897319743); CREATE TABLE IF NOT "
+                  "EXISTS ");
+    state_table(schema, &sql);
+    mr_bytes_text(&sql,
+                  " (state_key text NOT NULL, lane integer NOT NULL, sink text NOT NULL, "
+                  "state_uuid text NOT NULL, epoch bigint NOT NULL, positions bytea NOT NULL, "
+                  "updated_at timestamptz NOT NULL DEFAULT clock_timestamp(), "
+                  "PRIMARY KEY (state_key, lane, sink)); COMMIT");
+    return run(pg, &sql, NULL, err);
+}
+
+static void fill_memory(const PGresult *result, struct pg_memory *out)
+{
+    out->epoch = strtoll(pg_field(result, 0, 0), NULL, 10);
+    snprintf(out->uuid, sizeof out->uuid, "%s", pg_field(result, 0, 1));
+}
+
+static int digit(char c)
+{
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+static void append_hex(struct mr_bytes *out, const char *hex)
+{
+    for (; hex[0] && hex[1]; hex += 2)
+        mr_bytes_u8(out, (uint8_t)(digit(hex[0]) << 4 | digit(hex[1])));
+}
+
+enum mr_status pg_state_read(struct mr_pg *pg, const struct pg_state_of *of, struct pg_memory *out,
+                             struct mr_bytes *positions, struct mr_error *err)
+{
+    struct mr_bytes sql;
+    PGresult *result = NULL;
+    bool exists;
+    *out = (struct pg_memory){0};
+    MR_TRY(pg_state_exists(pg, of->target->schema, &exists, err));
+    if (!exists)
+        return MR_OK;
+    begin(&sql);
+    mr_bytes_text(&sql, "SELECT epoch, state_uuid, encode(positions, 'hex') FROM ");
+    state_table(of->target->schema, &sql);
+    mr_bytes_text(&sql, " WHERE state_key = ");
+    literal(&sql, of->state_key);
+    mr_bytes_printf(&sql, " AND lane = %d AND %s = ", of->lane,
+                    of->sink ? "sink" : "regexp_replace(sink, '#[0-9]+$', '')");
+    literal(&sql, of->sink ? of->sink : of->target->name);
+    mr_bytes_text(&sql, " ORDER BY updated_at DESC, epoch DESC LIMIT 1");
+    enum mr_status status = run(pg, &sql, &result, err);
+    if (status == MR_OK && PQntuples(result) == 1) {
+        fill_memory(result, out);
+        if (positions)
+            append_hex(positions, pg_field(result, 0, 2));
+    }
+    PQclear(result);
+    return status;
+}
+
+static void where_row(const struct pg_token *token, struct mr_bytes *sql)
+{
+    mr_bytes_text(sql, " WHERE state_key = ");
+    literal(sql, token->state_key);
+    mr_bytes_printf(sql, " AND lane = %d AND sink = ", token->lane);
+    literal(sql, token->sink);
+}
+
+enum mr_status pg_state_lock(struct mr_pg *pg, const struct pg_token *token, struct pg_memory *out,
+                             struct mr_error *err)
+{
+    struct mr_bytes sql;
+    PGresult *result = NULL;
+    *out = (struct pg_memory){0};
+    begin(&sql);
+    mr_bytes_text(&sql, "INSERT INTO ");
+    state_table(token->schema, &sql);
+    mr_bytes_text(&sql, " (state_key, lane, sink, state_uuid, epoch, positions) VALUES (");
+    literal(&sql, token->state_key);
+    mr_bytes_printf(&sql, ", %d, ", token->lane);
+    literal(&sql, token->sink);
+    mr_bytes_text(&sql, ", '', 0, '') ON CONFLICT DO NOTHING");
+    MR_TRY(run(pg, &sql, NULL, err));
+    begin(&sql);
+    mr_bytes_text(&sql, "SELECT epoch, state_uuid FROM ");
+    state_table(token->schema, &sql);
+    where_row(token, &sql);
+    mr_bytes_text(&sql, " FOR UPDATE");
+    enum mr_status status = run(pg, &sql, &result, err);
+    if (status == MR_OK && PQntuples(result) != 1)
+        status = mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT,
+                              "the row of this load in " PG_STATE_TABLE " was deleted meanwhile");
+    else if (status == MR_OK)
+        fill_memory(result, out);
+    PQclear(result);
+    return status;
+}
+
+enum mr_status pg_state_store(struct mr_pg *pg, const struct pg_token *token, struct mr_error *err)
+{
+    struct mr_bytes sql;
+    begin(&sql);
+    mr_bytes_text(&sql, "UPDATE ");
+    state_table(token->schema, &sql);
+    mr_bytes_printf(&sql, " SET epoch = %" PRId64 ", updated_at = clock_timestamp(), state_uuid = ",
+                    token->epoch);
+    literal(&sql, token->uuid);
+    mr_bytes_text(&sql, ", positions = decode('");
+    for (size_t i = 0; i < token->positions.size; i++)
+        mr_bytes_printf(&sql, "%02x", (unsigned char)token->positions.data[i]);
+    mr_bytes_text(&sql, "', 'hex')");
+    where_row(token, &sql);
+    return run(pg, &sql, NULL, err);
+}
+
+/* ---- recover ---- */
+
+static enum mr_status recover(const struct mr_options *options, struct mr_runtime *runtime,
+                              struct mr_pg *pg, struct mr_arena *arena, int lane,
+                              struct mr_recovered *out, struct mr_error *err)
+{
+    struct pg_target target;
+    struct pg_memory memory;
+    MR_TRY(pg_target_find(pg, mr_options_text(options, "table"), arena, &target, err));
+    struct pg_state_of of = {&target, runtime->state_key, NULL, lane};
+    MR_TRY(pg_state_read(pg, &of, &memory, &out->positions, err));
+    out->epoch = memory.epoch;
+    snprintf(out->state_uuid, sizeof out->state_uuid, "%s", memory.uuid);
+    return mr_bytes_status(&out->positions, err);
+}
+
+enum mr_status pg_sink_recover(const struct mr_options *options, struct mr_runtime *runtime,
+                               int lane, struct mr_recovered *out, struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct pg_link link;
+    struct mr_pg *pg = NULL;
+    mr_arena_init(&arena, NULL);
+    out->epoch = 0;
+    out->state_uuid[0] = '\0';
+    out->adds = options && mr_options_integer(options, "mode", PG_APPEND) == PG_APPEND &&
+                !mr_options_has(options, "replaceWhere");
+    enum mr_status status = pg_link_read(&link, options, runtime, &arena, err);
+    if (status == MR_OK)
+        status = pg_link_open(&link, runtime, &pg, err);
+    if (status == MR_OK)
+        status = recover(options, runtime, pg, &arena, lane, out, err);
+    mr_pg_close(pg);
+    mr_arena_reset(&arena);
+    return status;
+}
+
+/* ---- abort ---- */
+
+static enum mr_status drop(struct mr_pg *pg, const char *schema, const char *name,
+                           struct mr_error *err)
+{
+    struct mr_bytes sql;
+    begin(&sql);
+    mr_bytes_text(&sql, "DROP TABLE IF EXISTS ");
+    mr_pg_identifier(&sql, schema);
+    mr_bytes_char(&sql, '.');
+    mr_pg_identifier(&sql, name);
+    return run(pg, &sql, NULL, err);
+}
+
+/* What a dead run holds (a process that was stopped, a machine that is gone) is taken from it. */
+static enum mr_status drop_leftovers(struct mr_pg *pg, const struct mr_options *options,
+                                     struct mr_runtime *runtime, struct mr_arena *arena,
+                                     struct mr_error *err)
+{
+    struct pg_target target;
+    struct mr_bytes sql;
+    PGresult *result = NULL;
+    char prefix[PG_NAME_MAX];
+    pg_staging_prefix(runtime, prefix);
+    MR_TRY(pg_target_find(pg, mr_options_text(options, "table"), arena, &target, err));
+    begin(&sql);
+    mr_bytes_text(&sql, "SELECT c.relname, (SELECT count(pg_terminate_backend(l.pid)) FROM "
+                        "pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
+                        "WHERE l.relation = c.oid AND l.database = (SELECT oid FROM "
+                        "pg_catalog.pg_database WHERE datname = current_database()) AND a.usename "
+                        "= current_user AND l.pid <> pg_backend_pid()) FROM pg_catalog.pg_class c "
+                        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind "
+                        "= 'r' AND n.nspname = ");
+    literal(&sql, target.schema);
+    mr_bytes_printf(&sql, " AND left(c.relname, %d) = '%s'", (int)strlen(prefix), prefix);
+    enum mr_status status = run(pg, &sql, &result, err);
+    for (int i = 0; status == MR_OK && i < PQntuples(result); i++)
+        status = drop(pg, target.schema, pg_field(result, i, 0), err);
+    PQclear(result);
+    return status;
+}
+
+static enum mr_status drop_staged(struct mr_pg *pg, struct mr_slice data, struct mr_arena *arena,
+                                  struct mr_error *err)
+{
+    struct pg_token token;
+    MR_TRY(pg_token_read(data, arena, &token, err));
+    for (int i = 0; i < token.nstaged; i++)
+        MR_TRY(drop(pg, token.schema, token.staged[i].name, err));
+    return MR_OK;
+}
+
+enum mr_status pg_sink_abort(const struct mr_options *options, struct mr_runtime *runtime,
+                             struct mr_slice token, struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct pg_link link;
+    struct mr_pg *pg = NULL;
+    if (options == NULL) {
+        mr_event(runtime, MR_LOG_WARN,
+                 "staging tables (_mr_..) may be left: the file has no such load any more");
+        return MR_OK;
+    }
+    mr_arena_init(&arena, NULL);
+    enum mr_status status = pg_link_read(&link, options, runtime, &arena, err);
+    if (status == MR_OK)
+        status = pg_link_open(&link, runtime, &pg, err);
+    if (status == MR_OK)
+        status = token.size > 0 ? drop_staged(pg, token, &arena, err)
+                                : drop_leftovers(pg, options, runtime, &arena, err);
+    mr_pg_close(pg);
+    mr_arena_reset(&arena);
+    return status;
+}

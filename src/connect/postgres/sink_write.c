@@ -1,0 +1,221 @@
+/*
+ * sink_write.c - the rows of a task into a staging table, by COPY in one transaction.
+ *
+ * Names: "_mr_" hash of (stateKey, state UUID) "_" epoch "_" sink "_" task "_" hash of the run. The last part keeps a run from
+ * waiting for the transaction of a dead one, which the server may not have noticed yet; the first lets a start find what dead
+ * runs left.
+ *
+ * A staging table of one task is made in the transaction that fills it, so that its rows are frozen, its pages fill strictly in the
+ * order of the rows (upsert relies on it), and nothing of it remains after a failure. The table that all tasks
+ * share (`direct`) is made by whichever comes first; an advisory lock lets the others find it there.
+ */
+#include "connect/postgres/sink_private.h"
+
+#include "base/failpoint.h"
+#include "base/hash.h"
+#include "net/pg_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define SEND_BYTES  (256 << 10)
+#define ENCODE_ROWS 512
+#define MAX_ROWS    ((size_t)1 << 30) /* bytes of the rows that are encoded together */
+
+struct pg_writer {
+    const struct pg_sink *sink;
+    struct mr_runtime *runtime;
+    struct mr_pg *pg;
+    struct mr_copy_encoder encoder;
+    struct mr_bytes bytes;
+    int64_t charged;
+    int64_t pending; /* rows in `bytes` */
+    char name[PG_NAME_MAX];
+};
+
+void pg_staging_prefix(const struct mr_runtime *runtime, char out[PG_NAME_MAX])
+{
+    const char *key = runtime->state_key ? runtime->state_key : "";
+    const char *uuid = runtime->state_uuid ? runtime->state_uuid : "";
+    uint64_t hash = mr_hash64_seed(uuid, strlen(uuid), mr_hash64(key, strlen(key)));
+    snprintf(out, PG_NAME_MAX, "_mr_%016" PRIx64 "_", hash);
+}
+
+static void staging_name(const struct pg_sink *sink, const struct mr_runtime *runtime,
+                         const struct mr_epoch *epoch, int task, char out[PG_NAME_MAX])
+{
+    char prefix[PG_NAME_MAX];
+    const char *run = runtime->run_id ? runtime->run_id : "";
+    pg_staging_prefix(runtime, prefix);
+    snprintf(out, PG_NAME_MAX, "%.21s%lld_%d_%d_%08x", prefix, (long long)epoch->epoch,
+             sink->sequence % 1000, sink->direct ? 0 : task,
+             (unsigned)(mr_hash64(run, strlen(run)) & 0xffffffff));
+}
+
+static enum mr_status blame(const struct pg_writer *writer, enum mr_status status,
+                            struct mr_error *err)
+{
+    return pg_sink_blame(status, writer->pg, writer->name, writer->sink->target.label, err);
+}
+
+static void staging_from(const struct pg_writer *writer, struct mr_bytes *sql)
+{
+    mr_pg_identifier(sql, writer->sink->target.schema);
+    mr_bytes_char(sql, '.');
+    mr_pg_identifier(sql, writer->name);
+}
+
+/* What is committed before it counts must outlive a crash of the server as well. */
+static const char keep[] = "SELECT set_config('synchronous_commit', 'on', false) WHERE "
+                           "current_setting('synchronous_commit') = 'off'; ";
+
+static void write_open(const struct pg_writer *writer, struct mr_bytes *sql)
+{
+    const struct pg_sink *sink = writer->sink;
+    mr_bytes_text(sql, keep);
+    mr_bytes_text(sql, "BEGIN; ");
+    if (sink->direct)
+        mr_bytes_printf(sql, "SELECT pg_advisory_xact_lock(%lld); ",
+                        (long long)mr_hash64(writer->name, strlen(writer->name)));
+    mr_bytes_printf(sql, "CREATE %sTABLE %s", sink->direct ? "" : "UNLOGGED ",
+                    sink->direct ? "IF NOT EXISTS " : "");
+    staging_from(writer, sql);
+    mr_bytes_printf(sql, " %s%s; ", sink->definition,
+                    sink->direct ? "" : " WITH (autovacuum_enabled = false)");
+    if (sink->direct)
+        mr_bytes_text(sql, "COMMIT; BEGIN; ");
+}
+
+static enum mr_status begin_copy(struct pg_writer *writer, struct mr_error *err)
+{
+    struct mr_bytes sql;
+    mr_bytes_init(&sql, MR_BYTES_DEFAULT_MAXIMUM);
+    write_open(writer, &sql);
+    enum mr_status status = mr_bytes_status(&sql, err);
+    if (status == MR_OK)
+        status = blame(writer, mr_pg_exec(writer->pg, sql.data, err), err);
+    if (status == MR_OK)
+        status = MR_FAILPOINT("postgres.before_copy", err);
+    mr_bytes_clear(&sql);
+    mr_bytes_text(&sql, "COPY ");
+    staging_from(writer, &sql);
+    mr_bytes_printf(&sql, " (%s) FROM STDIN (FORMAT binary%s)", writer->sink->into,
+                    writer->sink->direct ? "" : ", FREEZE");
+    if (status == MR_OK)
+        status = mr_bytes_status(&sql, err);
+    if (status == MR_OK)
+        status = blame(writer, mr_pg_copy_in(writer->pg, sql.data, err), err);
+    mr_bytes_reset(&sql);
+    return status;
+}
+
+enum mr_status pg_sink_writer_open(void *state, struct mr_runtime *runtime,
+                                   const struct mr_epoch *epoch, int task, void **out,
+                                   struct mr_error *err)
+{
+    const struct pg_sink *sink = state;
+    struct pg_writer *writer = mr_calloc(1, sizeof *writer);
+    *out = NULL;
+    if (!writer)
+        return mr_error_nomem(err);
+    writer->sink = sink;
+    writer->runtime = runtime;
+    mr_bytes_init(&writer->bytes, MAX_ROWS);
+    mr_copy_encoder_init(&writer->encoder, sink->columns, sink->ncolumns, sink->target.label);
+    staging_name(sink, runtime, epoch, task, writer->name);
+    enum mr_status status = pg_link_open(&sink->link, runtime, &writer->pg, err);
+    if (status == MR_OK)
+        status = begin_copy(writer, err);
+    if (status != MR_OK) {
+        pg_sink_writer_close(writer);
+        return status;
+    }
+    mr_copy_encode_header(&writer->bytes);
+    *out = writer;
+    return MR_OK;
+}
+
+static enum mr_status charge(struct pg_writer *writer, struct mr_error *err)
+{
+    int64_t more = (int64_t)writer->bytes.capacity - writer->charged;
+    if (more <= 0)
+        return MR_OK;
+    MR_TRY(mr_memory_charge(writer->runtime->memory, more, err));
+    writer->charged += more;
+    return MR_OK;
+}
+
+static enum mr_status send(struct pg_writer *writer, struct mr_error *err)
+{
+    MR_TRY(mr_bytes_status(&writer->bytes, err));
+    MR_TRY(charge(writer, err));
+    if (writer->bytes.size > 0)
+        MR_TRY(blame(writer,
+                     mr_pg_copy_put(writer->pg, writer->bytes.data, writer->bytes.size, err), err));
+    mr_count(writer->runtime, MR_COUNT_BYTES_WRITTEN, (int64_t)writer->bytes.size);
+    mr_bytes_clear(&writer->bytes);
+    writer->pending = 0;
+    return MR_OK;
+}
+
+enum mr_status pg_sink_write(void *state, struct mr_batch *batch, struct mr_error *err)
+{
+    struct pg_writer *writer = state;
+    int64_t most = writer->sink->batch_rows;
+    for (int64_t at = 0; at < batch->rows;) {
+        int64_t count = batch->rows - at;
+        count = count < ENCODE_ROWS ? count : ENCODE_ROWS;
+        count = count < most - writer->pending ? count : most - writer->pending;
+        MR_TRY(mr_error_of_sink(mr_copy_encode_rows(&writer->encoder, batch, at, count,
+                                                    &writer->bytes, err),
+                                err));
+        at += count;
+        writer->pending += count;
+        if (writer->pending >= most || writer->bytes.size >= SEND_BYTES)
+            MR_TRY(send(writer, err));
+    }
+    mr_count(writer->runtime, MR_COUNT_ROWS_WRITTEN, batch->rows);
+    return charge(writer, err);
+}
+
+enum mr_status pg_sink_relieve(void *state, int64_t bytes, struct mr_error *err)
+{
+    struct pg_writer *writer = state;
+    (void)bytes;
+    MR_TRY(send(writer, err));
+    mr_bytes_reset(&writer->bytes);
+    mr_memory_credit(writer->runtime->memory, writer->charged);
+    writer->charged = 0;
+    return MR_OK;
+}
+
+enum mr_status pg_sink_writer_finish(void *state, struct mr_bytes *committable,
+                                     struct mr_error *err)
+{
+    struct pg_writer *writer = state;
+    int64_t rows = 0;
+    mr_copy_encode_trailer(&writer->bytes);
+    MR_TRY(send(writer, err));
+    MR_TRY(MR_FAILPOINT("postgres.before_copy_end", err));
+    MR_TRY(blame(writer, mr_pg_copy_end(writer->pg, &rows, err), err));
+    if (rows != writer->encoder.rows)
+        return mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                            "the server took %lld rows of %lld for table %s", (long long)rows,
+                            (long long)writer->encoder.rows, writer->sink->target.label);
+    MR_TRY(MR_FAILPOINT("postgres.before_staged", err));
+    MR_TRY(blame(writer, mr_pg_exec(writer->pg, "COMMIT", err), err));
+    MR_TRY(MR_FAILPOINT("postgres.after_staged", err));
+    pg_committable_write(committable, &(struct pg_staged){writer->name, rows});
+    mr_pg_close(writer->pg);
+    writer->pg = NULL;
+    return mr_bytes_status(committable, err);
+}
+
+void pg_sink_writer_close(void *state)
+{
+    struct pg_writer *writer = state;
+    mr_pg_close(writer->pg);
+    mr_memory_credit(writer->runtime->memory, writer->charged);
+    mr_bytes_reset(&writer->bytes);
+    mr_free(writer);
+}
