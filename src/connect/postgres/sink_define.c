@@ -60,6 +60,7 @@ static enum mr_status match_column(struct pg_sink *sink, const struct mr_field *
     out->sql_type = column->sql_type;
     out->type = column->type;
     out->typmod = column->typmod;
+    out->form = column->text ? MR_FORM_TEXT : MR_FORM_CAST;
     enum mr_status status = mr_copy_target_match(field, arena, out, err);
     if (status != MR_OK && status != MR_NOMEM)
         mr_error_prefix(err, "column \"%s\" of table %s", field->name, target->label);
@@ -151,7 +152,9 @@ static const char *write_definition(const struct pg_sink *sink, const struct mr_
                                                             : !schema->fields[i].nullable);
         mr_bytes_text(&sql, i ? ", " : "");
         mr_pg_identifier(&sql, column->name);
-        mr_bytes_printf(&sql, " %s%s", cast ? "text" : column->sql_type, needed ? " NOT NULL" : "");
+        mr_bytes_printf(&sql, " %s%s",
+                        cast ? (column->element ? "text[]" : "text") : column->sql_type,
+                        needed ? " NOT NULL" : "");
     }
     if (!staging && sink->nkeys > 0) {
         mr_bytes_text(&sql, ", PRIMARY KEY (");

@@ -51,6 +51,7 @@ struct pg_column {
     bool not_null;
     bool has_default; /* or an identity */
     bool generated;
+    bool text;   /* its binary form is that of text: an enum, citext */
     bool always; /* GENERATED ALWAYS AS IDENTITY */
 };
 struct pg_target {

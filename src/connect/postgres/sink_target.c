@@ -87,7 +87,8 @@ enum mr_status pg_target_columns(struct mr_pg *pg, struct pg_target *target, str
         "UNION ALL SELECT b.num, t.typbasetype, CASE WHEN b.typmod = -1 THEN t.typtypmod ELSE "
         "b.typmod END FROM b JOIN pg_catalog.pg_type t ON t.oid = b.typ WHERE t.typtype = 'd') "
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.typ, b.typmod, a.attnotnull, "
-        "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity = 'a' "
+        "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity = 'a', t.typtype "
+        "= 'e' OR t.typname = 'citext' "
         "FROM pg_catalog.pg_attribute a JOIN b ON b.num = a.attnum "
         "JOIN pg_catalog.pg_type t ON t.oid = b.typ AND t.typtype <> 'd' "
         "WHERE a.attrelid = $1::regclass ORDER BY a.attnum";
@@ -108,6 +109,7 @@ enum mr_status pg_target_columns(struct mr_pg *pg, struct pg_target *target, str
             .has_default = truth(result, i, 5),
             .generated = truth(result, i, 6),
             .always = truth(result, i, 7),
+            .text = truth(result, i, 8),
         };
         good = target->columns[i].name && target->columns[i].sql_type;
     }

@@ -1,0 +1,360 @@
+#!/usr/bin/env python3
+"""toPostgres: what a load leaves in a real server, read by psycopg, for every mode, after a repetition, after every fault.
+
+The faults: killed, and failed, at every named place of staging and commit (a build with --enable-failpoints; otherwise those cases are
+skipped); the server's process ended at COMMIT by a trigger that runs there. Each is followed by a rerun, after which the
+table holds every row exactly once.
+"""
+
+import collections
+import os
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+if os.path.isfile("millrace"):  # make check runs where the command was built
+    os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
+from suite import Suite, Skip, check, equal, need
+
+need("psycopg", "pyarrow")
+import pyarrow as pa
+import pyarrow.parquet
+from engine import Workspace
+from server import Server, binaries
+
+try:
+    binaries()
+except RuntimeError as missing:
+    print(f"1..0 # SKIP {missing}")
+    sys.exit(77)
+
+LONG = bool(os.environ.get("MILLRACE_LONG"))
+COUNT = 3000
+OLD = "CREATE TABLE t (id bigint PRIMARY KEY, name text, part integer DEFAULT 0)"
+
+
+def rows(first, count, text):
+    return [(i, f"{text} {i}", i % 3) for i in range(first, first + count)]
+
+
+BEFORE = rows(0, 1000, "old")
+LOADED = rows(0, COUNT, "new")
+
+
+class Bench:
+    """A database, a folder, and a pipeline that loads a Parquet file in several tasks."""
+
+    def __init__(self, server, data=LOADED, existing=None, **load):
+        self.server = server
+        self.name = server.database("load")
+        self.space = Workspace(postgres=server.credentials(self.name))
+        self.load = {"table": "t", **load}
+        if existing is not None:
+            server.execute(self.name, OLD)
+            self.insert(existing)
+        self.data(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.space.__exit__()
+
+    def insert(self, values):
+        with self.server.connect(self.name) as connection, connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO t VALUES (%s, %s, %s)", values)
+
+    def data(self, values):
+        columns = list(zip(*values)) if values else [[], [], []]
+        table = pa.table({"id": pa.array(columns[0], pa.int64()), "name": pa.array(columns[1], pa.string()),
+                          "part": pa.array(columns[2], pa.int32())})
+        self.table(table)
+
+    def table(self, table):
+        shutil.rmtree(self.space.file("in"), ignore_errors=True)
+        os.mkdir(self.space.file("in"))
+        each = max(1, -(-table.num_rows // 4))
+        for i in range(4):
+            pyarrow.parquet.write_table(table.slice(i * each, each), self.space.file("in", f"{i}.parquet"))
+
+    def pipeline(self):
+        return {"name": "load", "resources": {"parallelism": 2}, "steps": [
+            {"type": "extract", "method": "fromFile", "config": {"path": "in/", "format": "parquet"}},
+            {"type": "load", "method": "toPostgres", "config": self.load}]}
+
+    def run(self, *arguments, **options):
+        return self.space.run(self.pipeline(), *arguments, **options)
+
+    def rows(self, query="SELECT id, name, part FROM t"):
+        return sorted(self.server.rows(self.name, query))
+
+    def content(self):
+        """The rows, or None where there is no table."""
+        there = self.server.rows(self.name, "SELECT to_regclass('t') IS NOT NULL")[0][0]
+        return self.rows() if there else None
+
+    def epoch(self):
+        return self.server.rows(self.name, "SELECT epoch FROM _millrace_state")
+
+    def leftovers(self):
+        return self.server.rows(self.name, r"SELECT relname FROM pg_class WHERE relname LIKE '\_mr\_%' AND relkind = 'r'")
+
+    def same(self, wanted, what):
+        got = self.content()
+        if got != (None if wanted is None else sorted(wanted)):
+            equal((got is None, len(got or [])), (wanted is None, len(wanted or [])), f"{what}: rows")
+            lost, twice = collections.Counter(wanted or []), collections.Counter(got or [])
+            raise AssertionError(f"{what}: missing {list((lost - twice).items())[:3]}, too many {list((twice - lost).items())[:3]}")
+        equal(self.leftovers(), [], f"{what}: staging tables left")
+
+
+MERGED = LOADED
+OTHERS = rows(5000, COUNT, "new")
+# What is there before, the load, and what is there afterwards.
+MODES = {
+    "new table": (None, {}, LOADED, LOADED),
+    "append": (BEFORE, {}, OTHERS, BEFORE + OTHERS),
+    "truncate": (BEFORE, {"mode": "overwrite"}, LOADED, LOADED),
+    "swap": (BEFORE, {"mode": "overwrite", "overwriteMode": "swap"}, LOADED, LOADED),
+    "overwrite new table": (None, {"mode": "overwrite"}, LOADED, LOADED),
+    "upsert": (BEFORE + [(-1, "kept", 0)], {"mode": "upsert", "keys": ["id"]}, LOADED, LOADED + [(-1, "kept", 0)]),
+    "upsert new table": (None, {"mode": "upsert", "keys": "id"}, LOADED, LOADED),
+    "replaceWhere": (BEFORE + [(-1, "kept", 0)], {"mode": "overwrite", "replaceWhere": "id >= 0"}, LOADED,
+                     LOADED + [(-1, "kept", 0)]),
+    "errorifexists": (None, {"mode": "errorifexists"}, LOADED, LOADED),
+    "ignore": (BEFORE, {"mode": "ignore"}, LOADED, BEFORE),
+    "ignore new table": (None, {"mode": "ignore"}, LOADED, LOADED),
+    "no rows": (BEFORE, {}, [], BEFORE),
+    "no rows, new table": (None, {}, [], []),
+}
+
+
+def bench(server, name):
+    before, load, data, _ = MODES[name]
+    return Bench(server, data, before, **load)
+
+
+def mode(server, name):
+    with bench(server, name) as b:
+        b.run().expect(0)
+        b.same(MODES[name][3], name)
+
+
+def repeated(server, name):
+    """Runs again: an append adds its rows again, everything else changes nothing."""
+    with bench(server, name) as b:
+        b.run().expect(0)
+        before, _, data, wanted = MODES[name]
+        if name == "errorifexists":
+            b.run().expect(6)
+        elif name in ("new table", "no rows, new table", "no rows"):
+            b.run().expect(0)
+            wanted = wanted + data
+        elif name == "append":
+            check("23505" in b.run().expect(6).err, "the primary key was not named")
+        else:
+            b.run().expect(0)
+        b.same(wanted, f"{name}, repeated")
+
+
+def epochs(server):
+    with Bench(server) as b:
+        for number in (1, 2, 3):
+            b.run().expect(0)
+            equal(b.epoch(), [(number,)], "epoch")
+        equal(len(b.rows()), 3 * COUNT, "rows")
+
+
+# ---- what the server refuses ----
+
+
+def refused(server, what, words, data=None, sql=(), existing=(), user=None, code=6, **load):
+    with Bench(server, existing=existing, **load) as b:
+        server.execute(b.name, *sql)
+        if user:
+            b.space.credentials["defaults"]["postgres"]["username"] = user
+            b.space.write("config/credentials.json", b.space.credentials)
+        if isinstance(data, pa.Table):
+            b.table(data)
+        elif data is not None:
+            b.data(data)
+        before = b.content()
+        result = b.run().expect(code)
+        for word in words:
+            check(word in result.err, f"{what}: no \"{word}\" in\n{result.err}")
+        check("_mr_" not in result.err, f"{what}: names a staging table\n{result.err}")
+        b.same(before, what)
+
+
+def refusals(server):
+    ids = pa.array([1, 2], pa.int64())
+    refused(server, "missing table", ["there is no table", "t"], existing=None, createTable=False)
+    refused(server, "extra column", ["no column \"extra\""], pa.table({"id": ids, "extra": ids}))
+    refused(server, "missing column", ["\"must\"", "NOT NULL"], sql=["ALTER TABLE t ADD must integer NOT NULL"])
+    refused(server, "type", ["\"part\"", "integer"], pa.table({"id": ids, "part": pa.array(["a", "b"])}))
+    refused(server, "NULL", ["\"name\"", "null value", "line"], [(1, None, 1)], sql=["ALTER TABLE t ALTER name SET NOT NULL"])
+    refused(server, "unique", ["23505", "(id)=(7)"], [(7, "a", 1), (7, "b", 1)])
+    refused(server, "check", ["23514", "part"], [(7, "a", -1)], sql=["ALTER TABLE t ADD CHECK (part >= 0)"])
+    refused(server, "too long", ["\"name\""], [(7, "abcdef", 1)], sql=["ALTER TABLE t ALTER name TYPE varchar(3)"])
+    refused(server, "errorifexists", ["exists already"], mode="errorifexists")
+    refused(server, "no unique index", ["no unique index"], mode="upsert", keys=["name"])
+    refused(server, "NULL key", ["\"name\"", "null value"], [(1, None, 1)], sql=["ALTER TABLE t ADD UNIQUE (name)"],
+            mode="upsert", keys=["name"])
+    refused(server, "outside of replaceWhere", ["2 rows", "replaceWhere"], [(1, "a", 1), (20, "b", 1), (21, "c", 1)],
+            replaceWhere="id < 10")
+    refused(server, "replaceWhere without sense", ["replaceWhere", "nonsense"], [(1, "a", 1)], replaceWhere="nonsense > 1")
+    refused(server, "swap below a view", ["view", "truncate"], [(1, "a", 1)], sql=["CREATE VIEW v AS SELECT * FROM t"],
+            mode="overwrite", overwriteMode="swap")
+    refused(server, "no schema", ["there is no schema"], table="nowhere.t")
+    refused(server, "a view", ["is not a table"], sql=["CREATE VIEW v AS SELECT * FROM t"], table="v")
+    refused(server, "keys in append", ["upsert"], keys=["id"], code=3)
+    user = ["DROP ROLE IF EXISTS poor", "CREATE ROLE poor LOGIN", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"]
+    refused(server, "no CREATE", ["poor", "GRANT CREATE ON SCHEMA"], sql=user, user="poor")
+    server.execute("postgres", "DROP DATABASE load", "DROP ROLE poor")
+    user = ["CREATE ROLE poor LOGIN", "GRANT CREATE ON SCHEMA public TO poor"]
+    refused(server, "no INSERT", ["permission denied for table t", "INSERT"], [(7, "a", 1)], sql=user, user="poor")
+    server.execute("postgres", "DROP DATABASE load WITH (FORCE)", "DROP ROLE poor")
+
+
+# ---- what a load makes ----
+
+
+def made(server):
+    with Bench(server, schema="s", indexes=[{"columns": ["part", "name"], "include": "id"}, {"columns": "id", "unique": True}]) as b:
+        server.execute(b.name, "CREATE SCHEMA s")
+        for attempt in (1, 2):
+            b.load["mode"] = "overwrite"
+            b.load["overwriteMode"] = "swap" if attempt == 1 else "truncate"
+            b.run().expect(0)
+            found = [r[0] for r in server.rows(b.name, "SELECT indexdef FROM pg_indexes WHERE tablename = 't' ORDER BY 1")]
+            equal(found, ["CREATE INDEX t_part_name_idx ON s.t USING btree (part, name) INCLUDE (id)",
+                          "CREATE UNIQUE INDEX t_id_key ON s.t USING btree (id)"], "indexes")
+        equal(server.rows(b.name, "SELECT reltuples::int FROM pg_class WHERE oid = 's.t'::regclass"), [(COUNT,)], "analyzed")
+        columns = server.rows(b.name, "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE "
+                              "attrelid = 's.t'::regclass AND attnum > 0 ORDER BY attnum")
+        equal(columns, [("id", "bigint"), ("name", "text"), ("part", "integer")], "columns")
+        equal(server.rows(b.name, "SELECT relpersistence::text FROM pg_class WHERE oid = 's.t'::regclass"), [("p",)], "logged")
+
+
+def existing_types(server):
+    """Columns of types that are cast by the INSERT, defaults, identities and generated columns."""
+    table = pa.table({"id": pa.array([1, 2], pa.int64()), "address": ["10.0.0.1", None], "feeling": ["sad", "ok"],
+                      "short": pa.array([3, None], pa.int64())})
+    with Bench(server) as b:
+        server.execute(b.name, "CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE DOMAIN small AS smallint CHECK (value < 10)",
+                       "CREATE TABLE t (made integer GENERATED ALWAYS AS (short + 1) STORED, short small, "
+                       "id bigint GENERATED ALWAYS AS IDENTITY, address inet, feeling mood, note text DEFAULT 'none')")
+        b.table(table)
+        b.run().expect(0)
+        equal(b.rows("SELECT id, address::text, feeling::text, short, made, note FROM t"),
+              [(1, "10.0.0.1/32", "sad", 3, 4, "none"), (2, None, "ok", None, None, "none")], "rows")
+
+
+def doubles(server):
+    """The last of several rows with the same key counts, within a task and between tasks."""
+    data = [(i % 100, f"{i}", 0) for i in range(400)]
+    with Bench(server, data, [], mode="upsert", keys=["id"]) as b:
+        b.run().expect(0)
+        b.same([(i, f"{300 + i}", 0) for i in range(100)], "doubles")
+
+
+def batches(server):
+    for size in (1, 7, 100000):
+        with Bench(server, batchSize=size) as b:
+            b.run().expect(0)
+            b.same(LOADED, f"batchSize {size}")
+
+
+def partitioned(server):
+    with Bench(server, mode="upsert", keys=["id", "part"]) as b:
+        server.execute(b.name, "CREATE TABLE t (id bigint, name text, part integer, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
+                       *[f"CREATE TABLE t{i} PARTITION OF t FOR VALUES IN ({i})" for i in range(3)])
+        for _ in range(2):
+            b.run().expect(0)
+            b.same(LOADED, "partitioned")
+
+
+# ---- faults ----
+
+FAULTS = ["new table", "append", "truncate", "swap", "upsert", "replaceWhere"]
+
+
+def places(server, name):
+    with bench(server, name) as b:
+        path = b.space.file("places")
+        b.run(environment={"MILLRACE_FAILPOINT_LIST": path}).expect(0)
+        if not os.path.exists(path):
+            raise Skip("built without --enable-failpoints")
+        with open(path) as file:
+            return collections.Counter(p for p in file.read().split() if p.startswith(("postgres.", "epoch.")))
+
+
+def disturbed(server, name, action):
+    found = places(server, name)
+    check(any(p.startswith("postgres.") for p in found), "no place of the sink was passed")
+    before, _, _, wanted = MODES[name]
+    for place, passed in sorted(found.items()):
+        for number in range(1, passed + 1) if LONG else sorted({1, passed}):
+            what = f"{name}: {place}:{number} {action}"
+            with bench(server, name) as b:
+                result = b.run(environment={"MILLRACE_FAILPOINT": f"{place}:{number}={action}"})
+                check(result.code != 0, f"{what}: exit 0")
+                got = b.content()
+                check(got in ([None, sorted(wanted)] if before is None else [sorted(before), sorted(wanted)]), f"{what}: half a load is visible")
+                b.run().expect(0)
+                if name == "new table" and len(b.rows()) == 2 * COUNT:
+                    raise AssertionError(f"{what}: rows are there twice")
+                b.same(wanted, what)
+
+
+def ended_at_commit(server, name):
+    """A deferred trigger ends the server's process while it commits; the load tries again and is exact."""
+    with bench(server, name) as b:
+        first = b.load
+        b.load = {"table": "other"}
+        b.run().expect(0)  # makes _millrace_state
+        b.load = first
+        server.execute(
+            b.name, "CREATE SEQUENCE hits",
+            "CREATE FUNCTION hit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF NEW.sink LIKE 't#%' AND nextval('hits') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); "
+            "PERFORM pg_sleep(1); END IF; RETURN NULL; END $$",
+            "CREATE CONSTRAINT TRIGGER hit AFTER UPDATE ON _millrace_state DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION hit()")
+        b.run().expect(0)
+        check(server.rows(b.name, "SELECT last_value FROM hits")[0][0] >= 3, "the trigger did not end anything")
+        b.same(MODES[name][3], name)
+
+
+def late(server):
+    """A second state has loaded meanwhile: the load that began before is refused and changes nothing."""
+    with Bench(server) as b:
+        b.run().expect(0)
+        process = b.space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
+        process.send_signal(signal.SIGSTOP)
+        process.kill()
+        process.wait()
+        shutil.rmtree(b.space.file(".millrace"))
+        result = b.run()
+        check(result.code != 0, "lost state was not noticed")
+        b.same(LOADED, "lost state")
+
+
+def main():
+    suite = Suite("toPostgres")
+    with Server() as server:
+        for name in MODES:
+            suite.case(f"mode: {name}", mode, server, name)
+            suite.case(f"repeated: {name}", repeated, server, name)
+        for function in (epochs, refusals, made, existing_types, doubles, batches, partitioned, late):
+            suite.case(function.__name__, function, server)
+        for name in FAULTS:
+            suite.case(f"ended at COMMIT: {name}", ended_at_commit, server, name)
+            for action in ("kill", "error"):
+                suite.case(f"{action}: {name}", disturbed, server, name, action)
+    suite.end()
+
+
+if __name__ == "__main__":
+    main()
