@@ -7,9 +7,14 @@ table holds every row exactly once.
 """
 
 import collections
+import contextlib
 import os
+import random
 import shutil
+import sqlite3
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 if os.path.isfile("millrace"):  # make check runs where the command was built
@@ -353,6 +358,39 @@ def ended_at_commit(server, name):
         b.same(MODES[name][3], name)
 
 
+def finished(space):
+    """Was the run over before the process was? Then a rerun would be another run."""
+    path = space.file(".millrace", "state.db")
+    if not os.path.exists(path):
+        return False
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        try:
+            return db.execute("SELECT status FROM runs ORDER BY started DESC LIMIT 1").fetchall() == [("success",)]
+        except sqlite3.OperationalError:  # killed before the tables were made
+            return False
+
+
+def killed_at_random(server, name, count):
+    choose = random.Random(5)
+    wanted = MODES[name][3]
+    with bench(server, name) as b:
+        began = time.monotonic()
+        b.run().expect(0)
+        usual = time.monotonic() - began
+    for number in range(count):
+        with bench(server, name) as b:
+            b.space.write("pipeline.json", b.pipeline())
+            process = b.space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
+            try:
+                process.wait(choose.uniform(0.0, usual * 1.05))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.returncode != 0 and not finished(b.space):
+                b.run().expect(0)
+            b.same(wanted, f"{name}: kill {number}")
+
+
 def lost_state(server):
     """The state's folder is gone: an append stops, and its rows do not come twice."""
     with Bench(server) as b:
@@ -412,6 +450,7 @@ def main():
                     suite.case(f"values of {kind.name} into {'its own type' if into == 'e' else 'a new table'}", round_trip, server, kind, into)
         for name in FAULTS:
             suite.case(f"ended at COMMIT: {name}", ended_at_commit, server, name)
+            suite.case(f"killed at random: {name}", killed_at_random, server, name, 100 if LONG else 5)
             if name in ("new table", "append"):
                 suite.case(f"server crashes: {name}", crashed, server, name)
             for action in ("kill", "error"):
