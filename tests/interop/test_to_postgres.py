@@ -271,6 +271,14 @@ def batches(server):
             b.same(LOADED, f"batchSize {size}")
 
 
+def wide(server):
+    """Values of megabytes under a small budget, and narrow ones between them."""
+    data = [(i, "x" * (3000000 if i % 10 == 0 else 5), 0) for i in range(60)]
+    with Bench(server, data) as b:
+        b.run().expect(0)
+        b.same(data, "wide rows")
+
+
 def partitioned(server):
     with Bench(server, mode="upsert", keys=["id", "part"]) as b:
         server.execute(b.name, "CREATE TABLE t (id bigint, name text, part integer, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
@@ -442,7 +450,7 @@ def main():
         for name in MODES:
             suite.case(f"mode: {name}", mode, server, name)
             suite.case(f"repeated: {name}", repeated, server, name)
-        for function in (epochs, refusals, made, existing_types, doubles, batches, partitioned, lost_state, second_state):
+        for function in (epochs, refusals, made, existing_types, doubles, batches, wide, partitioned, lost_state, second_state):
             suite.case(function.__name__, function, server)
         for kind in TYPES:
             for into in ("e", "n"):

@@ -30,6 +30,7 @@ struct pg_writer {
     struct mr_bytes bytes;
     int64_t charged;
     int64_t pending; /* rows in `bytes` */
+    int64_t step;    /* rows that are encoded together */
     char name[PG_NAME_MAX];
 };
 
@@ -158,17 +159,39 @@ static enum mr_status send(struct pg_writer *writer, struct mr_error *err)
     return MR_OK;
 }
 
+/* Few rows at a time where they are wide: what is encoded together is reserved at once. */
+static int64_t step_of(const struct mr_batch *batch)
+{
+    int64_t width = batch->rows > 0 ? mr_batch_bytes(batch) / batch->rows : 0;
+    int64_t rows = SEND_BYTES / (width + 1);
+    return rows < 1 ? 1 : rows < ENCODE_ROWS ? rows : ENCODE_ROWS;
+}
+
+/* The batch's own size says little where its columns are constant or coded: goes by what came out. */
+static void adapt(struct pg_writer *writer, size_t bytes)
+{
+    if (bytes > SEND_BYTES && writer->step > 1)
+        writer->step /= 2;
+    else if (bytes < SEND_BYTES / 4 && writer->step < ENCODE_ROWS)
+        writer->step *= 2;
+}
+
 enum mr_status pg_sink_write(void *state, struct mr_batch *batch, struct mr_error *err)
 {
     struct pg_writer *writer = state;
     int64_t most = writer->sink->batch_rows;
+    int64_t narrow = step_of(batch);
+    if (writer->step == 0 || writer->step > narrow)
+        writer->step = narrow;
     for (int64_t at = 0; at < batch->rows;) {
         int64_t count = batch->rows - at;
-        count = count < ENCODE_ROWS ? count : ENCODE_ROWS;
+        size_t before = writer->bytes.size;
+        count = count < writer->step ? count : writer->step;
         count = count < most - writer->pending ? count : most - writer->pending;
         MR_TRY(mr_error_of_sink(mr_copy_encode_rows(&writer->encoder, batch, at, count,
                                                     &writer->bytes, err),
                                 err));
+        adapt(writer, writer->bytes.size - before);
         at += count;
         writer->pending += count;
         if (writer->pending >= most || writer->bytes.size >= SEND_BYTES)
