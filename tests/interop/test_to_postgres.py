@@ -272,7 +272,7 @@ def batches(server):
 
 
 def wide(server):
-    """Values of megabytes under a small budget, and narrow ones between them."""
+    """Values of megabytes, and narrow ones between them."""
     data = [(i, "x" * (3000000 if i % 10 == 0 else 5), 0) for i in range(60)]
     with Bench(server, data) as b:
         b.run().expect(0)
