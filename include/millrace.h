@@ -87,6 +87,7 @@ struct millrace_progress {
 
 struct millrace_run_options {
     bool fresh;              /* forget watermarks and positions first */
+    bool adopt;              /* state was lost: go on from what the targets know */
     const char *report_file; /* also write the report there; NULL = no */
     void (*progress)(void *context, const struct millrace_progress *progress);
     void *progress_context;

@@ -52,6 +52,7 @@ struct mr_cli_options {
     bool connect;
     bool json;
     bool fresh;
+    bool adopt;
     bool quiet;
     bool log_json;
     enum millrace_log_level log_level;

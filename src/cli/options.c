@@ -26,6 +26,7 @@ static const struct cli_option {
     {"--state", 'S', OPTION_VALUE, "DIR", "state directory"},
     {"--report", 'r', OPTION_VALUE, "FILE", "write the JSON report there (- = standard output)"},
     {"--fresh", 'f', OPTION_FLAG, NULL, "forget watermarks and positions first"},
+    {"--adopt", 'A', OPTION_FLAG, NULL, "state was lost: go on from what the targets know"},
     {"--progress", 'P', OPTION_VALUE, "auto|plain|none", "how to show progress"},
     {"--log-format", 'F', OPTION_VALUE, "text|json", "form of log lines"},
     {"--log-level", 'L', OPTION_VALUE, "debug|info|warn|error", "least level to log"},
@@ -129,6 +130,9 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
     case 'f':
         out->fresh = true;
         return 0;
+    case 'A':
+        out->adopt = true;
+        return 0;
     case 'q':
         out->quiet = true;
         return 0;
@@ -195,7 +199,7 @@ static const struct cli_option *find_option(const char *name, size_t size, const
 /* Options of the dialect that this version lacks. */
 static bool is_unbuilt(const char *name)
 {
-    return !strcmp(name, "--resume") || !strcmp(name, "--adopt");
+    return !strcmp(name, "--resume");
 }
 
 static const char *nearest_option(const char *name, const char *allowed)

@@ -69,7 +69,7 @@ int mr_cli_run(int argc, char **argv)
 {
     struct mr_cli_options options;
     struct millrace_pipeline *pipeline = NULL;
-    int code = mr_cli_parse(argc, argv, "pcCSrfPFLq", 1, 1, &options);
+    int code = mr_cli_parse(argc, argv, "pcCSrfAPFLq", 1, 1, &options);
     if (code != 0)
         return code;
     code = mr_cli_open(&options, 0, &pipeline);
@@ -79,6 +79,7 @@ int mr_cli_run(int argc, char **argv)
         mr_cli_bar_init(&bar, options.progress);
         struct millrace_run_options run = {
             .fresh = options.fresh,
+            .adopt = options.adopt,
             .report_file = options.report,
             .progress = options.progress == MR_CLI_PROGRESS_NONE ? NULL : mr_cli_bar_update,
             .progress_context = &bar,

@@ -123,7 +123,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     bool refused = false;
     struct mr_bytes positions;
     mr_bytes_init(&positions, (size_t)1 << 29);
-    mr_positions_encode(plan->positions, plan->npositions, &positions);
+    mr_positions_encode(plan->positions, plan->npositions, watermark, &positions);
     struct mr_epoch_record before;
     struct mr_epoch_record record = {
         .phase = MR_EPOCH_PREPARED,
@@ -244,29 +244,104 @@ enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err
     return MR_OK;
 }
 
-enum mr_status mr_epoch_check_targets(struct mr_session *session, int64_t epoch,
-                                      struct mr_error *err)
+/* Does the target remember more than our record, or another state? */
+static bool is_lost(const struct mr_session *session, const struct mr_recovered *known,
+                    const struct mr_epoch_record *last)
 {
-    const struct mr_plan *plan = session->plan;
-    enum mr_status status = MR_OK;
+    bool foreign =
+        known->state_uuid[0] != '\0' && strcmp(known->state_uuid, session->runtime.state_uuid) != 0;
+    return known->epoch > last->epoch || (foreign && known->adds);
+}
+
+static enum mr_status lost(const struct mr_session *session, const struct mr_recovered *known,
+                           const struct mr_epoch_record *last, struct mr_error *err)
+{
+    mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                 "the target knows epoch %lld of %s and the state only %lld: the state was lost "
+                 "or copied",
+                 (long long)known->epoch, session->spec->state_key, (long long)last->epoch);
+    mr_error_hint(err,
+                  "restore the state, or run with --adopt to go on from what the target knows, "
+                  "or with --fresh to load everything again");
+    return MR_SINK;
+}
+
+/* Can the run go on from this? Positions that were never stored cannot be guessed. */
+static enum mr_status check_adoptable(const struct mr_session *session,
+                                      const struct mr_recovered *known, struct mr_error *err)
+{
+    if (known->positions.size > 0 ||
+        (session->plan->npositions == 0 && !session->spec->uses_last_run_timestamp))
+        return MR_OK;
+    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
+                 "the target does not keep the positions of incremental steps: --adopt cannot know "
+                 "where to go on");
+    mr_error_hint(err, "set them with millrace watermark set, or use --fresh");
+    return MR_SINK;
+}
+
+/* Takes what a target knows as our own record, without its bytes: those stay with `known`. */
+static enum mr_status adopt(struct mr_session *session, const struct mr_recovered *known,
+                            struct mr_epoch_record *last, struct mr_error *err)
+{
+    struct mr_arena *arena = &session->arena;
+    struct mr_positions positions;
+    char *bytes = mr_arena_strndup(arena, known->positions.size ? known->positions.data : "",
+                                   known->positions.size);
+    if (bytes == NULL)
+        return mr_error_nomem(err);
+    struct mr_slice slice = {bytes, known->positions.size};
+    MR_TRY(mr_positions_decode(slice, arena, &positions, err));
+    *last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
+                                     .lane = last->lane,
+                                     .epoch = known->epoch,
+                                     .run_id = "",
+                                     .fingerprint = "",
+                                     .watermark = mr_positions_watermark(&positions),
+                                     .positions = slice};
+    return MR_OK;
+}
+
+static enum mr_status ask_target(struct mr_session *session, const struct mr_plan_node *node,
+                                 enum mr_lost_state how, struct mr_epoch_record *last,
+                                 bool *changed, struct mr_error *err)
+{
     struct mr_recovered known = {.epoch = 0};
     mr_bytes_init(&known.positions, (size_t)1 << 29);
-    for (int i = 0; i < plan->nsinks && status == MR_OK; i++) {
-        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
-        mr_bytes_clear(&known.positions);
-        status =
-            add_step(node->step,
-                     node->sink->recover(node->sink_options, node->runtime, 0, &known, err), err);
-        if (status == MR_OK && known.epoch > epoch) {
-            status =
-                mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
-                             "the target knows epoch %lld of %s and the local state only %lld:"
-                             " the state was lost or copied",
-                             (long long)known.epoch, session->spec->state_key, (long long)epoch);
-            mr_error_hint(err, "run with --fresh to start over, or restore the state directory");
-            mr_error_where(err, "%s", node->step->label);
-        }
+    enum mr_status status =
+        node->sink->recover(node->sink_options, node->runtime, last->lane, &known, err);
+    if (status == MR_OK)
+        status = mr_bytes_status(&known.positions, err);
+    if (status == MR_OK && is_lost(session, &known, last)) {
+        if (how == MR_LOST_STOP)
+            status = lost(session, &known, last, err);
+        if (how == MR_LOST_ADOPT)
+            status = check_adoptable(session, &known, err);
+        if (status == MR_OK && how == MR_LOST_ADOPT)
+            status = adopt(session, &known, last, err);
+        if (how == MR_LOST_FRESH && known.epoch > last->epoch)
+            last->epoch = known.epoch;
+        *changed = true;
     }
     mr_bytes_reset(&known.positions);
-    return status;
+    return add_step(node->step, status, err);
+}
+
+enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease *lease,
+                                    enum mr_lost_state how, struct mr_epoch_record *last,
+                                    bool *changed, struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    *changed = false;
+    for (int i = 0; i < plan->nsinks; i++)
+        MR_TRY(ask_target(session, &plan->nodes[plan->sinks[i]], how, last, changed, err));
+    if (!*changed)
+        return MR_OK;
+    if (last->phase == MR_EPOCH_NONE)
+        *last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
+                                         .lane = last->lane,
+                                         .epoch = last->epoch,
+                                         .run_id = "",
+                                         .fingerprint = ""};
+    return mr_state_store_epoch(lease, last, err);
 }

@@ -22,8 +22,18 @@ enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoc
                                 struct mr_error *err);
 /* Discards what runs of this pipeline left staged. */
 enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err);
-/* Stops with the remedy when a target knows a later epoch than ours. */
-enum mr_status mr_epoch_check_targets(struct mr_session *session, int64_t epoch,
-                                      struct mr_error *err);
+/* What is done when a target remembers another state of this pipeline, or a later epoch, than ours. */
+enum mr_lost_state {
+    MR_LOST_STOP,  /* nothing; the error names the remedies */
+    MR_LOST_ADOPT, /* go on from the target's epoch and positions (--adopt) */
+    MR_LOST_FRESH, /* begin anew, under a number that no target knows (--fresh) */
+};
+/*
+ * Asks every target what it remembers and compares it with `last`, our record. *last is changed, and stored, where
+ * another one is to be gone on from: *changed.
+ */
+enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease *lease,
+                                    enum mr_lost_state how, struct mr_epoch_record *last,
+                                    bool *changed, struct mr_error *err);
 
 #endif

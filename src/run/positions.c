@@ -1,5 +1,7 @@
 /*
- * positions.c - "MRP1", then of each step: key, method, text, bytes; each with a varint length in front.
+ * positions.c - "MRP1", a count, then of each step: key, method, text, bytes; each with a varint length in front.
+ *
+ * The watermark of the run is an entry without a key.
  *
  * The record that holds it has the CRC. Sinks that remember epochs keep the same string, so a state that was lost can go
  * on from what the target says (--adopt).
@@ -8,18 +10,35 @@
 
 static const char positions_magic[4] = {'M', 'R', 'P', '1'};
 
-void mr_positions_encode(const struct mr_source_position *items, int count, struct mr_bytes *out)
+static void encode_one(const struct mr_source_position *item, struct mr_bytes *out)
 {
-    if (count == 0)
+    mr_bytes_lenpref(out, item->step, strlen(item->step));
+    mr_bytes_lenpref(out, item->method, strlen(item->method));
+    mr_bytes_lenpref(out, item->text, strlen(item->text));
+    mr_bytes_lenpref(out, item->bytes.data, item->bytes.size);
+}
+
+void mr_positions_encode(const struct mr_source_position *items, int count, const char *watermark,
+                         struct mr_bytes *out)
+{
+    struct mr_source_position run = {.step = "", .method = "", .text = watermark};
+    int all = count + (watermark != NULL);
+    if (all == 0)
         return;
     mr_bytes_append(out, positions_magic, sizeof positions_magic);
-    mr_bytes_varint(out, (uint64_t)count);
-    for (int i = 0; i < count; i++) {
-        mr_bytes_lenpref(out, items[i].step, strlen(items[i].step));
-        mr_bytes_lenpref(out, items[i].method, strlen(items[i].method));
-        mr_bytes_lenpref(out, items[i].text, strlen(items[i].text));
-        mr_bytes_lenpref(out, items[i].bytes.data, items[i].bytes.size);
-    }
+    mr_bytes_varint(out, (uint64_t)all);
+    for (int i = 0; i < count; i++)
+        encode_one(&items[i], out);
+    if (watermark != NULL)
+        encode_one(&run, out);
+}
+
+const char *mr_positions_watermark(const struct mr_positions *positions)
+{
+    for (int i = 0; i < positions->count; i++)
+        if (positions->items[i].step[0] == '\0')
+            return positions->items[i].text;
+    return NULL;
 }
 
 static const char *read_text(struct mr_byte_reader *reader, struct mr_arena *arena)

@@ -11,10 +11,14 @@ struct mr_positions {
     struct mr_source_position *items;
 };
 
-/* Writes nothing where there is none. */
-void mr_positions_encode(const struct mr_source_position *items, int count, struct mr_bytes *out);
+/* With the value of ${last_run_timestamp} for steps that are not incremental, or NULL. Writes nothing where there is nothing. */
+void mr_positions_encode(const struct mr_source_position *items, int count, const char *watermark,
+                         struct mr_bytes *out);
 /* Copies into the arena. MR_INTERNAL, class fatal, when the bytes are not what encode wrote. */
 enum mr_status mr_positions_decode(struct mr_slice bytes, struct mr_arena *arena,
                                    struct mr_positions *out, struct mr_error *err);
+
+/* The watermark that was encoded with them, or NULL. */
+const char *mr_positions_watermark(const struct mr_positions *positions);
 
 #endif

@@ -173,6 +173,25 @@ static enum mr_status execute(struct run *run, struct mr_error *err)
     return status;
 }
 
+/* Trusts the targets over our own state: what they know decides from where this run goes on. */
+static enum mr_status compare_targets(struct run *run, const struct mr_session_plan_options *plan,
+                                      struct mr_load_errors *errors, struct mr_error *err)
+{
+    struct mr_session *session = run->session;
+    enum mr_lost_state how = run->options->adopt   ? MR_LOST_ADOPT
+                             : run->options->fresh ? MR_LOST_FRESH
+                                                   : MR_LOST_STOP;
+    bool changed = false;
+    MR_TRY(mr_epoch_ask_targets(session, run->lease, how, &run->last, &changed, err));
+    if (!changed || !run->options->adopt)
+        return MR_OK;
+    mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                     "--adopt: goes on from epoch %lld, which the target knows",
+                     (long long)run->last.epoch);
+    MR_TRY(mr_session_since(session, run->last.watermark, run->last.positions, errors, err));
+    return mr_session_plan(session, plan, errors, err);
+}
+
 static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, struct mr_error *err)
 {
     struct mr_session *session = run->session;
@@ -191,7 +210,7 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
                                            .with_splits = true,
                                            .with_sinks = true};
     MR_TRY(mr_session_plan(session, &plan, errors, err));
-    MR_TRY(mr_epoch_check_targets(session, run->last.epoch, err));
+    MR_TRY(compare_targets(run, &plan, errors, err));
     MR_TRY(mr_epoch_discard(session, err));
     enum mr_status status = execute(run, err);
     if (status == MR_OK)

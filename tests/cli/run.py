@@ -159,7 +159,7 @@ def usage(server):
         check("did you mean validate" in space.millrace("validat").expect(2).err, "a misspelt command")
         check("not built" in space.millrace("watermark", "show", "x").expect(2).err, "a command that is not built")
         check("did you mean --rows" in space.millrace("preview", "a.json", "--row", "1").expect(2).err, "a misspelt option")
-        check("not built" in space.millrace("run", "a.json", "--adopt").expect(2).err, "an option that is not built")
+        check("not built" in space.millrace("run", "a.json", "--resume").expect(2).err, "an option that is not built")
         check("--rows takes N" in space.millrace("preview", "a.json", "--rows", "many").expect(2).err, "a bad value")
         check("no-such-file.json" in space.millrace("run", "no-such-file.json").expect(3).err, "a file that is not there")
         check("--param" in space.millrace("run", "--help").expect(0).out, "help")

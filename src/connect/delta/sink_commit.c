@@ -4,7 +4,7 @@
  * The table's own transactions (txn) are the memory of what was committed: appId names this state, the
  * sink and the lane, version is the epoch. So a commit that is repeated, by a fresh process too, finds
  * that it is done. A state directory that was lost comes back with another UUID and so with another
- * appId: its rows are appended and never taken for work that is done; recover says so as an event.
+ * appId: its rows are never taken for work that is done, and recover says whose the last epoch is.
  *
  * Order: publish the data files (under names that nobody else uses), sync, then the log entry. A run
  * that dies in between leaves files that no version names, for VACUUM or for the same commit again.
@@ -24,6 +24,7 @@
 #include "ext/registry.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_DECISIONS 1000
@@ -478,18 +479,23 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static void look_for_epochs(const struct delta_snapshot *snapshot, const char *ours,
-                            const char *key, int lane, int64_t *epoch, bool *others)
+/* Transactions of this lane under this state, and under others (a state that was lost, or a copy of ours): the later wins. */
+static void look_for_epochs(const struct delta_snapshot *snapshot, const char *uuid,
+                            const char *key, int lane, struct mr_recovered *out)
 {
+    size_t size = strlen(key);
     for (int i = 0; i < snapshot->ntxns; i++) {
         const struct delta_txn *txn = &snapshot->txns[i];
         const char *last = strrchr(txn->app_id, ':');
-        if (starts_with(txn->app_id, ours)) {
-            if (last && atoi(last + 1) == lane && txn->version > *epoch)
-                *epoch = txn->version;
-        } else if (starts_with(txn->app_id, key)) {
-            *others = true;
-        }
+        const char *of = txn->app_id + size;
+        if (!starts_with(txn->app_id, key) || strcspn(of, ":") != 32 || !last ||
+            atoi(last + 1) != lane)
+            continue;
+        bool ours = starts_with(of, uuid);
+        if (txn->version < out->epoch || (txn->version == out->epoch && !ours))
+            continue;
+        out->epoch = txn->version;
+        snprintf(out->state_uuid, sizeof out->state_uuid, "%.32s", of);
     }
 }
 
@@ -500,24 +506,18 @@ enum mr_status delta_sink_recover(const struct mr_options *options, struct mr_ru
     struct mr_location location;
     struct delta_table table;
     const struct delta_snapshot *snapshot = NULL;
-    bool others = false;
     out->epoch = 0;
     mr_arena_init(&arena, runtime->memory);
     enum mr_status status =
         delta_sink_open(options, runtime, &arena, &location, &table, &snapshot, err);
     delta_table_close(&table);
-    const char *ours = delta_sink_app_id(runtime, -1, lane, &arena);
     const char *key =
         mr_arena_printf(&arena, "millrace:%s:", runtime->state_key ? runtime->state_key : "");
-    if (status == MR_OK && (!ours || !key))
+    if (status == MR_OK && !key)
         status = mr_error_nomem(err);
     if (status == MR_OK && snapshot)
-        look_for_epochs(snapshot, ours, key, lane, &out->epoch, &others);
-    if (status == MR_OK && others && out->epoch == 0)
-        mr_event(runtime, MR_LOG_WARN,
-                 "%s holds commits of %s made with another state directory: what they wrote is not "
-                 "known here, and this run adds to it",
-                 location.text, runtime->state_key ? runtime->state_key : "this pipeline");
+        look_for_epochs(snapshot, runtime->state_uuid ? runtime->state_uuid : "", key, lane, out);
+    out->adds = strcmp(mr_options_text(options, "mode"), "append") == 0;
     mr_arena_reset(&arena);
     return status;
 }
