@@ -2,10 +2,10 @@
  * postgres_read.c - reads fromPostgres without an engine and prints all that comes, for test_postgres.py.
  *
  *   postgres_read [--threads N] [--limit N] [--need a,b] [--parallelism N] [--batch N] [--reopen ROWS] [--offline]
- *                 [--pause] [--quiet] [--stop BATCHES] [--where "column op value"]... key=value...
+ *                 [--since HEX] [--since-text TEXT] [--pause] [--quiet] [--stop BATCHES] [--where "column op value"]... key=value...
  *
- * Lines: note, schema, split, row, counter, error; fields separated by tabs, with \t \n \\ escaped. `properties.x=1` sets a nested
- * option. --pause prints "ready" when the splits are made and waits for a line; --reopen closes and opens each reader again behind
+ * Lines: note, schema, split, row, counter, error; fields separated by tabs, with \t \n \\ escaped. `properties.x=1` and `incremental.x=1` set nested
+ * options. --pause prints "ready" when the splits are made and waits for a line; --reopen closes and opens each reader again behind
  * at least so many rows; --where is a predicate offered to the source.
  */
 #include "base/text.h"
@@ -36,6 +36,10 @@ struct arguments {
     int npairs;
     const char *properties[MAX_PAIRS * 2 + 1];
     int nproperties;
+    const char *incremental[MAX_PAIRS * 2 + 1];
+    int nincremental;
+    const char *since; /* in hex */
+    const char *since_text;
 };
 
 struct job {
@@ -226,6 +230,10 @@ static void parse_arguments(struct arguments *out, int argc, char **argv)
                 out->stop = atoll(value);
             else if (strcmp(argument, "--need") == 0)
                 out->need = value;
+            else if (strcmp(argument, "--since") == 0)
+                out->since = value;
+            else if (strcmp(argument, "--since-text") == 0)
+                out->since_text = value;
             else if (strcmp(argument, "--where") == 0)
                 out->where[out->nwhere++] = value;
         } else {
@@ -233,30 +241,45 @@ static void parse_arguments(struct arguments *out, int argc, char **argv)
             if (equals == NULL)
                 exit(2);
             *equals = '\0';
-            bool nested = strncmp(argument, "properties.", 11) == 0;
-            const char **pairs = nested ? out->properties : out->pairs;
-            int *count = nested ? &out->nproperties : &out->npairs;
-            pairs[(*count)++] = nested ? argument + 11 : argument;
+            const char **pairs = out->pairs;
+            int *count = &out->npairs;
+            if (strncmp(argument, "properties.", 11) == 0) {
+                pairs = out->properties;
+                count = &out->nproperties;
+                argument += 11;
+            } else if (strncmp(argument, "incremental.", 12) == 0) {
+                pairs = out->incremental;
+                count = &out->nincremental;
+                argument += 12;
+            }
+            pairs[(*count)++] = argument;
             pairs[(*count)++] = equals + 1;
         }
     }
+}
+
+static enum mr_status set_object(const struct mr_options *options, const char *name,
+                                 const char *const *pairs, int npairs, struct mr_arena *arena,
+                                 struct mr_error *err)
+{
+    for (int i = 0; i < options->count && npairs > 0; i++) {
+        struct mr_option_value *value = &options->values[i];
+        if (strcmp(value->option->name, name) != 0)
+            continue;
+        value->set = true;
+        return mr_options_from_texts(arena, value->option->fields, pairs, &value->u.object, err);
+    }
+    return MR_OK;
 }
 
 static enum mr_status make_options(const struct arguments *arguments, struct mr_arena *arena,
                                    const struct mr_options **out, struct mr_error *err)
 {
     MR_TRY(mr_options_from_texts(arena, mr_source_postgres.options, arguments->pairs, out, err));
-    if (arguments->nproperties == 0)
-        return MR_OK;
-    for (int i = 0; i < (*out)->count; i++) {
-        struct mr_option_value *value = &(*out)->values[i];
-        if (strcmp(value->option->name, "properties") != 0)
-            continue;
-        value->set = true;
-        return mr_options_from_texts(arena, value->option->fields, arguments->properties,
-                                     &value->u.object, err);
-    }
-    return MR_OK;
+    MR_TRY(
+        set_object(*out, "properties", arguments->properties, arguments->nproperties, arena, err));
+    return set_object(*out, "incremental", arguments->incremental, arguments->nincremental, arena,
+                      err);
 }
 
 /* "not" before the rest, or not; "column op value": op is =, <>, <, <=, >, >=, in (values separated by '|'), prefix, null, true; year>= and so on. */
@@ -376,6 +399,8 @@ static void print_info(const struct mr_source_info *info)
                mr_type_text(field->type, type, sizeof type),
                field->nullable ? "nullable" : "required", field->origin);
     }
+    if (info->guarantee)
+        printf("guarantee\t%s\t%s\n", info->guarantee, info->repeats ? "repeats" : "once");
     if (info->details) {
         struct mr_bytes sql;
         mr_bytes_init(&sql, MR_BYTES_DEFAULT_MAXIMUM);
@@ -414,12 +439,41 @@ static void read_all(struct job *job)
     mr_free(job->outputs);
 }
 
+/* The bytes that a run before printed as "upto". */
+static enum mr_status read_hex(const char *text, struct mr_arena *arena, struct mr_slice *out,
+                               struct mr_error *err)
+{
+    size_t size = strlen(text) / 2;
+    char *data = mr_arena_calloc(arena, size + 1, 1);
+    if (data == NULL)
+        return mr_error_nomem(err);
+    for (size_t i = 0; i < size; i++) {
+        unsigned byte = 0;
+        if (sscanf(text + 2 * i, "%2x", &byte) != 1)
+            return mr_error_internal(err, "bad --since");
+        data[i] = (char)byte;
+    }
+    *out = (struct mr_slice){data, size};
+    return MR_OK;
+}
+
+static void print_upto(const struct mr_split_list *splits)
+{
+    printf("upto\t");
+    for (size_t i = 0; i < splits->upto.size; i++)
+        printf("%02x", (unsigned char)splits->upto.data[i]);
+    printf("\t%s\n", splits->upto_text);
+}
+
 static enum mr_status run(const struct arguments *arguments, struct mr_runtime *runtime,
                           struct mr_arena *arena, struct mr_error *err)
 {
     const struct mr_options *options;
     MR_TRY(make_options(arguments, arena, &options, err));
     struct mr_source_bind bind = {.options = options, .runtime = runtime, .arena = arena};
+    if (arguments->since)
+        MR_TRY(read_hex(arguments->since, arena, &bind.since, err));
+    bind.since_text = arguments->since_text;
     struct mr_source_info info;
     struct mr_split_list splits = {0};
     void *state = NULL;
@@ -428,6 +482,8 @@ static enum mr_status run(const struct arguments *arguments, struct mr_runtime *
     print_info(&info);
     if (status == MR_OK && !arguments->offline)
         status = mr_source_postgres.splits(state, runtime, arena, &splits, err);
+    if (status == MR_OK && splits.upto.size > 0)
+        print_upto(&splits);
     if (status == MR_OK && arguments->pause) {
         printf("ready\n");
         fflush(stdout);

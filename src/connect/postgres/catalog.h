@@ -31,6 +31,7 @@ enum {
     MR_PG_NUMERIC = 1700,
     MR_PG_UUID = 2950,
     MR_PG_JSONB = 3802,
+    MR_PG_XID8 = 5069,
 };
 
 /* A table, view, foreign table, partition, or a query (oid 0). */

@@ -33,6 +33,7 @@ struct mr_postgres_server {
     struct mr_pg *coordinator;
     char snapshot[MR_POSTGRES_SNAPSHOT_MAX]; /* "" until exported */
     char safe_time[32];                      /* "" until then, or when it is not known */
+    struct mr_postgres_bound bound;          /* of the snapshot */
     bool lent;
     bool saved; /* a savepoint is open */
     struct mr_postgres_conn *idle;
@@ -215,7 +216,8 @@ static const char safe_time_sql[] =
     "SELECT CASE WHEN (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) "
     "> 0"
     " OR bool_or(usename IS DISTINCT FROM current_user AND hidden) THEN '' ELSE"
-    " to_char((least(clock_timestamp(), min(xact_start)) - interval '1 microsecond') AT TIME ZONE"
+    " to_char((least(statement_timestamp(), min(xact_start)) - interval '1 microsecond') AT TIME "
+    "ZONE"
     " 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') END FROM (SELECT usename, xact_start,"
     " NOT (pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
     " OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)) AS hidden"
@@ -233,10 +235,48 @@ static enum mr_status find_safe_time(struct mr_postgres_server *server, struct m
     return MR_OK;
 }
 
+/*
+ * Every open transaction counts, also one that has not written yet: it may, and now() is when it began. A session's start of a transaction is
+ * seen a moment after its clock was read, hence the 10 ms, and query_start, which is set first. The clock is that of the statement's
+ * arrival: read before the sessions are.
+ */
+static const char bound_sql[] =
+    "SELECT (least(statement_timestamp() - interval '10 milliseconds', "
+    "min(least(xact_start, CASE WHEN state = 'active' THEN query_start END))))::text, "
+    "statement_timestamp()::text, coalesce((SELECT min(prepared) FROM pg_prepared_xacts "
+    "WHERE database = current_database())::text, ''), "
+    "pg_is_in_recovery() OR NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') "
+    "OR coalesce(bool_or(state = 'disabled'), false) "
+    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND backend_type <> 'autovacuum worker'";
+
+static enum mr_status find_bound(struct mr_pg *pg, struct mr_postgres_bound *out,
+                                 struct mr_error *err)
+{
+    PGresult *result = NULL;
+    MR_TRY(mr_pg_query(pg, bound_sql, 0, NULL, &result, err));
+    snprintf(out->time, sizeof out->time, "%s", PQgetvalue(result, 0, 0));
+    snprintf(out->clock, sizeof out->clock, "%s", PQgetvalue(result, 0, 1));
+    snprintf(out->prepared, sizeof out->prepared, "%s", PQgetvalue(result, 0, 2));
+    out->hidden = PQgetvalue(result, 0, 3)[0] == 't';
+    PQclear(result);
+    return MR_OK;
+}
+
+enum mr_status mr_postgres_server_bound(struct mr_postgres_server *server, struct mr_pg *pg,
+                                        struct mr_postgres_bound *out, struct mr_error *err)
+{
+    if (server->snapshot[0] == '\0')
+        return find_bound(pg, out, err);
+    *out = server->bound;
+    return MR_OK;
+}
+
 static enum mr_status export_snapshot(struct mr_postgres_server *server, struct mr_pg *pg,
                                       struct mr_error *err)
 {
     MR_TRY(find_safe_time(server, pg, err));
+    MR_TRY(find_bound(pg, &server->bound, err));
     MR_TRY(mr_pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", err));
     PGresult *result = NULL;
     MR_TRY(mr_pg_query(pg, "SELECT pg_export_snapshot()", 0, NULL, &result, err));

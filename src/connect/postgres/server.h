@@ -24,6 +24,18 @@ struct mr_postgres_conn {
     struct mr_postgres_conn *next;
 };
 
+/*
+ * What was known of other transactions just before the snapshot: every row that is not in the snapshot and is stamped with now() or
+ * later by its transaction carries `time` at least. Times are text of timestamptz.
+ */
+struct mr_postgres_bound {
+    char time[40];
+    char clock[40]; /* the server's */
+    char prepared
+        [40];    /* when the oldest transaction that is prepared here was prepared; "" = none */
+    bool hidden; /* other roles' transactions cannot be seen, or this is a standby: no bound */
+};
+
 struct mr_postgres_server;
 
 /*
@@ -49,6 +61,9 @@ enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
                                            struct mr_error *err);
 /* Once the snapshot was made: see mr_split_list.safe_time. */
 const char *mr_postgres_server_safe_time(const struct mr_postgres_server *server);
+/* The bound that goes with the snapshot; asked for now where there is none. `pg` is the locked coordinator. */
+enum mr_status mr_postgres_server_bound(struct mr_postgres_server *server, struct mr_pg *pg,
+                                        struct mr_postgres_bound *out, struct mr_error *err);
 /*
  * A connection in the given snapshot ("" = none), from the pool or new. `lend`: hand out the coordinator's own. Any thread.
  */

@@ -58,12 +58,28 @@ const struct mr_option mr_postgres_properties[] = {
     MR_OPTION_END,
 };
 
+static const char *const modes[] = {"auto", "xid", "cursor", NULL};
+
 static const struct mr_option incremental_options[] = {
-    {.name = "column", .type = MR_OPTION_STRING, .doc = "The column that grows."},
-    {.name = "key", .type = MR_OPTION_STRINGS, .doc = "Breaks ties of the column."},
-    {.name = "initial", .type = MR_OPTION_STRING, .doc = "Where the first run starts."},
-    {.name = "overlap", .type = MR_OPTION_STRING, .doc = "What every run reads again."},
-    {.name = "mode", .type = MR_OPTION_STRING, .doc = "auto, xid or cursor."},
+    {.name = "column",
+     .type = MR_OPTION_STRING,
+     .doc = "The column that grows: of type xid8 (exactly once), or a time, a number or a text."},
+    {.name = "key",
+     .type = MR_OPTION_STRINGS,
+     .doc = "Columns that tell rows with the same value of the column apart."},
+    {.name = "initial",
+     .type = MR_OPTION_STRING,
+     .doc = "The smallest value that the first run reads; default all."},
+    {.name = "overlap",
+     .type = MR_OPTION_STRING,
+     .doc = "How far before the end of the last run reading begins: an interval of time or a "
+            "number. Its rows come again, so the target needs keys."},
+    {.name = "mode",
+     .type = MR_OPTION_ENUM,
+     .choices = modes,
+     .fallback = "auto",
+     .doc = "xid: by transaction, of a column of type xid8. cursor: by values. auto: what the "
+            "column's type says."},
     MR_OPTION_END,
 };
 
@@ -134,7 +150,6 @@ const struct mr_option mr_postgres_options[] = {
             "text."},
     {.name = "incremental",
      .type = MR_OPTION_OBJECT,
-     .flags = MR_OPTION_UNBUILT,
      .fields = incremental_options,
      .doc = "Read only what is new since the last run."},
     {.name = "sourceLimits",
@@ -356,6 +371,8 @@ enum mr_status mr_postgres_settings_read(struct mr_postgres_settings *settings,
     settings->infinity_as = (enum mr_infinity_as)mr_options_integer(options, "infinityAs", 0);
     MR_TRY(check_together(settings, err));
     MR_TRY(read_numeric(settings, arena, err));
+    const struct mr_option_value *incremental = mr_options_get(options, "incremental");
+    settings->incremental = incremental->set ? incremental->u.object : NULL;
     const struct mr_option_value *object = mr_options_get(options, "properties");
     const struct mr_options *properties = object->set ? object->u.object : NULL;
     read_pool(settings, properties, runtime->parallelism);

@@ -53,6 +53,8 @@ extern const char *const mr_postgres_sslmodes[];
     }
 
 enum mr_numeric_as { MR_NUMERIC_AS_DECIMAL, MR_NUMERIC_AS_TEXT, MR_NUMERIC_AS_DOUBLE };
+/* The choices of incremental.mode, in the table's order. */
+enum mr_postgres_mode { MR_POSTGRES_AUTO, MR_POSTGRES_XID, MR_POSTGRES_CURSOR };
 enum mr_infinity_as { MR_INFINITY_FAIL, MR_INFINITY_NULL, MR_INFINITY_TEXT };
 
 /* How to reach a server. Two logins with the same `key` share connections and the snapshot. */
@@ -87,6 +89,7 @@ struct mr_postgres_settings {
     enum mr_numeric_as numeric_as;
     const struct mr_type *numeric_type; /* DECIMAL */
     enum mr_infinity_as infinity_as;
+    const struct mr_options *incremental; /* NULL = everything is read in every run */
     struct mr_postgres_login login;
 };
 

@@ -8,7 +8,7 @@
 #include "connect/postgres/postgres.h"
 
 #include "base/hash.h"
-#include "connect/postgres/state.h"
+#include "connect/postgres/incremental.h"
 
 #include <stdio.h>
 
@@ -141,7 +141,9 @@ static enum mr_status describe(struct mr_postgres_state *state, struct mr_source
 {
     struct mr_bytes sql;
     mr_bytes_init(&sql, MR_BYTES_DEFAULT_MAXIMUM);
-    struct mr_postgres_select select = {.from = state->relation.from, .limit = state->limit};
+    struct mr_postgres_select select = {.from = state->relation.from,
+                                        .condition = mr_postgres_incremental_lower(state),
+                                        .limit = state->limit};
     mr_postgres_write_select(state, &select, &sql);
     enum mr_status status = mr_bytes_status(&sql, err);
     if (status == MR_OK)
@@ -153,6 +155,10 @@ static enum mr_status describe(struct mr_postgres_state *state, struct mr_source
     if (status == MR_OK && (info->details == NULL || !type_notes(state, info) ||
                             !add_note(state, info, split_note(state))))
         status = mr_error_nomem(err);
+    const char *const *notes = mr_postgres_incremental_notes(state);
+    for (int i = 0; notes[i] && status == MR_OK; i++)
+        if (!add_note(state, info, notes[i]))
+            status = mr_error_nomem(err);
     return status;
 }
 
@@ -180,13 +186,15 @@ static enum mr_status estimate(struct mr_postgres_state *state, struct mr_pg *pg
 }
 
 static enum mr_status bind_connected(struct mr_postgres_state *state, struct mr_pg *pg,
-                                     struct mr_source_info *info, struct mr_error *err)
+                                     const struct mr_source_bind *bind, struct mr_source_info *info,
+                                     struct mr_error *err)
 {
     MR_TRY(mr_postgres_find_relation(pg, &state->settings, state->arena, &state->relation, err));
     MR_TRY(mr_postgres_read_columns(pg, &state->settings, &state->relation, state->arena,
                                     &state->all, &state->nall, err));
     MR_TRY(mr_postgres_check_partition_column(state, err));
     MR_TRY(wanted_columns(state, err));
+    MR_TRY(mr_postgres_incremental_bind(state, pg, bind, info, err));
     MR_TRY(describe(state, info, err));
     return estimate(state, pg, info, err);
 }
@@ -200,14 +208,16 @@ static void close_source(void *object)
     mr_free(state);
 }
 
-static enum mr_status connect_and_bind(struct mr_postgres_state *state, struct mr_runtime *runtime,
+static enum mr_status connect_and_bind(struct mr_postgres_state *state,
+                                       const struct mr_source_bind *bind,
                                        struct mr_source_info *info, struct mr_error *err)
 {
+    struct mr_runtime *runtime = bind->runtime;
     MR_TRY(mr_postgres_server_get(runtime, &state->settings.login, &state->server,
                                   &state->owns_server, err));
     struct mr_pg *pg = NULL;
     MR_TRY(mr_postgres_server_lock(state->server, runtime, &pg, err));
-    enum mr_status status = bind_connected(state, pg, info, err);
+    enum mr_status status = bind_connected(state, pg, bind, info, err);
     mr_postgres_server_unlock(state->server);
     if (status == MR_OK) {
         info->location =
@@ -234,10 +244,12 @@ static enum mr_status bind_source(const struct mr_source_bind *bind, void **out,
     state->time_zone = bind->runtime->time_zone;
     enum mr_status status =
         mr_postgres_settings_read(&state->settings, bind->options, bind->runtime, bind->arena, err);
+    if (status == MR_OK)
+        status = mr_postgres_incremental_check(&state->settings, err);
     info->max_readers = state->settings.max_connections;
     info->location = "postgres";
     if (status == MR_OK && !bind->runtime->offline)
-        status = connect_and_bind(state, bind->runtime, info, err);
+        status = connect_and_bind(state, bind, info, err);
     if (status != MR_OK) {
         close_source(state);
         return status;

@@ -9,7 +9,7 @@
  * When the server would rather use an index for the conditions that were pushed down, cutting by pages would make every split
  * walk the table: then it is one split.
  */
-#include "connect/postgres/state.h"
+#include "connect/postgres/incremental.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,6 +24,7 @@ struct work {
     struct mr_runtime *runtime;
     struct mr_arena *arena;
     struct mr_error *err;
+    const char *window; /* of an incremental run, as SQL; NULL = all rows */
     struct mr_postgres_estimate estimate;
     char snapshot[MR_POSTGRES_SNAPSHOT_MAX];
     struct mr_split *items;
@@ -57,6 +58,13 @@ static enum mr_status add_split(struct work *work, const struct mr_postgres_spli
     }
     struct mr_postgres_split full = *split;
     full.snapshot = mr_slice_of(work->snapshot);
+    if (work->window) {
+        const char *range = split->condition.size ? split->condition.data : "true";
+        const char *both = mr_arena_printf(work->arena, "(%s) AND (%s)", work->window, range);
+        if (both == NULL)
+            return mr_error_nomem(work->err);
+        full.condition = mr_slice_of(both);
+    }
     MR_TRY(mr_postgres_split_write(&full, work->arena, &out->token, work->err));
     work->count++;
     return MR_OK;
@@ -200,7 +208,9 @@ static enum mr_status plan_splits(struct work *work, struct mr_pg *pg)
     struct mr_postgres_state *state = work->state;
     struct mr_bytes sql;
     mr_bytes_init(&sql, MR_BYTES_DEFAULT_MAXIMUM);
-    struct mr_postgres_select select = {.from = state->relation.from, .limit = -1};
+    struct mr_postgres_select select = {.from = state->relation.from,
+                                        .condition = work->window,
+                                        .limit = -1};
     mr_postgres_write_select(state, &select, &sql);
     enum mr_status status = mr_bytes_status(&sql, work->err);
     if (status == MR_OK)
@@ -233,7 +243,10 @@ enum mr_status mr_postgres_splits(void *object, struct mr_runtime *runtime, stru
         MR_TRY(mr_postgres_server_snapshot(state->server, runtime, work.snapshot, err));
     struct mr_pg *pg = NULL;
     MR_TRY(mr_postgres_server_lock(state->server, runtime, &pg, err));
-    enum mr_status status = plan_splits(&work, pg);
+    enum mr_status status =
+        mr_postgres_incremental_window(state, pg, arena, out, &work.window, err);
+    if (status == MR_OK)
+        status = plan_splits(&work, pg);
     mr_postgres_server_unlock(state->server);
     if (status == MR_OK && state->settings.initial_connections > 0)
         status = mr_postgres_server_warm(state->server, runtime, work.snapshot,

@@ -8,6 +8,8 @@
 #include "connect/postgres/server.h"
 #include "ext/source.h"
 
+struct mr_postgres_incremental; /* incremental.c */
+
 /* Written by bind, offer and narrow, only read afterwards: readers on any thread share it. */
 struct mr_postgres_state {
     struct mr_arena *arena; /* the plan's */
@@ -26,8 +28,9 @@ struct mr_postgres_state {
     char *narrowed;        /* what narrow took on, as SQL (heap); NULL = nothing */
     int64_t limit;         /* -1 = none */
     const char *time_zone; /* sql.timeZone */
-    uint64_t identity;     /* hash of the SELECT list with its types */
-    int64_t row_bytes;     /* of a row in COPY, predicted */
+    struct mr_postgres_incremental *incremental; /* NULL = all rows in every run */
+    uint64_t identity;                           /* hash of the SELECT list with its types */
+    int64_t row_bytes;                           /* of a row in COPY, predicted */
 };
 
 /* --- sql.c --- */
