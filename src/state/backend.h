@@ -47,6 +47,7 @@ struct mr_state_backend {
 };
 
 extern const struct mr_state_backend mr_state_sqlite;
+extern const struct mr_state_backend mr_state_postgres;
 
 /* MR_BUSY, class fatal: `run_id` has the lease that was ours. NULL = its row is gone. */
 enum mr_status mr_state_fenced(struct mr_error *err, const char *key, const char *run_id);

@@ -58,7 +58,7 @@ enum mr_status mr_state_open(const struct mr_state_config *config, struct mr_sta
         return mr_error_nomem(err);
     mr_mutex_init(&state->lock);
     state->waiter = config->waiter;
-    state->backend = &mr_state_sqlite;
+    state->backend = config->keywords ? &mr_state_postgres : &mr_state_sqlite;
     enum mr_status status = state->backend->open(config, &state->self, state->uuid, err);
     if (status == MR_OK)
         *out = state;

@@ -15,13 +15,17 @@
 struct mr_state;
 struct mr_lease;
 
+/* Where the state is: a directory, or (keywords not NULL) a PostgreSQL. The strings are borrowed until close. */
 struct mr_state_config {
     const char *directory;
+    const char *const *keywords; /* libpq's names, ended by NULL */
+    const char *const *values;
+    const char *location; /* for messages: "host:5432/db" */
     struct mr_waiter
         *waiter; /* for the time that taking a lease may wait; NULL = not to be cancelled */
 };
 
-/* Creates the directory and the database when missing. MR_CONFIG when it cannot be used. */
+/* Creates the directory and the database, or the schema and its tables, when missing. MR_CONFIG when it cannot be used. */
 enum mr_status mr_state_open(const struct mr_state_config *config, struct mr_state **out,
                              struct mr_error *err);
 void mr_state_close(struct mr_state *state);
@@ -29,8 +33,9 @@ void mr_state_close(struct mr_state *state);
 const char *mr_state_uuid(const struct mr_state *state);
 
 /*
- * Takes the lease of a state key for this process; the kernel gives it back when the process dies. MR_BUSY names the holder's
- * process and run. `fence` grows with every lease of this key.
+ * Takes the lease of a state key for this process. MR_BUSY names the holder's process and run. In a directory the kernel gives it back
+ * when the process dies; in a PostgreSQL it runs out 30 s after its last renewal, and taking it waits up to that long for a
+ * holder that does not renew. `fence` grows with every lease of this key.
  */
 enum mr_status mr_state_lease(struct mr_state *state, const char *key, const char *run_id,
                               struct mr_lease **out, int64_t *fence, struct mr_error *err);

@@ -1,0 +1,442 @@
+/*
+ * postgres.c - the state as tables in schema millrace of a PostgreSQL, for runs that move between hosts.
+ *
+ * Every call is one statement, and so one transaction, over one connection. Reads and the table of runs may be repeated, writes
+ * under a lease are counted (postgres_lease.c); therefore a lost connection means only: connect again, with back-off, and repeat.
+ * Whether the lost statement was done is then settled by what the rows say. Transactions of several statements would need the same reading
+ * back at each of their steps: refused.
+ */
+#include "state/postgres.h"
+
+#include "base/time.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ATTEMPTS         8
+#define FIRST_MICROS     100000
+#define LONGEST_MICROS   5000000
+#define CONNECT_MICROS   5000000
+#define STATEMENT_MICROS 60000000
+#define SOCKET_MICROS    20000000
+#define VERSION          2
+#define NUMBER_BYTES     24
+
+/* What must not depend on the role or the database. A commit that the server could lose is none. */
+static const char session_sql[] =
+    "SET client_encoding = 'UTF8'; SET bytea_output = 'hex'; SET DateStyle = 'ISO';"
+    " SET TimeZone = 'UTC'; SET standard_conforming_strings = on; SET search_path = pg_catalog;"
+    " SET default_transaction_read_only = off; SET default_transaction_isolation ="
+    " 'read committed'; SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
+    " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
+
+/* Several processes may do this at once: the lock is held to the end of the transaction, which is the whole of it. */
+static const char schema_sql[] =
+    "SELECT pg_advisory_xact_lock(78141174130001);"
+    "CREATE SCHEMA IF NOT EXISTS millrace;"
+    "CREATE TABLE IF NOT EXISTS millrace.runs(run_id text PRIMARY KEY, pipeline text NOT NULL,"
+    " state_key text NOT NULL, status text NOT NULL, exit_code integer NOT NULL,"
+    " started bigint NOT NULL, ended bigint NOT NULL, rows_read bigint NOT NULL,"
+    " rows_written bigint NOT NULL, message text, report text);"
+    "CREATE INDEX IF NOT EXISTS runs_started ON millrace.runs(started);"
+    "CREATE TABLE IF NOT EXISTS millrace.leases(state_key text PRIMARY KEY, fence bigint NOT NULL,"
+    " run_id text NOT NULL, holder text NOT NULL, token text NOT NULL,"
+    " expires timestamptz NOT NULL, written bigint NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS millrace.lanes(state_key text NOT NULL, lane integer NOT NULL,"
+    " record bytea NOT NULL, previous bytea, PRIMARY KEY (state_key, lane));"
+    "CREATE TABLE IF NOT EXISTS millrace.notes(state_key text NOT NULL, kind integer NOT NULL,"
+    " epoch bigint NOT NULL, name text COLLATE \"C\" NOT NULL, bytes bytea NOT NULL,"
+    " PRIMARY KEY (state_key, kind, epoch, name));"
+    "CREATE TABLE IF NOT EXISTS millrace.identity(id integer PRIMARY KEY CHECK (id = 1),"
+    " uuid text NOT NULL, version integer NOT NULL);";
+
+static enum mr_status of_state(enum mr_status status, struct mr_error *err)
+{
+    if (status != MR_OK && err && strncmp(err->message, "state: ", 7) != 0)
+        mr_error_prefix(err, "state");
+    return mr_error_of_sink(status, err);
+}
+
+/* --- the connection --- */
+
+enum mr_status mr_state_pg_connect(const struct mr_pg_config *config, struct mr_waiter *waiter,
+                                   struct mr_pg **out, struct mr_error *err)
+{
+    *out = NULL;
+    enum mr_status status = mr_pg_open(config, waiter, MR_WAIT_RETRY, out, err);
+    if (status == MR_OK)
+        status = mr_pg_exec(*out, session_sql, err);
+    if (status != MR_OK) {
+        mr_pg_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+static enum mr_status ask(struct mr_state_pg *store, const char *sql, int nparams,
+                          const char *const *params, PGresult **out, struct mr_error *err)
+{
+    if (!store->pg)
+        MR_TRY(mr_state_pg_connect(&store->config, &store->plain, &store->pg, err));
+    enum mr_status status;
+    if (nparams < 0)
+        status = mr_pg_exec(store->pg, sql, err);
+    else
+        status = mr_pg_query(store->pg, sql, nparams, params, out, err);
+    if (status != MR_OK && !mr_pg_usable(store->pg)) {
+        mr_pg_close(store->pg);
+        store->pg = NULL;
+    }
+    return status;
+}
+
+/* nparams -1: several statements without a result. */
+static enum mr_status query(struct mr_state_pg *store, const char *sql, int nparams,
+                            const char *const *params, PGresult **out, struct mr_error *err)
+{
+    struct mr_error own = {0};
+    int64_t pause = FIRST_MICROS;
+    enum mr_status status;
+    for (int attempt = 1;; attempt++) {
+        status = ask(store, sql, nparams, params, out, &own);
+        bool again = own.cls == MR_CLASS_TRANSIENT || own.cls == MR_CLASS_UNKNOWN || !store->pg;
+        if (status == MR_OK || status == MR_CREDENTIALS || status == MR_NOMEM || !again ||
+            own.cls == MR_CLASS_CONFIG || attempt == ATTEMPTS)
+            break;
+        bool timed_out;
+        (void)mr_wait(&store->plain, -1, 0, mr_clock_monotonic_micros() + pause, MR_WAIT_RETRY,
+                      &timed_out, NULL);
+        pause = pause > LONGEST_MICROS / 2 ? LONGEST_MICROS : pause * 2;
+    }
+    if (status != MR_OK && err)
+        *err = own;
+    return of_state(status, err);
+}
+
+enum mr_status mr_state_pg_query(struct mr_state_pg *store, const char *sql, int nparams,
+                                 const char *const *params, PGresult **out, struct mr_error *err)
+{
+    *out = NULL;
+    return query(store, sql, nparams, params, out, err);
+}
+
+/* A statement whose result does not matter. */
+static enum mr_status run(struct mr_state_pg *store, const char *sql, int nparams,
+                          const char *const *params, struct mr_error *err)
+{
+    PGresult *result;
+    MR_TRY(mr_state_pg_query(store, sql, nparams, params, &result, err));
+    PQclear(result);
+    return MR_OK;
+}
+
+/* --- opening --- */
+
+/* A role that may not create anything can use what is there. */
+static enum mr_status make_schema(struct mr_state_pg *store, struct mr_error *err)
+{
+    PGresult *result;
+    MR_TRY(mr_state_pg_query(store, "SELECT to_regclass('millrace.identity') IS NOT NULL", 0, NULL,
+                             &result, err));
+    bool there = PQntuples(result) == 1 && PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return there ? MR_OK : query(store, schema_sql, -1, NULL, NULL, err);
+}
+
+static enum mr_status read_identity(struct mr_state_pg *store, char *uuid, struct mr_error *err)
+{
+    PGresult *result;
+    const char *params[] = {uuid};
+    static const char read_sql[] = "SELECT uuid, version FROM millrace.identity";
+    MR_TRY(mr_state_pg_query(store, read_sql, 0, NULL, &result, err));
+    if (PQntuples(result) == 0) {
+        PQclear(result);
+        MR_TRY(mr_state_new_uuid(uuid, err));
+        MR_TRY(run(store, "INSERT INTO millrace.identity VALUES (1, $1, 2) ON CONFLICT DO NOTHING",
+                   1, params, err));
+        MR_TRY(mr_state_pg_query(store, read_sql, 0, NULL, &result, err));
+    }
+    enum mr_status status = MR_OK;
+    if (PQntuples(result) != 1 || PQgetlength(result, 0, 0) != 32)
+        status = mr_error_config(err, "the state in %s has no identity", store->config.location);
+    else if (atoi(PQgetvalue(result, 0, 1)) != VERSION)
+        status = mr_error_config(err, "the state in %s is of another version of Millrace (%s)",
+                                 store->config.location, PQgetvalue(result, 0, 1));
+    else
+        memcpy(uuid, PQgetvalue(result, 0, 0), 33);
+    PQclear(result);
+    return status;
+}
+
+static enum mr_status pg_open(const struct mr_state_config *config, void **self, char *uuid,
+                              struct mr_error *err)
+{
+    struct mr_state_pg *store = mr_calloc(1, sizeof *store);
+    if (!store)
+        return mr_error_nomem(err);
+    *self = store;
+    store->plain = mr_waiter_plain();
+    store->config = (struct mr_pg_config){
+        .keywords = config->keywords,
+        .values = config->values,
+        .location = config->location ? config->location : "state",
+        .connect_timeout_micros = CONNECT_MICROS,
+        .statement_timeout_micros = STATEMENT_MICROS,
+        .socket_timeout_micros = SOCKET_MICROS,
+    };
+    MR_TRY(make_schema(store, err));
+    return read_identity(store, uuid, err);
+}
+
+static void pg_close(void *self)
+{
+    struct mr_state_pg *store = self;
+    mr_pg_close(store->pg);
+    mr_free(store);
+}
+
+/* --- blobs --- */
+
+/* '\x..' with a NUL behind it. */
+static void put_hex(struct mr_bytes *out, struct mr_slice bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *at = mr_bytes_reserve(out, bytes.size * 2 + 3);
+    if (!at)
+        return;
+    *at++ = '\\';
+    *at++ = 'x';
+    for (size_t i = 0; i < bytes.size; i++) {
+        *at++ = digits[(unsigned char)bytes.data[i] >> 4];
+        *at++ = digits[(unsigned char)bytes.data[i] & 15];
+    }
+    *at = '\0';
+}
+
+static int nibble(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static enum mr_status get_hex(const PGresult *result, int row, int column, struct mr_arena *arena,
+                              struct mr_slice *out, struct mr_error *err)
+{
+    const char *text = PQgetvalue(result, row, column);
+    size_t size = (size_t)PQgetlength(result, row, column);
+    if (size < 2 || text[0] != '\\' || text[1] != 'x' || size % 2)
+        return mr_error_internal(err, "the server sent bytes in an unknown form");
+    char *copy = mr_arena_alloc(arena, size / 2);
+    if (!copy)
+        return mr_error_nomem(err);
+    for (size_t i = 2; i < size; i += 2) {
+        int high = nibble(text[i]), low = nibble(text[i + 1]);
+        if (high < 0 || low < 0)
+            return mr_error_internal(err, "the server sent bytes in an unknown form");
+        copy[i / 2 - 1] = (char)(high << 4 | low);
+    }
+    *out = (struct mr_slice){copy, size / 2 - 1};
+    return MR_OK;
+}
+
+static enum mr_status load_record(void *self, const char *key, int lane, struct mr_arena *arena,
+                                  struct mr_slice *out, struct mr_error *err)
+{
+    char number[NUMBER_BYTES];
+    const char *params[] = {key, number};
+    PGresult *result;
+    enum mr_status status = MR_OK;
+    snprintf(number, sizeof number, "%d", lane);
+    MR_TRY(mr_state_pg_query(
+        self, "SELECT record FROM millrace.lanes WHERE state_key = $1 AND lane = $2::integer", 2,
+        params, &result, err));
+    if (PQntuples(result) > 0)
+        status = get_hex(result, 0, 0, arena, out, err);
+    PQclear(result);
+    return status;
+}
+
+static enum mr_status store_record(void *lease, int lane, struct mr_slice record,
+                                   struct mr_error *err)
+{
+    char number[NUMBER_BYTES];
+    struct mr_bytes hex;
+    mr_bytes_init(&hex, (size_t)1 << 30);
+    put_hex(&hex, record);
+    snprintf(number, sizeof number, "%d", lane);
+    enum mr_status status = mr_bytes_status(&hex, err);
+    const char *params[] = {number, hex.data};
+    if (status == MR_OK)
+        status = mr_state_pg_write(
+            lease,
+            "INSERT INTO millrace.lanes AS l SELECT state_key, $4::integer, $5::bytea, NULL"
+            " FROM held ON CONFLICT (state_key, lane) DO UPDATE SET previous = l.record,"
+            " record = excluded.record",
+            2, params, err);
+    mr_bytes_reset(&hex);
+    return status;
+}
+
+/* --- notes --- */
+
+static enum mr_status put_note(void *lease, enum mr_note_kind kind, const struct mr_note *note,
+                               struct mr_error *err)
+{
+    char number[NUMBER_BYTES], epoch[NUMBER_BYTES];
+    struct mr_bytes hex;
+    mr_bytes_init(&hex, (size_t)1 << 30);
+    put_hex(&hex, note->bytes);
+    snprintf(number, sizeof number, "%d", (int)kind);
+    snprintf(epoch, sizeof epoch, "%lld", (long long)note->epoch);
+    enum mr_status status = mr_bytes_status(&hex, err);
+    const char *params[] = {number, epoch, note->name, hex.data};
+    if (status == MR_OK)
+        status = mr_state_pg_write(
+            lease,
+            "INSERT INTO millrace.notes SELECT state_key, $4::integer, $5::bigint, $6, $7::bytea"
+            " FROM held ON CONFLICT (state_key, kind, epoch, name) DO UPDATE SET"
+            " bytes = excluded.bytes",
+            4, params, err);
+    mr_bytes_reset(&hex);
+    return status;
+}
+
+static enum mr_status drop_notes(void *lease, enum mr_note_kind kind, int64_t upto,
+                                 struct mr_error *err)
+{
+    char number[NUMBER_BYTES], epoch[NUMBER_BYTES];
+    const char *params[] = {number, epoch};
+    snprintf(number, sizeof number, "%d", (int)kind);
+    snprintf(epoch, sizeof epoch, "%lld", (long long)upto);
+    return mr_state_pg_write(lease,
+                             "DELETE FROM millrace.notes n USING held WHERE n.state_key ="
+                             " held.state_key AND n.kind = $4::integer AND n.epoch <= $5::bigint",
+                             2, params, err);
+}
+
+static enum mr_status read_note(const PGresult *result, int row, struct mr_arena *arena,
+                                struct mr_note *note, struct mr_error *err)
+{
+    note->epoch = strtoll(PQgetvalue(result, row, 0), NULL, 10);
+    note->name = mr_arena_strdup(arena, PQgetvalue(result, row, 1));
+    if (!note->name)
+        return mr_error_nomem(err);
+    return get_hex(result, row, 2, arena, &note->bytes, err);
+}
+
+static enum mr_status read_notes(void *self, const char *key, enum mr_note_kind kind, int64_t epoch,
+                                 struct mr_arena *arena, struct mr_note **out, int *count,
+                                 struct mr_error *err)
+{
+    char number[NUMBER_BYTES], wanted[NUMBER_BYTES];
+    const char *params[] = {key, number, wanted};
+    PGresult *result;
+    enum mr_status status = MR_OK;
+    snprintf(number, sizeof number, "%d", (int)kind);
+    snprintf(wanted, sizeof wanted, "%lld", (long long)epoch);
+    MR_TRY(mr_state_pg_query(self,
+                             "SELECT epoch, name, bytes FROM millrace.notes WHERE state_key = $1"
+                             " AND kind = $2::integer AND ($3::bigint = -1 OR epoch = $3::bigint)"
+                             " ORDER BY epoch, name",
+                             3, params, &result, err));
+    int rows = PQntuples(result);
+    *out = mr_arena_calloc(arena, (size_t)rows + 1, sizeof **out);
+    if (!*out)
+        status = mr_error_nomem(err);
+    for (int i = 0; status == MR_OK && i < rows; i++)
+        status = read_note(result, i, arena, &(*out)[i], err);
+    *count = status == MR_OK ? rows : 0;
+    PQclear(result);
+    return status;
+}
+
+/* --- runs --- */
+
+static enum mr_status run_begin(void *self, const struct mr_run_row *row, struct mr_error *err)
+{
+    char started[NUMBER_BYTES];
+    const char *params[] = {row->run_id, row->pipeline, row->state_key, started};
+    snprintf(started, sizeof started, "%lld", (long long)row->started_micros);
+    return run(self,
+               "INSERT INTO millrace.runs VALUES ($1, $2, $3, 'running', -1, $4::bigint, 0, 0, 0,"
+               " NULL, NULL) ON CONFLICT DO NOTHING",
+               4, params, err);
+}
+
+static enum mr_status run_end(void *self, const struct mr_run_row *row, struct mr_error *err)
+{
+    char numbers[4][NUMBER_BYTES];
+    int64_t values[4] = {row->exit_code, row->ended_micros, row->rows_read, row->rows_written};
+    for (int i = 0; i < 4; i++)
+        snprintf(numbers[i], sizeof numbers[i], "%lld", (long long)values[i]);
+    const char *params[] = {row->run_id, row->status, numbers[0],   numbers[1],
+                            numbers[2],  numbers[3],  row->message, row->report};
+    return run(self,
+               "UPDATE millrace.runs SET status = $2, exit_code = $3::integer, ended = $4::bigint,"
+               " rows_read = $5::bigint, rows_written = $6::bigint, message = $7, report = $8"
+               " WHERE run_id = $1",
+               8, params, err);
+}
+
+static const char *copy_text(struct mr_arena *arena, const PGresult *result, int row, int column)
+{
+    if (PQgetisnull(result, row, column))
+        return NULL;
+    return mr_arena_strdup(arena, PQgetvalue(result, row, column));
+}
+
+static int64_t get_number(const PGresult *result, int row, int column)
+{
+    return strtoll(PQgetvalue(result, row, column), NULL, 10);
+}
+
+static enum mr_status read_runs(void *self, const char *run_id, const char *key, int limit,
+                                struct mr_arena *arena, struct mr_run_row **rows, int *count,
+                                struct mr_error *err)
+{
+    char most[NUMBER_BYTES];
+    const char *params[] = {key, most, run_id};
+    PGresult *result;
+    snprintf(most, sizeof most, "%d", limit);
+    MR_TRY(mr_state_pg_query(self,
+                             "SELECT run_id, pipeline, state_key, status, exit_code, started,"
+                             " ended, rows_read, rows_written, message, CASE WHEN $3::text IS NULL"
+                             " THEN NULL ELSE report END FROM millrace.runs"
+                             " WHERE ($1::text IS NULL OR state_key = $1)"
+                             " AND ($3::text IS NULL OR run_id = $3)"
+                             " ORDER BY started DESC LIMIT $2::integer",
+                             3, params, &result, err));
+    *count = PQntuples(result);
+    *rows = mr_arena_calloc(arena, (size_t)*count + 1, sizeof **rows);
+    for (int i = 0; *rows && i < *count; i++)
+        (*rows)[i] = (struct mr_run_row){
+            .run_id = copy_text(arena, result, i, 0),
+            .pipeline = copy_text(arena, result, i, 1),
+            .state_key = copy_text(arena, result, i, 2),
+            .status = copy_text(arena, result, i, 3),
+            .exit_code = (int)get_number(result, i, 4),
+            .started_micros = get_number(result, i, 5),
+            .ended_micros = get_number(result, i, 6),
+            .rows_read = get_number(result, i, 7),
+            .rows_written = get_number(result, i, 8),
+            .message = copy_text(arena, result, i, 9),
+            .report = copy_text(arena, result, i, 10),
+        };
+    PQclear(result);
+    return *rows ? MR_OK : mr_error_nomem(err);
+}
+
+const struct mr_state_backend mr_state_postgres = {
+    .open = pg_open,
+    .close = pg_close,
+    .lease = mr_state_pg_take,
+    .release = mr_state_pg_release,
+    .check = mr_state_pg_check,
+    .load_record = load_record,
+    .store_record = store_record,
+    .put_note = put_note,
+    .notes = read_notes,
+    .drop_notes = drop_notes,
+    .run_begin = run_begin,
+    .run_end = run_end,
+    .runs = read_runs,
+};

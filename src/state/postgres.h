@@ -1,0 +1,45 @@
+/*
+ * postgres.h - a connection to the state in a PostgreSQL, shared by the two files of that backend.
+ */
+#ifndef MR_STATE_POSTGRES_H
+#define MR_STATE_POSTGRES_H
+
+#include "net/pg_conn.h"
+#include "state/backend.h"
+
+/* How long a lease lasts without being renewed, and how often it is: by the server's clock, and by ours. */
+#define MR_LEASE_SECONDS  "30"
+#define MR_RENEWAL_MICROS 10000000
+
+struct mr_state_pg {
+    struct mr_pg_config config;
+    struct mr_waiter plain; /* what the state does takes moments and is not broken off */
+    struct mr_pg *pg;       /* NULL = not connected */
+};
+
+/*
+ * Runs one statement, again on a new connection when that is lost: for statements that may be done twice. PQclear(*out) is
+ * the caller's. Errors say that they are of the state.
+ */
+enum mr_status mr_state_pg_query(struct mr_state_pg *store, const char *sql, int nparams,
+                                 const char *const *params, PGresult **out, struct mr_error *err);
+/* Opens a session for the state: text as UTF-8, bytes as hex, commits durable. */
+enum mr_status mr_state_pg_connect(const struct mr_pg_config *config, struct mr_waiter *waiter,
+                                   struct mr_pg **out, struct mr_error *err);
+
+struct mr_state_pg_lease;
+
+enum mr_status mr_state_pg_take(void *self, const char *key, const char *run_id,
+                                struct mr_lease_attempt *attempt, void **out, int64_t *fence,
+                                struct mr_error *err);
+void mr_state_pg_release(void *self);
+enum mr_status mr_state_pg_check(void *self, struct mr_error *err);
+
+/*
+ * A write under the lease. `sql` is one data-modifying statement that reads its rows FROM held, which has one row (state_key)
+ * while the lease is ours and none when it is not; its own parameters are $4 and on. Done once, whatever happens to the connection.
+ */
+enum mr_status mr_state_pg_write(void *lease, const char *sql, int nparams,
+                                 const char *const *params, struct mr_error *err);
+
+#endif
