@@ -17,8 +17,7 @@ static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *
     int64_t fence = 0;
     if (pipeline->job_lease)
         return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG, "this pipeline has a job already");
-    MR_TRY(mr_state_open(&(struct mr_state_config){.directory = session->state_path},
-                         &pipeline->job_state, err));
+    MR_TRY(mr_session_open_state(session, &pipeline->job_state, err));
     session->runtime.state_uuid = mr_state_uuid(pipeline->job_state);
     MR_TRY(mr_state_lease(pipeline->job_state, session->spec->state_key, session->run_id,
                           &pipeline->job_lease, &fence, err));

@@ -132,9 +132,9 @@ void millrace_close(struct millrace_pipeline *pipeline)
     if (!pipeline)
         return;
     forget_messages(pipeline);
-    mr_session_close(pipeline->session);
     mr_lease_release(pipeline->job_lease);
     mr_state_close(pipeline->job_state);
+    mr_session_close(pipeline->session);
     mr_free(pipeline);
 }
 

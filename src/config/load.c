@@ -12,6 +12,7 @@
 #include "base/tz.h"
 #include "config/context.h"
 #include "config/pipeline_options.h"
+#include "config/state_server.h"
 #include "config/steps.h"
 
 #include <stdlib.h>
@@ -98,6 +99,10 @@ static enum mr_status read_state(struct load *load)
     struct mr_arena *arena = load->context.arena;
     const struct mr_options *state = object_of(load, "state");
     spec->state_path = state != NULL ? mr_options_text(state, "path") : NULL;
+    const struct mr_option_value *server = state ? mr_options_get(state, "postgres") : NULL;
+    if (server != NULL && server->set && spec->state_path != NULL)
+        MR_TRY(mr_config_problem(&load->context, server->position,
+                                 "state is in one place: \"path\" or \"postgres\""));
     if (spec->state_path != NULL)
         return MR_OK;
     const char *from_env = getenv("MILLRACE_STATE");
@@ -111,6 +116,16 @@ static enum mr_status read_state(struct load *load)
         spec->state_path = mr_arena_printf(arena, "%s/%s", base, from_env);
     }
     return spec->state_path != NULL ? MR_OK : MR_NOMEM;
+}
+
+/* After the steps: they share what was read of the credentials. */
+static enum mr_status read_state_server(struct load *load)
+{
+    const struct mr_options *state = object_of(load, "state");
+    const struct mr_option_value *server = state ? mr_options_get(state, "postgres") : NULL;
+    if (server == NULL || !server->set)
+        return MR_OK;
+    return mr_state_server_read(&load->context, &load->reader.credentials, server, load->spec);
 }
 
 static enum mr_status read_limits(struct load *load)
@@ -205,6 +220,7 @@ static enum mr_status read_pipeline(struct load *load)
     const struct mr_json *steps = mr_json_member(load->root, "steps");
     if (steps != NULL && steps->kind != MR_JSON_NULL)
         MR_TRY(mr_steps_read(&load->reader, steps, load->spec));
+    MR_TRY(read_state_server(load));
     MR_TRY(mr_spark_apply(context, &load->spark, load->pipeline, load->spec));
     MR_TRY(check_time_zone(load));
     return mr_parameters_note_unused(context, &load->parameters);
@@ -287,17 +303,22 @@ enum mr_status mr_config_load(const struct mr_load_request *request, struct mr_a
     return status;
 }
 
+static enum mr_status need_step(const struct mr_step_spec *step, struct mr_error *err)
+{
+    if (step->credentials_error == NULL)
+        return MR_OK;
+    mr_error_set(err, MR_CREDENTIALS, MR_CLASS_CONFIG, "%s: %s", step->label,
+                 step->credentials_error);
+    mr_error_where(err, "%s:%d:%d", step->position.file, step->position.line,
+                   step->position.column);
+    return MR_CREDENTIALS;
+}
+
 enum mr_status mr_spec_need_credentials(const struct mr_spec *spec, struct mr_error *err)
 {
-    for (int i = 0; i < spec->nsteps; i++) {
-        const struct mr_step_spec *step = &spec->steps[i];
-        if (step->credentials_error == NULL)
-            continue;
-        mr_error_set(err, MR_CREDENTIALS, MR_CLASS_CONFIG, "%s: %s", step->label,
-                     step->credentials_error);
-        mr_error_where(err, "%s:%d:%d", step->position.file, step->position.line,
-                       step->position.column);
-        return MR_CREDENTIALS;
-    }
+    if (spec->state_server != NULL)
+        MR_TRY(need_step(&spec->state_server->step, err));
+    for (int i = 0; i < spec->nsteps; i++)
+        MR_TRY(need_step(&spec->steps[i], err));
     return MR_OK;
 }

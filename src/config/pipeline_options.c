@@ -32,8 +32,9 @@ static const struct mr_option state_options[] = {
      .doc = "A directory, relative to the pipeline file."},
     {.name = "postgres",
      .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "Credentials of a PostgreSQL that keeps the state."},
+     .doc =
+         "Credentials (a credentialPath) of a PostgreSQL that keeps the state, in schema millrace, "
+         "so that any host can take over."},
     MR_OPTION_END,
 };
 
@@ -200,7 +201,8 @@ const struct mr_option mr_pipeline_options[] = {
      .type = MR_OPTION_OBJECT,
      .flags = MR_OPTION_OR_SCALAR,
      .fields = state_options,
-     .doc = "Where state is kept: a directory. Default: $MILLRACE_STATE, else .millrace beside the "
+     .doc = "Where state is kept: a directory, or {postgres: ..}. Default: $MILLRACE_STATE, else "
+            ".millrace beside the "
             "pipeline."},
     {.name = "retry",
      .type = MR_OPTION_OBJECT,

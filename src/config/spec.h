@@ -53,13 +53,22 @@ struct mr_retry_spec {
     bool jitter;
 };
 
+/* A PostgreSQL that keeps the state; libpq's keywords and values, ended by NULL. */
+struct mr_state_server {
+    struct mr_step_spec step; /* what there is to say of its credentials, as of a step's */
+    const char *const *keywords;
+    const char *const *values;
+    const char *location; /* "host:5432/db" */
+};
+
 struct mr_spec {
     const char *file;      /* as given, for messages */
     const char *directory; /* of the file; relative paths start here */
     const char *name;
     const char *description; /* or NULL */
     const char *state_key;
-    const char *state_path; /* directory, absolute or relative to `directory` */
+    const char *state_path;                     /* directory, absolute or relative to `directory` */
+    const struct mr_state_server *state_server; /* instead of the directory, or NULL */
     enum mr_mode mode;
     int nsteps;
     const struct mr_step_spec *steps;

@@ -487,8 +487,8 @@ enum mr_status mr_vault_fetch(const struct mr_spec *spec, struct mr_arena *arena
     struct vault vault = {.arena = arena};
     enum mr_status status = MR_OK;
     *out = NULL;
-    for (int i = 0; i < spec->nsteps && status == MR_OK; i++) {
-        const struct mr_step_spec *step = &spec->steps[i];
+    for (int i = spec->state_server ? -1 : 0; i < spec->nsteps && status == MR_OK; i++) {
+        const struct mr_step_spec *step = i < 0 ? &spec->state_server->step : &spec->steps[i];
         if (step->vault_path != NULL && !is_fetched(*out, step->vault_path))
             status = fetch_step(&vault, spec, step, waiter, out, err);
     }

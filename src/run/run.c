@@ -33,8 +33,7 @@ static enum mr_status begin(struct run *run, struct mr_error *err)
     struct mr_session *session = run->session;
     const struct mr_spec *spec = session->spec;
     int64_t fence = 0;
-    MR_TRY(mr_state_open(&(struct mr_state_config){.directory = session->state_path}, &run->state,
-                         err));
+    MR_TRY(mr_session_open_state(session, &run->state, err));
     session->runtime.state_uuid = mr_state_uuid(run->state);
     MR_TRY(mr_state_lease(run->state, spec->state_key, session->run_id, &run->lease, &fence, err));
     struct mr_run_row row = {.run_id = session->run_id,

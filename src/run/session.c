@@ -10,7 +10,6 @@
 #include "config/vault.h"
 #include "run/discover.h"
 #include "run/machine.h"
-#include "state/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,14 +61,28 @@ static bool reads_incrementally(const struct mr_spec *spec)
     return false;
 }
 
+static enum mr_status open_state(struct mr_session *session, struct mr_state **out,
+                                 struct mr_error *err)
+{
+    const struct mr_state_server *server = session->state_path ? NULL : session->spec->state_server;
+    struct mr_state_config config = {.directory = session->state_path,
+                                     .waiter = session->runtime.waiter};
+    if (server) {
+        config.keywords = server->keywords;
+        config.values = server->values;
+        config.location = server->location;
+    }
+    return mr_state_open(&config, out, err);
+}
+
 static enum mr_status read_last_run(struct mr_session *session, struct mr_error *err)
 {
     struct mr_state *state = NULL;
     struct mr_epoch_record record;
     struct stat info;
-    if (stat(session->state_path, &info) != 0)
+    if (session->state_path && stat(session->state_path, &info) != 0)
         return MR_OK;
-    MR_TRY(mr_state_open(&(struct mr_state_config){.directory = session->state_path}, &state, err));
+    MR_TRY(open_state(session, &state, err));
     enum mr_status status =
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &record, err);
     mr_state_close(state);
@@ -163,11 +176,13 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
     enum mr_status status = load(session, &session->spec, errors);
     if (status != MR_OK)
         goto out;
-    session->state_path = request->state_path
-                              ? mr_strdup(request->state_path)
-                              : relative_to(session->spec->directory, session->spec->state_path);
-    status = session->state_path ? MR_OK : mr_error_nomem(&err);
-    if (status == MR_OK &&
+    if (request->state_path)
+        session->state_path = mr_strdup(request->state_path);
+    else if (!session->spec->state_server)
+        session->state_path = relative_to(session->spec->directory, session->spec->state_path);
+    if (!session->state_path && (request->state_path || !session->spec->state_server))
+        status = mr_error_nomem(&err);
+    if (status == MR_OK && session->state_path &&
         (session->spec->uses_last_run_timestamp || reads_incrementally(session->spec)))
         status = read_last_run(session, &err);
     if (status == MR_OK && session->last_run_timestamp) {
@@ -212,6 +227,8 @@ void mr_session_cancel(struct mr_session *session)
 
 static bool waits_for_vault(const struct mr_spec *spec)
 {
+    if (spec->state_server && spec->state_server->step.vault_path)
+        return true;
     for (int i = 0; i < spec->nsteps; i++)
         if (spec->steps[i].vault_path != NULL)
             return true;
@@ -240,14 +257,28 @@ static enum mr_status load_again(struct mr_session *session, struct mr_load_erro
     return MR_OK;
 }
 
-enum mr_status mr_session_fetch_credentials(struct mr_session *session,
-                                            struct mr_load_errors *errors, struct mr_error *err)
+static enum mr_status fetch_secrets(struct mr_session *session, struct mr_load_errors *errors,
+                                    struct mr_error *err)
 {
-    if (session->fetched || !waits_for_vault(session->spec))
+    if (session->secrets || !waits_for_vault(session->spec))
         return MR_OK;
     MR_TRY(mr_vault_fetch(session->spec, &session->arena, session->runtime.waiter,
                           &session->secrets, err));
-    MR_TRY(load_again(session, errors, err));
+    return load_again(session, errors, err);
+}
+
+enum mr_status mr_session_fetch_credentials(struct mr_session *session,
+                                            struct mr_load_errors *errors, struct mr_error *err)
+{
+    if (session->fetched)
+        return MR_OK;
+    MR_TRY(fetch_secrets(session, errors, err));
+    if (!session->state_path && !session->knows_since &&
+        (session->spec->uses_last_run_timestamp || reads_incrementally(session->spec))) {
+        MR_TRY(mr_spec_need_credentials(session->spec, err));
+        MR_TRY(read_last_run(session, err));
+        MR_TRY(load_again(session, errors, err));
+    }
     session->fetched = true;
     return MR_OK;
 }
@@ -258,10 +289,21 @@ enum mr_status mr_session_since(struct mr_session *session, const char *watermar
 {
     const char *before = session->last_run_timestamp ? session->last_run_timestamp : "";
     session->last_run_timestamp = watermark;
+    session->knows_since = true;
     MR_TRY(mr_positions_decode(positions, &session->arena, &session->since, err));
     if (!session->spec->uses_last_run_timestamp || strcmp(before, watermark ? watermark : "") == 0)
         return MR_OK;
     return load_again(session, errors, err);
+}
+
+enum mr_status mr_session_open_state(struct mr_session *session, struct mr_state **out,
+                                     struct mr_error *err)
+{
+    if (!session->state_path) {
+        MR_TRY(fetch_secrets(session, NULL, err));
+        MR_TRY(mr_spec_need_credentials(session->spec, err));
+    }
+    return open_state(session, out, err);
 }
 
 enum mr_status mr_session_plan(struct mr_session *session,

@@ -13,6 +13,7 @@
 #include "plan/plan.h"
 #include "run/logger.h"
 #include "run/positions.h"
+#include "state/state.h"
 
 struct mr_session_request {
     struct mr_load_request load; /* run_id, run_date and last_run_timestamp are filled here */
@@ -36,9 +37,10 @@ struct mr_session {
     struct mr_plan *plan;        /* NULL until planned */
     char run_id[40];
     char run_date[11];
-    char *state_path; /* absolute or relative to the current directory */
+    char *state_path; /* absolute or relative to the current directory; NULL = the spec's server */
     const char *last_run_timestamp;
     struct mr_positions since; /* where incremental reading ended in the last committed epoch */
+    bool knows_since;          /* mr_session_since has said it */
     int64_t start_wall;
     int64_t start_monotonic;
     const struct mr_vault_secret *secrets; /* what mr_session_fetch_credentials brought */
@@ -51,12 +53,18 @@ struct mr_session {
 enum mr_status mr_session_open(const struct mr_session_request *request, struct mr_session **out,
                                struct mr_load_errors *errors);
 void mr_session_close(struct mr_session *session);
+/*
+ * Opens the state of the pipeline, fetching its credentials first. It must be closed before the session is; taking a lease of it is
+ * broken off by mr_session_cancel.
+ */
+enum mr_status mr_session_open_state(struct mr_session *session, struct mr_state **out,
+                                     struct mr_error *err);
 /* Any thread and signal handlers. */
 void mr_session_cancel(struct mr_session *session);
 
 /*
- * Fetches what steps lack and Vault may have, and takes it into session->spec; does nothing a second time. `errors` may be
- * NULL.
+ * Fetches what steps lack and Vault may have, and the watermark of a state that is on a server, and takes both into session->spec; does
+ * nothing a second time. `errors` may be NULL.
  */
 enum mr_status mr_session_fetch_credentials(struct mr_session *session,
                                             struct mr_load_errors *errors, struct mr_error *err);

@@ -19,6 +19,7 @@
 #define CONNECT_MICROS   5000000
 #define STATEMENT_MICROS 60000000
 #define SOCKET_MICROS    20000000
+#define LEASE_MICROS     30000000
 #define VERSION          2
 #define NUMBER_BYTES     24
 
@@ -176,6 +177,7 @@ static enum mr_status pg_open(const struct mr_state_config *config, void **self,
         return mr_error_nomem(err);
     *self = store;
     store->plain = mr_waiter_plain();
+    store->lease_micros = config->lease_micros > 0 ? config->lease_micros : LEASE_MICROS;
     store->config = (struct mr_pg_config){
         .keywords = config->keywords,
         .values = config->values,
@@ -211,6 +213,7 @@ static void put_hex(struct mr_bytes *out, struct mr_slice bytes)
         *at++ = digits[(unsigned char)bytes.data[i] & 15];
     }
     *at = '\0';
+    out->size += bytes.size * 2 + 3;
 }
 
 static int nibble(char c)

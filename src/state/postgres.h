@@ -7,14 +7,11 @@
 #include "net/pg_conn.h"
 #include "state/backend.h"
 
-/* How long a lease lasts without being renewed, and how often it is: by the server's clock, and by ours. */
-#define MR_LEASE_SECONDS  "30"
-#define MR_RENEWAL_MICROS 10000000
-
 struct mr_state_pg {
     struct mr_pg_config config;
     struct mr_waiter plain; /* what the state does takes moments and is not broken off */
     struct mr_pg *pg;       /* NULL = not connected */
+    int64_t lease_micros; /* how long a lease lasts without being renewed; it is at a third of it */
 };
 
 /*

@@ -2,7 +2,7 @@
  * postgres_lease.c - leases as rows that run out, and writes that are checked against them.
  *
  * A row holds the fence, the holder and the time at which it may be taken from him; all times are the server's. A thread of the
- * lease renews it every 10 s over a connection of its own, so that a long statement of the run does not stand in its way. Whoever wants
+ * lease renews it at every third of its time over a connection of its own, so that a long statement of the run does not stand in its way. Whoever wants
  * a lease that has not run out waits for it and gives up once he sees it renewed: the holder lives. An advisory lock of the
  * session would be free the moment a connection breaks, while its holder goes on: refused.
  *
@@ -31,6 +31,7 @@ struct mr_state_pg_lease {
     struct mr_state_pg *store;
     char *key;
     char fence[NUMBER_BYTES];
+    char period[NUMBER_BYTES]; /* microseconds */
     int64_t written;
     struct mr_thread heartbeat;
     int wake; /* eventfd: readable = let go */
@@ -78,25 +79,25 @@ static bool was_woken(struct mr_waiter *waiter)
 }
 
 static const char renew_sql[] =
-    "UPDATE millrace.leases SET expires = clock_timestamp() + interval '" MR_LEASE_SECONDS
-    " s' WHERE state_key = $1 AND fence = $2::bigint";
+    "UPDATE millrace.leases SET expires = clock_timestamp() + $3::bigint * interval '1 us'"
+    " WHERE state_key = $1 AND fence = $2::bigint";
 
 /* False once the lease is another's. A connection that fails is closed, for the next time. */
 static bool renew(struct mr_state_pg_lease *lease, struct mr_pg **pg, int64_t *next)
 {
-    const char *params[] = {lease->key, lease->fence};
+    const char *params[] = {lease->key, lease->fence, lease->period};
     PGresult *result = NULL;
     *next = mr_clock_monotonic_micros() + AGAIN_MICROS;
     if (!*pg && mr_state_pg_connect(&lease->store->config, &lease->waiter, pg, NULL) != MR_OK)
         return true;
-    if (mr_pg_query(*pg, renew_sql, 2, params, &result, NULL) != MR_OK) {
+    if (mr_pg_query(*pg, renew_sql, 3, params, &result, NULL) != MR_OK) {
         mr_pg_close(*pg);
         *pg = NULL;
         return true;
     }
     bool ours = atoi(PQcmdTuples(result)) == 1;
     PQclear(result);
-    *next = mr_clock_monotonic_micros() + MR_RENEWAL_MICROS;
+    *next = mr_clock_monotonic_micros() + lease->store->lease_micros / 3;
     return ours;
 }
 
@@ -105,7 +106,7 @@ static void beat(void *arg)
     struct mr_state_pg_lease *lease = arg;
     struct mr_pg *pg = NULL;
     bool timed_out;
-    int64_t next = mr_clock_monotonic_micros() + MR_RENEWAL_MICROS;
+    int64_t next = mr_clock_monotonic_micros() + lease->store->lease_micros / 3;
     while (mr_wait(&lease->waiter, -1, 0, next, MR_WAIT_RETRY, &timed_out, NULL) == MR_OK)
         if (!renew(lease, &pg, &next))
             break;
@@ -147,7 +148,7 @@ void mr_state_pg_release(void *self)
 
 static const char take_sql[] =
     "INSERT INTO millrace.leases AS l (state_key, fence, run_id, holder, token, expires, written)"
-    " VALUES ($1, 1, $2, $3, $4, clock_timestamp() + interval '" MR_LEASE_SECONDS " s', 0)"
+    " VALUES ($1, 1, $2, $3, $4, clock_timestamp() + $5::bigint * interval '1 us', 0)"
     " ON CONFLICT (state_key) DO UPDATE SET fence = l.fence + 1, run_id = $2, holder = $3,"
     " token = $4, expires = excluded.expires, written = 0"
     " WHERE l.expires <= clock_timestamp() AND l.token <> $4 RETURNING fence";
@@ -184,8 +185,8 @@ static enum mr_status take(struct mr_state_pg_lease *lease, const char *run_id,
     MR_TRY(mr_state_new_uuid(token, err));
     (void)gethostname(host, sizeof host - 1);
     snprintf(holder, sizeof holder, "process %d on %s", (int)getpid(), host);
-    const char *params[] = {lease->key, run_id, holder, token};
-    MR_TRY(mr_state_pg_query(lease->store, take_sql, 4, params, &result, err));
+    const char *params[] = {lease->key, run_id, holder, token, lease->period};
+    MR_TRY(mr_state_pg_query(lease->store, take_sql, 5, params, &result, err));
     if (PQntuples(result) == 0) {
         PQclear(result);
         MR_TRY(mr_state_pg_query(lease->store, holder_sql, 1, params, &result, err));
@@ -213,6 +214,7 @@ enum mr_status mr_state_pg_take(void *self, const char *key, const char *run_id,
     if (!lease)
         return mr_error_nomem(err);
     lease->store = self;
+    snprintf(lease->period, sizeof lease->period, "%lld", (long long)lease->store->lease_micros);
     lease->waiter = (struct mr_waiter){.wait = wait_or_wake, .cancelled = was_woken};
     lease->key = mr_strdup(key);
     lease->wake = eventfd(0, EFD_CLOEXEC);
@@ -261,9 +263,9 @@ static enum mr_status settle(struct mr_state_pg_lease *lease, struct mr_error *e
 enum mr_status mr_state_pg_check(void *self, struct mr_error *err)
 {
     struct mr_state_pg_lease *lease = self;
-    const char *params[] = {lease->key, lease->fence};
+    const char *params[] = {lease->key, lease->fence, lease->period};
     PGresult *result = NULL;
-    MR_TRY(mr_state_pg_query(lease->store, renew_sql, 2, params, &result, err));
+    MR_TRY(mr_state_pg_query(lease->store, renew_sql, 3, params, &result, err));
     bool ours = atoi(PQcmdTuples(result)) == 1;
     PQclear(result);
     return ours ? MR_OK : settle(lease, err);
@@ -285,10 +287,10 @@ enum mr_status mr_state_pg_write(void *self, const char *sql, int nparams,
     mr_bytes_init(&text, 4096);
     mr_bytes_printf(&text,
                     "WITH held AS (UPDATE millrace.leases SET written = $3::bigint,"
-                    " expires = clock_timestamp() + interval '" MR_LEASE_SECONDS " s'"
+                    " expires = clock_timestamp() + interval '%lld us'"
                     " WHERE state_key = $1 AND fence = $2::bigint AND written < $3::bigint"
                     " RETURNING state_key), done AS (%s) SELECT count(*) FROM held",
-                    sql);
+                    (long long)lease->store->lease_micros, sql);
     mr_bytes_char(&text, '\0');
     enum mr_status status = mr_bytes_status(&text, err);
     if (status == MR_OK)

@@ -21,6 +21,7 @@ struct mr_state_config {
     const char *const *keywords; /* libpq's names, ended by NULL */
     const char *const *values;
     const char *location; /* for messages: "host:5432/db" */
+    int64_t lease_micros; /* in a PostgreSQL: how long a lease lasts unrenewed; 0 = 30 s */
     struct mr_waiter
         *waiter; /* for the time that taking a lease may wait; NULL = not to be cancelled */
 };
