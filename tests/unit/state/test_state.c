@@ -16,8 +16,21 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+#include <libpq-fe.h>
+
+/* A lease of the tests lasts this long unrenewed, so that none has to wait for 30 s. */
+#define LEASE_MICROS 600000
+
+/* The suite's own server; directory empty = none could be had. */
+static struct {
+    char directory[64];
+    const char *keywords[5];
+    const char *values[5];
+} server;
+
 struct fixture {
     char directory[64];
+    bool postgres;
     struct mr_arena arena;
     struct mr_state *state;
 };
@@ -26,19 +39,50 @@ static enum mr_status open_state(const struct fixture *fixture, struct mr_state 
                                  struct mr_error *err)
 {
     struct mr_state_config config = {.directory = fixture->directory};
+    if (fixture->postgres)
+        config = (struct mr_state_config){.keywords = server.keywords,
+                                          .values = server.values,
+                                          .location = "test",
+                                          .lease_micros = LEASE_MICROS};
     return mr_state_open(&config, out, err);
 }
 
-static int set_up(void **out)
+static void run_on_server(const char *sql)
+{
+    PGconn *conn = PQconnectdbParams(server.keywords, server.values, 0);
+    assert_int_equal(PQstatus(conn), CONNECTION_OK);
+    PGresult *result = PQexec(conn, sql);
+    ExecStatusType kind = PQresultStatus(result);
+    if (kind != PGRES_COMMAND_OK && kind != PGRES_TUPLES_OK)
+        fail_msg("%s", PQerrorMessage(conn));
+    PQclear(result);
+    PQfinish(conn);
+}
+
+static int set_up_either(void **out, bool postgres)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct mr_error err = {0};
     strcpy(fixture->directory, "mr-state-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
+    fixture->postgres = postgres;
     mr_arena_init(&fixture->arena, NULL);
-    assert_int_equal(open_state(fixture, &fixture->state, &err), MR_OK);
+    if (postgres)
+        run_on_server("SET client_min_messages = warning; DROP SCHEMA IF EXISTS millrace CASCADE");
+    if (open_state(fixture, &fixture->state, &err) != MR_OK)
+        fail_msg("%s", err.message);
     *out = fixture;
     return 0;
+}
+
+static int set_up(void **out)
+{
+    return set_up_either(out, false);
+}
+
+static int set_up_postgres(void **out)
+{
+    return set_up_either(out, true);
 }
 
 static int tear_down(void **out)
@@ -53,10 +97,14 @@ static int tear_down(void **out)
     return 0;
 }
 
-/* The holder of "k" looks dead although it is not: its lock file is gone. */
+/* The holder of "k" looks dead although it is not. */
 static void let_go(const struct fixture *fixture)
 {
     char command[128];
+    if (fixture->postgres) {
+        run_on_server("UPDATE millrace.leases SET expires = '-infinity'");
+        return;
+    }
     snprintf(command, sizeof command, "rm %s/*.lock", fixture->directory);
     assert_int_equal(system(command), 0);
 }
@@ -143,15 +191,14 @@ static void store(struct fixture *fixture, const char *key, const struct mr_epoc
 }
 
 /* One process of several that open a new directory at the same moment: its exit code. */
-static int open_at_signal(const char *directory, int start)
+static int open_at_signal(const struct fixture *fixture, int start)
 {
     struct mr_error err = {0};
     struct mr_state *state = NULL;
     char byte;
     if (read(start, &byte, 1) != 0)
         return 2;
-    enum mr_status status =
-        mr_state_open(&(struct mr_state_config){.directory = directory}, &state, &err);
+    enum mr_status status = open_state(fixture, &state, &err);
     mr_state_close(state);
     if (status != MR_OK)
         fprintf(stderr, "%s\n", err.message);
@@ -161,19 +208,23 @@ static int open_at_signal(const char *directory, int start)
 static void opened_by_several_at_once(void **out)
 {
     struct fixture *fixture = *out;
-    enum { PROCESSES = 12, ROUNDS = 30 };
-    for (int round = 0; round < ROUNDS; round++) {
-        char directory[4096];
+    enum { PROCESSES = 12 };
+    int rounds = fixture->postgres ? 4 : 30;
+    for (int round = 0; round < rounds; round++) {
+        struct fixture at_once = *fixture;
         int gate[2];
         pid_t children[PROCESSES];
-        snprintf(directory, sizeof directory, "%s/at-once-%d", fixture->directory, round);
+        snprintf(at_once.directory, sizeof at_once.directory, "%.20s/at-once-%d",
+                 fixture->directory, round);
+        if (fixture->postgres)
+            run_on_server("DROP SCHEMA millrace CASCADE");
         assert_int_equal(pipe(gate), 0);
         for (int i = 0; i < PROCESSES; i++) {
             children[i] = fork();
             assert_true(children[i] >= 0);
             if (children[i] == 0) {
                 close(gate[1]);
-                _exit(open_at_signal(directory, gate[0]));
+                _exit(open_at_signal(&at_once, gate[0]));
             }
         }
         close(gate[0]);
@@ -521,8 +572,12 @@ static void damage_is_no_fallback(void **out)
     assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
     put(lease, MR_NOTE_DONE, 2, "a", "1");
     mr_lease_release(lease);
-    run_sql(fixture, "UPDATE lanes SET record = substr(record, 1, 20) || x'00' ||"
-                     " substr(record, 22); UPDATE notes SET name = 'b';");
+    if (fixture->postgres)
+        run_on_server("UPDATE millrace.lanes SET record = set_byte(record, 20,"
+                      " get_byte(record, 20) # 1); UPDATE millrace.notes SET name = 'b'");
+    else
+        run_sql(fixture, "UPDATE lanes SET record = substr(record, 1, 20) || x'00' ||"
+                         " substr(record, 22); UPDATE notes SET name = 'b';");
     assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
                      MR_INTERNAL);
     assert_int_equal(err.cls, MR_CLASS_FATAL);
@@ -531,6 +586,91 @@ static void damage_is_no_fallback(void **out)
                                     &count, &err),
                      MR_INTERNAL);
     assert_int_equal(count, 0);
+}
+
+/* --- what only the server has --- */
+
+/* A connection that breaks at any moment, also while a write is under way, is nothing that a caller notices. */
+static void lost_connection_is_mended(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL;
+    int64_t fence;
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    for (int i = 0; i < 10; i++) {
+        char name[8], text[8];
+        snprintf(name, sizeof name, "n%d", i);
+        snprintf(text, sizeof text, "%d", i);
+        run_on_server("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                      " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'");
+        put(lease, MR_NOTE_DONE, 1, name, text);
+    }
+    assert_string_equal(list(fixture, MR_NOTE_DONE, 1),
+                        "1/n0=0 1/n1=1 1/n2=2 1/n3=3 1/n4=4 1/n5=5 1/n6=6 1/n7=7 1/n8=8 1/n9=9");
+    mr_lease_release(lease);
+}
+
+/* A reply that is lost: the write was done once, and its repetition says so. */
+static void lost_reply_is_settled(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_epoch_record record = sample(), read;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL;
+    int64_t fence;
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    /* As if write 1 had been done and its reply lost. */
+    run_on_server("UPDATE millrace.leases SET written = 1");
+    assert_int_equal(mr_state_store_epoch(lease, &record, &err), MR_OK);
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
+    assert_int_equal(read.phase, MR_EPOCH_NONE);
+    assert_int_equal(mr_state_store_epoch(lease, &record, &err), MR_OK);
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
+    check_sample(&read);
+    /* A write of another that counts with our fence cannot be. */
+    run_on_server("UPDATE millrace.leases SET written = 99");
+    assert_int_equal(mr_state_store_epoch(lease, &record, &err), MR_INTERNAL);
+    mr_lease_release(lease);
+}
+
+/* A holder that is gone without a word: its lease runs out. One that lets go leaves it at once. */
+static void dead_holder_runs_out(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL;
+    int64_t fence, next;
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    mr_lease_release(lease);
+    run_on_server("UPDATE millrace.leases SET run_id = 'dead',"
+                  " expires = clock_timestamp() + interval '300 ms'");
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &next, &err), MR_OK);
+    assert_int_equal(next, fence + 1);
+    mr_lease_release(lease);
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    assert_int_equal(fence, next + 1);
+    mr_lease_release(lease);
+}
+
+static const char start_script[] =
+    "set -e; bin=$(dirname $(ls /usr/lib/postgresql/*/bin/initdb | sort -V | tail -1)); d=%s;"
+    " as=; if [ $(id -u) = 0 ]; then chown postgres $d; as='runuser -u postgres --'; fi; cd $d;"
+    " $as $bin/initdb -D $d/data -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >log 2>&1;"
+    " $as $bin/pg_ctl -D $d/data -l $d/log -w -o \"-k $d -c listen_addresses='' -c fsync=off\""
+    " start >/dev/null 2>&1 </dev/null";
+static const char stop_script[] =
+    "bin=$(dirname $(ls /usr/lib/postgresql/*/bin/initdb | sort -V | tail -1)); d=%s;"
+    " as=; if [ $(id -u) = 0 ]; then as='runuser -u postgres --'; fi; cd $d;"
+    " $as $bin/pg_ctl -D $d/data -m immediate -w stop >/dev/null 2>&1; cd /; rm -rf $d";
+
+static int run_script(const char *script)
+{
+    char command[1024];
+    snprintf(command, sizeof command, script, server.directory);
+    return system(command);
 }
 
 /* A directory that cannot be used is a configuration error that names it. */
@@ -547,22 +687,45 @@ static void bad_directory(void **out)
     assert_null(state);
 }
 
+#define EITHER(test, set_up)                                                                       \
+    {                                                                                              \
+#test, test, set_up, tear_down, NULL                                                       \
+    }
+#define BOTH(set_up)                                                                               \
+    EITHER(epoch_is_stored, set_up), EITHER(opened_by_several_at_once, set_up),                    \
+        EITHER(lease_is_exclusive, set_up), EITHER(runs_are_listed, set_up),                       \
+        EITHER(stale_holder_is_fenced, set_up), EITHER(notes_are_kept, set_up),                    \
+        EITHER(threads_may_write, set_up), EITHER(damage_is_no_fallback, set_up)
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest directory_tests[] = {
         cmocka_unit_test_setup_teardown(record_survives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_is_noticed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(epoch_is_stored, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(opened_by_several_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(lease_is_exclusive, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(runs_are_listed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(stale_holder_is_fenced, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(notes_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_note_is_noticed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(threads_may_write, set_up, tear_down),
+        BOTH(set_up),
         cmocka_unit_test_setup_teardown(old_directory_is_upgraded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(damage_is_no_fallback, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_directory, set_up, tear_down),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest server_tests[] = {
+        BOTH(set_up_postgres),
+        cmocka_unit_test_setup_teardown(lost_connection_is_mended, set_up_postgres, tear_down),
+        cmocka_unit_test_setup_teardown(lost_reply_is_settled, set_up_postgres, tear_down),
+        cmocka_unit_test_setup_teardown(dead_holder_runs_out, set_up_postgres, tear_down),
+    };
+    int failed = cmocka_run_group_tests(directory_tests, NULL, NULL);
+    strcpy(server.directory, "/tmp/mr-state-pg-XXXXXX");
+    if (!mkdtemp(server.directory))
+        return 1;
+    server.keywords[0] = "host", server.values[0] = server.directory;
+    server.keywords[1] = "user", server.values[1] = "postgres";
+    server.keywords[2] = "dbname", server.values[2] = "postgres";
+    server.keywords[3] = "client_encoding", server.values[3] = "UTF8";
+    if (run_script(start_script) == 0)
+        failed += cmocka_run_group_tests(server_tests, NULL, NULL);
+    else
+        printf("no PostgreSQL server could be started: its tests are skipped\n");
+    if (run_script(stop_script) != 0)
+        failed++;
+    return failed;
 }
