@@ -1,5 +1,5 @@
 /*
- * runs.c - looks into a state directory without creating one.
+ * runs.c - looks into the state of a pipeline, or into a state directory, without creating one.
  */
 #include "api/runs.h"
 
@@ -16,28 +16,44 @@ static bool has_state(const char *directory)
     return found;
 }
 
-enum mr_status mr_api_runs(const char *directory, int limit, struct mr_arena *arena,
+/* *state NULL: there is none. */
+static enum mr_status open_state(const struct mr_api_state *where, struct mr_state **state,
+                                 struct mr_error *err)
+{
+    struct mr_session *session = where->pipeline ? where->pipeline->session : NULL;
+    const char *directory = session ? session->state_path : where->directory;
+    *state = NULL;
+    if (directory && !has_state(directory))
+        return MR_OK;
+    if (session)
+        return mr_session_open_state(session, state, err);
+    return mr_state_open(&(struct mr_state_config){.directory = directory}, state, err);
+}
+
+enum mr_status mr_api_runs(const struct mr_api_state *where, int limit, struct mr_arena *arena,
                            struct mr_run_row **rows, int *count, struct mr_error *err)
 {
     struct mr_state *state = NULL;
     *rows = NULL;
     *count = 0;
-    if (!has_state(directory))
+    MR_TRY(open_state(where, &state, err));
+    if (!state)
         return MR_OK;
-    MR_TRY(mr_state_open(&(struct mr_state_config){.directory = directory}, &state, err));
-    enum mr_status status = mr_state_runs(state, NULL, limit, arena, rows, count, err);
+    const char *key = where->pipeline ? where->pipeline->session->spec->state_key : NULL;
+    enum mr_status status = mr_state_runs(state, key, limit, arena, rows, count, err);
     mr_state_close(state);
     return status;
 }
 
-enum mr_status mr_api_run_show(const char *directory, const char *run_id, struct mr_arena *arena,
-                               struct mr_run_row **row, struct mr_error *err)
+enum mr_status mr_api_run_show(const struct mr_api_state *where, const char *run_id,
+                               struct mr_arena *arena, struct mr_run_row **row,
+                               struct mr_error *err)
 {
     struct mr_state *state = NULL;
     *row = NULL;
-    if (!has_state(directory))
+    MR_TRY(open_state(where, &state, err));
+    if (!state)
         return MR_OK;
-    MR_TRY(mr_state_open(&(struct mr_state_config){.directory = directory}, &state, err));
     enum mr_status status = mr_state_run(state, run_id, arena, row, err);
     mr_state_close(state);
     return status;

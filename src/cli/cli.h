@@ -38,6 +38,7 @@ struct mr_cli_options {
     int nconf;
     const char *credentials;
     const char *state;
+    const char *pipeline; /* of `runs`: the file whose state is meant */
     const char *report;
     const char *step;
     const char *where; /* these six: of `delta` */

@@ -24,6 +24,7 @@ static const struct cli_option {
     {"--conf", 'c', OPTION_VALUE, "KEY=VALUE", "override of a sparkConf entry"},
     {"--credentials", 'C', OPTION_VALUE, "FILE", "credentials file"},
     {"--state", 'S', OPTION_VALUE, "DIR", "state directory"},
+    {"--pipeline", 'I', OPTION_VALUE, "FILE", "the runs of this pipeline, wherever its state is"},
     {"--report", 'r', OPTION_VALUE, "FILE", "write the JSON report there (- = standard output)"},
     {"--fresh", 'f', OPTION_FLAG, NULL, "forget watermarks and positions first"},
     {"--adopt", 'A', OPTION_FLAG, NULL, "state was lost: go on from what the targets know"},

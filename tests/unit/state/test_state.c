@@ -217,7 +217,7 @@ static void opened_by_several_at_once(void **out)
         snprintf(at_once.directory, sizeof at_once.directory, "%.20s/at-once-%d",
                  fixture->directory, round);
         if (fixture->postgres)
-            run_on_server("DROP SCHEMA millrace CASCADE");
+            run_on_server("SET client_min_messages = warning; DROP SCHEMA millrace CASCADE");
         assert_int_equal(pipe(gate), 0);
         for (int i = 0; i < PROCESSES; i++) {
             children[i] = fork();
@@ -659,7 +659,8 @@ static const char start_script[] =
     "set -e; bin=$(dirname $(ls /usr/lib/postgresql/*/bin/initdb | sort -V | tail -1)); d=%s;"
     " as=; if [ $(id -u) = 0 ]; then chown postgres $d; as='runuser -u postgres --'; fi; cd $d;"
     " $as $bin/initdb -D $d/data -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >log 2>&1;"
-    " $as $bin/pg_ctl -D $d/data -l $d/log -w -o \"-k $d -c listen_addresses='' -c fsync=off\""
+    " $as $bin/pg_ctl -D $d/data -l $d/server.log -w -o \"-k $d -c listen_addresses='' -c "
+    "fsync=off\""
     " start >/dev/null 2>&1 </dev/null";
 static const char stop_script[] =
     "bin=$(dirname $(ls /usr/lib/postgresql/*/bin/initdb | sort -V | tail -1)); d=%s;"
