@@ -122,6 +122,9 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
     case 'S':
         out->state = value;
         return 0;
+    case 'I':
+        out->pipeline = value;
+        return 0;
     case 'r':
         out->report = value;
         return 0;

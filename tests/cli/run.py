@@ -4,6 +4,8 @@
 import glob
 import json
 import os
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -151,6 +153,63 @@ def busy(server):
         equal(parquet.read_table(space.file("a")).num_rows, 800, "rows")
 
 
+def state_on_server(server):
+    """`state: {postgres: ..}`: the tables are made, a run is found again from the pipeline, and a second one is kept out."""
+    with workspace(server) as space, server.connect("cli") as holder, server.connect("cli") as watcher:
+        watcher.execute("DROP SCHEMA IF EXISTS millrace CASCADE")
+        space.write("config/credentials.json", {**space.credentials, "state": server.credentials("cli")})
+        space.write("a.json", {**pipeline("a", "active", batchRows=100), "state": {"postgres": "state"}})
+        check("no runs" in space.millrace("runs", "--pipeline", "a.json").expect(0).out, "no runs yet")
+        space.millrace("run", "a.json").expect(0)
+        check(not os.path.exists(space.file(".millrace")), "a state directory was made")
+        equal(watcher.execute("SELECT state_key, status, rows_written FROM millrace.runs").fetchall(),
+              [("a", "success", 800)], "the run's row")
+        listed = space.millrace("runs", "--pipeline", "a.json").expect(0).out.splitlines()
+        equal(len(listed), 2, "runs")
+        run_id = listed[1].split()[0]
+        shown = json.loads(space.millrace("runs", "show", run_id, "--pipeline", "a.json").expect(0).out)
+        check(run_id in json.dumps(shown), shown)
+
+        # A live holder keeps others out, and they know once it has renewed its lease.
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE people IN ACCESS EXCLUSIVE MODE")
+        process = space.start("run", "a.json", "--progress", "none", stdout=-3, stderr=-3)
+        while not watcher.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+            check(process.poll() is None, "the first run ended")
+        done = space.millrace("run", "a.json").expect(9)
+        check("another run holds the pipeline a" in done.err and f"process {process.pid}" in done.err, done)
+        holder.execute("ROLLBACK")
+        equal(process.wait(60), 0, "the first run's exit code")
+
+        space.write("bad.json", {**pipeline("a", "active"), "state": {"postgres": "nowhere"}})
+        check("nowhere" in space.millrace("run", "bad.json").expect(4).err, "missing credentials")
+        space.millrace("validate", "bad.json").expect(0)
+
+
+def stopped_holder_is_fenced(server):
+    """A run that is stopped (SIGSTOP) loses its lease; another does the work; woken up, the first may write no more."""
+    with workspace(server) as space, server.connect("cli") as holder, server.connect("cli") as watcher:
+        space.write("config/credentials.json", {**space.credentials, "state": server.credentials("cli")})
+        work = pipeline("fenced", "active", batchRows=100)
+        work["steps"][2]["config"]["mode"] = "append"
+        space.write("f.json", {**work, "state": {"postgres": "state"}})
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE people IN ACCESS EXCLUSIVE MODE")
+        process = space.start("run", "f.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not watcher.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+            check(process.poll() is None, "the first run ended")
+        process.send_signal(signal.SIGSTOP)
+        holder.execute("ROLLBACK")
+        # As if half a minute had passed.
+        watcher.execute("UPDATE millrace.leases SET expires = '-infinity' WHERE state_key = 'fenced'")
+        space.millrace("run", "f.json").expect(0)
+        process.send_signal(signal.SIGCONT)
+        err = process.communicate(timeout=60)[1].decode()
+        equal(process.returncode, 9, f"exit code of the first: {err}")
+        check("fenced: run " in err, err)
+        equal(parquet.read_table(space.file("fenced")).num_rows, 800, "rows")
+
+
 def usage(server):
     with workspace(server) as space:
         check("filterRows" in space.millrace("methods").expect(0).out, "methods")
@@ -199,6 +258,6 @@ def json_log(server):
 suite = Suite("cli")
 with Server() as server:
     server.run_file(server.database("cli"), os.path.join(checkout(), "tests", "cases", "people.sql"))
-    for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, usage, avro_check, json_log):
+    for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, state_on_server, stopped_holder_is_fenced, usage, avro_check, json_log):
         suite.case(case.__name__.replace("_", " "), case, server)
 suite.end()
