@@ -54,7 +54,7 @@ static bool is_refusal(const struct mr_sink *sink, const struct mr_error *err)
 }
 
 /* *refused: nothing of the epoch is in any target, and nothing may come in any more. */
-static enum mr_status commit_tokens(const struct mr_plan *plan,
+static enum mr_status commit_tokens(const struct mr_plan *plan, struct mr_lease *lease,
                                     const struct mr_epoch_record *record, bool *refused,
                                     struct mr_error *err)
 {
@@ -67,6 +67,7 @@ static enum mr_status commit_tokens(const struct mr_plan *plan,
             continue;
         struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
         MR_TRY(MR_FAILPOINT("epoch.before_commit", err));
+        MR_TRY(mr_lease_check(lease, err));
         enum mr_status status =
             node->sink->commit(node->sink_options, runtime, record->tokens[next++].token, err);
         *refused = status != MR_OK && next == 1 && is_refusal(node->sink, err);
@@ -157,7 +158,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     MR_TRY_OUT(
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &before, err));
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
-    status = commit_tokens(plan, &record, &refused, err);
+    status = commit_tokens(plan, lease, &record, &refused, err);
     if (refused)
         withdraw(session, lease, &record, &before);
     MR_TRY_OUT(status);
@@ -209,6 +210,7 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_lease *leas
         struct sink_runtime lent;
         struct mr_runtime *runtime = commit_runtime(&lent, &session->runtime);
         MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
+        MR_TRY(mr_lease_check(lease, err));
         MR_TRY(mr_error_of_sink(sink->commit(options, runtime, record->tokens[i].token, err), err));
     }
     record->phase = MR_EPOCH_COMMITTED;

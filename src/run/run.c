@@ -217,7 +217,9 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
     if (status == MR_OK && mr_engine_cancelled(session->engine))
         status = mr_error_cancelled(err);
     if (status != MR_OK) {
-        mr_epoch_discard(session, NULL);
+        /* What lies there may be another's by now: names derive from the epoch. */
+        if (mr_lease_check(run->lease, NULL) == MR_OK)
+            mr_epoch_discard(session, NULL);
         return status;
     }
     MR_TRY(mr_epoch_commit(session, run->state, run->lease, &run->result, run->last.epoch + 1,
