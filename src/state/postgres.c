@@ -20,7 +20,7 @@
 #define STATEMENT_MICROS 60000000
 #define SOCKET_MICROS    20000000
 #define LEASE_MICROS     30000000
-#define VERSION          2
+#define SCHEMA_VERSION   2
 #define NUMBER_BYTES     24
 
 /* What must not depend on the role or the database. A commit that the server could lose is none. */
@@ -160,7 +160,7 @@ static enum mr_status read_identity(struct mr_state_pg *store, char *uuid, struc
     enum mr_status status = MR_OK;
     if (PQntuples(result) != 1 || PQgetlength(result, 0, 0) != 32)
         status = mr_error_config(err, "the state in %s has no identity", store->config.location);
-    else if (atoi(PQgetvalue(result, 0, 1)) != VERSION)
+    else if (atoi(PQgetvalue(result, 0, 1)) != SCHEMA_VERSION)
         status = mr_error_config(err, "the state in %s is of another version of Millrace (%s)",
                                  store->config.location, PQgetvalue(result, 0, 1));
     else

@@ -20,9 +20,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define VERSION      2
-#define BUSY_MILLIS  10000
-#define AGAIN_MICROS 5000
+#define SCHEMA_VERSION 2
+#define BUSY_MILLIS    10000
+#define AGAIN_MICROS   5000
 
 struct store {
     sqlite3 *db;
@@ -113,7 +113,8 @@ static enum mr_status read_identity(struct store *store, char *uuid, int *versio
     bool ok = sqlite3_prepare_v2(store->db, "INSERT OR IGNORE INTO identity VALUES (1, ?, ?)", -1,
                                  &stmt, NULL) == SQLITE_OK &&
               sqlite3_bind_text(stmt, 1, uuid, -1, SQLITE_TRANSIENT) == SQLITE_OK &&
-              sqlite3_bind_int(stmt, 2, VERSION) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_DONE;
+              sqlite3_bind_int(stmt, 2, SCHEMA_VERSION) == SQLITE_OK &&
+              sqlite3_step(stmt) == SQLITE_DONE;
     sqlite3_finalize(stmt);
     if (!ok)
         return state_error(store, err, "cannot write");
@@ -140,7 +141,7 @@ static enum mr_status roll_back(struct store *store, enum mr_status status)
 static enum mr_status is_current(struct store *store, const char *uuid, int version,
                                  struct mr_error *err)
 {
-    if (version < 1 || version > VERSION)
+    if (version < 1 || version > SCHEMA_VERSION)
         return mr_error_config(err, "state directory %s was written by a newer version (%d)",
                                store->directory, version);
     if (strlen(uuid) != 32)
@@ -160,7 +161,7 @@ static enum mr_status make_schema(struct store *store, char *uuid, struct mr_err
     MR_TRY_OUT(exec_sql(store, schema_sql, err));
     MR_TRY_OUT(read_identity(store, uuid, &version, err));
     MR_TRY_OUT(is_current(store, uuid, version, err));
-    if (version < VERSION)
+    if (version < SCHEMA_VERSION)
         MR_TRY_OUT(exec_sql(store, "UPDATE identity SET version = 2", err));
     MR_TRY_OUT(exec_sql(store, "COMMIT", err));
 out:

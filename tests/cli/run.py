@@ -178,6 +178,13 @@ def state_on_server(server):
             check(process.poll() is None, "the first run ended")
         done = space.millrace("run", "a.json").expect(9)
         check("another run holds the pipeline a" in done.err and f"process {process.pid}" in done.err, done)
+        # One that waits heeds a signal.
+        waiting = space.start("run", "a.json", "--progress", "none", stdout=-3, stderr=-3)
+        looks = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT fence, run_id, holder%'"
+        while not watcher.execute(looks).fetchone()[0]:
+            check(waiting.poll() is None, "the one that waits ended")
+        waiting.terminate()
+        equal(waiting.wait(8), 143, "exit code of the one that waited")
         holder.execute("ROLLBACK")
         equal(process.wait(60), 0, "the first run's exit code")
 
