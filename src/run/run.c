@@ -239,30 +239,81 @@ static void sum_rows(const struct mr_plan *plan, int64_t *rows_read, int64_t *ro
     }
 }
 
-static void end(struct run *run, enum mr_status status, const struct mr_error *failure,
-                const char *report)
+/* Writes down how the run ended. */
+static enum mr_status record_end(struct run *run, enum mr_status status,
+                                 const struct mr_error *failure, const char *report,
+                                 struct mr_error *err)
 {
     struct mr_session *session = run->session;
-    if (run->recorded) {
-        struct mr_run_row row = {
-            .run_id = session->run_id,
-            .status = status == MR_OK          ? "success"
-                      : status == MR_CANCELLED ? "cancelled"
-                                               : "failed",
-            .exit_code = mr_status_exit_code(status),
-            .ended_micros = mr_clock_wall_micros(),
-            .message = status == MR_OK ? NULL : failure->message,
-            .report = report,
-        };
-        sum_rows(session->plan, &row.rows_read, &row.rows_written);
-        struct mr_error err = {0};
-        if (mr_state_run_end(run->state, &row, &err) != MR_OK)
-            mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
-                             "the end of the run could not be recorded: %s", err.message);
+    if (!run->recorded)
+        return MR_OK;
+    struct mr_run_row row = {
+        .run_id = session->run_id,
+        .status = status == MR_OK          ? "success"
+                  : status == MR_CANCELLED ? "cancelled"
+                                           : "failed",
+        .exit_code = mr_status_exit_code(status),
+        .ended_micros = mr_clock_wall_micros(),
+        .message = status == MR_OK ? NULL : failure->message,
+        .report = report,
+    };
+    sum_rows(session->plan, &row.rows_read, &row.rows_written);
+    return mr_state_run_end(run->state, &row, err);
+}
+
+static char *build_report(const struct run *run, enum mr_status status,
+                          const struct mr_error *failure)
+{
+    struct mr_report_input input = {
+        .session = run->session,
+        .result = &run->result,
+        .status = status,
+        .failure = failure,
+        .recovered_run = run->finished_earlier ? run->last.run_id : NULL,
+        .epoch = run->last.epoch + (run->finished_earlier ? 0 : 1),
+    };
+    return mr_report_build(&input);
+}
+
+/*
+ * The report, and the end in the state. A success that could not be recorded is none: the next start would take this run for an
+ * interrupted one and leave its own work undone. As a failure it is started again, and that start finds the rows committed.
+ */
+static enum mr_status end(struct run *run, enum mr_status status, struct mr_error *failure,
+                          char **report)
+{
+    struct mr_error err = {0};
+    *report = build_report(run, status, failure);
+    enum mr_status recorded = record_end(run, status, failure, *report, &err);
+    if (recorded != MR_OK && status == MR_OK) {
+        status = recorded;
+        *failure = err;
+        mr_error_prefix(failure, "the rows are committed, but the end of the run is not recorded");
+        mr_free(*report);
+        *report = build_report(run, status, failure);
+    } else if (recorded != MR_OK) {
+        mr_logger_printf(&run->session->logger, MR_LOG_WARN, "run",
+                         "the end of the run could not be recorded: %s", err.message);
     }
+    return status;
+}
+
+static void let_go(struct run *run)
+{
     mr_exec_result_reset(&run->result);
     mr_lease_release(run->lease);
     mr_state_close(run->state);
+}
+
+static void write_reports(struct mr_session *session, const char *path, const char *report)
+{
+    struct mr_error written = {0};
+    if (path && mr_report_write(path, report, &written) != MR_OK)
+        mr_logger_printf(&session->logger, MR_LOG_WARN, "run", "no report file: %s",
+                         written.message);
+    if (session->spec->metrics_path && mr_report_write_metrics(session, report, &written) != MR_OK)
+        mr_logger_printf(&session->logger, MR_LOG_WARN, "run", "no metrics file: %s",
+                         written.message);
 }
 
 static void log_end(struct mr_session *session, enum mr_status status, const struct mr_error *err)
@@ -285,25 +336,10 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
     mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "run %s of %s begins", session->run_id,
                      session->spec->name);
     enum mr_status status = run_body(&run, errors, &failure);
-    struct mr_report_input input = {
-        .session = session,
-        .result = &run.result,
-        .status = status,
-        .failure = &failure,
-        .recovered_run = run.finished_earlier ? run.last.run_id : NULL,
-        .epoch = run.last.epoch + (run.finished_earlier ? 0 : 1),
-    };
-    *report = mr_report_build(&input);
-    struct mr_error written = {0};
-    const char *path = options->metrics_path;
-    if (*report && path && mr_report_write(path, *report, &written) != MR_OK)
-        mr_logger_printf(&session->logger, MR_LOG_WARN, "run", "no report file: %s",
-                         written.message);
-    if (*report && session->spec->metrics_path &&
-        mr_report_write_metrics(session, *report, &written) != MR_OK)
-        mr_logger_printf(&session->logger, MR_LOG_WARN, "run", "no metrics file: %s",
-                         written.message);
-    end(&run, status, &failure, *report);
+    status = end(&run, status, &failure, report);
+    if (*report)
+        write_reports(session, options->metrics_path, *report);
+    let_go(&run);
     log_end(session, status, &failure);
     if (err)
         *err = failure;

@@ -2,7 +2,7 @@
 """kill -9 at random moments and at every named step, for each kind of target, restarted until done: no row lost, none twice.
 
 KILLS=N kills per target (make check-faults KILLS=N; 4 unless told). SEED=S repeats the moments of an earlier run; ONLY=n repeats its
-kill n alone. The length of a run is measured first and the moments cover all of it. A third of the kills go on during the recovery,
+kill n alone (LENGTH=seconds: with the length of a run as it was then). The length of a run is measured first and the moments cover all of it. A third of the kills go on during the recovery,
 up to five deep. Every source row has an id and a checksum of its text. What the target holds is read by a reader that is not ours,
 and counted row by row. One server serves all kills of a target.
 
@@ -46,6 +46,7 @@ LONG = bool(os.environ.get("MILLRACE_LONG"))
 KILLS = int(os.environ.get("KILLS") or 4)
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 31))
 ONLY = os.environ.get("ONLY")
+LENGTH = float(os.environ.get("LENGTH") or 0)
 BUCKET = "kills"
 DEEPEST = 5
 
@@ -271,7 +272,8 @@ def killed_at(space, seconds):
 
 
 class Tally:
-    def __init__(self):
+    def __init__(self, usual=0.0):
+        self.usual = usual  # how long a run takes
         self.kills = self.lost = self.twice = self.strange = self.left = 0
         self.moments = collections.Counter()
         self.bad = []
@@ -301,20 +303,23 @@ def wanted_rows(sink, with_old):
     return wanted
 
 
-def one(sink, number, usual, tally):
+def one(sink, number, tally):
     """Kill `number` of this seed, with all that follows from it."""
     choose = random.Random(f"{SEED}/{sink.name}/{number}")
     with_old = choose.random() < 0.25
     depth = 1 if choose.random() < 0.67 else choose.randint(2, DEEPEST)
-    moments = [choose.uniform(0, 1.05) * (1 if i == 0 or choose.random() < 0.5 else 0.4) * usual for i in range(depth)]
-    said = f"SEED={SEED} ONLY={number} '{sink.name}', killed after {', '.join(f'{m * 1000:.1f}' for m in moments)} ms"
+    moments = [choose.uniform(0, 1.05) * (1 if i == 0 or choose.random() < 0.5 else 0.4) for i in range(depth)]
+    said = f"SEED={SEED} ONLY={number} LENGTH={tally.usual:.4f} '{sink.name}', killed at {', '.join(f'{m:.3f}' for m in moments)} of that"
     with sink.fresh() as space:
         if with_old:
             space.run("pipeline.json", "--param", "what=old").expect(0)
         done = state_of(space)[0] + 1
         ended = False
         for moment in moments:
-            code = killed_at(space, moment)
+            began = time.monotonic()
+            code = killed_at(space, moment * tally.usual)
+            if code == 0 and not LENGTH:  # other loads of the machine come and go
+                tally.usual = 0.7 * tally.usual + 0.3 * (time.monotonic() - began)
             tally.kills += code == -signal.SIGKILL
             well, phase = state_of(space)
             ended = code == 0 or well >= done
@@ -344,11 +349,11 @@ def length_of_run(sink):
 
 
 def at_random(sink):
-    usual = length_of_run(sink)
-    tally, began = Tally(), time.monotonic()
+    usual = LENGTH or length_of_run(sink)
+    tally, began = Tally(usual), time.monotonic()
     numbers = [int(ONLY)] if ONLY else range(KILLS)
     for number in numbers:
-        one(sink, number, usual, tally)
+        one(sink, number, tally)
     taken = time.monotonic() - began
     print(f"# {sink.name}: SEED={SEED}, a run takes {usual * 1000:.0f} ms, {taken / len(numbers):.2f} s a kill")
     print(f"# {sink.name}: {tally.line()}", flush=True)
