@@ -84,6 +84,10 @@ program_suites() {
         python s3 interop/test_s3.py
         python fault-s3 fault/s3.py
     fi
+    if wanted fault; then
+        python fault-kills fault/kills.py
+        python fault-io fault/io.py
+    fi
 }
 
 # Builds and unit tests. Under the sanitizers the programs alone, and under the first of them what reads
