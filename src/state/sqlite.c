@@ -274,13 +274,13 @@ static enum mr_status count_fence(struct store *store, const char *key, const ch
     bind_text(stmt, 1, key);
     bind_text(stmt, 2, run_id);
     sqlite3_bind_int(stmt, 3, (int)getpid());
-    if (sqlite3_step(stmt) != SQLITE_ROW) {
-        sqlite3_finalize(stmt);
-        return state_error(store, err, "cannot write");
-    }
-    *fence = sqlite3_column_int64(stmt, 0);
+    bool ok = sqlite3_step(stmt) == SQLITE_ROW;
+    *fence = ok ? sqlite3_column_int64(stmt, 0) : 0;
+    /* The row comes first, the commit with the end of the statement: it can still fail. */
+    ok = ok && sqlite3_step(stmt) == SQLITE_DONE;
+    enum mr_status status = ok ? MR_OK : state_error(store, err, "cannot write");
     sqlite3_finalize(stmt);
-    return MR_OK;
+    return status;
 }
 
 static const char *copy_text(struct mr_arena *arena, sqlite3_stmt *stmt, int column)
