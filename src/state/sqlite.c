@@ -61,8 +61,13 @@ static enum mr_status state_error(struct store *store, struct mr_error *err, con
         return mr_error_nomem(err);
     enum mr_error_class cls = MR_CLASS_FATAL;
     enum mr_status status = MR_SINK;
-    if ((code & 0xff) == SQLITE_BUSY)
-        cls = MR_CLASS_TRANSIENT;
+    if ((code & 0xff) == SQLITE_BUSY) {
+        mr_error_set(err, MR_BUSY, MR_CLASS_TRANSIENT, "state directory %s: %s: %s",
+                     store->directory, what, sqlite3_errmsg(store->db));
+        mr_error_hint(err, "another process has been writing to it for a long time, or was stopped "
+                           "in the middle: wait for it or end it");
+        return MR_BUSY;
+    }
     if ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY)
         status = MR_CONFIG, cls = MR_CLASS_CONFIG;
     mr_error_set(err, status, cls, "state directory %s: %s: %s", store->directory, what,
