@@ -86,7 +86,8 @@ program_suites() {
     fi
     if wanted fault; then
         python fault-kills fault/kills.py
-        python fault-io fault/io.py
+        python fault-calls fault/calls.py
+        python fault-state fault/state.py
     fi
 }
 

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """The allocator failing at its Nth call: the run ends with a clean error, and the next one finds everything in order.
 
-Needs a build with --enable-failpoints; one with --enable-asan also sees leaks and stray reads. Three small pipelines
-append to a new target: after a failed run and an ordinary one, the rows must be there exactly once. A sample of N;
-MILLRACE_LONG=1 runs every N to 2,000 and a sample beyond.
+Needs a build with --enable-failpoints; one with --enable-asan also sees leaks and stray reads. Three small pipelines that read
+PostgreSQL append to a new target: after a failed run and an ordinary one, the rows must be there exactly once. The pipelines of
+calls.py follow, judged as there, with one call failing and with all from the Nth on. A sample of N; MILLRACE_LONG=1 runs every N to
+2,000 and a sample beyond.
 """
 
 import concurrent.futures
 import os
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, Skip, check, need
@@ -17,6 +19,7 @@ from suite import Suite, Skip, check, need
 need("psycopg", "pyarrow", "duckdb")
 import duckdb
 
+import calls
 import table
 from engine import Workspace
 from server import Server
@@ -148,6 +151,22 @@ def failing(server, steps):
     check(not found, f"{len(found)} of {len(numbers())} ended badly\n" + "\n".join(found[:40]))
 
 
+def failing_locally(work, sticky):
+    *wanted, _ = calls.undisturbed(work)
+    with Workspace() as space:
+        work.prepare(space)
+        if calls.run(space, MILLRACE_FAIL_ALLOC="1").code == 0:
+            raise Skip("built without --enable-failpoints")
+    chosen = numbers() if LONG else numbers()[sticky::8]
+
+    def one_of(number):
+        return calls.wrong(work, wanted, f"N={number}{sticky * ',sticky'}", (8,), False, MILLRACE_FAIL_ALLOC=f"{number}{sticky * ',sticky'}")
+
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        found = [f for f in pool.map(one_of, chosen) if f]
+    check(not found, f"{len(found)} of {len(chosen)} ended badly\n" + "\n".join(found[:40]))
+
+
 def main():
     suite = Suite("alloc")
     with Server() as server:
@@ -158,6 +177,11 @@ def main():
             f" timestamptz '2021-03-01 00:00Z' + n * interval '1 day' FROM generate_series(1, {ROWS}) n", "ANALYZE t")
         for name, steps in PIPELINES.items():
             suite.case(name, failing, server, steps)
+    with tempfile.TemporaryDirectory() as folder:
+        calls.make_source(folder)
+        for work in calls.WORKS:
+            suite.case(f"{work.name}, one call", failing_locally, work, False)
+            suite.case(f"{work.name}, all from there on", failing_locally, work, True)
     suite.end()
 
 

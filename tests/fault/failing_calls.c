@@ -4,7 +4,7 @@
  * FAILING_CALLS="kind:N:errno[:on]" fails the Nth call of that kind, with :on all that follow too; kinds are write (with pwrite),
  * fsync (with fdatasync), rename (with renameat2), link, open, ftruncate and unlink. FAILING_CALLS_LIST=path appends a line for each
  * call: the kind and the path. Only calls on files below FAILING_CALLS_BELOW count, so that neither messages nor libraries are
- * hit. Where a call fails, nothing was done; a write of a full disk takes half of the bytes before (ENOSPC). Built by io.py.
+ * hit. Where a call fails, nothing was done; a write of a full disk takes half of the bytes before (ENOSPC). Built by calls.py.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
