@@ -8,6 +8,7 @@
  */
 #include "store/s3/stage.h"
 
+#include "base/failpoint.h"
 #include "store/s3/xml.h"
 
 #include <stdio.h>
@@ -19,6 +20,7 @@ enum mr_status s3_abort_start(struct s3 *s3, const char *path, const char *uploa
                               struct mr_error *err)
 {
     struct s3_flight *flight;
+    MR_TRY(MR_FAILPOINT("store.abort.before", err));
     MR_TRY(s3_flight_new(s3, &flight, err));
     flight->call.method = "DELETE";
     flight->call.key = s3_flight_key(flight, path);

@@ -18,6 +18,7 @@
 #endif
 #include "store/s3/stage.h"
 
+#include "base/failpoint.h"
 #include "base/hash.h"
 
 #include <stdio.h>
@@ -328,9 +329,13 @@ enum mr_status s3_publish(void *handle, struct mr_slice data, struct mr_error *e
     MR_TRY(names_of(s3, &ticket, &names, err));
     s3_forget(s3);
     enum mr_status status = look(s3, &names, &ticket, &there, err);
+    if (status == MR_OK)
+        status = MR_FAILPOINT("store.publish.before", err);
     if (status == MR_OK && !there)
         status = ticket.kind == S3_TICKET_OBJECT ? publish_object(s3, &names, err)
                                                  : publish_upload(s3, &ticket, &names, err);
+    if (status == MR_OK)
+        status = MR_FAILPOINT("store.publish.after", err);
     if (status == MR_OK && has_staged(&ticket))
         status = s3_background_remove(s3, names.staged, err);
     mr_arena_reset(&names.arena);

@@ -20,6 +20,7 @@
  */
 #include "store/s3/stage.h"
 
+#include "base/failpoint.h"
 #include "base/hash.h"
 #include "store/s3/xml.h"
 
@@ -284,6 +285,7 @@ static enum mr_status begin_upload(struct s3_stage *stage, struct mr_error *err)
     s3_flight_free(flight);
     MR_TRY(status);
     stage->upload_id = id; /* from here on closing aborts it */
+    MR_TRY(MR_FAILPOINT("store.upload.begun", err));
     if (!s3_needs_mark(mr_slice_of(stage->path), mr_slice_of(stage->tag)))
         return MR_OK;
     return s3_put(stage->s3, stage->mark, mr_slice_of(id), err);
@@ -300,6 +302,7 @@ static enum mr_status flush(struct s3_stage *stage, struct mr_error *err)
         if (part > size - sent)
             part = size - sent;
         MR_TRY(start_part(stage, sent, part, err));
+        MR_TRY(MR_FAILPOINT("store.upload.part", err));
         sent += part;
     }
     s3_buffer_unref(stage->buffer);
@@ -436,6 +439,7 @@ enum mr_status s3_stage_finish(void *opaque, struct mr_bytes *ticket, struct mr_
         MR_TRY(wait_parts(stage, 0, err));
     }
     MR_TRY(write_ticket(stage, ticket, err));
+    MR_TRY(MR_FAILPOINT("store.stage.finished", err));
     stage->finished = true;
     return MR_OK;
 }
