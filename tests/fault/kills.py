@@ -199,6 +199,10 @@ class S3Files(Sink):
 class S3Delta(S3Files):
     method, rows, size = "toDelta", 2000, 128
 
+    def left(self, space):
+        """Known: a kill between the probe of conditional writes and its removal leaves the probe, 32 bytes that no reader sees."""
+        return [k for k in super().left(space) if "/.millrace/probe-" not in k]
+
     def config(self, target):
         return {"path": f"s3://{BUCKET}/{target}", "partitionBy": ["part"]}
 
