@@ -89,17 +89,17 @@ def closed(place, nodes, pods, first=datetime.date(2025, 10, 1), days=1, volumes
             "node": [f"node-{i}" for i in range(nodes)] * 24, "node_labels": ["label_rack:r1"] * (24 * nodes)}, source)
         write(place, NAMESPACES, day, {
             "interval_start": [hour(day, h) for h in hours for _ in range(10)],
-            "namespace": [f"ns-{i}" for i in range(10)] * 24, "namespace_labels": [""] * 240}, source)
+            "namespace": [f"ns-{i}" for i in range(10)] * 24, "namespace_labels": [None] * 240}, source)
         if volumes:
             claims = range(volumes)
             write(place, STORAGE, day, {
                 "interval_start": [hour(day, h) for h in hours for _ in claims],
                 "namespace": [f"ns-{i % 10}" for i in claims] * 24, "pod": [f"pod-{i}" for i in claims] * 24,
-                "node": [""] * (24 * volumes), "persistentvolumeclaim": [f"claim-{i}" for i in claims] * 24,
+                "node": [None] * (24 * volumes), "persistentvolumeclaim": [f"claim-{i}" for i in claims] * 24,
                 "persistentvolume": [f"pv-{i}" for i in claims] * 24, "storageclass": ["gp2"] * (24 * volumes),
                 VOLUME[0]: [100.0 * GIB] * (24 * volumes), VOLUME[1]: [100 * GIB * 3600.0] * (24 * volumes),
                 VOLUME[2]: [100 * GIB * 3600.0] * (24 * volumes), VOLUME[3]: [50 * GIB * 3600.0] * (24 * volumes),
-                "persistentvolume_labels": [""] * (24 * volumes), "persistentvolumeclaim_labels": [""] * (24 * volumes)}, source)
+                "persistentvolume_labels": [None] * (24 * volumes), "persistentvolumeclaim_labels": [""] * (24 * volumes)}, source)
     return {
         "enabled_tag_keys": [("app", True), ("tier", True), ("other", False)],
         "cost_categories": [("ns-1%", 7), ("ns-_", 3)],
