@@ -4,12 +4,14 @@ Written from the rules in docs/guide/daily-usage.md, not from the pipeline: hour
 are, where the pipeline sums before it labels.
 """
 
+import glob
 import json
 import os
 
 import duckdb
 
-from usage_data import NAMESPACES, NODES, PODS, STORAGE
+from usage_data import COLUMNS as INPUT
+from usage_data import NAMESPACES, NODES, PODS, STORAGE, TEXT
 
 COLUMNS = [
     "usage_start", "source_uuid", "data_source", "namespace", "node", "resource_id", "labels", "persistentvolumeclaim", "persistentvolume",
@@ -125,7 +127,11 @@ def summary(place, source, lookups, start, end):
     for kind, (name, columns) in texts.items():
         files = os.path.join(place, "data", "org1", "OCP", f"source={source}", "*", "*", "*", kind, "*.parquet")
         replaced = ", ".join(f"{c}::VARCHAR AS {c}" for c in columns)
-        connection.execute(f"CREATE TABLE {name} AS SELECT * REPLACE ({replaced}) FROM read_parquet('{files}', union_by_name = true, hive_partitioning = false)")
+        empty = ", ".join(f"{c} {'VARCHAR' if t == TEXT else 'DOUBLE'}" for c, t in INPUT[kind])
+        connection.execute(f"CREATE TABLE {name} ({empty})")
+        if glob.glob(files):
+            connection.execute(
+                f"INSERT INTO {name} BY NAME SELECT * REPLACE ({replaced}) FROM read_parquet('{files}', union_by_name = true, hive_partitioning = false)")
     label_maps(connection, keys)
     for name, wanted in (("categories", "pattern VARCHAR, id INT"), ("nodes", "node VARCHAR, resource_id VARCHAR, role VARCHAR")):
         connection.execute(f"CREATE TABLE {name} ({wanted})")
