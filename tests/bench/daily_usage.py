@@ -2,10 +2,9 @@
 """The daily-usage job over a ladder of sizes: wall time, CPU and peak memory, medians of RUNS (3).
 
 usage: daily_usage.py [ROWS..]   default 20000 100000 250000 500000 1000000 (hourly rows of pods; 24 become one)
-MILLRACE_BIN is the program. The input is that of tests/examples/usage_data.py: its closed form, every pod with labels of its own and one pod in ten with a volume.
+MILLRACE_BIN is the program; it loads into PostgreSQL, or with TARGET=files into Parquet. RUNS are the runs of each size. The input is that of tests/examples/usage_data.py: its closed form, every pod with labels of its own and one pod in ten with a volume.
 """
 
-import json
 import os
 import statistics
 import sys
@@ -20,21 +19,17 @@ from engine import program
 from server import Server
 
 
-def size(server, rows, runs):
+def size(server, rows, runs, postgres):
     pods = rows // 24
     nodes = max(1, pods // 100)
     with daily.Job(server, lambda place: usage_data.closed(place, nodes, pods, volumes=pods // 10)) as job:
-        path = job.space.file(daily.pipeline(job.space))
+        path = job.space.file(daily.pipeline(job.space, postgres))
         results = []
         for _ in range(runs):
             results.append(measure.once([
                 program(), "run", path, "--progress", "none", "--report", job.space.file("report.json"), "--credentials", job.space.file("config", "credentials.json")]))
-        made = table.duck("SELECT count(*) FROM data", job.space.file("out"))[0][0]
+        made = len(job.table()) if postgres else table.duck("SELECT count(*) FROM data", job.space.file("out"))[0][0]
         assert made == pods + pods // 10 + nodes, made
-        if os.environ.get("STEPS"):
-            with open(job.space.file("report.json")) as file:
-                for step in json.load(file)["steps"]:
-                    print("#", json.dumps(step)[:int(os.environ["STEPS"])])
         middle = {k: statistics.median(r[k] for r in results) for k in ("wall", "cpu", "memory")}
         print(f"{pods * 24:>9,} rows -> {made:>7,}: {middle['wall']:6.2f} s, {middle['cpu']:6.2f} s CPU, {middle['memory'] / 2**20:5.0f} MB, "
               f"{pods * 24 / middle['wall'] / 1000:7,.0f} k rows/s", flush=True)
@@ -42,9 +37,10 @@ def size(server, rows, runs):
 
 def main():
     sizes = [int(a) for a in sys.argv[1:]] or [20_000, 100_000, 250_000, 500_000, 1_000_000]
+    postgres = os.environ.get("TARGET", "postgres") == "postgres"
     with Server() as server:
         for rows in sizes:
-            size(server, rows, int(os.environ.get("RUNS", "3")))
+            size(server, rows, int(os.environ.get("RUNS", "3")), postgres)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """config/examples/daily-usage.json on made input: closed forms, an independent computation over irregular input, a repetition.
 
-Until a table of PostgreSQL can be a target, the load is replaced by Parquet files with the same columns.
+Most cases replace the load by Parquet files, which have the same columns; the last one is the example as it stands.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, checkout, equal, need
+from suite import Skip, Suite, check, checkout, equal, need
 
 need("psycopg", "pyarrow", "duckdb")
 import table
@@ -27,12 +27,19 @@ NUMBERS = [i for i, c in enumerate(COLUMNS) if i >= 10 and c != "cost_category_i
 OCTOBER = (datetime.date(2025, 10, 1), datetime.date(2025, 10, 31))
 
 
-def pipeline(space):
-    """The example; loads into out/ of the folder."""
+def to_postgres():
+    """Does the program have toPostgres?"""
+    with Workspace() as space:
+        return "not built" not in space.millrace("validate", os.path.join(checkout(), "config", "examples", "daily-usage.json")).err
+
+
+def pipeline(space, postgres=False):
+    """The example; without `postgres` it loads into out/ of the folder."""
     with open(os.path.join(checkout(), "config", "examples", "daily-usage.json"), encoding="utf-8") as file:
         found = json.load(file)
-    found["steps"][-1] = {"type": "load", "method": "toFile", "config": {
-        "path": "out", "format": "parquet", "mode": "overwrite", "partitionOverwriteMode": "static"}}
+    if not postgres:
+        found["steps"][-1] = {"type": "load", "method": "toFile", "config": {
+            "path": "out", "format": "parquet", "mode": "overwrite", "partitionOverwriteMode": "static"}}
     return space.write("daily-usage.json", found)
 
 
@@ -40,12 +47,14 @@ class Job:
     """A database with the lookup tables, input, and a folder to run in."""
 
     def __init__(self, server, make):
+        self.server = server
         self.stack = contextlib.ExitStack()
         self.place = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-usage-"))
         self.lookups = make(self.place)
         server.database("usage")
         with server.connect("usage") as connection:
             usage_data.load(connection, self.lookups)
+            connection.execute(usage_oracle.TABLE)
         self.space = self.stack.enter_context(Workspace(server.credentials("usage"), {"usage": self.place}))
 
     def __enter__(self):
@@ -57,6 +66,13 @@ class Job:
     def run(self, *arguments):
         self.space.run(pipeline(self.space), *arguments).expect(0)
         return table.duck(f"SELECT {', '.join(COLUMNS)} FROM data", self.space.file("out"))
+
+
+    def run_postgres(self, *arguments):
+        self.space.run(pipeline(self.space, True), *arguments).expect(0)
+
+    def table(self, where="true"):
+        return self.server.rows("usage", f"SELECT {', '.join(COLUMNS)} FROM daily_usage WHERE {where}")
 
 
 def key(row):
@@ -127,6 +143,26 @@ def repeated(server):
         table.same_rows(second, first, "the second run")
 
 
+def into_postgres(server):
+    """Rows of the source and the range are replaced, others stay; a repetition changes nothing; each row is in its month's partition."""
+    if not to_postgres():
+        raise Skip("toPostgres is not built")
+    others = [("2025-10-31", usage_data.OTHER), ("2025-10-29", usage_data.SOURCE), ("2025-11-01", usage_data.SOURCE)]
+    for make, start, end in ((lambda place: usage_data.closed(place, 4, 200, volumes=20), *OCTOBER),
+                             (lambda place: usage_data.random_rows(place, 7), datetime.date(2025, 10, 30), OCTOBER[1])):
+        with Job(server, make) as job:
+            with server.connect("usage") as connection:
+                for day, source in [*others, (str(end), usage_data.SOURCE)]:
+                    connection.execute("INSERT INTO daily_usage (usage_start, source_uuid, data_source, labels) VALUES (%s, %s, 'old', '{}')", (day, source))
+            for _ in range(3):
+                job.run_postgres("--param", f"start={start}", "--param", f"end={end}")
+                compare(job.table("data_source <> 'old'"), usage_oracle.summary(job.place, usage_data.SOURCE, job.lookups, start, end))
+                left = [(str(r[0]), r[1]) for r in job.table("data_source = 'old'")]
+                inside = [o for o in others if o[1] == usage_data.SOURCE and str(start) <= o[0] <= str(end)]
+                equal(sorted(left), sorted(o for o in others if o not in inside), "rows that the range does not name")
+            equal(server.rows("usage", "SELECT count(*) FROM daily_usage_2025_11"), [(1,)], "rows of November")
+
+
 def nothing(server):
     """No file of any kind: no row."""
     with Job(server, lambda place: {}) as job:
@@ -143,6 +179,7 @@ def main():
             suite.case(f"rules, seed {seed}", rules, server, seed)
         suite.case("run twice", repeated, server)
         suite.case("no input", nothing, server)
+        suite.case("into PostgreSQL", into_postgres, server)
     suite.end()
 
 

@@ -23,13 +23,15 @@ COLUMNS = [
     "persistentvolumeclaim_capacity_gigabyte_months", "volume_request_storage_gigabyte_months",
     "persistentvolumeclaim_usage_gigabyte_months", "cost_category_id"]
 
-# A table that exists takes what the pipeline gives; one partition a month.
+# The table that the pipeline loads, as docs/guide/daily-usage.md has it: one partition a month.
 TABLE = """
 CREATE TABLE daily_usage (
     usage_start date NOT NULL, source_uuid text NOT NULL, data_source text NOT NULL, namespace text, node text, resource_id text,
     labels text NOT NULL, persistentvolumeclaim text, persistentvolume text, storageclass text,
 """ + "".join(f"    {c} double precision,\n" for c in COLUMNS[10:-1]) + """    cost_category_id int
 ) PARTITION BY RANGE (usage_start);
+CREATE TABLE daily_usage_2025_10 PARTITION OF daily_usage FOR VALUES FROM ('2025-10-01') TO ('2025-11-01');
+CREATE TABLE daily_usage_2025_11 PARTITION OF daily_usage FOR VALUES FROM ('2025-11-01') TO ('2025-12-01');
 """
 
 
