@@ -79,6 +79,11 @@ program_suites() {
     done
     if wanted examples; then
         python examples-lake examples/lake.py
+        python examples-daily examples/daily.py
+        if [ -n "$ALL" ]; then
+            suite nise build "$ROOT/bin/lib/nise.sh"
+            NISE=$ROOT/.venv/nise/bin/nise python examples-daily-nise examples/daily_nise.py
+        fi
     fi
     if wanted s3; then
         python s3 interop/test_s3.py
