@@ -399,6 +399,32 @@ def killed_at_random(server, name, count):
             b.same(wanted, f"{name}: kill {number}")
 
 
+def late_tables(server):
+    """A process is killed while the server waits to make its table: it is not made behind the next run's back."""
+    with bench(server, "new table") as b, server.connect(b.name) as connection, connection.cursor() as cursor:
+        waiting = ("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%CREATE TABLE%' "
+                   "AND pid <> pg_backend_pid() AND datname = current_database()")
+
+        def start(earlier):
+            process = b.space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
+            while set(server.rows(b.name, waiting)) <= earlier:
+                check(process.poll() is None, "the load has ended")
+            return process
+
+        b.load["table"] = "other"
+        b.run().expect(0)  # makes _millrace_state
+        b.load["table"] = "t"
+        b.space.write("pipeline.json", b.pipeline())
+        cursor.execute("BEGIN; LOCK TABLE pg_catalog.pg_class IN SHARE MODE")
+        process = start(set())
+        process.kill()
+        process.wait()
+        process = start(set(server.rows(b.name, waiting)))
+        cursor.execute("COMMIT")
+        equal(process.wait(), 0, "the second run")
+        b.same(MODES["new table"][3], "late tables")
+
+
 def lost_state(server):
     """The state's folder is gone: an append stops, and its rows do not come twice."""
     with Bench(server) as b:
@@ -450,7 +476,7 @@ def main():
         for name in MODES:
             suite.case(f"mode: {name}", mode, server, name)
             suite.case(f"repeated: {name}", repeated, server, name)
-        for function in (epochs, refusals, made, existing_types, doubles, batches, wide, partitioned, lost_state, second_state):
+        for function in (epochs, refusals, made, existing_types, doubles, batches, wide, partitioned, late_tables, lost_state, second_state):
             suite.case(function.__name__, function, server)
         for kind in TYPES:
             for into in ("e", "n"):

@@ -123,6 +123,8 @@ enum mr_status pg_sink_define(struct pg_sink *sink, const struct mr_schema *sche
 
 /* ---- sink_write.c ---- */
 
+/* Of this pipeline's state: the advisory lock that its staging sessions share, and a part of their tables' names. */
+uint64_t pg_staging_number(const struct mr_runtime *runtime);
 /* "_mr_<16 hex digits>_": what names of staging tables of this pipeline's state begin with. */
 void pg_staging_prefix(const struct mr_runtime *runtime, char out[PG_NAME_MAX]);
 enum mr_status pg_sink_writer_open(void *state, struct mr_runtime *runtime,

@@ -234,7 +234,28 @@ static enum mr_status drop(struct mr_pg *pg, const char *schema, const char *nam
     return run(pg, &sql, NULL, err);
 }
 
-/* What a dead run holds (a process that was stopped, a machine that is gone) is taken from it. */
+/*
+ * Ends the sessions of a dead run (of a process that was stopped, of a machine that is gone), which may be in the middle of making
+ * a table, and waits until they are over.
+ */
+static enum mr_status end_sessions(struct mr_pg *pg, const struct mr_runtime *runtime,
+                                   struct mr_error *err)
+{
+    struct mr_bytes sql;
+    uint64_t number = pg_staging_number(runtime);
+    begin(&sql);
+    mr_bytes_printf(&sql,
+                    "SELECT count(pg_terminate_backend(l.pid)) FROM pg_catalog.pg_locks l JOIN "
+                    "pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' "
+                    "AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = "
+                    "current_database()) AND l.classid = %" PRIu64 " AND l.objid = %" PRIu64
+                    " AND l.objsubid = 1 AND a.usename = current_user AND l.pid <> "
+                    "pg_backend_pid(); SELECT pg_advisory_lock(%" PRId64
+                    "); SELECT pg_advisory_unlock(%" PRId64 ")",
+                    number >> 32, number & 0xffffffff, (int64_t)number, (int64_t)number);
+    return run(pg, &sql, NULL, err);
+}
+
 static enum mr_status drop_leftovers(struct mr_pg *pg, const struct mr_options *options,
                                      struct mr_runtime *runtime, struct mr_arena *arena,
                                      struct mr_error *err)
@@ -245,14 +266,10 @@ static enum mr_status drop_leftovers(struct mr_pg *pg, const struct mr_options *
     char prefix[PG_NAME_MAX];
     pg_staging_prefix(runtime, prefix);
     MR_TRY(pg_target_find(pg, mr_options_text(options, "table"), arena, &target, err));
+    MR_TRY(end_sessions(pg, runtime, err));
     begin(&sql);
-    mr_bytes_text(&sql, "SELECT c.relname, (SELECT count(pg_terminate_backend(l.pid)) FROM "
-                        "pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
-                        "WHERE l.relation = c.oid AND l.database = (SELECT oid FROM "
-                        "pg_catalog.pg_database WHERE datname = current_database()) AND a.usename "
-                        "= current_user AND l.pid <> pg_backend_pid()) FROM pg_catalog.pg_class c "
-                        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind "
-                        "= 'r' AND n.nspname = ");
+    mr_bytes_text(&sql, "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
+                        "n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname = ");
     literal(&sql, target.schema);
     mr_bytes_printf(&sql, " AND left(c.relname, %d) = '%s'", (int)strlen(prefix), prefix);
     enum mr_status status = run(pg, &sql, &result, err);

@@ -34,12 +34,16 @@ struct pg_writer {
     char name[PG_NAME_MAX];
 };
 
-void pg_staging_prefix(const struct mr_runtime *runtime, char out[PG_NAME_MAX])
+uint64_t pg_staging_number(const struct mr_runtime *runtime)
 {
     const char *key = runtime->state_key ? runtime->state_key : "";
     const char *uuid = runtime->state_uuid ? runtime->state_uuid : "";
-    uint64_t hash = mr_hash64_seed(uuid, strlen(uuid), mr_hash64(key, strlen(key)));
-    snprintf(out, PG_NAME_MAX, "_mr_%016" PRIx64 "_", hash);
+    return mr_hash64_seed(uuid, strlen(uuid), mr_hash64(key, strlen(key)));
+}
+
+void pg_staging_prefix(const struct mr_runtime *runtime, char out[PG_NAME_MAX])
+{
+    snprintf(out, PG_NAME_MAX, "_mr_%016" PRIx64 "_", pg_staging_number(runtime));
 }
 
 static void staging_name(const struct pg_sink *sink, const struct mr_runtime *runtime,
@@ -69,6 +73,18 @@ static void staging_from(const struct pg_writer *writer, struct mr_bytes *sql)
 /* What is committed before it counts must outlive a crash of the server as well. */
 static const char keep[] = "SELECT set_config('synchronous_commit', 'on', false) WHERE "
                            "current_setting('synchronous_commit') = 'off'; ";
+
+/*
+ * A lock of the session says that it stages, before there is a table: the server may still make one for a process that was killed,
+ * after the next run has looked for leftovers.
+ */
+static enum mr_status enter(const struct pg_writer *writer, struct mr_error *err)
+{
+    char sql[80];
+    snprintf(sql, sizeof sql, "SELECT pg_advisory_lock_shared(%" PRId64 ")",
+             (int64_t)pg_staging_number(writer->runtime));
+    return blame(writer, mr_pg_exec(writer->pg, sql, err), err);
+}
 
 static void write_open(const struct pg_writer *writer, struct mr_bytes *sql)
 {
@@ -125,6 +141,8 @@ enum mr_status pg_sink_writer_open(void *state, struct mr_runtime *runtime,
     mr_copy_encoder_init(&writer->encoder, sink->columns, sink->ncolumns, sink->target.label);
     staging_name(sink, runtime, epoch, task, writer->name);
     enum mr_status status = pg_link_open(&sink->link, runtime, &writer->pg, err);
+    if (status == MR_OK)
+        status = enter(writer, err);
     if (status == MR_OK)
         status = begin_copy(writer, err);
     if (status != MR_OK) {

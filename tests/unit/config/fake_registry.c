@@ -32,6 +32,7 @@ static const struct mr_option pool[] = {
          .maximum = 65535},                                                                        \
         {.name = "database", .type = MR_OPTION_STRING, .flags = CONNECTION},                       \
         {.name = "username", .aliases = "user", .type = MR_OPTION_STRING, .flags = CONNECTION},    \
+        {.name = "sslmode", .type = MR_OPTION_STRING, .flags = CONNECTION},                        \
         {.name = "password", .type = MR_OPTION_STRING, .flags = CONNECTION | MR_OPTION_SECRET},    \
     {                                                                                              \
         .name = "schema", .type = MR_OPTION_STRING, .flags = CONNECTION                            \
