@@ -58,6 +58,7 @@ enum mr_status mr_plan_bind_source(struct mr_plan_builder *builder, int at, stru
         .arena = builder->arena,
         .last_run_timestamp = builder->request->last_run_timestamp,
     };
+    node->since_text = bind.since_text != NULL && *bind.since_text != '\0' ? bind.since_text : NULL;
     node->source_info = (struct mr_source_info){.rows = -1, .bytes = -1};
     enum mr_status status = node->source->bind(&bind, &node->source_state, &node->source_info, err);
     builder->drafts[at].failed = status != MR_OK;

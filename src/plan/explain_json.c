@@ -116,6 +116,10 @@ static void put_source(struct writer *w, const struct mr_plan_node *node)
     put_text(w, "details", node->source_info.details);
     put_texts(w, "pushed", node->pushed, node->npushed);
     put_texts(w, "notes", node->source_info.notes, node->source_info.nnotes);
+    put_text(w, "guarantee", node->source_info.guarantee);
+    put_bool(w, "repeats", node->source_info.repeats);
+    put_text(w, "since", node->since_text);
+    put_text(w, "upto", node->splits.upto_text);
     put_splits(w, &node->splits);
 }
 

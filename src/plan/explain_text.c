@@ -63,6 +63,9 @@ static void put_source(struct mr_bytes *out, const struct mr_plan_node *node, in
 {
     put_line(out, depth, "from", node->source_info.location);
     put_line(out, depth, "reads", node->source_info.details);
+    put_line(out, depth, "guarantee", node->source_info.guarantee);
+    put_line(out, depth, "since", node->since_text);
+    put_line(out, depth, "ends at", node->splits.upto_text);
     for (int i = 0; i < node->npushed; i++)
         put_line(out, depth, "filter in the source", node->pushed[i]);
     for (int i = 0; i < node->source_info.nnotes; i++)

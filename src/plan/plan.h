@@ -43,6 +43,7 @@ struct mr_plan_node {
     /* SOURCE */
     const struct mr_source *source;
     void *source_state;
+    const char *since_text; /* where incremental reading of the step ended, or NULL */
     struct mr_source_info source_info;
     int npushed; /* predicates that went into the source, as text for explain */
     const char *const *pushed;

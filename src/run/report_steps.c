@@ -73,6 +73,20 @@ static json_t *step_head(const struct mr_plan_node *node)
     return out;
 }
 
+/* Which guarantee holds over several runs, and the window that this one has read. */
+static void add_incremental(json_t *out, const struct mr_plan_node *node)
+{
+    if (!node->source_info.guarantee)
+        return;
+    json_t *entry = json_object();
+    json_object_set_new(entry, "guarantee", json_string(node->source_info.guarantee));
+    json_object_set_new(entry, "repeats", json_boolean(node->source_info.repeats));
+    json_object_set_new(entry, "since", node->since_text ? json_string(node->since_text) : json_null());
+    json_object_set_new(entry, "upto",
+                        node->splits.upto_text ? json_string(node->splits.upto_text) : json_null());
+    json_object_set_new(out, "incremental", entry);
+}
+
 static json_t *step_report(const struct mr_plan_node *node, const struct mr_exec_step *step)
 {
     json_t *out = step_head(node);
@@ -81,6 +95,8 @@ static json_t *step_report(const struct mr_plan_node *node, const struct mr_exec
         json_object_set_new(out, "validation", rules(node->op_info.counts));
     if (node->kind == MR_PLAN_SOURCE && node->source_info.location)
         json_object_set_new(out, "location", json_string(node->source_info.location));
+    if (node->kind == MR_PLAN_SOURCE)
+        add_incremental(out, node);
     if (node->kind == MR_PLAN_SINK && node->sink_info.location)
         json_object_set_new(out, "location", json_string(node->sink_info.location));
     return out;

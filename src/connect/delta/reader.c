@@ -97,15 +97,33 @@ static enum mr_status plan_predicates(struct reader *reader, const int *numbers,
     return MR_OK;
 }
 
+static enum mr_status find_increment(struct reader *reader, struct mr_error *err)
+{
+    const struct delta_source *source = reader->source;
+    struct delta_table table;
+    int nskipped;
+    if (!source->increment)
+        return mr_error_internal(err, "a split of an increment, which is not asked for");
+    MR_TRY(delta_table_open(&source->location, source->options, reader->runtime, &table, err));
+    enum mr_status status = delta_increment_read(&table, reader->snapshot, reader->split.from,
+                                                 source->increment->changes, &reader->arena,
+                                                 &reader->snapshot, &nskipped, err);
+    delta_table_close(&table);
+    return status;
+}
+
 static enum mr_status find_version(struct reader *reader, struct mr_error *err)
 {
     const struct delta_source *source = reader->source;
     reader->snapshot = source->snapshot;
-    if (reader->split.version != source->snapshot->version) {
+    if (reader->split.version != source->snapshot->version ||
+        reader->split.from != delta_source_from(source)) {
         struct delta_asof asof = {reader->split.version, INT64_MIN};
         MR_TRY(delta_shared_get(reader->runtime, &source->location, source->options, &asof,
                                 &reader->shared, err));
         reader->snapshot = reader->shared->snapshot;
+        if (reader->snapshot && reader->split.from != DELTA_WHOLE)
+            MR_TRY(find_increment(reader, err));
     }
     for (int i = 0; i < reader->split.nparts; i++) {
         if (!reader->snapshot || reader->split.parts[i].file >= reader->snapshot->nfiles)

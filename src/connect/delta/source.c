@@ -111,6 +111,7 @@ static enum mr_status bind_connected(struct delta_source *source, const struct m
         return mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG,
                             "%s is no Delta table: there is no _delta_log in it",
                             source->location.text);
+    MR_TRY(delta_increment_bind(source, bind, info, err));
     if (delta_source_is_remote(source) && bind->runtime->parallelism < DELTA_REMOTE_READERS)
         info->max_readers = DELTA_REMOTE_READERS;
     MR_TRY(all_columns(source, err));
@@ -125,6 +126,7 @@ static enum mr_status bind_state(struct delta_source *source, const struct mr_so
     if (runtime->time_zone)
         MR_TRY(mr_tz_new(runtime->time_zone, &source->tz, err));
     MR_TRY(read_asof(source, err));
+    MR_TRY(delta_increment_check(source, bind, err));
     MR_TRY(mr_locate(bind->options, runtime, bind->arena, &source->location, err));
     info->location = mr_arena_printf(bind->arena, "delta table %s", source->location.text);
     if (!info->location)

@@ -6,7 +6,8 @@
  * as a megabyte; how much is enough depends on how many splits there are to share.
  *
  * Token: 01 | version | parts, each: file | offset | size + 1 or 0 for "to the end" (all varints).
- * The number of a file is its place in the version, which has one order whoever reads it.
+ * The number of a file is its place in the version, which has one order whoever reads it. Of an
+ * increment: 02 | version | the version that it is behind + 1 | parts.
  */
 #include "base/time.h"
 #include "connect/delta/source.h"
@@ -15,6 +16,7 @@
 #include <stdio.h>
 
 #define VERSION         1
+#define INCREMENT       2
 #define CUT             ((int64_t)128 << 20)
 #define OPENING         ((int64_t)1 << 20)
 #define LEAST           ((int64_t)8 << 20)
@@ -57,8 +59,11 @@ static enum mr_status finish_split(struct builder *builder, struct mr_error *err
         return MR_OK;
     struct mr_bytes whole;
     mr_bytes_init(&whole, MR_BYTES_DEFAULT_MAXIMUM);
-    mr_bytes_u8(&whole, VERSION);
+    int64_t from = delta_source_from(builder->source);
+    mr_bytes_u8(&whole, from == DELTA_WHOLE ? VERSION : INCREMENT);
     mr_bytes_varint(&whole, (uint64_t)builder->source->snapshot->version);
+    if (from != DELTA_WHOLE)
+        mr_bytes_varint(&whole, (uint64_t)(from + 1));
     mr_bytes_varint(&whole, (uint64_t)builder->nparts);
     mr_bytes_append(&whole, builder->token.data, builder->token.size);
     enum mr_status status = mr_bytes_status(&builder->token, err);
@@ -164,6 +169,8 @@ enum mr_status delta_source_splits(void *state, struct mr_runtime *runtime, stru
         status = finish_split(&builder, err);
     mr_bytes_reset(&builder.token);
     delta_statistics_free(builder.statistics);
+    if (status == MR_OK)
+        status = delta_increment_end(source, arena, out, err);
     mr_count(runtime, MR_COUNT_FILES_SKIPPED, source->skipped.files);
     mr_count(runtime, MR_COUNT_BYTES_SKIPPED, source->skipped.bytes);
     return status;
@@ -176,10 +183,14 @@ enum mr_status delta_split_read(struct mr_slice token, struct mr_arena *arena,
     mr_byte_reader_init(&reader, token.data, token.size);
     uint8_t form = mr_byte_reader_u8(&reader);
     uint64_t version = mr_byte_reader_varint(&reader);
+    uint64_t behind = form == INCREMENT ? mr_byte_reader_varint(&reader) : 0;
     uint64_t count = mr_byte_reader_varint(&reader);
-    if (reader.bad || form != VERSION || version > INT64_MAX || count > token.size)
+    if (reader.bad || (form != VERSION && form != INCREMENT) || version > INT64_MAX ||
+        behind > version + 1 || count > token.size)
         return mr_error_internal(err, "a split of a Delta table of an unknown form");
-    *out = (struct delta_split){.version = (int64_t)version, .nparts = (int)count};
+    *out = (struct delta_split){.version = (int64_t)version,
+                                .from = form == INCREMENT ? (int64_t)behind - 1 : DELTA_WHOLE,
+                                .nparts = (int)count};
     out->parts = mr_arena_calloc(arena, (size_t)count + 1, sizeof *out->parts);
     if (!out->parts)
         return mr_error_nomem(err);

@@ -16,6 +16,7 @@
 #include "dataset/byte_source.h"
 
 #define BINARY_MOST    1000 /* files with a footer or a header that are probed */
+#define KNOWN_MOST     8    /* incremental: of those that earlier runs have read */
 #define TEXT_MOST      32   /* files of which a sample is read */
 #define REMOTE_THREADS 16
 #define LOCAL_THREADS  4
@@ -233,16 +234,39 @@ static enum mr_status probe_all(struct probing *probing, struct mr_runtime *runt
     return status;
 }
 
+/* Is this, the `seen`th of `all`, one of the `most` that are spread over all of them? */
+static bool is_chosen(int64_t seen, int64_t all, int64_t most)
+{
+    if (all <= most)
+        return true;
+    int64_t nearest =
+        (seen * most + all - 1) / all; /* the first number whose place is not before */
+    return nearest < most && nearest * all / most == seen;
+}
+
+/* In the order of the listing: of those that are new up to `most`, and a few of those that are known. */
+static void choose(const struct files_source *source, int most, struct files_probe *probes,
+                   int *count)
+{
+    int64_t all[2] = {0, 0}, seen[2] = {0, 0};
+    for (int i = 0; i < source->nentries; i++)
+        all[source->entries[i].known]++;
+    for (int i = 0; i < source->nentries; i++) {
+        bool known = source->entries[i].known;
+        if (is_chosen(seen[known]++, all[known], known ? KNOWN_MOST : most))
+            probes[(*count)++].entry = i;
+    }
+}
+
 enum mr_status files_probe(struct files_source *source, struct mr_runtime *runtime,
                            struct files_probe **out, int *count, struct mr_error *err)
 {
     int most = files_is_text(source->format) ? TEXT_MOST : BINARY_MOST;
-    *count = source->nentries < most ? source->nentries : most;
-    *out = mr_arena_calloc(source->arena, (size_t)*count + 1, sizeof **out);
+    *out = mr_arena_calloc(source->arena, (size_t)most + KNOWN_MOST + 1, sizeof **out);
     if (*out == NULL)
         return mr_error_nomem(err);
-    for (int i = 0; i < *count; i++)
-        (*out)[i].entry = (int)((int64_t)i * source->nentries / *count);
+    *count = 0;
+    choose(source, most, *out, count);
     struct probing probing = {.source = source, .probes = *out, .count = *count, .failed = *count};
     if (*count == 0)
         return MR_OK;

@@ -85,7 +85,7 @@ void files_prune(struct files_source *source, struct mr_source_offer *offer)
 {
     bool statistics = !files_is_text(source->format) && strcmp(source->format->name, "avro") != 0;
     for (int i = 0; i < source->nentries; i++)
-        source->entries[i].skipped = false;
+        source->entries[i].skipped = source->entries[i].known;
     for (int i = 0; i < offer->npredicates; i++) {
         const struct mr_predicate *predicate = offer->predicates[i];
         bool of_files = uses(predicate, source->all_from, false);

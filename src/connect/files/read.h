@@ -30,13 +30,16 @@ struct files_entry {
     const char *const *values; /* texts of the partition columns, NULL = NULL */
     int64_t rows;              /* -1 = unknown */
     bool one_range;            /* cannot be cut */
-    bool skipped;              /* partition values rule it out */
+    bool skipped;              /* known, or partition values rule it out */
+    bool known;                /* incremental: an earlier run has read it */
 };
 
 struct files_partition {
     const char *name;
     const struct mr_type *type;
 };
+
+struct files_incremental;
 
 /* A bound source. What bind and offer make is in the plan's arena. */
 struct files_source {
@@ -53,6 +56,8 @@ struct files_source {
     int nentries;
     struct files_partition *partitions;
     int npartitions;
+
+    struct files_incremental *incremental; /* or NULL */
 
     const struct mr_schema *side;  /* of quarantined records, or NULL */
     const struct mr_schema *given; /* option `schema`, or NULL */

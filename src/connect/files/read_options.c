@@ -11,6 +11,7 @@
 static const char *const formats[] = {"parquet", "json", "csv", "avro", "orc", NULL};
 static const char *const on_errors[] = {"fail", "null", "drop", "quarantine", NULL};
 static const char *const incrementals[] = {"files", NULL};
+static const char *const changes[] = {"fail", "read", NULL};
 
 static const struct mr_option quarantine_options[] = {
     {.name = "path",
@@ -25,7 +26,21 @@ static const struct mr_option quarantine_options[] = {
 };
 
 static const struct mr_option incremental_options[] = {
-    {.name = "by", .type = MR_OPTION_ENUM, .choices = incrementals, .doc = "What is compared."},
+    {.name = "by",
+     .type = MR_OPTION_ENUM,
+     .flags = MR_OPTION_REQUIRED,
+     .choices = incrementals,
+     .doc = "files: every file that no earlier run has read, whatever its name and time."},
+    {.name = "initial",
+     .type = MR_OPTION_STRING,
+     .doc = "The first run leaves out files that were modified before this time (\"2024-05-01\", "
+            "\"2024-05-01 12:00:00\" in sql.timeZone), for good; default none."},
+    {.name = "changed",
+     .type = MR_OPTION_ENUM,
+     .choices = changes,
+     .fallback = "fail",
+     .doc = "A file that was read and has another size or time now stops the run, or is read again "
+            "from its beginning (the target needs keys)."},
     MR_OPTION_END,
 };
 
@@ -60,9 +75,8 @@ const struct mr_option files_read_options[] = {
     MR_NANOSECONDS_OPTION_ROW,
     {.name = "incremental",
      .type = MR_OPTION_OBJECT,
-     .flags = MR_OPTION_UNBUILT,
      .fields = incremental_options,
-     .doc = "Read only the files that are new since the last run."},
+     .doc = "Reads only the files that are new since the last run."},
     MR_STORE_OPTION_ROWS,
     MR_OPTION_END,
 };

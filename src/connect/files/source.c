@@ -9,6 +9,7 @@
  * file says under the same name.
  */
 #include "connect/files/files.h"
+#include "connect/files/incremental.h"
 #include "connect/files/read.h"
 
 #include "base/text.h"
@@ -68,7 +69,7 @@ static int64_t bytes_of(const struct files_source *source, bool skipped, int *fi
     int64_t bytes = 0;
     *files = 0;
     for (int i = 0; i < source->nentries; i++)
-        if (source->entries[i].skipped == skipped) {
+        if (source->entries[i].skipped == skipped && !(skipped && source->entries[i].known)) {
             bytes += source->entries[i].size;
             ++*files;
         }
@@ -374,21 +375,26 @@ static enum mr_status read_options(struct files_source *source, const struct mr_
     const char *zone = bind->runtime->time_zone;
     if (zone != NULL && strcmp(zone, "UTC") != 0)
         MR_TRY(mr_tz_new(zone, &source->tz, err));
+    MR_TRY(files_incremental_check(source, bind, err));
     return mr_locate(options, bind->runtime, bind->arena, &source->location, err);
 }
 
-static enum mr_status bind_connected(struct files_source *source, struct mr_runtime *runtime,
+static enum mr_status bind_connected(struct files_source *source, const struct mr_source_bind *bind,
                                      struct mr_source_info *info, struct mr_error *err)
 {
+    struct mr_runtime *runtime = bind->runtime;
     struct notes notes;
     const struct mr_schema *files = source->given;
     bool complete = true;
     MR_TRY(begin_notes(&notes, source->arena, err));
     MR_TRY(files_find_place(&source->location, source->arena, &source->place, err));
     MR_TRY(files_list(source, runtime, err));
+    MR_TRY(files_incremental_bind(source, bind, info, err));
     MR_TRY(find_format(source, runtime, err));
     MR_TRY(files_type_partitions(source, err));
     note_files(source, &notes);
+    if (source->incremental != NULL)
+        add_note(&notes, files_incremental_note(source, source->arena));
     note_partitions(source, &notes);
     if (files == NULL)
         MR_TRY(ask_files(source, runtime, &files, &complete, &notes, err));
@@ -429,7 +435,7 @@ static enum mr_status bind_source(const struct mr_source_bind *bind, void **out,
         source->all = source->given;
         info->schema = source->given;
     } else if (status == MR_OK) {
-        status = bind_connected(source, bind->runtime, info, err);
+        status = bind_connected(source, bind, info, err);
     }
     if (status != MR_OK) {
         close_source(source);

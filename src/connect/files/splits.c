@@ -6,7 +6,7 @@
  * where opening costs more than it gains, nor above 128 MB. Opening a file counts as 1 MB. A cut may be anywhere: formats read
  * the rows that begin in their range.
  */
-#include "connect/files/read.h"
+#include "connect/files/incremental.h"
 
 #define LEAST           ((int64_t)16 << 20)
 #define MOST            ((int64_t)128 << 20)
@@ -152,7 +152,7 @@ static enum mr_status cut_file(struct cutting *cutting, const struct files_entry
 static void count_skipped(const struct files_source *source, struct mr_runtime *runtime)
 {
     for (int i = 0; i < source->nentries; i++) {
-        if (!source->entries[i].skipped)
+        if (!source->entries[i].skipped || source->entries[i].known)
             continue;
         mr_count(runtime, MR_COUNT_FILES_SKIPPED, 1);
         mr_count(runtime, MR_COUNT_BYTES_SKIPPED, source->entries[i].size);
@@ -177,5 +177,7 @@ enum mr_status files_splits(void *state, struct mr_runtime *runtime, struct mr_a
         status = end_split(&cutting, err);
     mr_bytes_reset(&cutting.pieces);
     count_skipped(source, runtime);
+    if (status == MR_OK)
+        status = files_incremental_end(source, arena, out, err);
     return status;
 }

@@ -1,0 +1,380 @@
+/*
+ * incremental.c - the option `incremental` of files: those that no earlier run has read.
+ *
+ * What was read is remembered file by file, as two hashes (its path; its size and time). A largest time or name that was seen was refused: a
+ * file that was uploaded slowly, or copied with its old time, comes behind such a mark and is lost without a word. So a file is left
+ * out only if exactly this file is known. The price is 16 bytes a file in the record of the epoch, and a listing of everything in each run.
+ *
+ * A file that has gone is remembered too, for a while: a directory that was not mounted for one run must not be read again when it is
+ * back. A known file that has changed since is an error, or (changed: read) read again from its beginning.
+ *
+ * 01 | place | newest (u64) | files: count, name (u64), state (u64) by name | gone: the same, latest first | CRC-32 (u32)
+ */
+#include "connect/files/incremental.h"
+
+#include "base/hash.h"
+#include "base/time.h"
+#include "dataset/hive_read.h"
+
+#include <stdlib.h>
+
+#define VERSION   1
+#define MARK_SIZE 16
+
+struct files_incremental {
+    const struct mr_options *options;
+    struct files_known before; /* nothing, if no run was before or a person set the beginning */
+    struct files_mark *gone;   /* of `before`, by name */
+    bool read_changed;
+    bool has_from;
+    int64_t from;   /* without marks: files that were modified before count as read ... */
+    bool inclusive; /* ... and those at this very time too */
+    int64_t nknown; /* entries that are left out */
+    int64_t nchanged;
+};
+
+/* --- marks as bytes --- */
+
+struct files_mark files_mark_of(const char *path, int64_t size, int64_t modified_micros)
+{
+    uint64_t numbers[2] = {(uint64_t)size, (uint64_t)modified_micros};
+    uint8_t bytes[MARK_SIZE];
+    for (int i = 0; i < MARK_SIZE; i++)
+        bytes[i] = (uint8_t)(numbers[i / 8] >> (8 * (i % 8)));
+    size_t length = strlen(path);
+    /* The path is in both, under different seeds: to be taken for another, two hashes must agree. */
+    uint64_t second = mr_hash64_seed(path, length, UINT64_C(0x6D696C6C72616365));
+    return (struct files_mark){mr_hash64(path, length), mr_hash64_seed(bytes, MARK_SIZE, second)};
+}
+
+static void put_marks(struct mr_bytes *bytes, const struct files_mark *marks, int64_t count)
+{
+    mr_bytes_varint(bytes, (uint64_t)count);
+    for (int64_t i = 0; i < count; i++) {
+        mr_bytes_u64le(bytes, marks[i].name);
+        mr_bytes_u64le(bytes, marks[i].state);
+    }
+}
+
+enum mr_status files_known_write(const struct files_known *known, struct mr_arena *arena,
+                                 struct mr_slice *out, struct mr_error *err)
+{
+    struct mr_bytes bytes;
+    mr_bytes_init(&bytes, (size_t)256 << 20);
+    mr_bytes_u8(&bytes, VERSION);
+    mr_bytes_lenpref(&bytes, known->place, strlen(known->place));
+    mr_bytes_u64le(&bytes, (uint64_t)known->newest);
+    put_marks(&bytes, known->listed, known->nlisted);
+    put_marks(&bytes, known->gone, known->ngone);
+    if (bytes.status == MR_OK)
+        mr_bytes_u32le(&bytes, mr_crc32(0, bytes.data, bytes.size));
+    enum mr_status status = mr_bytes_status(&bytes, err);
+    if (status == MR_OK) {
+        *out = (struct mr_slice){mr_arena_strndup(arena, bytes.data, bytes.size), bytes.size};
+        if (out->data == NULL)
+            status = mr_error_nomem(err);
+    }
+    mr_bytes_reset(&bytes);
+    return status;
+}
+
+static bool get_marks(struct mr_byte_reader *reader, struct mr_arena *arena, int64_t *count,
+                      struct files_mark **out, struct mr_error *err)
+{
+    uint64_t n = mr_byte_reader_varint(reader);
+    if (reader->bad || n > (uint64_t)(reader->end - reader->at) / MARK_SIZE)
+        return false;
+    *out = mr_arena_alloc(arena, (size_t)(n + 1) * sizeof **out);
+    if (*out == NULL) {
+        mr_error_nomem(err);
+        return false;
+    }
+    *count = (int64_t)n;
+    for (uint64_t i = 0; i < n; i++) {
+        (*out)[i].name = mr_byte_reader_u64le(reader);
+        (*out)[i].state = mr_byte_reader_u64le(reader);
+    }
+    return !reader->bad;
+}
+
+bool files_known_read(struct mr_slice bytes, struct mr_arena *arena, struct files_known *out,
+                      struct mr_error *err)
+{
+    struct mr_byte_reader reader;
+    *out = (struct files_known){.newest = INT64_MIN};
+    if (bytes.size < 4)
+        return false;
+    size_t size = bytes.size - 4;
+    mr_byte_reader_init(&reader, bytes.data + size, 4);
+    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, size))
+        return false;
+    mr_byte_reader_init(&reader, bytes.data, size);
+    uint8_t version = mr_byte_reader_u8(&reader);
+    struct mr_slice place = mr_byte_reader_lenpref(&reader);
+    out->newest = (int64_t)mr_byte_reader_u64le(&reader);
+    if (reader.bad || version != VERSION)
+        return false;
+    out->place = mr_arena_strndup(arena, place.size ? place.data : "", place.size);
+    if (out->place == NULL) {
+        mr_error_nomem(err);
+        return false;
+    }
+    if (!get_marks(&reader, arena, &out->nlisted, &out->listed, err) ||
+        !get_marks(&reader, arena, &out->ngone, &out->gone, err))
+        return false;
+    for (int64_t i = 1; i < out->nlisted; i++)
+        if (out->listed[i - 1].name > out->listed[i].name)
+            return false;
+    return reader.at == reader.end;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct files_mark *left = a, *right = b;
+    if (left->name != right->name)
+        return left->name < right->name ? -1 : 1;
+    return left->state < right->state ? -1 : left->state > right->state;
+}
+
+/* The first mark of a name in a sorted list; *count of them. */
+static const struct files_mark *find(const struct files_mark *marks, int64_t count, uint64_t name)
+{
+    int64_t low = 0, high = count;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (marks[middle].name < name)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && marks[low].name == name ? &marks[low] : NULL;
+}
+
+static bool holds(const struct files_mark *marks, int64_t count, struct files_mark mark)
+{
+    const struct files_mark *at = find(marks, count, mark.name);
+    for (; at != NULL && at < marks + count && at->name == mark.name; at++)
+        if (at->state == mark.state)
+            return true;
+    return false;
+}
+
+/* --- bind --- */
+
+static enum mr_status bad_time(const struct files_incremental *work, const char *text, bool initial,
+                               struct mr_error *err)
+{
+    if (initial)
+        return mr_options_error(work->options, "initial", err,
+                                "\"%s\" is no time (\"2024-05-01\", \"2024-05-01 12:00:00\")",
+                                text);
+    mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG,
+                 "the watermark \"%s\" is no time (\"2024-05-01 12:00:00.000000\", UTC)", text);
+    mr_error_hint(err, "set another with `millrace watermark set`, or run with --fresh");
+    return MR_SOURCE;
+}
+
+/* Files before this time count as read. */
+static enum mr_status begin_at(struct files_source *source, const char *text, bool initial,
+                               struct mr_error *err)
+{
+    struct files_incremental *work = source->incremental;
+    struct mr_value value;
+    if (!mr_hive_value(text, mr_type_of(MR_TYPE_TIMESTAMP), initial ? source->tz : NULL, &value) ||
+        value.is_null)
+        return bad_time(work, text, initial, err);
+    work->has_from = true;
+    work->inclusive = !initial;
+    work->from = value.u.i64;
+    return MR_OK;
+}
+
+enum mr_status files_incremental_check(struct files_source *source,
+                                       const struct mr_source_bind *bind, struct mr_error *err)
+{
+    const struct mr_option_value *value = mr_options_get(bind->options, "incremental");
+    if (!value->set)
+        return MR_OK;
+    struct files_incremental *work = mr_arena_calloc(source->arena, 1, sizeof *work);
+    if (work == NULL)
+        return mr_error_nomem(err);
+    work->options = value->u.object;
+    work->read_changed = mr_options_integer(work->options, "changed", 0) == 1;
+    work->before.newest = INT64_MIN;
+    source->incremental = work;
+    const char *initial = mr_options_text(work->options, "initial");
+    if (bind->since.size > 0)
+        return MR_OK;
+    if (bind->since_text != NULL && bind->since_text[0] != '\0')
+        return begin_at(source, bind->since_text, false, err);
+    return initial != NULL ? begin_at(source, initial, true, err) : MR_OK;
+}
+
+static enum mr_status refuse(const struct files_source *source, const char *why,
+                             struct mr_error *err)
+{
+    mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG, "%s: %s", source->location.text, why);
+    mr_error_hint(err, "run with --fresh to read from the beginning, or say with `millrace "
+                       "watermark set` from which time on files are new");
+    return MR_SOURCE;
+}
+
+static enum mr_status read_before(struct files_source *source, struct mr_slice since,
+                                  struct mr_error *err)
+{
+    struct files_incremental *work = source->incremental;
+    struct mr_error cause = {0};
+    if (since.size == 0)
+        return MR_OK;
+    if (!files_known_read(since, source->arena, &work->before, &cause)) {
+        if (cause.status == MR_NOMEM)
+            return mr_error_nomem(err);
+        return refuse(source, "the list of files that were read is damaged, or of another version",
+                      err);
+    }
+    if (strcmp(work->before.place, source->place.url) != 0) {
+        const char *why =
+            mr_arena_printf(source->arena,
+                            "the last run read below %s: which files are new here is not known",
+                            work->before.place);
+        return why ? refuse(source, why, err) : mr_error_nomem(err);
+    }
+    int64_t ngone = work->before.ngone;
+    work->gone = mr_arena_alloc(source->arena, (size_t)(ngone + 1) * sizeof *work->gone);
+    if (work->gone == NULL)
+        return mr_error_nomem(err);
+    if (ngone > 0) {
+        memcpy(work->gone, work->before.gone, (size_t)ngone * sizeof *work->gone);
+        qsort(work->gone, (size_t)ngone, sizeof *work->gone, by_name);
+    }
+    return MR_OK;
+}
+
+static enum mr_status changed(const struct files_source *source, const struct files_entry *entry,
+                              struct mr_error *err)
+{
+    char time[MR_TIME_TEXT_MAX];
+    mr_timestamp_format(entry->modified_micros, ' ', time);
+    mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG,
+                 "%s was read by an earlier run and has changed since: now %lld bytes of %s UTC",
+                 files_name(source, source->arena, entry->path), (long long)entry->size, time);
+    mr_error_hint(err, "write new rows into new files, or give `incremental: {changed: read}`, "
+                       "which reads such a file again from its beginning");
+    return MR_SOURCE;
+}
+
+static enum mr_status look_at(struct files_source *source, struct files_entry *entry,
+                              struct mr_error *err)
+{
+    struct files_incremental *work = source->incremental;
+    const struct files_known *before = &work->before;
+    struct files_mark mark = files_mark_of(entry->path, entry->size, entry->modified_micros);
+    entry->known = holds(before->listed, before->nlisted, mark) ||
+                   holds(work->gone, before->ngone, mark) ||
+                   (work->has_from && (entry->modified_micros < work->from ||
+                                       (work->inclusive && entry->modified_micros == work->from)));
+    entry->skipped = entry->known;
+    work->nknown += entry->known;
+    if (entry->known || find(before->listed, before->nlisted, mark.name) == NULL)
+        return MR_OK;
+    work->nchanged++;
+    return work->read_changed ? MR_OK : changed(source, entry, err);
+}
+
+static const char *guarantee(const struct files_incremental *work)
+{
+    if (work->read_changed)
+        return "every file at least once, whatever its name and time: files are remembered one by "
+               "one; one that was changed is read again from its beginning";
+    return "every file exactly once, whatever its name and time: files are remembered one by one; "
+           "one that was changed stops the run";
+}
+
+enum mr_status files_incremental_bind(struct files_source *source,
+                                      const struct mr_source_bind *bind,
+                                      struct mr_source_info *info, struct mr_error *err)
+{
+    struct files_incremental *work = source->incremental;
+    if (work == NULL)
+        return MR_OK;
+    info->guarantee = guarantee(work);
+    info->repeats = work->read_changed;
+    MR_TRY(read_before(source, bind->since, err));
+    if (source->nentries > FILES_KNOWN_MOST) {
+        mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG,
+                     "%s: %d files; incremental reading remembers %lld at most",
+                     source->location.text, source->nentries, (long long)FILES_KNOWN_MOST);
+        mr_error_hint(err, "move files away that were read, or narrow the path by a pattern");
+        return MR_LIMIT;
+    }
+    for (int i = 0; i < source->nentries; i++)
+        MR_TRY(look_at(source, &source->entries[i], err));
+    return MR_OK;
+}
+
+const char *files_incremental_note(const struct files_source *source, struct mr_arena *arena)
+{
+    const struct files_incremental *work = source->incremental;
+    if (work == NULL)
+        return NULL;
+    const char *which = !work->has_from ? "were read by earlier runs"
+                                        : "are from before the beginning that was set";
+    if (work->nchanged > 0)
+        return mr_arena_printf(arena,
+                               "incremental: %lld of %d files %s; %lld have changed and are read "
+                               "again",
+                               (long long)work->nknown, source->nentries, which,
+                               (long long)work->nchanged);
+    return mr_arena_printf(arena, "incremental: %lld of %d files %s", (long long)work->nknown,
+                           source->nentries, which);
+}
+
+/* --- where the run ends --- */
+
+/* What was there and is no more, then what had gone before and has not come back. */
+static enum mr_status list_gone(const struct files_incremental *work, struct files_known *end,
+                                struct mr_arena *arena, struct mr_error *err)
+{
+    const struct files_known *before = &work->before;
+    int64_t most = before->nlisted + before->ngone;
+    most = most < FILES_GONE_MOST ? most : FILES_GONE_MOST;
+    end->gone = mr_arena_alloc(arena, (size_t)(most + 1) * sizeof *end->gone);
+    if (end->gone == NULL)
+        return mr_error_nomem(err);
+    for (int64_t i = 0; i < before->nlisted && end->ngone < most; i++)
+        if (find(end->listed, end->nlisted, before->listed[i].name) == NULL)
+            end->gone[end->ngone++] = before->listed[i];
+    for (int64_t i = 0; i < before->ngone && end->ngone < most; i++)
+        if (find(end->listed, end->nlisted, before->gone[i].name) == NULL)
+            end->gone[end->ngone++] = before->gone[i];
+    return MR_OK;
+}
+
+enum mr_status files_incremental_end(const struct files_source *source, struct mr_arena *arena,
+                                     struct mr_split_list *out, struct mr_error *err)
+{
+    const struct files_incremental *work = source->incremental;
+    if (work == NULL)
+        return MR_OK;
+    struct files_known end = {.place = source->place.url, .newest = work->before.newest};
+    if (work->has_from && work->inclusive && work->from > end.newest)
+        end.newest = work->from;
+    end.listed = mr_arena_alloc(arena, ((size_t)source->nentries + 1) * sizeof *end.listed);
+    if (end.listed == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < source->nentries; i++) {
+        const struct files_entry *entry = &source->entries[i];
+        end.listed[end.nlisted++] = files_mark_of(entry->path, entry->size, entry->modified_micros);
+        if (!entry->known && entry->modified_micros > end.newest)
+            end.newest = entry->modified_micros;
+    }
+    if (end.nlisted > 1)
+        qsort(end.listed, (size_t)end.nlisted, sizeof *end.listed, by_name);
+    MR_TRY(list_gone(work, &end, arena, err));
+    MR_TRY(files_known_write(&end, arena, &out->upto, err));
+    char time[MR_TIME_TEXT_MAX] = "";
+    if (end.newest != INT64_MIN)
+        mr_timestamp_format(end.newest, ' ', time);
+    out->upto_text = mr_arena_strdup(arena, time);
+    return out->upto_text ? MR_OK : mr_error_nomem(err);
+}
