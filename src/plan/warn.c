@@ -119,6 +119,35 @@ static bool any_instant(const struct mr_plan_builder *builder)
     return false;
 }
 
+static bool reads_from(const struct mr_plan_builder *builder, int at, int source)
+{
+    const struct mr_plan_node *node = &builder->nodes[at];
+    for (int k = 0; k < node->ninputs; k++)
+        if (node->inputs[k].node == source ||
+            (node->inputs[k].node > source && reads_from(builder, node->inputs[k].node, source)))
+            return true;
+    return false;
+}
+
+/* Rows that come again need a target that knows them by their keys. */
+static enum mr_status warn_repeats(struct mr_plan_builder *builder, const struct mr_plan_node *node,
+                                   struct mr_error *err)
+{
+    if (node->kind != MR_PLAN_SOURCE || !node->source_info.repeats)
+        return MR_OK;
+    for (int i = node->id + 1; i < builder->plan->nnodes; i++) {
+        const struct mr_options *options = builder->drafts[i].options;
+        if (builder->nodes[i].kind != MR_PLAN_SINK || !reads_from(builder, i, node->id) ||
+            option_is(options, "mode", "upsert") || option_is(options, "mode", "overwrite"))
+            continue;
+        MR_TRY(mr_plan_warn(builder, builder->nodes[i].label, err,
+                            "rows of %s may come again in a later run, and this load adds them "
+                            "again: use mode upsert with keys (toPostgres, toDeltaLake)",
+                            node->label));
+    }
+    return MR_OK;
+}
+
 /* Where we differ from the older dialect on purpose, and what restores it. */
 static enum mr_status tell_differences(struct mr_plan_builder *builder, struct mr_error *err)
 {
@@ -182,6 +211,7 @@ enum mr_status mr_plan_add_warnings(struct mr_plan_builder *builder, struct mr_e
         MR_TRY(warn_skew(builder, &builder->nodes[i], err));
         MR_TRY(warn_unread(builder, &builder->nodes[i], err));
         MR_TRY(warn_read_again(builder, &builder->nodes[i], err));
+        MR_TRY(warn_repeats(builder, &builder->nodes[i], err));
     }
     for (int i = 0; i < builder->plan->nsegments; i++)
         MR_TRY(warn_tasks(builder, &builder->plan->segments[i], err));

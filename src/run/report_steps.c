@@ -81,7 +81,8 @@ static void add_incremental(json_t *out, const struct mr_plan_node *node)
     json_t *entry = json_object();
     json_object_set_new(entry, "guarantee", json_string(node->source_info.guarantee));
     json_object_set_new(entry, "repeats", json_boolean(node->source_info.repeats));
-    json_object_set_new(entry, "since", node->since_text ? json_string(node->since_text) : json_null());
+    json_object_set_new(entry, "since",
+                        node->since_text ? json_string(node->since_text) : json_null());
     json_object_set_new(entry, "upto",
                         node->splits.upto_text ? json_string(node->splits.upto_text) : json_null());
     json_object_set_new(out, "incremental", entry);
