@@ -124,7 +124,7 @@ static enum mr_status commit(struct millrace_pipeline *pipeline,
         status = mr_judge_validations(session->plan, err);
     if (status == MR_OK)
         status = mr_epoch_commit(session, pipeline->job_state, pipeline->job_lease, &collected,
-                                 pipeline->job_epoch, session->plan->watermark, err);
+                                 pipeline->job_epoch, mr_session_next_watermark(session), err);
     else
         mr_epoch_discard(session, NULL);
     if (status == MR_OK)

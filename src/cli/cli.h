@@ -23,6 +23,7 @@ int mr_cli_methods(int argc, char **argv);
 int mr_cli_delta(int argc, char **argv);
 int mr_cli_avro(int argc, char **argv);
 int mr_cli_show(int argc, char **argv);
+int mr_cli_watermark(int argc, char **argv);
 
 #define MR_CLI_MAX_PAIRS 256
 
@@ -54,6 +55,7 @@ struct mr_cli_options {
     bool json;
     bool fresh;
     bool adopt;
+    bool clear;
     bool quiet;
     bool log_json;
     enum millrace_log_level log_level;

@@ -29,6 +29,8 @@ static const struct command {
     {"preview", mr_cli_preview, "FILE", "show the first rows of a frame; commits nothing"},
     {"bench", mr_cli_bench, "BASELINE OPTIMIZED..", "time configurations against each other"},
     {"runs", mr_cli_runs, "[show ID]", "list earlier runs, or show one's report"},
+    {"watermark", mr_cli_watermark, "show|set FILE",
+     "show where incremental reading has ended, or set where it goes on"},
     {"delta", mr_cli_delta, "optimize|vacuum|history|describe URL",
      "maintain a Delta table, or show what it says of itself"},
     {"show", mr_cli_show, "URL", "show columns, statistics and rows of files or of a table"},
@@ -38,7 +40,7 @@ static const struct command {
 };
 
 /* Commands of the dialect that this version lacks. */
-static const char *const unbuilt[] = {"watermark", "verify", NULL};
+static const char *const unbuilt[] = {"verify", NULL};
 
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 

@@ -28,6 +28,7 @@ static const struct cli_option {
     {"--report", 'r', OPTION_VALUE, "FILE", "write the JSON report there (- = standard output)"},
     {"--fresh", 'f', OPTION_FLAG, NULL, "forget watermarks and positions first"},
     {"--adopt", 'A', OPTION_FLAG, NULL, "state was lost: go on from what the targets know"},
+    {"--clear", 'k', OPTION_FLAG, NULL, "forget the watermark: the next run begins anew"},
     {"--progress", 'P', OPTION_VALUE, "auto|plain|none", "how to show progress"},
     {"--log-format", 'F', OPTION_VALUE, "text|json", "form of log lines"},
     {"--log-level", 'L', OPTION_VALUE, "debug|info|warn|error", "least level to log"},
@@ -136,6 +137,9 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
         return 0;
     case 'A':
         out->adopt = true;
+        return 0;
+    case 'k':
+        out->clear = true;
         return 0;
     case 'q':
         out->quiet = true;

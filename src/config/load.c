@@ -47,14 +47,18 @@ static enum mr_status parse(struct load *load)
     return mr_json_parse_file(&load->context, request->file, from, false, &load->root);
 }
 
-/* Placeholders in everything but the parameters themselves, which are resolved when they are used. */
+/*
+ * Placeholders in everything but the parameters themselves, which are resolved when they are used, and the steps, whose values may be
+ * their own (steps.c).
+ */
 static enum mr_status substitute(struct load *load)
 {
     const struct mr_json *object = mr_json_member(load->root, "parameters");
     MR_TRY(mr_parameters_init(&load->context, object, mr_json_member(load->root, "name"),
                               &load->parameters));
+    const struct mr_json *steps = mr_json_member(load->root, "steps");
     for (struct mr_json *member = load->root->children; member; member = member->next)
-        if (member != object)
+        if (member != object && (member != steps || steps->kind != MR_JSON_ARRAY))
             MR_TRY(mr_substitute(&load->context, &load->parameters, member));
     return MR_OK;
 }
@@ -229,15 +233,9 @@ static enum mr_status read_pipeline(struct load *load)
 /* Tells a retry of the same work from a run of the same file for another day. */
 static enum mr_status hash_parameters(struct load *load)
 {
-    const struct mr_load_request *request = load->context.request;
     uint64_t hash = 0;
     for (const struct mr_parameter *p = load->parameters.first; p != NULL; p = p->next) {
-        if (!p->used || p->text == NULL || strcmp(p->name, "last_run_timestamp") == 0)
-            continue;
-        /* A value made of one of these is new in every start. */
-        if ((request->run_id && strstr(p->text, request->run_id)) ||
-            (request->last_run_timestamp && strstr(p->text, request->last_run_timestamp)) ||
-            strstr(p->text, "1970-01-01 00:00:00"))
+        if (!p->used || p->text == NULL || p->moving || strcmp(p->name, "last_run_timestamp") == 0)
             continue;
         hash = mr_hash64_seed(p->name, strlen(p->name) + 1, hash);
         hash = mr_hash64_seed(p->text, strlen(p->text) + 1, hash);
@@ -267,6 +265,7 @@ static enum mr_status read_all(struct load *load)
     MR_TRY(substitute(load));
     MR_TRY(read_pipeline(load));
     spec->uses_last_run_timestamp = load->parameters.uses_last_run_timestamp;
+    spec->uses_watermark = load->parameters.uses_watermark;
     MR_TRY(hash_parameters(load));
     spec->notes = context->notes;
     spec->nnotes = context->nnotes;

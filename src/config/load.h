@@ -8,6 +8,13 @@
 
 struct mr_vault_secret;
 
+/* Where incremental reading of a step has ended: what ${last_run_timestamp} is in that step. */
+struct mr_load_watermark {
+    const char *step; /* mr_step_spec.key */
+    const char *method;
+    const char *text;
+};
+
 struct mr_load_request {
     const char *file; /* path; also the name in messages when `text` is given */
     const char *text; /* NULL = read `file` */
@@ -21,6 +28,8 @@ struct mr_load_request {
     const char *run_date; /* yyyy-MM-dd */
     const char *
         last_run_timestamp; /* NULL on a first run or when not looked up yet: the initial value is used */
+    const struct mr_load_watermark *watermarks;
+    int nwatermarks;
     const struct mr_vault_secret *secrets; /* what mr_vault_fetch brought, or NULL */
 };
 

@@ -86,7 +86,8 @@ struct mr_spec {
     const char *time_zone;
     const char *metrics_path; /* or NULL */
     const char *metrics_format;
-    bool uses_last_run_timestamp; /* ${last_run_timestamp} occurs somewhere */
+    bool uses_last_run_timestamp; /* ${last_run_timestamp} occurs outside of incremental steps */
+    bool uses_watermark;          /* ... and inside of one */
     const char
         *parameters_hash;      /* of the parameters used, but ${run_id} and ${last_run_timestamp} */
     bool rewrites;             /* false: sparkConf switched adaptive execution off */

@@ -17,10 +17,10 @@
 /* One step while it is read. */
 struct draft {
     struct mr_step_spec *spec;
-    const struct mr_json *json;
+    struct mr_json *json;
     const struct mr_json *config;
-    const struct mr_json *ref; /* the object of the configRef file, or NULL */
-    struct mr_options *step;   /* the step's own keys */
+    struct mr_json *ref;     /* the object of the configRef file, or NULL */
+    struct mr_options *step; /* the step's own keys */
     struct mr_options *options;
     struct mr_options *common;
 };
@@ -199,7 +199,73 @@ static enum mr_status read_ref(struct mr_step_reader *reader, struct draft *draf
         return mr_config_problem(context, ref->at, "%s must hold an object, not %s", file,
                                  mr_json_kind_name(ref->kind));
     draft->ref = ref;
-    return mr_substitute(context, reader->parameters, ref);
+    return MR_OK;
+}
+
+/* Placeholders of the step, but not in its config. */
+static enum mr_status substitute_head(struct mr_step_reader *reader, struct draft *draft)
+{
+    for (struct mr_json *child = draft->json->children; child; child = child->next)
+        if (strcmp(child->name, "config") != 0)
+            MR_TRY(mr_substitute(reader->context, reader->parameters, child));
+    return MR_OK;
+}
+
+/* The object `incremental` of the step, its placeholders replaced, or NULL. */
+static enum mr_status find_incremental(struct mr_step_reader *reader, const struct draft *draft,
+                                       struct mr_json **out)
+{
+    *out = NULL;
+    if (draft->spec->method == NULL ||
+        mr_option_find(mr_method_options(draft->spec->method), "incremental") == NULL)
+        return MR_OK;
+    struct mr_json *found = (struct mr_json *)mr_json_member(draft->config, "incremental");
+    if (found == NULL)
+        found = (struct mr_json *)mr_json_member(draft->ref, "incremental");
+    if (found == NULL || found->kind == MR_JSON_NULL || found->kind == MR_JSON_BOOL)
+        return MR_OK;
+    *out = found;
+    return mr_substitute(reader->context, reader->parameters, found);
+}
+
+/* What ${last_run_timestamp} is in a step that reads incrementally: NULL = as in a first run. */
+static const char *last_run_of(const struct mr_step_reader *reader, const struct draft *draft,
+                               const struct mr_json *incremental)
+{
+    const struct mr_load_request *request = reader->context->request;
+    for (int i = 0; i < request->nwatermarks; i++) {
+        const struct mr_load_watermark *watermark = &request->watermarks[i];
+        if (strcmp(watermark->step, draft->spec->key) == 0 && watermark->text[0] != '\0' &&
+            strcmp(watermark->method, draft->spec->method->name) == 0)
+            return watermark->text;
+    }
+    const struct mr_json *initial = mr_json_member(incremental, "initial");
+    bool scalar =
+        initial != NULL && (initial->kind == MR_JSON_STRING || initial->kind == MR_JSON_NUMBER);
+    return scalar ? initial->text : NULL;
+}
+
+/* Placeholders of config and configRef: with the step's own ${last_run_timestamp} where it reads incrementally. */
+static enum mr_status substitute_config(struct mr_step_reader *reader, struct draft *draft)
+{
+    struct mr_json *incremental = NULL;
+    struct mr_json *config = (struct mr_json *)mr_json_member(draft->json, "config");
+    struct mr_json *parts[] = {config, draft->ref};
+    MR_TRY(find_incremental(reader, draft, &incremental));
+    if (incremental != NULL)
+        mr_parameters_enter(reader->parameters, last_run_of(reader, draft, incremental));
+    enum mr_status status = MR_OK;
+    for (int i = 0; i < 2 && status == MR_OK; i++) {
+        struct mr_json *child = parts[i] != NULL ? parts[i]->children : NULL;
+        for (; child != NULL && status == MR_OK; child = child->next)
+            if (child != incremental)
+                status = mr_substitute(reader->context, reader->parameters, child);
+        if (parts[i] != NULL && parts[i]->children == NULL && status == MR_OK)
+            status = mr_substitute(reader->context, reader->parameters, parts[i]);
+    }
+    if (incremental != NULL)
+        mr_parameters_leave(reader->context, reader->parameters);
+    return status;
 }
 
 static enum mr_status read_config(struct mr_step_reader *reader, struct draft *draft)
@@ -353,13 +419,16 @@ static enum mr_status guess_frames(struct mr_step_reader *reader, const struct d
 
 static enum mr_status read_step(struct mr_step_reader *reader, struct draft *draft)
 {
+    MR_TRY(substitute_head(reader, draft));
     MR_TRY(read_head(reader, draft));
     if (draft->spec->method_name != NULL)
         MR_TRY(find_method(reader, draft));
+    if (draft->spec->method != NULL)
+        MR_TRY(read_ref(reader, draft));
+    MR_TRY(substitute_config(reader, draft));
     if (draft->spec->method == NULL)
         return guess_frames(reader, draft);
     draft->spec->type = draft->spec->method->type;
-    MR_TRY(read_ref(reader, draft));
     MR_TRY(read_config(reader, draft));
     MR_TRY(fill_rest(reader, draft));
     MR_TRY(read_frames(reader, draft));
@@ -385,7 +454,7 @@ enum mr_status mr_steps_read(struct mr_step_reader *reader, const struct mr_json
         return MR_NOMEM;
     int index = 0;
     enum mr_status status = MR_OK;
-    for (const struct mr_json *json = steps->children; json && status == MR_OK; json = json->next) {
+    for (struct mr_json *json = steps->children; json && status == MR_OK; json = json->next) {
         struct draft draft = {.spec = &specs[index], .json = json};
         specs[index].index = index;
         specs[index].position = json->at;

@@ -96,6 +96,7 @@ enum mr_status mr_parameters_init(struct mr_config_context *context, const struc
     }
     const char *last = request->last_run_timestamp;
     MR_TRY(put(context, parameters, "run_id", request->run_id ? request->run_id : "none", NULL));
+    parameters->last->moving = true;
     MR_TRY(put(context, parameters, "last_run_timestamp", last ? last : FIRST_RUN_TIMESTAMP, NULL));
     const char *date = request->run_date;
     if (date == NULL) {
@@ -107,8 +108,11 @@ enum mr_status mr_parameters_init(struct mr_config_context *context, const struc
     }
     MR_TRY(put(context, parameters, "run_date", date, NULL));
     const char *const *pair = request->parameters;
-    for (; pair != NULL && pair[0] != NULL; pair += 2)
+    for (; pair != NULL && pair[0] != NULL; pair += 2) {
         MR_TRY(put(context, parameters, pair[0], pair[1], NULL));
+        parameters->time_given =
+            parameters->time_given || strcmp(pair[0], "last_run_timestamp") == 0;
+    }
     return MR_OK;
 }
 
@@ -147,6 +151,15 @@ static enum mr_status undefined(struct mr_config_context *context,
 static enum mr_status replace(struct mr_config_context *context, struct mr_parameters *parameters,
                               const struct mr_json *value, const char **out);
 
+static void note_use(struct mr_parameters *parameters, struct mr_parameter *parameter)
+{
+    parameter->moving = true;
+    if (parameters->in_step)
+        parameters->uses_watermark = true;
+    else
+        parameters->uses_last_run_timestamp = true;
+}
+
 /* The text of ${name}; *text stays NULL when a problem was reported. */
 static enum mr_status value_of(struct mr_config_context *context, struct mr_parameters *parameters,
                                const struct mr_json *value, const char *at, const char *name,
@@ -168,17 +181,22 @@ static enum mr_status value_of(struct mr_config_context *context, struct mr_para
         return undefined(context, parameters, value, at, name);
     parameter->used = true;
     if (strcmp(name, "last_run_timestamp") == 0)
-        parameters->uses_last_run_timestamp = true;
+        note_use(parameters, parameter);
     if (parameter->resolving)
         return mr_config_problem(context, inside(value, at), "${%.80s} refers to itself", name);
     if (!parameter->resolved) {
         parameter->resolving = true;
         const char *resolved = NULL;
+        bool outer = parameters->moving;
+        parameters->moving = false;
         MR_TRY(replace(context, parameters, parameter->json, &resolved));
+        parameter->moving = parameters->moving;
+        parameters->moving = outer;
         parameter->resolving = false;
         parameter->resolved = true;
         parameter->text = resolved != NULL ? resolved : "";
     }
+    parameters->moving = parameters->moving || parameter->moving;
     *text = parameter->text;
     return MR_OK;
 }
@@ -264,6 +282,30 @@ enum mr_status mr_substitute(struct mr_config_context *context, struct mr_parame
     for (struct mr_json *child = value->children; child != NULL; child = child->next)
         MR_TRY(mr_substitute(context, parameters, child));
     return MR_OK;
+}
+
+/* What is made of it is made again when it is needed next. */
+static void set_last_run(struct mr_parameters *parameters, const char *text)
+{
+    if (parameters->time_given)
+        return;
+    find(parameters, "last_run_timestamp", strlen("last_run_timestamp"))->text = text;
+    for (struct mr_parameter *p = parameters->first; p != NULL; p = p->next)
+        if (p->moving && p->json != NULL)
+            p->resolved = p->json->kind != MR_JSON_STRING;
+}
+
+void mr_parameters_enter(struct mr_parameters *parameters, const char *text)
+{
+    parameters->in_step = true;
+    set_last_run(parameters, text != NULL ? text : FIRST_RUN_TIMESTAMP);
+}
+
+void mr_parameters_leave(struct mr_config_context *context, struct mr_parameters *parameters)
+{
+    const char *text = context->request->last_run_timestamp;
+    parameters->in_step = false;
+    set_last_run(parameters, text != NULL ? text : FIRST_RUN_TIMESTAMP);
 }
 
 enum mr_status mr_parameters_note_unused(struct mr_config_context *context,

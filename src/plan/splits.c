@@ -9,7 +9,7 @@
 #include <string.h>
 
 /*
- * The watermark of a run is the earliest of its sources'; one source without makes it unknown. The
+ * The watermark of a run is the earliest of its servers'; one that does not tell makes it unknown. The
  * texts compare as times.
  */
 static void lower_watermark(struct mr_plan *plan, const char *safe_time, bool *first)
@@ -139,7 +139,8 @@ enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_er
         }
         sum_estimates(node);
         MR_TRY(keep_position(builder, node, err));
-        lower_watermark(builder->plan, node->splits.safe_time, &first);
+        if (!(node->source->flags & MR_SOURCE_IMMUTABLE)) /* files have no clock */
+            lower_watermark(builder->plan, node->splits.safe_time, &first);
     }
     return MR_OK;
 }

@@ -198,11 +198,19 @@ static enum mr_status tell_watermark(struct mr_plan_builder *builder, struct mr_
             "stamp is its transaction's start is lost; rows that are written while the "
             "snapshot is taken may be read twice",
             from != NULL ? from : "the initial value", builder->plan->watermark);
-    return mr_plan_warn(
-        builder, where, err,
-        "the server hides other roles' transactions from this role, or some are "
-        "prepared: a safe time is not known, and the next run reads everything again "
-        "(GRANT pg_read_all_stats makes it known)");
+    for (int i = 0; i < builder->plan->nnodes; i++)
+        if (builder->nodes[i].kind == MR_PLAN_SOURCE && builder->drafts[i].live &&
+            !(builder->nodes[i].source->flags & MR_SOURCE_IMMUTABLE))
+            return mr_plan_warn(
+                builder, where, err,
+                "the server hides other roles' transactions from this role, or some are prepared: "
+                "a safe time is not known, and the next run reads from %s again (GRANT "
+                "pg_read_all_stats makes it known)",
+                from != NULL ? from : "the beginning");
+    return mr_plan_warn(builder, where, err,
+                        "no source of this pipeline has a clock: is %s in every run; in steps with "
+                        "`incremental` it is the step's watermark",
+                        from != NULL ? from : "the initial value");
 }
 
 enum mr_status mr_plan_add_warnings(struct mr_plan_builder *builder, struct mr_error *err)

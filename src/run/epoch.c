@@ -268,12 +268,32 @@ static enum mr_status lost(const struct mr_session *session, const struct mr_rec
     return MR_SINK;
 }
 
-/* Can the run go on from this? Positions that were never stored cannot be guessed. */
-static enum mr_status check_adoptable(const struct mr_session *session,
-                                      const struct mr_recovered *known, struct mr_error *err)
+/* Did a person say where each incremental step goes on (millrace watermark set)? */
+static bool was_set(const struct mr_session *session, const struct mr_epoch_record *last,
+                    const struct mr_positions *positions)
 {
+    for (int i = 0; i < session->plan->npositions; i++) {
+        bool found = false;
+        for (int k = 0; k < positions->count; k++)
+            found = found ||
+                    (positions->items[k].bytes.size == 0 && positions->items[k].text[0] != '\0' &&
+                     strcmp(positions->items[k].step, session->plan->positions[i].step) == 0);
+        if (!found)
+            return false;
+    }
+    return !session->spec->uses_last_run_timestamp || last->watermark != NULL;
+}
+
+/* Can the run go on from this? Positions that were never stored cannot be guessed. */
+static enum mr_status check_adoptable(struct mr_session *session, const struct mr_recovered *known,
+                                      const struct mr_epoch_record *last, struct mr_error *err)
+{
+    struct mr_positions positions;
     if (known->positions.size > 0 ||
         (session->plan->npositions == 0 && !session->spec->uses_last_run_timestamp))
+        return MR_OK;
+    MR_TRY(mr_positions_decode(last->positions, &session->arena, &positions, err));
+    if (was_set(session, last, &positions))
         return MR_OK;
     mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
                  "the target does not keep the positions of incremental steps: --adopt cannot know "
@@ -288,11 +308,13 @@ static enum mr_status adopt(struct mr_session *session, const struct mr_recovere
 {
     struct mr_arena *arena = &session->arena;
     struct mr_positions positions;
-    char *bytes = mr_arena_strndup(arena, known->positions.size ? known->positions.data : "",
-                                   known->positions.size);
+    struct mr_slice from = known->positions.size > 0
+                               ? (struct mr_slice){known->positions.data, known->positions.size}
+                               : last->positions; /* a person's */
+    char *bytes = mr_arena_strndup(arena, from.size ? from.data : "", from.size);
     if (bytes == NULL)
         return mr_error_nomem(err);
-    struct mr_slice slice = {bytes, known->positions.size};
+    struct mr_slice slice = {bytes, from.size};
     MR_TRY(mr_positions_decode(slice, arena, &positions, err));
     *last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
                                      .lane = last->lane,
@@ -318,7 +340,7 @@ static enum mr_status ask_target(struct mr_session *session, const struct mr_pla
         if (how == MR_LOST_STOP)
             status = lost(session, &known, last, err);
         if (how == MR_LOST_ADOPT)
-            status = check_adoptable(session, &known, err);
+            status = check_adoptable(session, &known, last, err);
         if (status == MR_OK && how == MR_LOST_ADOPT)
             status = adopt(session, &known, last, err);
         if (how == MR_LOST_FRESH && known.epoch > last->epoch)

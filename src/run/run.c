@@ -223,7 +223,7 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
         return status;
     }
     MR_TRY(mr_epoch_commit(session, run->state, run->lease, &run->result, run->last.epoch + 1,
-                           session->plan->watermark, err));
+                           mr_session_next_watermark(session), err));
     return mr_maintain(session, err);
 }
 

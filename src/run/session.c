@@ -100,6 +100,18 @@ static enum mr_status load(struct mr_session *session, const struct mr_spec **ou
     request.run_id = session->run_id;
     request.run_date = session->run_date;
     request.last_run_timestamp = session->last_run_timestamp;
+    struct mr_load_watermark *watermarks =
+        mr_arena_calloc(&session->arena, (size_t)session->since.count + 1, sizeof *watermarks);
+    if (!watermarks) {
+        errors->count = 1;
+        return mr_error_nomem(&errors->items[0]);
+    }
+    for (int i = 0; i < session->since.count; i++)
+        watermarks[i] =
+            (struct mr_load_watermark){session->since.items[i].step, session->since.items[i].method,
+                                       session->since.items[i].text};
+    request.watermarks = watermarks;
+    request.nwatermarks = session->since.count;
     request.secrets = session->secrets;
     return mr_config_load(&request, &session->arena, out, errors);
 }
@@ -185,7 +197,7 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
     if (status == MR_OK && session->state_path &&
         (session->spec->uses_last_run_timestamp || reads_incrementally(session->spec)))
         status = read_last_run(session, &err);
-    if (status == MR_OK && session->last_run_timestamp) {
+    if (status == MR_OK && (session->last_run_timestamp || session->since.count > 0)) {
         status = load(session, &session->spec, errors);
         if (status != MR_OK)
             goto out;
@@ -291,9 +303,15 @@ enum mr_status mr_session_since(struct mr_session *session, const char *watermar
     session->last_run_timestamp = watermark;
     session->knows_since = true;
     MR_TRY(mr_positions_decode(positions, &session->arena, &session->since, err));
-    if (!session->spec->uses_last_run_timestamp || strcmp(before, watermark ? watermark : "") == 0)
-        return MR_OK;
-    return load_again(session, errors, err);
+    bool moved = strcmp(before, watermark ? watermark : "") != 0;
+    if ((session->spec->uses_last_run_timestamp && moved) || session->spec->uses_watermark)
+        return load_again(session, errors, err);
+    return MR_OK;
+}
+
+const char *mr_session_next_watermark(const struct mr_session *session)
+{
+    return session->plan->watermark ? session->plan->watermark : session->last_run_timestamp;
 }
 
 enum mr_status mr_session_open_state(struct mr_session *session, struct mr_state **out,

@@ -78,6 +78,12 @@ enum mr_status mr_session_since(struct mr_session *session, const char *watermar
                                 struct mr_slice positions, struct mr_load_errors *errors,
                                 struct mr_error *err);
 
+/*
+ * What ${last_run_timestamp} is in the next run, if this one commits; NULL = the initial value. Where the safe time of the plan's
+ * snapshot is not known, the one that this run began with is safe still.
+ */
+const char *mr_session_next_watermark(const struct mr_session *session);
+
 struct mr_session_plan_options {
     bool connect;
     bool with_splits;
