@@ -16,6 +16,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 from engine import Workspace
 from server import Server
+import watermarks
 
 SECRET = "correct-horse-battery"
 
@@ -267,4 +268,5 @@ with Server() as server:
     server.run_file(server.database("cli"), os.path.join(checkout(), "tests", "cases", "people.sql"))
     for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, state_on_server, stopped_holder_is_fenced, usage, avro_check, json_log):
         suite.case(case.__name__.replace("_", " "), case, server)
+    watermarks.add(suite, server)
 suite.end()
