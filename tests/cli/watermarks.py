@@ -170,7 +170,7 @@ def interrupted(server):
     with Place(server, "cut") as place:
         place.add(1)
         place.write(extract("ids", schema="cut", table="t", columns=["id"], incremental={"column": "id"}), load())
-        done = place.space.run("p.json", environment={"MILLRACE_FAILPOINT": "epoch.before_commit:kill"})
+        done = place.space.run("p.json", environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
         if done.code == 0:
             return  # a build without failpoints
         check(place.shown()["unfinished"], "unfinished")

@@ -94,14 +94,15 @@ static const struct error_case cases[] = {
     {"{'name': 'p', 'parameters': {'a': '${b}', 'b': '${a}', 'c': [], '1': 2, 'd': null},\n"
      " 'steps': [{'type': 'extract', 'method': 'fromPostgres', 'config': {'table': 'x${a}',\n"
      "  'query': '${nam}', 'columns': ['${env:MR_NO_SUCH}', '${', 'a${d} ${a b}']}}]}",
-     "1:49: ${a} refers to itself []\n"
+     "1:49: step 1 (fromPostgres): ${a} refers to itself []\n"
      "1:61: parameter \"c\" must be text, a number or a boolean, not a list []\n"
      "1:65: \"1\" cannot be the name of a parameter: letters, digits, _ . and - are allowed []\n"
-     "3:13: ${nam} is not defined [did you mean ${name}?]\n"
-     "3:35: the environment has no variable \"MR_NO_SUCH\" []\n"
-     "3:56: \"${\" without \"}\"; write $${ for a literal ${ []\n"
-     "3:63: ${d} is not defined [*\n"
-     "3:68: \"${a b}\" is not a placeholder; write $${ for a literal ${ []\n"},
+     "3:13: step 1 (fromPostgres): ${nam} is not defined [did you mean ${name}?]\n"
+     "3:35: step 1 (fromPostgres): the environment has no variable \"MR_NO_SUCH\" []\n"
+     "3:56: step 1 (fromPostgres): \"${\" without \"}\"; write $${ for a literal ${ []\n"
+     "3:63: step 1 (fromPostgres): ${d} is not defined [*\n"
+     "3:68: step 1 (fromPostgres): \"${a b}\" is not a placeholder; write $${ for a literal ${ "
+     "[]\n"},
     {"{'name': 'p', 'sparkConf': {'spark.executor.memory': 'lots', 'spark.executor.core': 4,\n"
      " 'spark.sql.adaptive.enable': 'true', 'spark.dynamicAllocation.maxExecutor': 2, 'x': 1,\n"
      " 'spark.hadoop.fs.s3a.secret.key': 'hunter2', 'a': []}, 'steps': [\n"
