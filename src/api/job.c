@@ -15,6 +15,7 @@ static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *
     struct mr_session *session = pipeline->session;
     struct mr_epoch_record last;
     int64_t fence = 0;
+    bool withdrawn = false;
     if (pipeline->job_lease)
         return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG, "this pipeline has a job already");
     MR_TRY(mr_session_open_state(session, &pipeline->job_state, err));
@@ -25,7 +26,9 @@ static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *
                                &last, err));
     pipeline->job_finished = last.phase == MR_EPOCH_PREPARED;
     if (pipeline->job_finished)
-        MR_TRY(mr_epoch_finish(session, pipeline->job_lease, &last, err));
+        MR_TRY(mr_epoch_finish(session, pipeline->job_state, pipeline->job_lease, &last, &withdrawn,
+                               err));
+    pipeline->job_finished &= !withdrawn;
     pipeline->job_epoch = last.epoch + 1;
     return MR_OK;
 }

@@ -269,6 +269,8 @@ const char *mr_error_class_name(enum mr_error_class cls)
         return "unknown";
     case MR_CLASS_FATAL:
         return "fatal";
+    case MR_CLASS_REFUSED:
+        return "refused";
     }
     return "fatal";
 }

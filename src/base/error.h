@@ -37,6 +37,7 @@ enum mr_error_class {
     MR_CLASS_TRANSIENT, /* may succeed when repeated */
     MR_CLASS_UNKNOWN,   /* the effect may have happened: read back, never repeat blindly */
     MR_CLASS_FATAL,     /* stop now: a failed fsync, a broken invariant */
+    MR_CLASS_REFUSED, /* a commit: the target proves that nothing of it happened, nor can any more */
 };
 
 struct mr_error {

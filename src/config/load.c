@@ -140,11 +140,12 @@ static enum mr_status read_limits(struct load *load)
     const struct mr_options *resources = object_of(load, "resources");
     if (retry != NULL) {
         const struct mr_option_value *multiplier = mr_options_get(retry, "multiplier");
-        spec->retry.max_attempts = (int)mr_options_integer(retry, "maxAttempts", 3);
+        spec->retry.attempts = (int)mr_options_integer(retry, "maxAttempts", 3);
         spec->retry.delay_micros = mr_options_integer(retry, "delay", 0);
         spec->retry.max_delay_micros = mr_options_integer(retry, "maxDelay", 0);
         spec->retry.multiplier = multiplier->set ? multiplier->u.number : 2;
         spec->retry.jitter = mr_options_boolean(retry, "jitter", true);
+        spec->retry_given = mr_options_get(load->pipeline, "retry")->by_user;
         if (spec->retry.multiplier < 1)
             MR_TRY(mr_config_problem(&load->context, multiplier->position,
                                      "\"multiplier\" must be at least 1"));

@@ -6,6 +6,7 @@
 #ifndef MR_CONFIG_SPEC_H
 #define MR_CONFIG_SPEC_H
 
+#include "base/retry.h"
 #include "ext/option.h"
 #include "ext/registry.h"
 
@@ -45,14 +46,6 @@ struct mr_spec_note {
     struct mr_position position;
 };
 
-struct mr_retry_spec {
-    int max_attempts;
-    int64_t delay_micros;
-    int64_t max_delay_micros;
-    double multiplier;
-    bool jitter;
-};
-
 /* A PostgreSQL that keeps the state; libpq's keywords and values, ended by NULL. */
 struct mr_state_server {
     struct mr_step_spec step; /* what there is to say of its credentials, as of a step's */
@@ -72,7 +65,8 @@ struct mr_spec {
     enum mr_mode mode;
     int nsteps;
     const struct mr_step_spec *steps;
-    struct mr_retry_spec retry;
+    struct mr_retry retry;
+    bool retry_given; /* by the user: then it holds also where a protocol has its own */
     int64_t timeout_connect_micros; /* each 0 = none */
     int64_t timeout_statement_micros;
     int64_t timeout_step_micros;

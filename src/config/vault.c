@@ -32,7 +32,8 @@
 struct vault {
     struct mr_arena *arena;
     struct mr_http *http;
-    struct mr_http_retry retry;
+    struct mr_retry retry;
+    struct mr_retry_log *retries;
     const char *address; /* without a slash at its end */
     const char *namespace;
     const char *headers[4];
@@ -165,14 +166,10 @@ static enum mr_status open_vault(struct vault *vault, const struct mr_spec *spec
         .connect_timeout_micros = spec->timeout_connect_micros,
         .status = MR_CREDENTIALS,
         .cause = MR_WAIT_SOURCE,
+        .retries = vault->retries,
+        .step = "credentials",
     };
-    vault->retry = (struct mr_http_retry){
-        .attempts = spec->retry.max_attempts,
-        .delay_micros = spec->retry.delay_micros,
-        .max_delay_micros = spec->retry.max_delay_micros,
-        .multiplier = spec->retry.multiplier,
-        .jitter = spec->retry.jitter,
-    };
+    vault->retry = spec->retry;
     MR_TRY(find_address(vault, err));
     MR_TRY(read_flag("VAULT_SKIP_VERIFY", &options.insecure, err));
     MR_TRY(set_headers(vault, err));
@@ -481,10 +478,10 @@ static enum mr_status fetch_step(struct vault *vault, const struct mr_spec *spec
 }
 
 enum mr_status mr_vault_fetch(const struct mr_spec *spec, struct mr_arena *arena,
-                              struct mr_waiter *waiter, const struct mr_vault_secret **out,
-                              struct mr_error *err)
+                              struct mr_waiter *waiter, struct mr_retry_log *retries,
+                              const struct mr_vault_secret **out, struct mr_error *err)
 {
-    struct vault vault = {.arena = arena};
+    struct vault vault = {.arena = arena, .retries = retries};
     enum mr_status status = MR_OK;
     *out = NULL;
     for (int i = spec->state_server ? -1 : 0; i < spec->nsteps && status == MR_OK; i++) {

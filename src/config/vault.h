@@ -26,7 +26,7 @@ bool mr_vault_is_known(void);
  * wrong; never with a token or a value in it.
  */
 enum mr_status mr_vault_fetch(const struct mr_spec *spec, struct mr_arena *arena,
-                              struct mr_waiter *waiter, const struct mr_vault_secret **out,
-                              struct mr_error *err);
+                              struct mr_waiter *waiter, struct mr_retry_log *retries,
+                              const struct mr_vault_secret **out, struct mr_error *err);
 
 #endif

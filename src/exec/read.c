@@ -11,8 +11,9 @@
  */
 #include "exec/run.h"
 
-#include "base/hash.h"
 #include "base/time.h"
+
+#include <stdio.h>
 
 struct reading {
     struct mr_worker *worker;
@@ -159,30 +160,21 @@ static enum mr_status attempt(struct reading *reading, bool *at_source, struct m
 static bool may_retry(const struct reading *reading, enum mr_status status, bool at_source,
                       const struct mr_error *err)
 {
-    const struct mr_retry_spec *retry = &reading->worker->segment->run->plan->spec->retry;
-    return at_source && status != MR_CANCELLED && err->cls == MR_CLASS_TRANSIENT &&
-           reading->attempts + 1 < retry->max_attempts && (!reading->used || reading->can_resume);
+    const struct mr_retry *retry = &reading->worker->segment->run->plan->spec->retry;
+    return at_source && mr_retry_wanted(retry, reading->attempts + 1, status, err) &&
+           (!reading->used || reading->can_resume);
 }
 
 static enum mr_status back_off(struct reading *reading, const struct mr_error *cause,
                                struct mr_error *err)
 {
-    const struct mr_retry_spec *retry = &reading->worker->segment->run->plan->spec->retry;
-    double delay = (double)retry->delay_micros;
-    for (int i = 0; i < reading->attempts; i++)
-        delay *= retry->multiplier > 1 ? retry->multiplier : 1;
-    if (retry->max_delay_micros > 0 && delay > (double)retry->max_delay_micros)
-        delay = (double)retry->max_delay_micros;
-    int64_t now = mr_clock_monotonic_micros();
-    if (retry->jitter) /* between half of it and all */
-        delay *= 0.5 + (double)(mr_hash_mix((uint64_t)now) % 1000) / 2000;
+    char unit[300];
+    const char *label = reading->split->label;
+    snprintf(unit, sizeof unit, "split %s", label != NULL ? label : "");
     reading->attempts++;
-    mr_count(&reading->source->runtime, MR_COUNT_RETRIES, 1);
-    mr_event(&reading->source->runtime, MR_LOG_WARN, "%s: split %s: %s; attempt %d of %d in %d ms",
-             reading->node->label, reading->split->label != NULL ? reading->split->label : "",
-             cause->message, reading->attempts + 1, retry->max_attempts, (int)(delay / 1000));
-    return mr_wait(&reading->worker->waiter.base, -1, 0, now + (int64_t)delay, MR_WAIT_RETRY, NULL,
-                   err);
+    return mr_retry_wait(&reading->source->runtime,
+                         &reading->worker->segment->run->plan->spec->retry, unit, reading->attempts,
+                         cause, err);
 }
 
 static enum mr_status read_all(struct reading *reading, struct mr_error *err)
@@ -223,8 +215,7 @@ enum mr_status mr_read_split(struct mr_worker *worker, struct mr_push_graph *gra
     };
     bool breaker = mr_plan_is_breaker(node);
     reading.can_resume = !breaker && (node->source->flags & MR_SOURCE_STABLE_ORDER) &&
-                         !reading.split->unordered &&
-                         segment->run->plan->spec->retry.max_attempts > 1;
+                         !reading.split->unordered && segment->run->plan->spec->retry.attempts > 1;
     mr_bytes_init(&reading.position, MR_BYTES_DEFAULT_MAXIMUM);
     int64_t start = mr_clock_monotonic_micros();
     int before = mr_clock_move(&worker->clock, node->id);

@@ -65,6 +65,39 @@ void mr_event(struct mr_runtime *runtime, enum mr_log_level level, const char *f
     runtime->event(runtime, level, message);
 }
 
+const struct mr_retry *mr_retry_policy(const struct mr_runtime *runtime, const struct mr_retry *own)
+{
+    return runtime->retry_given ? &runtime->retry : own;
+}
+
+void mr_retry_note(struct mr_runtime *runtime, const char *unit, int attempt, int64_t delay_micros,
+                   const struct mr_error *cause)
+{
+    struct mr_retry_entry entry = {
+        .step = runtime->memory && runtime->memory->parent ? runtime->memory->name : "run",
+        .unit = unit,
+        .cls = cause->cls,
+        .attempt = attempt,
+        .delay_micros = delay_micros,
+        .message = cause->message,
+    };
+    mr_count(runtime, MR_COUNT_RETRIES, 1);
+    mr_retry_log_add(runtime->retries, &entry);
+    mr_event(runtime, MR_LOG_WARN, "%s: %s; attempt %d in %lld ms", unit, cause->message,
+             attempt + 1, (long long)(delay_micros / 1000));
+}
+
+enum mr_status mr_retry_wait(struct mr_runtime *runtime, const struct mr_retry *retry,
+                             const char *unit, int attempt, const struct mr_error *cause,
+                             struct mr_error *err)
+{
+    bool timed_out;
+    int64_t pause = mr_retry_pause(retry, attempt, mr_retry_random());
+    mr_retry_note(runtime, unit, attempt, pause, cause);
+    return mr_wait(runtime->waiter, -1, 0, mr_clock_monotonic_micros() + pause, MR_WAIT_RETRY,
+                   &timed_out, err);
+}
+
 enum shared_state { SHARED_EMPTY, SHARED_MAKING, SHARED_READY };
 
 struct shared_entry {

@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/retry.h"
 #include "base/wait.h"
 #include "ext/option.h"
 
@@ -65,6 +66,9 @@ struct mr_runtime {
     int64_t share;
     int64_t timeout_connect_micros;   /* timeouts.connect, 0 = the implementation's default */
     int64_t timeout_statement_micros; /* timeouts.statement, 0 = none */
+    struct mr_retry retry;            /* `retry`; all 0 = nothing is tried twice */
+    bool retry_given;                 /* by the user: holds also where a protocol has its own */
+    struct mr_retry_log *retries;     /* of the run, or NULL */
     const char *time_zone;            /* sql.timeZone */
     bool ansi_off;                    /* sql.ansi is false */
     bool offline;                     /* planning without connections */
@@ -83,6 +87,20 @@ const char *mr_counter_name(enum mr_counter counter);
 /* A note for the log and the report: a retry, a fallback. Never contains secrets. */
 void mr_event(struct mr_runtime *runtime, enum mr_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The user's `retry`, else `own`: what the protocol at hand is used to. */
+const struct mr_retry *mr_retry_policy(const struct mr_runtime *runtime,
+                                       const struct mr_retry *own);
+/*
+ * Notes in the counters, the report and the log that attempt number `attempt` (from 1) of `unit` failed
+ * and that another follows after `delay_micros`. The step is that of the account.
+ */
+void mr_retry_note(struct mr_runtime *runtime, const char *unit, int attempt, int64_t delay_micros,
+                   const struct mr_error *cause);
+/* The same with the policy's pause, and pauses. */
+enum mr_status mr_retry_wait(struct mr_runtime *runtime, const struct mr_retry *retry,
+                             const char *unit, int attempt, const struct mr_error *cause,
+                             struct mr_error *err);
 
 /*
  * Things shared by the steps of one run: the exported snapshot and the connection pool of a server,

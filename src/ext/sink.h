@@ -57,7 +57,8 @@ struct mr_recovered {
 enum mr_sink_flag {
     /*
      * commit does all or nothing: when it fails, and not with class unknown or fatal, the target is
-     * as it was, and the epoch can be given up.
+     * as it was, and the epoch can be given up. Class refused says so in any process, also in one that
+     * did not make the token: the target was asked, under what keeps others from committing it.
      */
     MR_SINK_ATOMIC = 1 << 0,
 };

@@ -12,11 +12,11 @@
  */
 #include "net/http.h"
 
-#include "base/hash.h"
 #include "base/time.h"
 #include "net/exchange.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/epoll.h>
@@ -227,14 +227,10 @@ static bool worth_another(const struct mr_http_request *request, enum mr_status 
     }
 }
 
-int64_t mr_http_pause(const struct mr_http_retry *retry, int attempts,
+int64_t mr_http_pause(const struct mr_retry *retry, int attempts,
                       const struct mr_http_answer *answer)
 {
-    double delay = (double)retry->delay_micros;
-    for (int i = 1; i < attempts; i++)
-        delay *= retry->multiplier > 1 ? retry->multiplier : 1;
-    if (retry->jitter) /* between half of it and all */
-        delay *= 0.5 + (double)(mr_hash_mix((uint64_t)mr_clock_monotonic_micros()) % 1000) / 2000;
+    double delay = (double)mr_retry_pause(retry, attempts, mr_retry_random());
     struct mr_slice after = answer ? mr_http_header(answer, "Retry-After") : mr_slice_of("");
     double asked = after.size > 0 && after.size < 10 ? atof(after.data) * 1e6 : 0;
     if (asked > delay)
@@ -244,8 +240,27 @@ int64_t mr_http_pause(const struct mr_http_retry *retry, int attempts,
     return (int64_t)delay;
 }
 
+static void note_retry(struct mr_http *http, const struct mr_http_request *request,
+                       const struct mr_http_answer *answer, enum mr_status status,
+                       const struct mr_error *failure, int64_t pause)
+{
+    char unit[300], message[64];
+    snprintf(unit, sizeof unit, "%s %.*s", request->method, (int)strcspn(request->url, "?"),
+             request->url);
+    snprintf(message, sizeof message, "HTTP status %d", answer->status);
+    struct mr_retry_entry entry = {
+        .step = http->options.step ? http->options.step : "",
+        .unit = unit,
+        .cls = status == MR_OK ? MR_CLASS_TRANSIENT : failure->cls,
+        .attempt = answer->attempts,
+        .delay_micros = pause,
+        .message = status == MR_OK ? message : failure->message,
+    };
+    mr_retry_log_add(http->options.retries, &entry);
+}
+
 enum mr_status mr_http_send(struct mr_http *http, const struct mr_http_request *request,
-                            const struct mr_http_retry *retry, struct mr_http_answer *answer,
+                            const struct mr_retry *retry, struct mr_http_answer *answer,
                             struct mr_error *err)
 {
     for (answer->attempts = 1;; answer->attempts++) {
@@ -260,6 +275,7 @@ enum mr_status mr_http_send(struct mr_http *http, const struct mr_http_request *
             return status;
         }
         int64_t pause = mr_http_pause(retry, answer->attempts, answer);
+        note_retry(http, request, answer, status, &failure, pause);
         MR_TRY(mr_wait(http->waiter, -1, 0, mr_clock_monotonic_micros() + pause, MR_WAIT_RETRY,
                        NULL, err));
     }

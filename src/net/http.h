@@ -9,6 +9,7 @@
 #define MR_NET_HTTP_H
 
 #include "base/bytes.h"
+#include "base/retry.h"
 #include "base/wait.h"
 
 /* A part of a file that is a body. */
@@ -29,6 +30,8 @@ struct mr_http_options {
     int64_t connect_timeout_micros; /* 0 = 10 s */
     enum mr_status status;          /* of errors: MR_SOURCE, MR_SINK, MR_CREDENTIALS */
     enum mr_wait_cause cause;       /* what waiting is booked to */
+    struct mr_retry_log *retries;   /* where attempts that are repeated are noted, or NULL */
+    const char *step;               /* whose they are; with `retries` */
 };
 
 struct mr_http_answer {
@@ -58,16 +61,8 @@ struct mr_http_request {
 };
 
 /* Attempts on 429, 500, 502, 503, 504 and lost connections. Retry-After is heeded up to the cap. */
-struct mr_http_retry {
-    int attempts;
-    int64_t delay_micros; /* before the second one */
-    int64_t max_delay_micros;
-    double multiplier;
-    bool jitter;
-};
-
 /* How long to pause after `attempts` attempts; `answer` NULL = nothing came back. */
-int64_t mr_http_pause(const struct mr_http_retry *retry, int attempts,
+int64_t mr_http_pause(const struct mr_retry *retry, int attempts,
                       const struct mr_http_answer *answer);
 
 struct mr_http;
@@ -91,7 +86,7 @@ struct mr_slice mr_http_header(const struct mr_http_answer *answer, const char *
  * the name or the certificate is wrong. URLs are in messages without their query; headers never.
  */
 enum mr_status mr_http_send(struct mr_http *http, const struct mr_http_request *request,
-                            const struct mr_http_retry *retry, struct mr_http_answer *answer,
+                            const struct mr_retry *retry, struct mr_http_answer *answer,
                             struct mr_error *err);
 
 #endif

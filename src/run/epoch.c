@@ -93,14 +93,16 @@ static void acknowledge(struct mr_session *session, int64_t epoch)
 }
 
 /*
- * The first sink refused (a concurrent commit came first): what is staged goes, and the record is
+ * The first sink refused (a concurrent commit came first; a crash emptied what was staged): what is staged goes, and the record is
  * that of the epoch before under this number, which names of files were made of. Without this the
  * next start would try the same commit for ever. Whatever fails here leaves the PREPARED record.
  */
-static void withdraw(struct mr_session *session, struct mr_lease *lease,
-                     const struct mr_epoch_record *record, const struct mr_epoch_record *before)
+static enum mr_status withdraw(struct mr_session *session, struct mr_lease *lease,
+                               const struct mr_epoch_record *record,
+                               const struct mr_epoch_record *before, struct mr_epoch_record *after,
+                               struct mr_error *err)
 {
-    struct mr_epoch_record after = {
+    *after = (struct mr_epoch_record){
         .phase = MR_EPOCH_COMMITTED,
         .lane = record->lane,
         .epoch = record->epoch,
@@ -109,8 +111,8 @@ static void withdraw(struct mr_session *session, struct mr_lease *lease,
         .watermark = before->watermark,
         .positions = before->positions,
     };
-    if (mr_epoch_abandon(session, record, NULL) == MR_OK)
-        mr_state_store_epoch(lease, &after, NULL);
+    MR_TRY(mr_epoch_abandon(session, record, err));
+    return mr_state_store_epoch(lease, after, err);
 }
 
 enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *state,
@@ -125,7 +127,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     struct mr_bytes positions;
     mr_bytes_init(&positions, (size_t)1 << 29);
     mr_positions_encode(plan->positions, plan->npositions, watermark, &positions);
-    struct mr_epoch_record before;
+    struct mr_epoch_record before, after;
     struct mr_epoch_record record = {
         .phase = MR_EPOCH_PREPARED,
         .lane = 0,
@@ -160,7 +162,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
     status = commit_tokens(plan, lease, &record, &refused, err);
     if (refused)
-        withdraw(session, lease, &record, &before);
+        withdraw(session, lease, &record, &before, &after, NULL);
     MR_TRY_OUT(status);
     record.phase = MR_EPOCH_COMMITTED;
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
@@ -200,10 +202,12 @@ static enum mr_status find_sink(struct mr_session *session, const struct mr_epoc
     return MR_OK;
 }
 
-enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_lease *lease,
-                               struct mr_epoch_record *record, struct mr_error *err)
+/* *first: it is the first of them that fails. */
+static enum mr_status finish_tokens(struct mr_session *session, struct mr_lease *lease,
+                                    const struct mr_epoch_record *record, bool *first,
+                                    struct mr_error *err)
 {
-    MR_TRY(mr_session_fetch_credentials(session, NULL, err));
+    *first = false;
     for (int i = 0; i < record->ntokens; i++) {
         const struct mr_sink *sink = NULL;
         const struct mr_options *options = NULL;
@@ -211,10 +215,44 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_lease *leas
         struct mr_runtime *runtime = commit_runtime(&lent, &session->runtime);
         MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
         MR_TRY(mr_lease_check(lease, err));
+        *first = i == 0;
         MR_TRY(mr_error_of_sink(sink->commit(options, runtime, record->tokens[i].token, err), err));
     }
-    record->phase = MR_EPOCH_COMMITTED;
-    return mr_state_store_epoch(lease, record, err);
+    return MR_OK;
+}
+
+/*
+ * Sinks commit in order: where the first proves that it has nothing of the epoch, none has. Another class than "refused" proves
+ * nothing here: the process that prepared the epoch may have committed it and died before it could say so.
+ */
+enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *state,
+                               struct mr_lease *lease, struct mr_epoch_record *record,
+                               bool *withdrawn, struct mr_error *err)
+{
+    struct mr_error failure = {0};
+    struct mr_epoch_record before, after;
+    bool first;
+    *withdrawn = false;
+    MR_TRY(mr_session_fetch_credentials(session, NULL, err));
+    enum mr_status status = finish_tokens(session, lease, record, &first, &failure);
+    if (status == MR_OK) {
+        record->phase = MR_EPOCH_COMMITTED;
+        return mr_state_store_epoch(lease, record, err);
+    }
+    if (err)
+        *err = failure;
+    if (!first || failure.cls != MR_CLASS_REFUSED)
+        return status;
+    MR_TRY(mr_state_load_epoch_before(state, session->spec->state_key, record->lane,
+                                      &session->arena, &before, err));
+    MR_TRY(withdraw(session, lease, record, &before, &after, err));
+    mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                     "the commit of the interrupted run %s is withdrawn, nothing of it is in any "
+                     "target: %s; its rows are read again",
+                     record->run_id, failure.message);
+    *record = after;
+    *withdrawn = true;
+    return MR_OK;
 }
 
 enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoch_record *record,

@@ -14,9 +14,14 @@
 enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *state,
                                struct mr_lease *lease, const struct mr_exec_result *result,
                                int64_t epoch, const char *watermark, struct mr_error *err);
-/* Commits what `record` (PREPARED) names, by the options of the present file, and stores it as COMMITTED. */
-enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_lease *lease,
-                               struct mr_epoch_record *record, struct mr_error *err);
+/*
+ * Commits what `record` (PREPARED) names, by the options of the present file, and stores it as COMMITTED. *withdrawn: the targets
+ * prove that nothing of it is there and that it cannot be finished; `record` is then that of the epoch before, stored under
+ * this number, and the rows are to be read again.
+ */
+enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *state,
+                               struct mr_lease *lease, struct mr_epoch_record *record,
+                               bool *withdrawn, struct mr_error *err);
 /* Discards what `record` (PREPARED) names and is not visible yet. */
 enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoch_record *record,
                                 struct mr_error *err);

@@ -83,6 +83,29 @@ static json_t *error_report(const struct mr_error *failure)
     return out;
 }
 
+/* How often anything was tried again, and the first of these attempts. */
+static json_t *retries_report(struct mr_retry_log *log)
+{
+    json_t *out = json_object();
+    json_t *list = json_array();
+    pthread_mutex_lock(&log->lock);
+    for (int i = 0; i < log->count; i++) {
+        const struct mr_retry_entry *entry = &log->entries[i];
+        json_t *item = json_object();
+        json_object_set_new(item, "step", json_string(entry->step));
+        json_object_set_new(item, "unit", json_string(entry->unit));
+        json_object_set_new(item, "class", json_string(mr_error_class_name(entry->cls)));
+        json_object_set_new(item, "attempt", json_integer(entry->attempt));
+        json_object_set_new(item, "delay_ms", milliseconds(entry->delay_micros));
+        json_object_set_new(item, "message", json_string(entry->message));
+        json_array_append_new(list, item);
+    }
+    json_object_set_new(out, "total", json_integer(log->total));
+    pthread_mutex_unlock(&log->lock);
+    json_object_set_new(out, "list", list);
+    return out;
+}
+
 static void add_machine(json_t *out, const struct mr_session *session, int64_t wall)
 {
     json_t *resources = json_object();
@@ -151,6 +174,7 @@ char *mr_report_build(const struct mr_report_input *input)
         json_object_set_new(out, "error", error_report(input->failure));
     add_machine(out, session, wall);
     add_rows(out, plan);
+    json_object_set_new(out, "retries", retries_report(&session->retries));
     if (plan) {
         struct mr_bytes advice;
         mr_bytes_init(&advice, 4096);

@@ -105,11 +105,15 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
     if (run->last.phase == MR_EPOCH_COMMITTED && (!interrupted || !loaded))
         return MR_OK;
     if (run->last.phase == MR_EPOCH_PREPARED) {
-        enum mr_status status = mr_epoch_finish(session, run->lease, &run->last, err);
+        bool withdrawn;
+        enum mr_status status =
+            mr_epoch_finish(session, run->state, run->lease, &run->last, &withdrawn, err);
         if (status != MR_OK && run->options->fresh)
             return give_up(run, err);
         if (status != MR_OK)
             return unfinished(run, err);
+        if (withdrawn)
+            return MR_OK;
     }
     if (mr_maintain_again(session, err) != MR_OK && !run->options->fresh)
         return err ? err->status : MR_SINK;

@@ -66,7 +66,10 @@ static enum mr_status open_state(struct mr_session *session, struct mr_state **o
 {
     const struct mr_state_server *server = session->state_path ? NULL : session->spec->state_server;
     struct mr_state_config config = {.directory = session->state_path,
-                                     .waiter = session->runtime.waiter};
+                                     .waiter = session->runtime.waiter,
+                                     .retry =
+                                         session->spec->retry_given ? &session->spec->retry : NULL,
+                                     .retries = &session->retries};
     if (server) {
         config.keywords = server->keywords;
         config.values = server->values;
@@ -154,6 +157,9 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .ansi_off = !spec->ansi,
         .timeout_connect_micros = spec->timeout_connect_micros,
         .timeout_statement_micros = spec->timeout_statement_micros,
+        .retry = spec->retry,
+        .retry_given = spec->retry_given,
+        .retries = &session->retries,
         .given = &session->given,
         .shared = shared,
         .event = session_event,
@@ -182,6 +188,7 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
     session->request = *request;
     mr_arena_init(&session->arena, NULL);
     mr_memory_init(&session->memory, NULL, "resources.memory", INT64_MAX);
+    mr_retry_log_init(&session->retries);
     session->given.memory = &session->memory;
     mr_logger_init(&session->logger, request->log, request->log_context, request->log_level);
     make_identity(session);
@@ -226,6 +233,7 @@ void mr_session_close(struct mr_session *session)
     mr_tz_free(session->tz);
     mr_free(session->state_path);
     pthread_mutex_destroy(&session->logger.mutex);
+    mr_retry_log_reset(&session->retries);
     mr_arena_reset(&session->arena);
     mr_free(session);
 }
@@ -275,7 +283,7 @@ static enum mr_status fetch_secrets(struct mr_session *session, struct mr_load_e
     if (session->secrets || !waits_for_vault(session->spec))
         return MR_OK;
     MR_TRY(mr_vault_fetch(session->spec, &session->arena, session->runtime.waiter,
-                          &session->secrets, err));
+                          &session->retries, &session->secrets, err));
     return load_again(session, errors, err);
 }
 

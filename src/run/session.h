@@ -33,6 +33,7 @@ struct mr_session {
     struct mr_engine *engine;
     struct mr_given_list given;  /* streams of the embedding program */
     struct mr_counters counters; /* of what belongs to no step */
+    struct mr_retry_log retries; /* of all steps, and of what belongs to none */
     struct mr_runtime runtime;   /* template for the steps */
     struct mr_plan *plan;        /* NULL until planned */
     char run_id[40];

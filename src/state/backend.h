@@ -26,9 +26,10 @@ struct mr_state_backend {
                             struct mr_error *err);
     void (*release)(void *lease);
     enum mr_status (*check)(void *lease, struct mr_error *err);
-    /* The blob in the arena; data NULL = none. */
-    enum mr_status (*load_record)(void *self, const char *key, int lane, struct mr_arena *arena,
-                                  struct mr_slice *out, struct mr_error *err);
+    /* The blob in the arena, or that of the record before it; data NULL = none. */
+    enum mr_status (*load_record)(void *self, const char *key, int lane, bool before,
+                                  struct mr_arena *arena, struct mr_slice *out,
+                                  struct mr_error *err);
     enum mr_status (*store_record)(void *lease, int lane, struct mr_slice record,
                                    struct mr_error *err);
     enum mr_status (*put_note)(void *lease, enum mr_note_kind kind, const struct mr_note *note,

@@ -13,15 +13,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ATTEMPTS         8
-#define FIRST_MICROS     100000
-#define LONGEST_MICROS   5000000
 #define CONNECT_MICROS   5000000
 #define STATEMENT_MICROS 60000000
 #define SOCKET_MICROS    20000000
 #define LEASE_MICROS     30000000
 #define SCHEMA_VERSION   2
 #define NUMBER_BYTES     24
+
+/* A state that cannot be reached ends the run: about 12 s of patience for a restart of its server. */
+static const struct mr_retry own_retry = {.attempts = 8,
+                                          .delay_micros = 100000,
+                                          .max_delay_micros = 5000000,
+                                          .multiplier = 2,
+                                          .jitter = true};
 
 /* What must not depend on the role or the database. A commit that the server could lose is none. */
 static const char session_sql[] =
@@ -91,23 +95,35 @@ static enum mr_status ask(struct mr_state_pg *store, const char *sql, int nparam
     return status;
 }
 
+static void pause_before(struct mr_state_pg *store, int attempt, const struct mr_error *cause)
+{
+    bool timed_out;
+    struct mr_retry_entry entry = {
+        .step = "state",
+        .unit = "statement",
+        .cls = cause->cls,
+        .attempt = attempt,
+        .delay_micros = mr_retry_pause(&store->retry, attempt, mr_retry_random()),
+        .message = cause->message,
+    };
+    mr_retry_log_add(store->retries, &entry);
+    (void)mr_wait(&store->plain, -1, 0, mr_clock_monotonic_micros() + entry.delay_micros,
+                  MR_WAIT_RETRY, &timed_out, NULL);
+}
+
 /* nparams -1: several statements without a result. */
 static enum mr_status query(struct mr_state_pg *store, const char *sql, int nparams,
                             const char *const *params, PGresult **out, struct mr_error *err)
 {
     struct mr_error own = {0};
-    int64_t pause = FIRST_MICROS;
     enum mr_status status;
     for (int attempt = 1;; attempt++) {
         status = ask(store, sql, nparams, params, out, &own);
         bool again = own.cls == MR_CLASS_TRANSIENT || own.cls == MR_CLASS_UNKNOWN || !store->pg;
         if (status == MR_OK || status == MR_CREDENTIALS || status == MR_NOMEM || !again ||
-            own.cls == MR_CLASS_CONFIG || attempt == ATTEMPTS)
+            own.cls == MR_CLASS_CONFIG || attempt >= store->retry.attempts)
             break;
-        bool timed_out;
-        (void)mr_wait(&store->plain, -1, 0, mr_clock_monotonic_micros() + pause, MR_WAIT_RETRY,
-                      &timed_out, NULL);
-        pause = pause > LONGEST_MICROS / 2 ? LONGEST_MICROS : pause * 2;
+        pause_before(store, attempt, &own);
     }
     if (status != MR_OK && err)
         *err = own;
@@ -177,6 +193,8 @@ static enum mr_status pg_open(const struct mr_state_config *config, void **self,
         return mr_error_nomem(err);
     *self = store;
     store->plain = mr_waiter_plain();
+    store->retry = config->retry ? *config->retry : own_retry;
+    store->retries = config->retries;
     store->lease_micros = config->lease_micros > 0 ? config->lease_micros : LEASE_MICROS;
     store->config = (struct mr_pg_config){
         .keywords = config->keywords,
@@ -241,8 +259,9 @@ static enum mr_status get_hex(const PGresult *result, int row, int column, struc
     return MR_OK;
 }
 
-static enum mr_status load_record(void *self, const char *key, int lane, struct mr_arena *arena,
-                                  struct mr_slice *out, struct mr_error *err)
+static enum mr_status load_record(void *self, const char *key, int lane, bool before,
+                                  struct mr_arena *arena, struct mr_slice *out,
+                                  struct mr_error *err)
 {
     char number[NUMBER_BYTES];
     const char *params[] = {key, number};
@@ -250,9 +269,11 @@ static enum mr_status load_record(void *self, const char *key, int lane, struct 
     enum mr_status status = MR_OK;
     snprintf(number, sizeof number, "%d", lane);
     MR_TRY(mr_state_pg_query(
-        self, "SELECT record FROM millrace.lanes WHERE state_key = $1 AND lane = $2::integer", 2,
-        params, &result, err));
-    if (PQntuples(result) > 0)
+        self,
+        before ? "SELECT previous FROM millrace.lanes WHERE state_key = $1 AND lane = $2::integer"
+               : "SELECT record FROM millrace.lanes WHERE state_key = $1 AND lane = $2::integer",
+        2, params, &result, err));
+    if (PQntuples(result) > 0 && !PQgetisnull(result, 0, 0))
         status = get_hex(result, 0, 0, arena, out, err);
     PQclear(result);
     return status;

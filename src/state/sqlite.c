@@ -447,20 +447,23 @@ static enum mr_status copy_blob(sqlite3_stmt *stmt, int column, struct mr_arena 
     return MR_OK;
 }
 
-static enum mr_status sqlite_load_record(void *self, const char *key, int lane,
+static enum mr_status sqlite_load_record(void *self, const char *key, int lane, bool before,
                                          struct mr_arena *arena, struct mr_slice *out,
                                          struct mr_error *err)
 {
     struct store *store = self;
     sqlite3_stmt *stmt = NULL;
     enum mr_status status = MR_OK;
-    MR_TRY(prepare(store, "SELECT record FROM lanes WHERE state_key = ? AND lane = ?", &stmt, err));
+    MR_TRY(prepare(store,
+                   before ? "SELECT previous FROM lanes WHERE state_key = ? AND lane = ?"
+                          : "SELECT record FROM lanes WHERE state_key = ? AND lane = ?",
+                   &stmt, err));
     bind_text(stmt, 1, key);
     sqlite3_bind_int(stmt, 2, lane);
     int code = sqlite3_step(stmt);
-    if (code == SQLITE_ROW)
+    if (code == SQLITE_ROW && sqlite3_column_type(stmt, 0) != SQLITE_NULL)
         status = copy_blob(stmt, 0, arena, out, err);
-    else if (code != SQLITE_DONE)
+    else if (code != SQLITE_ROW && code != SQLITE_DONE)
         status = state_error(store, err, "cannot read");
     sqlite3_finalize(stmt);
     return status;

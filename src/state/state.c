@@ -152,22 +152,37 @@ static enum mr_status damaged(struct mr_error *err, const char *what, const char
     return MR_INTERNAL;
 }
 
-enum mr_status mr_state_load_epoch(struct mr_state *state, const char *key, int lane,
-                                   struct mr_arena *arena, struct mr_epoch_record *out,
-                                   struct mr_error *err)
+static enum mr_status load_epoch(struct mr_state *state, const char *key, int lane, bool before,
+                                 struct mr_arena *arena, struct mr_epoch_record *out,
+                                 struct mr_error *err)
 {
     struct mr_slice blob = {0};
     *out = (struct mr_epoch_record){.lane = lane};
     pthread_mutex_lock(&state->lock);
-    enum mr_status status = state->backend->load_record(state->self, key, lane, arena, &blob, err);
+    enum mr_status status =
+        state->backend->load_record(state->self, key, lane, before, arena, &blob, err);
     pthread_mutex_unlock(&state->lock);
     if (status != MR_OK || !blob.data)
         return status;
     if (!mr_epoch_record_decode(blob, arena, out) || out->lane != lane) {
         *out = (struct mr_epoch_record){.lane = lane};
-        return damaged(err, "epoch record", key);
+        return damaged(err, before ? "earlier epoch record" : "epoch record", key);
     }
     return MR_OK;
+}
+
+enum mr_status mr_state_load_epoch(struct mr_state *state, const char *key, int lane,
+                                   struct mr_arena *arena, struct mr_epoch_record *out,
+                                   struct mr_error *err)
+{
+    return load_epoch(state, key, lane, false, arena, out, err);
+}
+
+enum mr_status mr_state_load_epoch_before(struct mr_state *state, const char *key, int lane,
+                                          struct mr_arena *arena, struct mr_epoch_record *out,
+                                          struct mr_error *err)
+{
+    return load_epoch(state, key, lane, true, arena, out, err);
 }
 
 enum mr_status mr_state_store_epoch(struct mr_lease *lease, const struct mr_epoch_record *record,

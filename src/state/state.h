@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/retry.h"
 #include "base/wait.h"
 
 struct mr_state;
@@ -20,8 +21,10 @@ struct mr_state_config {
     const char *directory;
     const char *const *keywords; /* libpq's names, ended by NULL */
     const char *const *values;
-    const char *location; /* for messages: "host:5432/db" */
-    int64_t lease_micros; /* in a PostgreSQL: how long a lease lasts unrenewed; 0 = 30 s */
+    const char *location;         /* for messages: "host:5432/db" */
+    int64_t lease_micros;         /* in a PostgreSQL: how long a lease lasts unrenewed; 0 = 30 s */
+    const struct mr_retry *retry; /* the user's, for a PostgreSQL; NULL = our own */
+    struct mr_retry_log *retries; /* notes what was tried again, or NULL */
     struct mr_waiter
         *waiter; /* for the time that taking a lease may wait; NULL = not to be cancelled */
 };
@@ -69,6 +72,10 @@ struct mr_epoch_record {
 enum mr_status mr_state_load_epoch(struct mr_state *state, const char *key, int lane,
                                    struct mr_arena *arena, struct mr_epoch_record *out,
                                    struct mr_error *err);
+/* The same of the record that the present one replaced. */
+enum mr_status mr_state_load_epoch_before(struct mr_state *state, const char *key, int lane,
+                                          struct mr_arena *arena, struct mr_epoch_record *out,
+                                          struct mr_error *err);
 /* Replaces the record; the one before is kept beside it. */
 enum mr_status mr_state_store_epoch(struct mr_lease *lease, const struct mr_epoch_record *record,
                                     struct mr_error *err);

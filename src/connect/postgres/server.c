@@ -158,7 +158,7 @@ static enum mr_status snapshot_gone(struct mr_error *err)
     return MR_SOURCE;
 }
 
-enum mr_status mr_postgres_server_lock(struct mr_postgres_server *server,
+static enum mr_status lock_coordinator(struct mr_postgres_server *server,
                                        struct mr_runtime *runtime, struct mr_pg **out,
                                        struct mr_error *err)
 {
@@ -197,13 +197,45 @@ enum mr_status mr_postgres_server_lock(struct mr_postgres_server *server,
     return MR_OK;
 }
 
-void mr_postgres_server_unlock(struct mr_postgres_server *server)
+/* Returns whether the coordinator can be asked again: what it held is there. */
+static bool unlock_coordinator(struct mr_postgres_server *server)
 {
     if (server->saved)
         (void)mr_pg_exec(server->coordinator,
                          "ROLLBACK TO SAVEPOINT millrace; RELEASE SAVEPOINT millrace", NULL);
     server->saved = false;
+    bool good = server->snapshot[0] == '\0' ||
+                (server->coordinator != NULL && mr_pg_usable(server->coordinator));
     pthread_mutex_unlock(&server->lock);
+    return good;
+}
+
+static enum mr_status ask_once(struct mr_postgres_server *server, struct mr_runtime *runtime,
+                               mr_postgres_ask_fn ask, void *context, bool *again,
+                               struct mr_error *err)
+{
+    struct mr_pg *pg = NULL;
+    *again = true;
+    MR_TRY(lock_coordinator(server, runtime, &pg, err));
+    enum mr_status status = ask(context, pg, err);
+    *again = unlock_coordinator(server);
+    return status;
+}
+
+enum mr_status mr_postgres_server_ask(struct mr_postgres_server *server, struct mr_runtime *runtime,
+                                      mr_postgres_ask_fn ask, void *context, struct mr_error *err)
+{
+    for (int attempt = 1;; attempt++) {
+        struct mr_error failure = {0};
+        bool again;
+        enum mr_status status = ask_once(server, runtime, ask, context, &again, &failure);
+        if (!again || !mr_retry_wanted(&runtime->retry, attempt, status, &failure)) {
+            if (status != MR_OK && err)
+                *err = failure;
+            return status;
+        }
+        MR_TRY(mr_retry_wait(runtime, &runtime->retry, "catalog queries", attempt, &failure, err));
+    }
 }
 
 /*
@@ -285,22 +317,24 @@ static enum mr_status export_snapshot(struct mr_postgres_server *server, struct 
     return MR_OK;
 }
 
+static enum mr_status need_snapshot(void *context, struct mr_pg *pg, struct mr_error *err)
+{
+    struct mr_postgres_server *server = context;
+    if (server->snapshot[0])
+        return MR_OK;
+    enum mr_status status = export_snapshot(server, pg, err);
+    if (status != MR_OK)
+        mr_error_prefix(err, "the snapshot cannot be taken (\"snapshot\": \"none\" goes without)");
+    return status;
+}
+
 enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
                                            struct mr_runtime *runtime,
                                            char out[MR_POSTGRES_SNAPSHOT_MAX], struct mr_error *err)
 {
-    struct mr_pg *pg = NULL;
-    MR_TRY(mr_postgres_server_lock(server, runtime, &pg, err));
-    enum mr_status status = MR_OK;
-    if (server->snapshot[0] == '\0') {
-        status = export_snapshot(server, pg, err);
-        if (status != MR_OK)
-            mr_error_prefix(err,
-                            "the snapshot cannot be taken (\"snapshot\": \"none\" goes without)");
-    }
+    MR_TRY(mr_postgres_server_ask(server, runtime, need_snapshot, server, err));
     memcpy(out, server->snapshot, sizeof server->snapshot);
-    mr_postgres_server_unlock(server);
-    return status;
+    return MR_OK;
 }
 
 const char *mr_postgres_server_safe_time(const struct mr_postgres_server *server)

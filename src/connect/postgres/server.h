@@ -48,11 +48,14 @@ enum mr_status mr_postgres_server_get(struct mr_runtime *runtime,
                                       struct mr_error *err);
 void mr_postgres_server_free(struct mr_postgres_server *server);
 
-/* Borrows the coordinator's connection for catalog queries (waits for its other user), opened if need be. */
-enum mr_status mr_postgres_server_lock(struct mr_postgres_server *server,
-                                       struct mr_runtime *runtime, struct mr_pg **out,
-                                       struct mr_error *err);
-void mr_postgres_server_unlock(struct mr_postgres_server *server);
+/* Catalog queries; may be called again after a failure, and begins anew then. */
+typedef enum mr_status (*mr_postgres_ask_fn)(void *context, struct mr_pg *pg, struct mr_error *err);
+/*
+ * Lends the coordinator's connection, opened if need be, to `ask`, alone. By the runtime's `retry` what failed in passing is asked
+ * again, on a new connection where the old one is lost; but a lost snapshot stays lost.
+ */
+enum mr_status mr_postgres_server_ask(struct mr_postgres_server *server, struct mr_runtime *runtime,
+                                      mr_postgres_ask_fn ask, void *context, struct mr_error *err);
 
 /* The exported snapshot of this run, made at the first call. Copied to `out`. */
 enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,

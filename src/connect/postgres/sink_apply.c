@@ -67,11 +67,11 @@ static enum mr_status count(struct apply *apply, const struct pg_staged *staged,
     MR_TRY(run(apply, NULL, &rows, err));
     if (rows == staged->rows)
         return MR_OK;
-    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
+    mr_error_set(err, MR_SINK, MR_CLASS_REFUSED,
                  "%lld rows were staged for table %s, and %lld are there now",
                  (long long)staged->rows, apply->label, (long long)rows);
     mr_error_hint(err, "a crash of the server empties unlogged tables: nothing was changed, run "
-                       "again (with --fresh if the commit of the earlier run is still open)");
+                       "again");
     return MR_SINK;
 }
 
@@ -213,4 +213,30 @@ enum mr_status pg_sink_apply(struct mr_pg *pg, const struct pg_token *token, str
     mr_bytes_reset(&apply.sql);
     mr_arena_reset(&apply.arena);
     return status;
+}
+
+enum mr_status pg_sink_staged(struct mr_pg *pg, const struct pg_token *token, bool *all,
+                              struct mr_error *err)
+{
+    struct mr_bytes sql;
+    PGresult *result = NULL;
+    mr_bytes_init(&sql, MR_BYTES_DEFAULT_MAXIMUM);
+    mr_bytes_text(&sql, "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                        "ON n.oid = c.relnamespace WHERE n.nspname = ");
+    mr_pg_literal(&sql, mr_slice_of(token->schema));
+    mr_bytes_text(&sql, " AND c.relname IN (NULL");
+    for (int i = 0; i < token->nstaged; i++) {
+        mr_bytes_text(&sql, ", ");
+        mr_pg_literal(&sql, mr_slice_of(token->staged[i].name));
+    }
+    mr_bytes_char(&sql, ')');
+    enum mr_status status = mr_bytes_status(&sql, err);
+    if (status == MR_OK)
+        status =
+            pg_sink_blame(mr_pg_query(pg, sql.data, 0, NULL, &result, err), pg, NULL, NULL, err);
+    mr_bytes_reset(&sql);
+    MR_TRY(status);
+    *all = token->nstaged > 0 && strtoll(pg_field(result, 0, 0), NULL, 10) == token->nstaged;
+    PQclear(result);
+    return MR_OK;
 }

@@ -103,9 +103,18 @@ static enum mr_status check_unique(struct pg_sink *sink, struct mr_pg *pg, struc
     return refuse(err, "CREATE UNIQUE INDEX on exactly these columns, without a WHERE");
 }
 
-static enum mr_status ask_server(struct pg_sink *sink, const struct mr_sink_bind *bind,
-                                 struct mr_sink_info *info, struct mr_pg *pg, struct mr_error *err)
+struct binding {
+    struct pg_sink *sink;
+    const struct mr_sink_bind *bind;
+    struct mr_sink_info *info;
+};
+
+static enum mr_status ask_server(void *context, struct mr_pg *pg, struct mr_error *err)
 {
+    const struct binding *binding = context;
+    struct pg_sink *sink = binding->sink;
+    const struct mr_sink_bind *bind = binding->bind;
+    struct mr_sink_info *info = binding->info;
     struct pg_target *target = &sink->target;
     enum mr_status status =
         pg_target_find(pg, mr_options_text(sink->options, "table"), bind->arena, target, err);
@@ -164,13 +173,10 @@ enum mr_status pg_sink_bind(const struct mr_sink_bind *bind, void **state,
     MR_TRY(read_options(sink, err));
     MR_TRY(pg_link_read(&sink->link, bind->options, bind->runtime, bind->arena, err));
     info->tasks = (int)mr_options_integer(bind->options, "maxConnections", 0);
-    if (!bind->runtime->offline) {
-        struct mr_pg *pg = NULL;
-        MR_TRY(pg_link_open(&sink->link, bind->runtime, &pg, err));
-        enum mr_status status = ask_server(sink, bind, info, pg, err);
-        mr_pg_close(pg);
-        MR_TRY(status);
-    }
+    struct binding binding = {sink, bind, info};
+    if (!bind->runtime->offline)
+        MR_TRY(
+            pg_link_ask(&sink->link, bind->runtime, "catalog queries", ask_server, &binding, err));
     *state = sink;
     return describe(sink, bind, info, err);
 }

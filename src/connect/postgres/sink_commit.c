@@ -15,7 +15,12 @@
 
 #include <stdio.h>
 
-#define ATTEMPTS 5
+/* The commit ends the run's work: it is worth some patience (about 8 s). */
+static const struct mr_retry own_retry = {.attempts = 8,
+                                          .delay_micros = 100000,
+                                          .max_delay_micros = 3000000,
+                                          .multiplier = 2,
+                                          .jitter = true};
 
 struct commit {
     const struct pg_link *link;
@@ -31,10 +36,16 @@ static bool says_nothing(const struct mr_pg *pg)
     return state[0] == '\0' || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0;
 }
 
-static enum mr_status fenced(const struct pg_token *token, const struct pg_memory *now,
-                             struct mr_error *err)
+/*
+ * Another state's epoch in the row may have replaced ours: but a commit takes the staging tables away, so that where they
+ * all are, it has not happened.
+ */
+static enum mr_status fenced(struct mr_pg *pg, const struct pg_token *token,
+                             const struct pg_memory *now, struct mr_error *err)
 {
-    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
+    bool untouched;
+    MR_TRY(pg_sink_staged(pg, token, &untouched, err));
+    mr_error_set(err, MR_SINK, untouched ? MR_CLASS_REFUSED : MR_CLASS_CONFIG,
                  "another run of %s has loaded %s.%s meanwhile: epoch %lld is there, this load "
                  "began behind %lld",
                  token->state_key, token->schema, token->name, (long long)now->epoch,
@@ -80,10 +91,12 @@ static enum mr_status transact(struct commit *commit, struct mr_pg *pg, struct m
     MR_TRY(MR_FAILPOINT("postgres.locked", err));
     if (strcmp(now.uuid, token->uuid) == 0 && now.epoch >= token->epoch)
         return mr_pg_exec(pg, "ROLLBACK", err);
+    /* The row's lock: no earlier attempt is under way, and what it did would be seen. */
+    commit->unknown = false;
     bool fresh = now.epoch == 0 && now.uuid[0] == '\0';
     bool same = now.epoch == token->before.epoch && strcmp(now.uuid, token->before.uuid) == 0;
     if (!fresh && !same)
-        return fenced(token, &now, err);
+        return fenced(pg, token, &now, err);
     MR_TRY(pg_sink_apply(pg, token, err));
     return end(commit, pg, err);
 }
@@ -123,36 +136,25 @@ static enum mr_status attempt(struct commit *commit, bool *repeat, struct mr_err
     return status;
 }
 
-static enum mr_status pause_before(struct commit *commit, int number, const struct mr_error *cause,
-                                   struct mr_error *err)
-{
-    bool timed_out;
-    mr_count(commit->runtime, MR_COUNT_RETRIES, 1);
-    mr_event(commit->runtime, MR_LOG_WARN, "the commit is tried again: %s", cause->message);
-    return mr_wait(commit->runtime->waiter, -1, 0,
-                   mr_clock_monotonic_micros() + ((int64_t)100000 << number), MR_WAIT_RETRY,
-                   &timed_out, err);
-}
-
 static enum mr_status commit_all(struct commit *commit, struct mr_error *err)
 {
     struct mr_error local;
     struct mr_error *at = err ? err : &local;
+    const struct mr_retry *retry = mr_retry_policy(commit->runtime, &own_retry);
     enum mr_status status = MR_OK;
-    for (int i = 0; i < ATTEMPTS; i++) {
+    for (int i = 1;; i++) {
         bool repeat = false;
         memset(at, 0, sizeof *at);
         status = attempt(commit, &repeat, at);
-        if (status == MR_OK || !repeat)
+        if (!repeat || !mr_retry_wanted(retry, i, status, at))
             break;
         struct mr_error cause = *at;
-        if (i + 1 < ATTEMPTS && pause_before(commit, i, &cause, at) != MR_OK) {
+        if (mr_retry_wait(commit->runtime, retry, "commit", i, &cause, at) != MR_OK) {
             *at = cause;
             break;
         }
     }
-    /* A later attempt that was refused by the server for a reason of its own has decided it. */
-    if (status != MR_OK && commit->unknown && at->cls == MR_CLASS_TRANSIENT) {
+    if (status != MR_OK && commit->unknown) {
         at->cls = MR_CLASS_UNKNOWN;
         mr_error_hint(at, "the rows may be there or not; the next start asks the server");
     }

@@ -67,6 +67,32 @@ enum mr_status pg_link_open(const struct pg_link *link, struct mr_runtime *runti
     return MR_OK;
 }
 
+static enum mr_status ask_once(const struct pg_link *link, struct mr_runtime *runtime,
+                               pg_link_fn ask, void *context, struct mr_error *err)
+{
+    struct mr_pg *pg = NULL;
+    enum mr_status status = pg_link_open(link, runtime, &pg, err);
+    if (status == MR_OK)
+        status = ask(context, pg, err);
+    mr_pg_close(pg);
+    return status;
+}
+
+enum mr_status pg_link_ask(const struct pg_link *link, struct mr_runtime *runtime, const char *unit,
+                           pg_link_fn ask, void *context, struct mr_error *err)
+{
+    for (int attempt = 1;; attempt++) {
+        struct mr_error failure = {0};
+        enum mr_status status = ask_once(link, runtime, ask, context, &failure);
+        if (!mr_retry_wanted(&runtime->retry, attempt, status, &failure)) {
+            if (status != MR_OK && err)
+                *err = failure;
+            return status;
+        }
+        MR_TRY(mr_retry_wait(runtime, &runtime->retry, unit, attempt, &failure, err));
+    }
+}
+
 /* ---- errors ---- */
 
 struct state_hint {

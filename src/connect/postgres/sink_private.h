@@ -28,8 +28,14 @@ struct pg_link {
 enum mr_status pg_link_read(struct pg_link *link, const struct mr_options *options,
                             const struct mr_runtime *runtime, struct mr_arena *arena,
                             struct mr_error *err);
+/* Once. */
 enum mr_status pg_link_open(const struct pg_link *link, struct mr_runtime *runtime,
                             struct mr_pg **out, struct mr_error *err);
+/* What can be done on any connection, and again on another when it failed. */
+typedef enum mr_status (*pg_link_fn)(void *context, struct mr_pg *pg, struct mr_error *err);
+/* Connects, calls, disconnects; by the runtime's `retry` again when that failed in passing. `unit` is for the report. */
+enum mr_status pg_link_ask(const struct pg_link *link, struct mr_runtime *runtime, const char *unit,
+                           pg_link_fn ask, void *context, struct mr_error *err);
 /*
  * An error of the server as MR_SINK, with a hint that fits a load. Where `staging` is not NULL, its name in the message is
  * replaced by that of the target.
@@ -208,7 +214,14 @@ enum mr_status pg_sink_abort(const struct mr_options *options, struct mr_runtime
 /* ---- sink_commit.c, sink_apply.c ---- */
 
 /* Inside of the transaction: the rows of the staging tables into the target. */
+/*
+ * A staging table that lost rows is an error of class refused: a commit takes the table away, so that it was never
+ * committed, and now never can be.
+ */
 enum mr_status pg_sink_apply(struct mr_pg *pg, const struct pg_token *token, struct mr_error *err);
+/* Are all staging tables of the token there? */
+enum mr_status pg_sink_staged(struct mr_pg *pg, const struct pg_token *token, bool *all,
+                              struct mr_error *err);
 enum mr_status pg_sink_commit(const struct mr_options *options, struct mr_runtime *runtime,
                               struct mr_slice token, struct mr_error *err);
 

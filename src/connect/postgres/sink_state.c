@@ -185,14 +185,26 @@ enum mr_status pg_state_store(struct mr_pg *pg, const struct pg_token *token, st
 
 /* ---- recover ---- */
 
-static enum mr_status recover(const struct mr_options *options, struct mr_runtime *runtime,
-                              struct mr_pg *pg, struct mr_arena *arena, int lane,
-                              struct mr_recovered *out, struct mr_error *err)
+/* What recover and abort ask with. */
+struct asking {
+    const struct mr_options *options;
+    struct mr_runtime *runtime;
+    struct mr_arena *arena;
+    int lane;
+    struct mr_recovered *out;
+    struct mr_slice token;
+};
+
+static enum mr_status recover(void *context, struct mr_pg *pg, struct mr_error *err)
 {
+    const struct asking *asking = context;
+    struct mr_recovered *out = asking->out;
     struct pg_target target;
     struct pg_memory memory;
-    MR_TRY(pg_target_find(pg, mr_options_text(options, "table"), arena, &target, err));
-    struct pg_state_of of = {&target, runtime->state_key, NULL, lane};
+    mr_bytes_clear(&out->positions);
+    MR_TRY(
+        pg_target_find(pg, mr_options_text(asking->options, "table"), asking->arena, &target, err));
+    struct pg_state_of of = {&target, asking->runtime->state_key, NULL, asking->lane};
     MR_TRY(pg_state_read(pg, &of, &memory, &out->positions, err));
     out->epoch = memory.epoch;
     snprintf(out->state_uuid, sizeof out->state_uuid, "%s", memory.uuid);
@@ -204,7 +216,7 @@ enum mr_status pg_sink_recover(const struct mr_options *options, struct mr_runti
 {
     struct mr_arena arena;
     struct pg_link link;
-    struct mr_pg *pg = NULL;
+    struct asking asking = {options, runtime, &arena, lane, out, {NULL, 0}};
     mr_arena_init(&arena, NULL);
     out->epoch = 0;
     out->state_uuid[0] = '\0';
@@ -212,10 +224,7 @@ enum mr_status pg_sink_recover(const struct mr_options *options, struct mr_runti
                 !mr_options_has(options, "replaceWhere");
     enum mr_status status = pg_link_read(&link, options, runtime, &arena, err);
     if (status == MR_OK)
-        status = pg_link_open(&link, runtime, &pg, err);
-    if (status == MR_OK)
-        status = recover(options, runtime, pg, &arena, lane, out, err);
-    mr_pg_close(pg);
+        status = pg_link_ask(&link, runtime, "last epoch", recover, &asking, err);
     mr_arena_reset(&arena);
     return status;
 }
@@ -256,17 +265,17 @@ static enum mr_status end_sessions(struct mr_pg *pg, const struct mr_runtime *ru
     return run(pg, &sql, NULL, err);
 }
 
-static enum mr_status drop_leftovers(struct mr_pg *pg, const struct mr_options *options,
-                                     struct mr_runtime *runtime, struct mr_arena *arena,
+static enum mr_status drop_leftovers(struct mr_pg *pg, const struct asking *asking,
                                      struct mr_error *err)
 {
     struct pg_target target;
     struct mr_bytes sql;
     PGresult *result = NULL;
     char prefix[PG_NAME_MAX];
-    pg_staging_prefix(runtime, prefix);
-    MR_TRY(pg_target_find(pg, mr_options_text(options, "table"), arena, &target, err));
-    MR_TRY(end_sessions(pg, runtime, err));
+    pg_staging_prefix(asking->runtime, prefix);
+    MR_TRY(
+        pg_target_find(pg, mr_options_text(asking->options, "table"), asking->arena, &target, err));
+    MR_TRY(end_sessions(pg, asking->runtime, err));
     begin(&sql);
     mr_bytes_text(&sql, "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
                         "n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname = ");
@@ -289,12 +298,20 @@ static enum mr_status drop_staged(struct mr_pg *pg, struct mr_slice data, struct
     return MR_OK;
 }
 
+static enum mr_status discard(void *context, struct mr_pg *pg, struct mr_error *err)
+{
+    const struct asking *asking = context;
+    if (asking->token.size > 0)
+        return drop_staged(pg, asking->token, asking->arena, err);
+    return drop_leftovers(pg, asking, err);
+}
+
 enum mr_status pg_sink_abort(const struct mr_options *options, struct mr_runtime *runtime,
                              struct mr_slice token, struct mr_error *err)
 {
     struct mr_arena arena;
     struct pg_link link;
-    struct mr_pg *pg = NULL;
+    struct asking asking = {options, runtime, &arena, 0, NULL, token};
     if (options == NULL) {
         mr_event(runtime, MR_LOG_WARN,
                  "staging tables (_mr_..) may be left: the file has no such load any more");
@@ -303,11 +320,7 @@ enum mr_status pg_sink_abort(const struct mr_options *options, struct mr_runtime
     mr_arena_init(&arena, NULL);
     enum mr_status status = pg_link_read(&link, options, runtime, &arena, err);
     if (status == MR_OK)
-        status = pg_link_open(&link, runtime, &pg, err);
-    if (status == MR_OK)
-        status = token.size > 0 ? drop_staged(pg, token, &arena, err)
-                                : drop_leftovers(pg, options, runtime, &arena, err);
-    mr_pg_close(pg);
+        status = pg_link_ask(&link, runtime, "discarding", discard, &asking, err);
     mr_arena_reset(&arena);
     return status;
 }

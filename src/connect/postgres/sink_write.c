@@ -17,6 +17,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define SEND_BYTES  (256 << 10)
 #define ENCODE_ROWS 512
@@ -126,6 +127,29 @@ static enum mr_status begin_copy(struct pg_writer *writer, struct mr_error *err)
     return status;
 }
 
+/* Until the first row is sent a lost connection has taken nothing with it. */
+static enum mr_status open_session(struct pg_writer *writer, struct mr_error *err)
+{
+    struct mr_runtime *runtime = writer->runtime;
+    for (int attempt = 1;; attempt++) {
+        struct mr_error failure = {0};
+        enum mr_status status = pg_link_open(&writer->sink->link, runtime, &writer->pg, &failure);
+        if (status == MR_OK)
+            status = enter(writer, &failure);
+        if (status == MR_OK)
+            status = begin_copy(writer, &failure);
+        if (!mr_retry_wanted(&runtime->retry, attempt, status, &failure)) {
+            if (status != MR_OK && err)
+                *err = failure;
+            return status;
+        }
+        mr_pg_close(writer->pg);
+        writer->pg = NULL;
+        MR_TRY(mr_retry_wait(runtime, &runtime->retry, "connection of a COPY", attempt, &failure,
+                             err));
+    }
+}
+
 enum mr_status pg_sink_writer_open(void *state, struct mr_runtime *runtime,
                                    const struct mr_epoch *epoch, int task, void **out,
                                    struct mr_error *err)
@@ -140,11 +164,7 @@ enum mr_status pg_sink_writer_open(void *state, struct mr_runtime *runtime,
     mr_bytes_init(&writer->bytes, MAX_ROWS);
     mr_copy_encoder_init(&writer->encoder, sink->columns, sink->ncolumns, sink->target.label);
     staging_name(sink, runtime, epoch, task, writer->name);
-    enum mr_status status = pg_link_open(&sink->link, runtime, &writer->pg, err);
-    if (status == MR_OK)
-        status = enter(writer, err);
-    if (status == MR_OK)
-        status = begin_copy(writer, err);
+    enum mr_status status = open_session(writer, err);
     if (status != MR_OK) {
         pg_sink_writer_close(writer);
         return status;
@@ -230,6 +250,80 @@ enum mr_status pg_sink_relieve(void *state, int64_t bytes, struct mr_error *err)
     return MR_OK;
 }
 
+/* ---- the commit of the staging table ---- */
+
+/* A transaction whose COMMIT was not answered, and what it should have left. */
+struct settling {
+    const struct pg_writer *writer;
+    const char *xid;
+    int64_t rows;
+    bool committed;
+};
+
+static enum mr_status count_staged(struct settling *settling, struct mr_pg *pg,
+                                   struct mr_error *err)
+{
+    struct mr_bytes sql;
+    PGresult *result = NULL;
+    mr_bytes_init(&sql, 4096);
+    mr_bytes_text(&sql, "SELECT count(*) FROM ");
+    staging_from(settling->writer, &sql);
+    enum mr_status status = mr_bytes_status(&sql, err);
+    if (status == MR_OK)
+        status = mr_pg_query(pg, sql.data, 0, NULL, &result, err);
+    mr_bytes_reset(&sql);
+    MR_TRY(pg_sink_blame(status, pg, NULL, NULL, err));
+    settling->committed = strtoll(pg_field(result, 0, 0), NULL, 10) == settling->rows;
+    PQclear(result);
+    return MR_OK;
+}
+
+/* Asks what became of it. While it is in progress (a server that is slow to see that we are gone) it is asked again. */
+static enum mr_status settle(void *context, struct mr_pg *pg, struct mr_error *err)
+{
+    struct settling *settling = context;
+    PGresult *result = NULL;
+    const char *params[] = {settling->xid};
+    settling->committed = false;
+    MR_TRY(pg_sink_blame(mr_pg_query(pg, "SELECT txid_status($1::bigint)", 1, params, &result, err),
+                         pg, NULL, NULL, err));
+    bool committed = strcmp(pg_field(result, 0, 0), "committed") == 0;
+    bool open = strcmp(pg_field(result, 0, 0), "in progress") == 0;
+    PQclear(result);
+    if (open)
+        return mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT,
+                            "the transaction of the lost connection is still open");
+    /* A crash of the server empties unlogged tables; one that all tasks fill is logged. */
+    if (committed && !settling->writer->sink->direct)
+        return count_staged(settling, pg, err);
+    settling->committed = committed;
+    return MR_OK;
+}
+
+static enum mr_status commit_staged(struct pg_writer *writer, int64_t rows, struct mr_error *err)
+{
+    PGresult *result = NULL;
+    char xid[24];
+    MR_TRY(blame(writer, mr_pg_query(writer->pg, "SELECT txid_current()", 0, NULL, &result, err),
+                 err));
+    snprintf(xid, sizeof xid, "%s", pg_field(result, 0, 0));
+    PQclear(result);
+    struct mr_error cause = {0};
+    enum mr_status status = blame(writer, mr_pg_exec(writer->pg, "COMMIT", &cause), &cause);
+    if (status == MR_OK)
+        return MR_OK;
+    struct settling settling = {.writer = writer, .xid = xid, .rows = rows};
+    if (cause.cls == MR_CLASS_TRANSIENT && status != MR_CANCELLED) {
+        mr_retry_note(writer->runtime, "COMMIT of staged rows (asked what became of it)", 1, 0,
+                      &cause);
+        MR_TRY(pg_link_ask(&writer->sink->link, writer->runtime, "asking for the COMMIT", settle,
+                           &settling, err));
+    }
+    if (!settling.committed && err)
+        *err = cause;
+    return settling.committed ? MR_OK : status;
+}
+
 enum mr_status pg_sink_writer_finish(void *state, struct mr_bytes *committable,
                                      struct mr_error *err)
 {
@@ -244,7 +338,7 @@ enum mr_status pg_sink_writer_finish(void *state, struct mr_bytes *committable,
                             "the server took %lld rows of %lld for table %s", (long long)rows,
                             (long long)writer->encoder.rows, writer->sink->target.label);
     MR_TRY(MR_FAILPOINT("postgres.before_staged", err));
-    MR_TRY(blame(writer, mr_pg_exec(writer->pg, "COMMIT", err), err));
+    MR_TRY(commit_staged(writer, rows, err));
     MR_TRY(MR_FAILPOINT("postgres.after_staged", err));
     pg_committable_write(committable, &(struct pg_staged){writer->name, rows});
     mr_pg_close(writer->pg);

@@ -208,6 +208,18 @@ static void close_source(void *object)
     mr_free(state);
 }
 
+struct binding {
+    struct mr_postgres_state *state;
+    const struct mr_source_bind *bind;
+    struct mr_source_info *info;
+};
+
+static enum mr_status ask_to_bind(void *context, struct mr_pg *pg, struct mr_error *err)
+{
+    const struct binding *binding = context;
+    return bind_connected(binding->state, pg, binding->bind, binding->info, err);
+}
+
 static enum mr_status connect_and_bind(struct mr_postgres_state *state,
                                        const struct mr_source_bind *bind,
                                        struct mr_source_info *info, struct mr_error *err)
@@ -215,10 +227,9 @@ static enum mr_status connect_and_bind(struct mr_postgres_state *state,
     struct mr_runtime *runtime = bind->runtime;
     MR_TRY(mr_postgres_server_get(runtime, &state->settings.login, &state->server,
                                   &state->owns_server, err));
-    struct mr_pg *pg = NULL;
-    MR_TRY(mr_postgres_server_lock(state->server, runtime, &pg, err));
-    enum mr_status status = bind_connected(state, pg, bind, info, err);
-    mr_postgres_server_unlock(state->server);
+    struct binding binding = {state, bind, info};
+    enum mr_status status =
+        mr_postgres_server_ask(state->server, runtime, ask_to_bind, &binding, err);
     if (status == MR_OK) {
         info->location =
             mr_arena_printf(state->arena, "postgres://%s %s%s",
@@ -286,14 +297,10 @@ static enum mr_status push_predicates(struct mr_postgres_state *state,
 }
 
 /* What is left of the rows, by the server's planner. */
-static enum mr_status estimate_again(struct mr_postgres_state *state, struct mr_source_info *info,
-                                     struct mr_error *err)
+static enum mr_status ask_estimate(void *context, struct mr_pg *pg, struct mr_error *err)
 {
-    struct mr_pg *pg = NULL;
-    MR_TRY(mr_postgres_server_lock(state->server, state->planning, &pg, err));
-    enum mr_status status = estimate(state, pg, info, err);
-    mr_postgres_server_unlock(state->server);
-    return status;
+    const struct binding *binding = context;
+    return estimate(binding->state, pg, binding->info, err);
 }
 
 static enum mr_status offer_source(void *object, struct mr_source_offer *offer,
@@ -322,7 +329,8 @@ static enum mr_status offer_source(void *object, struct mr_source_offer *offer,
         MR_TRY(choose_columns(state, pick, n, err));
     }
     MR_TRY(describe(state, info, err));
-    return estimate_again(state, info, err);
+    struct binding binding = {.state = state, .info = info};
+    return mr_postgres_server_ask(state->server, state->planning, ask_estimate, &binding, err);
 }
 
 /* --- narrow --- */

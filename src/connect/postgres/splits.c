@@ -24,6 +24,7 @@ struct work {
     struct mr_runtime *runtime;
     struct mr_arena *arena;
     struct mr_error *err;
+    struct mr_split_list *out;
     const char *window; /* of an incremental run, as SQL; NULL = all rows */
     struct mr_postgres_estimate estimate;
     char snapshot[MR_POSTGRES_SNAPSHOT_MAX];
@@ -234,20 +235,25 @@ static enum mr_status plan_splits(struct work *work, struct mr_pg *pg)
     return add_split(work, &split, state->relation.label, 1);
 }
 
+static enum mr_status ask_splits(void *context, struct mr_pg *pg, struct mr_error *err)
+{
+    struct work *work = context;
+    work->err = err;
+    work->items = NULL;
+    work->count = 0;
+    MR_TRY(mr_postgres_incremental_window(work->state, pg, work->arena, work->out, &work->window,
+                                          err));
+    return plan_splits(work, pg);
+}
+
 enum mr_status mr_postgres_splits(void *object, struct mr_runtime *runtime, struct mr_arena *arena,
                                   struct mr_split_list *out, struct mr_error *err)
 {
     struct mr_postgres_state *state = object;
-    struct work work = {.state = state, .runtime = runtime, .arena = arena, .err = err};
+    struct work work = {.state = state, .runtime = runtime, .arena = arena, .out = out};
     if (state->settings.shared_snapshot)
         MR_TRY(mr_postgres_server_snapshot(state->server, runtime, work.snapshot, err));
-    struct mr_pg *pg = NULL;
-    MR_TRY(mr_postgres_server_lock(state->server, runtime, &pg, err));
-    enum mr_status status =
-        mr_postgres_incremental_window(state, pg, arena, out, &work.window, err);
-    if (status == MR_OK)
-        status = plan_splits(&work, pg);
-    mr_postgres_server_unlock(state->server);
+    enum mr_status status = mr_postgres_server_ask(state->server, runtime, ask_splits, &work, err);
     if (status == MR_OK && state->settings.initial_connections > 0)
         status = mr_postgres_server_warm(state->server, runtime, work.snapshot,
                                          state->settings.initial_connections, err);

@@ -18,16 +18,16 @@
 
 #define ANSWER_MAX ((size_t)1 << 18)
 
-static const struct mr_http_retry several = {.attempts = 4,
+static const struct mr_retry several = {.attempts = 4,
                                              .delay_micros = 200000,
                                              .max_delay_micros = 5000000,
                                              .multiplier = 2,
                                              .jitter = true};
-static const struct mr_http_retry twice = {.attempts = 2, .delay_micros = 200000};
+static const struct mr_retry twice = {.attempts = 2, .delay_micros = 200000};
 
 struct asking {
     bool local; /* a link-local service: no proxy, little patience */
-    const struct mr_http_retry *retry;
+    const struct mr_retry *retry;
 };
 
 static enum mr_status ask(struct s3_chain *chain, const struct asking *asking,

@@ -34,11 +34,11 @@
 /* Attempts at a service that has never answered. */
 #define SILENT_ATTEMPTS 4
 
-static const struct mr_http_retry retries = {.attempts = 9,
-                                             .delay_micros = 100000,
-                                             .max_delay_micros = 20000000,
-                                             .multiplier = 2,
-                                             .jitter = true};
+static const struct mr_retry own_retry = {.attempts = 9,
+                                          .delay_micros = 100000,
+                                          .max_delay_micros = 20000000,
+                                          .multiplier = 2,
+                                          .jitter = true};
 
 /* --- making --- */
 
@@ -444,20 +444,25 @@ static bool plan_retry(struct s3_flight *flight, const char *why)
 {
     struct s3 *s3 = flight->s3;
     const struct mr_http_answer *answer = &flight->transfer.answer;
-    int most = s3_service_answered(s3->service) ? retries.attempts : SILENT_ATTEMPTS;
+    const struct mr_retry *retry = mr_retry_policy(s3->runtime, &own_retry);
+    int most = retry->attempts;
+    if (!s3_service_answered(s3->service) && most > SILENT_ATTEMPTS)
+        most = SILENT_ATTEMPTS;
     if (flight->attempts >= most || !s3_service_spend(s3->service, flight->transfer.timed_out))
         return false;
-    int64_t pause = mr_http_pause(&retries, flight->attempts, answer->status ? answer : NULL);
+    int64_t pause = mr_http_pause(retry, flight->attempts, answer->status ? answer : NULL);
     struct mr_slice asked = mr_http_header(answer, "x-amz-retry-after"); /* milliseconds */
     int64_t millis;
     if (mr_text_to_int64(asked, true, &millis) && millis > 0 && millis <= 20000 &&
         millis * 1000 > pause)
         pause = millis * 1000;
     flight->retry_at = mr_clock_monotonic_micros() + pause;
-    mr_count(s3->runtime, MR_COUNT_RETRIES, 1);
-    mr_event(s3->runtime, MR_LOG_INFO, "s3: %s s3://%s/%s: %s; attempt %d in %lld ms",
-             flight->call.method, s3->config.bucket, flight->call.key ? flight->call.key : "", why,
-             flight->attempts + 1, (long long)(pause / 1000));
+    char unit[300];
+    struct mr_error cause = {.cls = MR_CLASS_TRANSIENT};
+    snprintf(unit, sizeof unit, "%s s3://%s/%s", flight->call.method, s3->config.bucket,
+             flight->call.key ? flight->call.key : "");
+    snprintf(cause.message, sizeof cause.message, "%s", why);
+    mr_retry_note(s3->runtime, unit, flight->attempts, pause, &cause);
     return true;
 }
 

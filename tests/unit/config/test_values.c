@@ -98,7 +98,7 @@ static void test_defaults(void **state)
     assert_null(spec->description);
     assert_int_equal(spec->mode, MR_MODE_BATCH);
     assert_int_equal(spec->nsteps, 1);
-    assert_int_equal(spec->retry.max_attempts, 3);
+    assert_int_equal(spec->retry.attempts, 3);
     assert_int_equal(spec->retry.delay_micros, 1000000);
     assert_int_equal(spec->retry.max_delay_micros, 60000000);
     assert_true(spec->retry.multiplier == 2.0 && spec->retry.jitter);
@@ -137,7 +137,7 @@ static void test_pipeline_keys(void **state)
     assert_string_equal(spec->metadata_json, "{\"owner\":[\"a\",1,null,1.50],\"x\":true}");
     assert_string_equal(spec->state_key, "p/2026-11-21");
     assert_string_equal(spec->state_path, "/var/lib/p");
-    assert_int_equal(spec->retry.max_attempts, 5);
+    assert_int_equal(spec->retry.attempts, 5);
     assert_int_equal(spec->retry.delay_micros, 2000000);
     assert_int_equal(spec->retry.max_delay_micros, 60000000);
     assert_true(spec->retry.multiplier == 1.5 && !spec->retry.jitter);

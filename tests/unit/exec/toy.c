@@ -740,7 +740,7 @@ void toy_init(struct toy *toy, int parallelism, int64_t memory)
         .name = "toy",
         .state_key = "toy",
         .steps = toy->steps,
-        .retry = {.max_attempts = 3,
+        .retry = {.attempts = 3,
                   .delay_micros = 100,
                   .max_delay_micros = 1000,
                   .multiplier = 2},

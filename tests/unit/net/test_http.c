@@ -134,13 +134,13 @@ static void end(struct exchange *exchange)
     mr_http_free(exchange->http);
 }
 
-static const struct mr_http_retry three = {.attempts = 3,
+static const struct mr_retry three = {.attempts = 3,
                                            .delay_micros = 1000,
                                            .max_delay_micros = 5000000,
                                            .multiplier = 2};
 
 static enum mr_status fetch(struct exchange *exchange, struct mr_http_request *request,
-                            const struct mr_http_retry *retry)
+                            const struct mr_retry *retry)
 {
     request->url = exchange->url;
     if (!request->method)
