@@ -93,6 +93,7 @@ program_suites() {
         python fault-kills fault/kills.py
         python fault-calls fault/calls.py
         python fault-state fault/state.py
+        python fault-backends fault/backends.py
     fi
 }
 
