@@ -294,7 +294,8 @@ def unknown_commit(server, mode):
 def main():
     points = asked_points()
     suite = Suite("backends")
-    with Server() as server:
+    # What a test has put there must outlive a crash.
+    with Server("synchronous_commit = on\n") as server:
         make_source(server)
         duration = usual(server)
         for mode in MODES:

@@ -19,10 +19,10 @@
 #define ANSWER_MAX ((size_t)1 << 18)
 
 static const struct mr_retry several = {.attempts = 4,
-                                             .delay_micros = 200000,
-                                             .max_delay_micros = 5000000,
-                                             .multiplier = 2,
-                                             .jitter = true};
+                                        .delay_micros = 200000,
+                                        .max_delay_micros = 5000000,
+                                        .multiplier = 2,
+                                        .jitter = true};
 static const struct mr_retry twice = {.attempts = 2, .delay_micros = 200000};
 
 struct asking {

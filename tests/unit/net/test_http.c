@@ -135,9 +135,9 @@ static void end(struct exchange *exchange)
 }
 
 static const struct mr_retry three = {.attempts = 3,
-                                           .delay_micros = 1000,
-                                           .max_delay_micros = 5000000,
-                                           .multiplier = 2};
+                                      .delay_micros = 1000,
+                                      .max_delay_micros = 5000000,
+                                      .multiplier = 2};
 
 static enum mr_status fetch(struct exchange *exchange, struct mr_http_request *request,
                             const struct mr_retry *retry)
