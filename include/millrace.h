@@ -53,6 +53,19 @@ enum millrace_log_level {
 
 struct millrace_pipeline;
 
+/*
+ * What the pipelines of one process share: cores, memory, requests to a service of S3, and limits of
+ * connections that they state for the same server. A millrace_run of a pipeline that was opened with a
+ * pool waits until there is room for all that it may need; then it does what it does alone, with
+ * `memory` divided by `runs` as its budget where its file names none. Any thread.
+ */
+struct millrace_pool;
+struct millrace_pool_options {
+    int cores;      /* 0 = the machine's */
+    int runs;       /* at once, at most; 0 = twice the cores */
+    int64_t memory; /* bytes; 0 = half of what the machine allows */
+};
+
 struct millrace_open_options {
     /*
      * path of the pipeline file; with `text`, its name in messages and the base of relative paths
@@ -71,7 +84,9 @@ struct millrace_open_options {
     void (*log)(void *context, enum millrace_log_level level, const char *text);
     void *log_context;
     enum millrace_log_level log_level;
-    bool log_json; /* records as JSON objects */
+    bool log_json;              /* records as JSON objects */
+    struct millrace_pool *pool; /* NULL = none */
+    int stop_seconds; /* a cancelled call that has to finish a commit goes on for 6/10 of it; 0 = 10 */
 };
 
 struct millrace_progress {
@@ -102,6 +117,10 @@ MILLRACE_API const char *millrace_version(void);
  */
 MILLRACE_API int millrace_open(const struct millrace_open_options *options,
                                struct millrace_pipeline **out);
+/* `options` may be NULL. Freed after the pipelines that were opened with it are closed. */
+MILLRACE_API int millrace_pool_new(const struct millrace_pool_options *options,
+                                   struct millrace_pool **out);
+MILLRACE_API void millrace_pool_free(struct millrace_pool *pool);
 /* NULL is allowed. Not while another call on it is running. */
 MILLRACE_API void millrace_close(struct millrace_pipeline *pipeline);
 

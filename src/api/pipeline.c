@@ -118,6 +118,10 @@ int millrace_open(const struct millrace_open_options *options, struct millrace_p
         .log_context = pipeline,
         .log_level = (enum mr_log_level)options->log_level,
     };
+    if (options->pool)
+        request.pool = (struct mr_pool *)options->pool;
+    if (options->stop_seconds > 0)
+        request.patience_micros = options->stop_seconds * INT64_C(600000);
     if (!options->file && !options->text) {
         struct mr_error err = {0};
         mr_error_set(&err, MR_USAGE, MR_CLASS_CONFIG, "neither a file nor a text is given");
@@ -256,6 +260,13 @@ int millrace_run(struct millrace_pipeline *pipeline, const struct millrace_run_o
 
 void millrace_cancel(struct millrace_pipeline *pipeline)
 {
-    if (pipeline && pipeline->session)
-        mr_session_cancel(pipeline->session);
+    mr_api_cancel(pipeline, MILLRACE_CANCELLED);
+}
+
+void mr_api_cancel(struct millrace_pipeline *pipeline, int code)
+{
+    if (!pipeline || !pipeline->session)
+        return;
+    atomic_store(&pipeline->session->cancel_code, code);
+    mr_session_cancel(pipeline->session);
 }

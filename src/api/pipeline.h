@@ -28,6 +28,20 @@ void mr_api_begin(struct millrace_pipeline *pipeline);
 /* Records a failure that is not in `errors` yet; returns the exit code of `status`. */
 int mr_api_end(struct millrace_pipeline *pipeline, enum mr_status status,
                const struct mr_error *err);
+/* Like millrace_cancel; `code` is the exit code that the report then names. */
+void mr_api_cancel(struct millrace_pipeline *pipeline, int code);
+/* Puts a pipeline that is to be run into the queue of its pool. */
+void mr_api_queue(struct millrace_pipeline *pipeline);
+/* Do two pipelines keep the same state key in the same place? */
+bool mr_api_same_state(const struct millrace_pipeline *a, const struct millrace_pipeline *b);
+/*
+ * The report of a run that did not come so far as to have one, or that hangs: what `failure` (NULL = the pipeline's first error) and
+ * the pipeline (may be NULL) say. Heap text (millrace_free), or NULL.
+ */
+char *mr_api_brief_report(const struct millrace_pipeline *pipeline, const char *file, int code,
+                          const struct mr_error *failure);
+/* Through a temporary name; "-" is standard output. */
+enum mr_status mr_api_write_report(const char *path, const char *text, struct mr_error *err);
 /* Like millrace_run, and every batch on its way into the first sink goes to `tap` as well. */
 int mr_api_run(struct millrace_pipeline *pipeline, const struct millrace_run_options *options,
                enum mr_status (*tap)(void *context, struct mr_batch *batch, bool *enough,

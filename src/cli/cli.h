@@ -25,13 +25,15 @@ int mr_cli_avro(int argc, char **argv);
 int mr_cli_show(int argc, char **argv);
 int mr_cli_watermark(int argc, char **argv);
 
-#define MR_CLI_MAX_PAIRS 256
+#define MR_CLI_MAX_PAIRS    256
+#define MR_CLI_MAX_FILES    64
+#define MR_CLI_STOP_SECONDS 10
 
 enum mr_cli_progress { MR_CLI_PROGRESS_AUTO, MR_CLI_PROGRESS_PLAIN, MR_CLI_PROGRESS_NONE };
 
 /* What a command line said. Strings point into argv. */
 struct mr_cli_options {
-    const char *files[64];
+    const char *files[MR_CLI_MAX_FILES];
     int nfiles;
     const char *parameters[2 * MR_CLI_MAX_PAIRS + 1]; /* name, value, ..., NULL */
     int nparameters;
@@ -51,6 +53,10 @@ struct mr_cli_options {
     int64_t rows;
     int runs;
     int limit;
+    int max_parallel; /* 0 = the pool's default */
+    int stop_within;  /* seconds */
+    int64_t memory;   /* bytes of several pipelines together, 0 = the pool's default */
+    bool fail_fast;
     bool connect;
     bool json;
     bool fresh;
@@ -68,16 +74,33 @@ int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int 
 /* Opens a pipeline from its text; `name` stands for the file in messages. */
 int mr_cli_open_text(const struct mr_cli_options *options, const char *name, const char *text,
                      struct millrace_pipeline **out);
+/* Where the log of a pipeline goes. */
+struct mr_cli_log {
+    const char *erase; /* the progress bar, before each line */
+    const char *name;  /* of the pipeline, in front of each line of text; or NULL */
+};
+struct mr_cli_log mr_cli_log_of(const struct mr_cli_options *options);
+/* Opens a file with others in a pool. `log` must live as long as the pipeline. Prints the errors, with its name. */
+int mr_cli_open_in(const struct mr_cli_options *options, const char *file,
+                   struct millrace_pool *pool, struct mr_cli_log *log,
+                   struct millrace_pipeline **out);
 /* Opens options->files[index], with the log on standard error. Prints the errors when it fails. */
 int mr_cli_open(const struct mr_cli_options *options, int index, struct millrace_pipeline **out);
 /* Prints what went wrong in the last call, one line each, on standard error. */
 void mr_cli_print_errors(const struct millrace_pipeline *pipeline);
 /*
- * From hold on, SIGINT and SIGTERM do not end the process: they cancel the pipeline that was named last (NULL = none, the signal is
- * only remembered), at once if they came before it was named.
+ * From hold on, SIGINT and SIGTERM do not end the process: they cancel the pipelines that are watched, at once if they came before,
+ * and a process that has not ended in time is ended.
  */
 void mr_cli_hold_signals(void);
+/* The pipeline in one of the slots, NULL = none. A watched pipeline stays open. Any thread. */
+void mr_cli_watch(int slot, struct millrace_pipeline *pipeline);
+/* Of one pipeline: slot 0. */
 void mr_cli_catch_signals(struct millrace_pipeline *pipeline);
+/* Cancels all that are watched but this one. */
+void mr_cli_cancel_others(int slot);
+/* In how many seconds; `last_words` (or NULL) is called on another thread when the rest of the process hangs. */
+void mr_cli_stop_within(int seconds, void (*last_words)(void *context, int code), void *context);
 /* The signal that came, or 0. */
 int mr_cli_signal(void);
 /* 130 or 143 when a signal stopped the call, else the code. */
@@ -85,6 +108,7 @@ int mr_cli_exit_code(int code);
 
 /* A progress bar on a terminal, a line every few seconds elsewhere. */
 struct mr_cli_bar {
+    const char *name; /* in front of each line, or NULL */
     enum mr_cli_progress mode;
     bool terminal;
     int64_t started; /* monotonic micros */

@@ -22,7 +22,7 @@ static const struct command {
     const char *usage;
     const char *doc;
 } commands[] = {
-    {"run", mr_cli_run, "FILE", "run a pipeline"},
+    {"run", mr_cli_run, "FILE..", "run a pipeline, or several beside each other"},
     {"validate", mr_cli_validate, "FILE",
      "check a pipeline file; --connect checks it against the catalogs"},
     {"plan", mr_cli_plan, "FILE", "show what a run would do"},

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 
 #include "base/map.h"
+#include "base/time.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -26,6 +27,13 @@ static const struct cli_option {
     {"--state", 'S', OPTION_VALUE, "DIR", "state directory"},
     {"--pipeline", 'I', OPTION_VALUE, "FILE", "the runs of this pipeline, wherever its state is"},
     {"--report", 'r', OPTION_VALUE, "FILE", "write the JSON report there (- = standard output)"},
+    {"--max-parallel", 'm', OPTION_VALUE, "N",
+     "several files: so many at once (default: twice the cores)"},
+    {"--memory", 'M', OPTION_VALUE, "SIZE",
+     "several files: together at most (default: half of the machine's)"},
+    {"--fail-fast", 'a', OPTION_FLAG, NULL, "several files: end the others when one fails"},
+    {"--stop-within", 'W', OPTION_VALUE, "SECONDS",
+     "after SIGINT or SIGTERM the run ends in this time (default: 10)"},
     {"--fresh", 'f', OPTION_FLAG, NULL, "forget watermarks and positions first"},
     {"--adopt", 'A', OPTION_FLAG, NULL, "state was lost: go on from what the targets know"},
     {"--clear", 'k', OPTION_FLAG, NULL, "forget the watermark: the next run begins anew"},
@@ -180,6 +188,19 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
         chosen = choice(value, levels);
         out->log_level = (enum millrace_log_level)chosen;
         return chosen < 0 ? -1 : 0;
+    case 'a':
+        out->fail_fast = true;
+        return 0;
+    case 'm':
+        chosen = number(value, 1, &n);
+        out->max_parallel = (int)n;
+        return chosen;
+    case 'M':
+        return mr_size_parse(value, &out->memory) && out->memory > 0 ? 0 : -1;
+    case 'W':
+        chosen = number(value, 1, &n);
+        out->stop_within = (int)n;
+        return chosen;
     case 'n':
         return number(value, 1, &out->rows);
     case 'N':
@@ -223,8 +244,11 @@ static const char *nearest_option(const char *name, const char *allowed)
 int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int max_files,
                  struct mr_cli_options *out)
 {
-    *out =
-        (struct mr_cli_options){.rows = 20, .runs = 5, .limit = 20, .log_level = MILLRACE_LOG_INFO};
+    *out = (struct mr_cli_options){.rows = 20,
+                                   .runs = 5,
+                                   .limit = 20,
+                                   .stop_within = MR_CLI_STOP_SECONDS,
+                                   .log_level = MILLRACE_LOG_INFO};
     bool only_files = false;
     for (int i = 1; i < argc; i++) {
         char *arg = argv[i];

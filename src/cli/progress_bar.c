@@ -79,6 +79,6 @@ void mr_cli_bar_update(void *context, const struct millrace_progress *progress)
         draw(progress, text);
     } else if (progress->done || now - bar->last_line >= LINE_INTERVAL_MICROS) {
         bar->last_line = now;
-        fprintf(stderr, "%s\n", text);
+        fprintf(stderr, "%s%s%s\n", bar->name ? bar->name : "", bar->name ? ": " : "", text);
     }
 }

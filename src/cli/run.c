@@ -1,8 +1,9 @@
 /*
  * run.c - `millrace run FILE`: runs it, shows progress, and a summary at the end.
  */
-#include "cli/cli.h"
+#include "cli/run.h"
 
+#include "api/pipeline.h"
 #include "base/time.h"
 
 #include <jansson.h>
@@ -38,7 +39,7 @@ static void print_step(const json_t *step)
         printf("  %34s %s\n", "", location);
 }
 
-static void print_summary(const char *text)
+void mr_cli_print_summary(const char *text)
 {
     json_t *report = json_loads(text, 0, NULL);
     size_t i;
@@ -65,35 +66,86 @@ static void print_summary(const char *text)
     json_decref(report);
 }
 
+bool mr_cli_report_to_stdout(const struct mr_cli_options *options)
+{
+    return options->report && !strcmp(options->report, "-");
+}
+
+void mr_cli_gave_up(struct mr_error *err)
+{
+    mr_error_set(err, MR_CANCELLED, MR_CLASS_UNKNOWN,
+                 "the run did not end in time after the signal and was given up");
+    mr_error_hint(err, "run it again: it goes on where the last commit left off");
+}
+
+/* A report of a run that has none of its own. */
+static void write_brief(const struct mr_cli_options *options,
+                        const struct millrace_pipeline *pipeline, int code,
+                        const struct mr_error *failure)
+{
+    struct mr_error err = {0};
+    if (!options->report)
+        return;
+    char *text = mr_api_brief_report(pipeline, options->files[0], code, failure);
+    if (!text || mr_api_write_report(options->report, text, &err) != MR_OK)
+        fprintf(stderr, "warning: no report file: %s\n", text ? err.message : "out of memory");
+    millrace_free(text);
+}
+
+struct one {
+    const struct mr_cli_options *options;
+    const struct millrace_pipeline *pipeline;
+};
+
+static void last_words(void *context, int code)
+{
+    const struct one *one = context;
+    struct mr_error err = {0};
+    mr_cli_gave_up(&err);
+    write_brief(one->options, one->pipeline, code, &err);
+}
+
+static int run_opened(const struct mr_cli_options *options, struct millrace_pipeline *pipeline)
+{
+    struct mr_cli_bar bar;
+    struct one one = {options, pipeline};
+    char *report = NULL;
+    mr_cli_bar_init(&bar, options->progress);
+    struct millrace_run_options run = {
+        .fresh = options->fresh,
+        .adopt = options->adopt,
+        .report_file = options->report,
+        .progress = options->progress == MR_CLI_PROGRESS_NONE ? NULL : mr_cli_bar_update,
+        .progress_context = &bar,
+    };
+    mr_cli_stop_within(options->stop_within, last_words, &one);
+    mr_cli_catch_signals(pipeline);
+    int code = millrace_run(pipeline, &run, &report);
+    mr_cli_catch_signals(NULL);
+    mr_cli_stop_within(options->stop_within, NULL, NULL);
+    if (report && !options->quiet && !mr_cli_report_to_stdout(options) && code == MILLRACE_OK)
+        mr_cli_print_summary(report);
+    if (code != MILLRACE_OK)
+        mr_cli_print_errors(pipeline);
+    millrace_free(report);
+    return code;
+}
+
 int mr_cli_run(int argc, char **argv)
 {
     struct mr_cli_options options;
     struct millrace_pipeline *pipeline = NULL;
-    int code = mr_cli_parse(argc, argv, "pcCSrfAPFLq", 1, 1, &options);
+    mr_cli_hold_signals();
+    int code = mr_cli_parse(argc, argv, "pcCSrfAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
     if (code != 0)
         return code;
+    if (options.nfiles > 1)
+        return mr_cli_run_many(&options);
     code = mr_cli_open(&options, 0, &pipeline);
-    if (code == MILLRACE_OK) {
-        struct mr_cli_bar bar;
-        char *report = NULL;
-        mr_cli_bar_init(&bar, options.progress);
-        struct millrace_run_options run = {
-            .fresh = options.fresh,
-            .adopt = options.adopt,
-            .report_file = options.report,
-            .progress = options.progress == MR_CLI_PROGRESS_NONE ? NULL : mr_cli_bar_update,
-            .progress_context = &bar,
-        };
-        mr_cli_catch_signals(pipeline);
-        code = millrace_run(pipeline, &run, &report);
-        mr_cli_catch_signals(NULL);
-        bool to_stdout = options.report && !strcmp(options.report, "-");
-        if (report && !options.quiet && !to_stdout && code == MILLRACE_OK)
-            print_summary(report);
-        if (code != MILLRACE_OK)
-            mr_cli_print_errors(pipeline);
-        millrace_free(report);
-    }
+    if (code == MILLRACE_OK)
+        code = run_opened(&options, pipeline);
+    else
+        write_brief(&options, pipeline, code, NULL);
     millrace_close(pipeline);
     return mr_cli_exit_code(code);
 }

@@ -9,6 +9,8 @@
 
 #include "base/time.h"
 
+#define PATIENCE_MICROS (6 * MR_MICROS_PER_SECOND)
+
 enum mr_status mr_engine_new(const struct mr_engine_options *options, struct mr_engine **out,
                              struct mr_error *err)
 {
@@ -22,10 +24,13 @@ enum mr_status mr_engine_new(const struct mr_engine_options *options, struct mr_
     }
     mr_permits_init(&engine->permits, options->permits > 0 ? options->permits : 1);
     mr_mutex_init(&engine->lock);
+    engine->common = options->common;
     engine->run_deadline = options->run_deadline > 0 ? options->run_deadline : INT64_MAX;
     engine->queue_bytes = options->queue_bytes;
     engine->rows_expected = -1;
+    engine->patience = options->patience > 0 ? options->patience : PATIENCE_MICROS;
     mr_task_waiter_init(&engine->caller, engine, NULL, NULL);
+    mr_patient_waiter_init(&engine->patient, engine);
     *out = engine;
     return MR_OK;
 }
@@ -40,8 +45,15 @@ void mr_engine_free(struct mr_engine *engine)
     mr_free(engine);
 }
 
+void mr_engine_set_deadline(struct mr_engine *engine, int64_t run_deadline)
+{
+    engine->run_deadline = run_deadline;
+}
+
 void mr_engine_cancel(struct mr_engine *engine)
 {
+    int_fast64_t never = 0;
+    atomic_compare_exchange_strong(&engine->cancelled_at, &never, mr_clock_monotonic_micros());
     mr_stop_set(&engine->cancel);
 }
 
@@ -53,6 +65,11 @@ bool mr_engine_cancelled(const struct mr_engine *engine)
 struct mr_waiter *mr_engine_waiter(struct mr_engine *engine)
 {
     return &engine->caller.base;
+}
+
+struct mr_waiter *mr_engine_patient(struct mr_engine *engine)
+{
+    return &engine->patient.base;
 }
 
 static void sum_bytes(struct mr_engine *engine)

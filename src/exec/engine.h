@@ -74,12 +74,23 @@ void mr_task_yield(struct mr_task_waiter *waiter);
 void mr_task_wait_cond(struct mr_task_waiter *waiter, pthread_cond_t *cond, pthread_mutex_t *lock,
                        enum mr_wait_cause cause);
 
+/* Heeds a cancel late. Has no state of its own, so that several threads may use it. */
+struct mr_patient_waiter {
+    struct mr_waiter base; /* first */
+    struct mr_engine *engine;
+};
+void mr_patient_waiter_init(struct mr_patient_waiter *waiter, struct mr_engine *engine);
+
 struct mr_engine {
     struct mr_permits permits;
+    struct mr_permits *common; /* of several engines, or NULL */
     struct mr_stop cancel;
     int64_t run_deadline;
     int64_t queue_bytes;
+    int64_t patience;
+    atomic_int_fast64_t cancelled_at; /* monotonic micros, 0 = not yet */
     struct mr_task_waiter caller;
+    struct mr_patient_waiter patient;
     atomic_int_fast64_t rows_read;
     atomic_int_fast64_t rows_written;
     atomic_int splits_done;

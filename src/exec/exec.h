@@ -11,16 +11,25 @@
 #include "plan/plan.h"
 
 struct mr_engine;
+struct mr_permits;
+
+/* CPU permits for the engines of several runs in one process; freed after them. */
+enum mr_status mr_permits_new(int count, struct mr_permits **out, struct mr_error *err);
+void mr_permits_free(struct mr_permits *permits);
 
 struct mr_engine_options {
-    int permits;          /* CPU permits */
-    int64_t run_deadline; /* monotonic micros, INT64_MAX = none */
-    int64_t queue_bytes;  /* tests: bound of a split's queue, 0 = as planned */
+    int permits;               /* CPU permits */
+    struct mr_permits *common; /* a thread needs one of these as well; NULL = it does not */
+    int64_t run_deadline;      /* monotonic micros, INT64_MAX = none */
+    int64_t patience;          /* micros that mr_engine_patient goes on after a cancel; 0 = 6 s */
+    int64_t queue_bytes;       /* tests: bound of a split's queue, 0 = as planned */
 };
 
 enum mr_status mr_engine_new(const struct mr_engine_options *options, struct mr_engine **out,
                              struct mr_error *err);
 void mr_engine_free(struct mr_engine *engine);
+/* Before a run, and while nobody waits. */
+void mr_engine_set_deadline(struct mr_engine *engine, int64_t run_deadline);
 /*
  * Any thread, also a signal handler: async-signal-safe. The run ends with MR_CANCELLED within
  * seconds.
@@ -29,6 +38,12 @@ void mr_engine_cancel(struct mr_engine *engine);
 bool mr_engine_cancelled(const struct mr_engine *engine);
 /* A waiter for planning and committing on the caller's thread: cancellable, no permit. */
 struct mr_waiter *mr_engine_waiter(struct mr_engine *engine);
+
+/*
+ * A waiter for committing: goes on after a cancel, but not for longer than the engine's patience. Any
+ * thread.
+ */
+struct mr_waiter *mr_engine_patient(struct mr_engine *engine);
 
 /* What one step did; times in microseconds over all tasks. */
 struct mr_exec_step {

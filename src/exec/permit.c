@@ -5,6 +5,11 @@
  * at cores, so that a decoding thread is not interrupted with its caches warm. Without the order a
  * thread that gives its permit back and asks again at once would always win against those that
  * sleep. sem_t promises no order, hence this list.
+ *
+ * Where several runs share a process a thread takes one of its run's own permits first and then one
+ * of those that all runs have in common: parallelism stays what the file says, and the cores are not
+ * oversubscribed. The order is always the same, and who holds a common one waits for neither, so
+ * nobody waits in a circle.
  */
 #include "exec/engine.h"
 
@@ -20,6 +25,23 @@ void mr_permits_init(struct mr_permits *permits, int count)
 void mr_permits_reset(struct mr_permits *permits)
 {
     pthread_mutex_destroy(&permits->lock);
+}
+
+enum mr_status mr_permits_new(int count, struct mr_permits **out, struct mr_error *err)
+{
+    *out = mr_calloc(1, sizeof **out);
+    if (*out == NULL)
+        return mr_error_nomem(err);
+    mr_permits_init(*out, count > 0 ? count : 1);
+    return MR_OK;
+}
+
+void mr_permits_free(struct mr_permits *permits)
+{
+    if (permits == NULL)
+        return;
+    mr_permits_reset(permits);
+    mr_free(permits);
 }
 
 void mr_permits_take(struct mr_permits *permits)

@@ -86,6 +86,8 @@ void mr_task_acquire(struct mr_task_waiter *waiter)
     if (waiter->clock != NULL)
         mr_clock_move(waiter->clock, waiter->clock->node);
     mr_permits_take(&waiter->engine->permits);
+    if (waiter->engine->common != NULL)
+        mr_permits_take(waiter->engine->common);
     waiter->permit = true;
     waiter->permit_since = mr_clock_monotonic_micros();
     if (waiter->clock != NULL)
@@ -97,13 +99,19 @@ void mr_task_release(struct mr_task_waiter *waiter)
     if (!waiter->permit)
         return;
     waiter->permit = false;
+    if (waiter->engine->common != NULL)
+        mr_permits_give(waiter->engine->common);
     mr_permits_give(&waiter->engine->permits);
+}
+
+static bool wanted(const struct mr_permits *permits)
+{
+    return permits != NULL && atomic_load_explicit(&permits->waiting, memory_order_relaxed) > 0;
 }
 
 void mr_task_yield(struct mr_task_waiter *waiter)
 {
-    if (!waiter->permit ||
-        atomic_load_explicit(&waiter->engine->permits.waiting, memory_order_relaxed) == 0 ||
+    if (!waiter->permit || (!wanted(&waiter->engine->permits) && !wanted(waiter->engine->common)) ||
         mr_clock_monotonic_micros() - waiter->permit_since < TURN_MICROS)
         return;
     mr_task_release(waiter);
@@ -210,5 +218,53 @@ void mr_task_waiter_init(struct mr_task_waiter *waiter, struct mr_engine *engine
         .engine = engine,
         .run_stop = run_stop,
         .clock = clock,
+    };
+}
+
+static int64_t patience_ends(const struct mr_engine *engine)
+{
+    int64_t since = atomic_load(&engine->cancelled_at);
+    return since > 0 ? since + engine->patience : INT64_MAX;
+}
+
+static bool patience_ended(struct mr_waiter *base)
+{
+    const struct mr_engine *engine = ((struct mr_patient_waiter *)base)->engine;
+    return mr_clock_monotonic_micros() >= patience_ends(engine);
+}
+
+static enum mr_status wait_patiently(struct mr_waiter *base, int fd, int events, int64_t deadline,
+                                     enum mr_wait_cause cause, bool *timed_out,
+                                     struct mr_error *err)
+{
+    const struct mr_engine *engine = ((struct mr_patient_waiter *)base)->engine;
+    short wanted =
+        (short)((events & MR_WAIT_READ ? POLLIN : 0) | (events & MR_WAIT_WRITE ? POLLOUT : 0));
+    struct pollfd fds[2] = {{.fd = fd, .events = wanted}, {.events = POLLIN}};
+    (void)cause;
+    *timed_out = false;
+    for (;;) {
+        int64_t last = patience_ends(engine);
+        if (patience_ended(base))
+            return mr_error_cancelled(err);
+        /* A cancel wakes once, so that its deadline counts from then on. */
+        fds[1].fd = last == INT64_MAX ? engine->cancel.fd : -1;
+        int rc = poll(fds, 2, timeout_millis(last < deadline ? last : deadline));
+        if (rc > 0 && fds[0].revents != 0)
+            return MR_OK;
+        if (rc < 0 && errno != EINTR && errno != EAGAIN)
+            return mr_error_errno(err, MR_INTERNAL, errno, "poll");
+        if (deadline != INT64_MAX && mr_clock_monotonic_micros() >= deadline) {
+            *timed_out = true;
+            return MR_OK;
+        }
+    }
+}
+
+void mr_patient_waiter_init(struct mr_patient_waiter *waiter, struct mr_engine *engine)
+{
+    *waiter = (struct mr_patient_waiter){
+        .base = {.wait = wait_patiently, .cancelled = patience_ended},
+        .engine = engine,
     };
 }

@@ -48,6 +48,11 @@ struct mr_counters {
 
 struct mr_runtime {
     struct mr_waiter *waiter;
+    /*
+     * For what is to be finished once it is begun: heeds a cancel only when that has lasted for too
+     * long. Any thread. NULL = there is none.
+     */
+    struct mr_waiter *patient;
     struct mr_memory *memory;     /* the account of this step */
     struct mr_counters *counters; /* of this step */
     const struct mr_registry *registry;
@@ -74,6 +79,7 @@ struct mr_runtime {
     bool offline;                     /* planning without connections */
     struct mr_given_list *given;      /* streams of the embedding program (ext/given.h), or NULL */
     struct mr_shared *shared;         /* things that several steps of a run use together */
+    struct mr_shared *common; /* things that several runs of the process use together, or NULL */
     void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);
     void *event_context;
 };

@@ -44,6 +44,7 @@ struct mr_transfers {
     pthread_cond_t settled;    /* a cancelled transfer has stopped */
     struct mr_transfer *first; /* queue */
     struct mr_transfer *last;
+    int limit;       /* at most so many move; at most nslots */
     bool cancelling; /* some moving one is to stop */
     bool stop;
     int peak;
@@ -235,9 +236,10 @@ static bool take_orders(struct mr_transfers *transfers)
         if (slot && slot->transfer && is_cancelled(transfers, slot->transfer))
             leave(transfers, slot, true, CURLE_OK);
     }
-    while (transfers->moving < transfers->nslots) {
+    for (;;) {
         pthread_mutex_lock(&transfers->lock);
-        struct mr_transfer *transfer = dequeue(transfers);
+        struct mr_transfer *transfer =
+            transfers->moving < transfers->limit ? dequeue(transfers) : NULL;
         if (transfer && transfers->moving + 1 > transfers->peak)
             transfers->peak = transfers->moving + 1;
         pthread_mutex_unlock(&transfers->lock);
@@ -279,7 +281,7 @@ enum mr_status mr_transfers_new(const struct mr_http_options *options, int conne
     if (!transfers)
         return mr_error_nomem(err);
     transfers->options = *options;
-    transfers->nslots = connections;
+    transfers->nslots = transfers->limit = connections;
     mr_mutex_init(&transfers->lock);
     mr_cond_init(&transfers->settled);
     enum mr_status status = MR_OK;
@@ -324,6 +326,14 @@ void mr_transfers_free(struct mr_transfers *transfers)
     pthread_cond_destroy(&transfers->settled);
     pthread_mutex_destroy(&transfers->lock);
     mr_free(transfers);
+}
+
+void mr_transfers_limit(struct mr_transfers *transfers, int connections)
+{
+    pthread_mutex_lock(&transfers->lock);
+    if (connections > 0 && connections < transfers->limit)
+        transfers->limit = connections;
+    pthread_mutex_unlock(&transfers->lock);
 }
 
 int mr_transfers_peak(struct mr_transfers *transfers)

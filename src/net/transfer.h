@@ -38,6 +38,8 @@ struct mr_transfer {
 /* At most `connections` requests move at once, the others queue. Options are copied. */
 enum mr_status mr_transfers_new(const struct mr_http_options *options, int connections,
                                 struct mr_transfers **out, struct mr_error *err);
+/* From now on at most so many; never more than before. */
+void mr_transfers_limit(struct mr_transfers *transfers, int connections);
 /* Ends the thread. Nothing may be queued or moving. */
 void mr_transfers_free(struct mr_transfers *transfers);
 /* Most requests that moved at once. */

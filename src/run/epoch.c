@@ -3,13 +3,14 @@
  *
  * The record in the state store is the point of no return. Tokens go into it as the sinks made them; a later process needs only
  * the record, the pipeline file (for credentials) and the same state directory. A cancel that arrives between PREPARED and
- * COMMITTED waits: finishing takes moments, and leaving would only make the next start do the same.
+ * COMMITTED waits: finishing takes moments, and leaving would only make the next start do the same. When the moments become seconds
+ * (a server that hangs) the run ends all the same, and the next start finishes.
  */
 #include "run/epoch.h"
 
 #include "base/failpoint.h"
 
-/* The runtime of a sink's step outside of exec: same counters, a waiter that does not heed cancel. */
+/* The runtime of a sink's step outside of exec: same counters, a waiter that heeds a cancel late or not at all. */
 struct sink_runtime {
     struct mr_runtime runtime;
     struct mr_waiter waiter;
@@ -19,7 +20,7 @@ static struct mr_runtime *commit_runtime(struct sink_runtime *out, const struct 
 {
     out->runtime = *from;
     out->waiter = mr_waiter_plain();
-    out->runtime.waiter = &out->waiter;
+    out->runtime.waiter = from->patient ? from->patient : &out->waiter;
     return &out->runtime;
 }
 

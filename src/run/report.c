@@ -152,20 +152,58 @@ static void add_pipeline(json_t *out, const struct mr_spec *spec)
                             json_loads(spec->metadata_json, JSON_DECODE_ANY, NULL));
 }
 
+static char *to_text(json_t *report)
+{
+    char *text = json_dumps(report, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(report);
+    char *copy = text ? mr_strdup(text) : NULL;
+    free(text);
+    return copy;
+}
+
+static void add_status(json_t *out, enum mr_status status, int exit_code)
+{
+    json_object_set_new(out, "status",
+                        json_string(status == MR_OK          ? "success"
+                                    : status == MR_CANCELLED ? "cancelled"
+                                                             : "failed"));
+    json_object_set_new(out, "exit_code", json_integer(exit_code));
+}
+
+static void add_text(json_t *out, const char *key, const char *text)
+{
+    if (text)
+        json_object_set_new(out, key, json_string(text));
+}
+
+char *mr_report_brief(const struct mr_report_brief *brief)
+{
+    json_t *out = json_object();
+    int64_t took = mr_clock_wall_micros() - brief->started;
+    json_object_set_new(out, "report_version", json_integer(MR_REPORT_VERSION));
+    add_text(out, "run_id", brief->run_id);
+    add_text(out, "pipeline", brief->pipeline);
+    add_text(out, "file", brief->file);
+    add_text(out, "state_key", brief->state_key);
+    add_status(out, brief->status, brief->exit_code);
+    json_object_set_new(out, "started", instant(brief->started));
+    json_object_set_new(out, "error", error_report(brief->failure));
+    json_object_set_new(out, "duration_ms", milliseconds(took > 0 ? took : 0));
+    return to_text(out);
+}
+
 char *mr_report_build(const struct mr_report_input *input)
 {
     struct mr_session *session = input->session;
     const struct mr_plan *plan = session->plan;
     int64_t wall = mr_clock_monotonic_micros() - session->start_monotonic;
     json_t *out = json_object();
+    json_object_set_new(out, "report_version", json_integer(MR_REPORT_VERSION));
     json_object_set_new(out, "run_id", json_string(session->run_id));
     add_pipeline(out, session->spec);
+    json_object_set_new(out, "file", json_string(session->spec->file));
     json_object_set_new(out, "state_key", json_string(session->spec->state_key));
-    json_object_set_new(out, "status",
-                        json_string(input->status == MR_OK          ? "success"
-                                    : input->status == MR_CANCELLED ? "cancelled"
-                                                                    : "failed"));
-    json_object_set_new(out, "exit_code", json_integer(mr_status_exit_code(input->status)));
+    add_status(out, input->status, mr_session_exit_code(session, input->status));
     json_object_set_new(out, "started", instant(session->start_wall));
     json_object_set_new(out, "epoch", json_integer(input->epoch));
     if (input->recovered_run)
@@ -187,11 +225,7 @@ char *mr_report_build(const struct mr_report_input *input)
         json_object_set_new(out, "advice", json_string(advice.data ? advice.data : ""));
         mr_bytes_reset(&advice);
     }
-    char *text = json_dumps(out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    json_decref(out);
-    char *copy = text ? mr_strdup(text) : NULL;
-    free(text);
-    return copy;
+    return to_text(out);
 }
 
 static enum mr_status write_text(const char *path, const char *mode, const char *text,

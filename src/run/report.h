@@ -17,6 +17,21 @@ struct mr_report_input {
 
 /* Heap text (mr_free), or NULL when out of memory. Field names are documented in docs/guide/report.md. */
 char *mr_report_build(const struct mr_report_input *input);
+/* Counts incompatible changes of the report; new fields are none. */
+#define MR_REPORT_VERSION 1
+
+/* Of a run that has no session, or whose session cannot be asked any more: what there is to say without it. NULL = not known. */
+struct mr_report_brief {
+    const char *file;
+    const char *run_id;
+    const char *pipeline;
+    const char *state_key;
+    int exit_code;
+    enum mr_status status;
+    int64_t started; /* wall micros */
+    const struct mr_error *failure;
+};
+char *mr_report_brief(const struct mr_report_brief *brief);
 /* Writes through a temporary name; "-" is standard output. */
 enum mr_status mr_report_write(const char *path, const char *text, struct mr_error *err);
 /* The file of `metrics`: json replaces, jsonl appends one line, prometheus rewrites a text exposition. */

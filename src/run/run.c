@@ -256,7 +256,7 @@ static enum mr_status record_end(struct run *run, enum mr_status status,
         .status = status == MR_OK          ? "success"
                   : status == MR_CANCELLED ? "cancelled"
                                            : "failed",
-        .exit_code = mr_status_exit_code(status),
+        .exit_code = mr_session_exit_code(session, status),
         .ended_micros = mr_clock_wall_micros(),
         .message = status == MR_OK ? NULL : failure->message,
         .report = report,
@@ -337,13 +337,19 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
     struct run run = {.session = session, .options = options};
     struct mr_error failure = {0};
     *report = NULL;
-    mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "run %s of %s begins", session->run_id,
-                     session->spec->name);
-    enum mr_status status = run_body(&run, errors, &failure);
+    enum mr_status status = mr_pool_enter(&session->ticket, session->runtime.waiter, &failure);
+    if (status == MR_OK) {
+        if (session->ticket.pool)
+            mr_session_begin(session);
+        mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "run %s of %s begins",
+                         session->run_id, session->spec->name);
+        status = run_body(&run, errors, &failure);
+    }
     status = end(&run, status, &failure, report);
     if (*report)
         write_reports(session, options->metrics_path, *report);
     let_go(&run);
+    mr_pool_leave(&session->ticket);
     log_end(session, status, &failure);
     if (err)
         *err = failure;

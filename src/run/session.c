@@ -67,6 +67,7 @@ static enum mr_status open_state(struct mr_session *session, struct mr_state **o
     const struct mr_state_server *server = session->state_path ? NULL : session->spec->state_server;
     struct mr_state_config config = {.directory = session->state_path,
                                      .waiter = session->runtime.waiter,
+                                     .patient = session->runtime.patient,
                                      .retry =
                                          session->spec->retry_given ? &session->spec->retry : NULL,
                                      .retries = &session->retries};
@@ -119,20 +120,39 @@ static enum mr_status load(struct mr_session *session, const struct mr_spec **ou
     return mr_config_load(&request, &session->arena, out, errors);
 }
 
+static int64_t run_deadline(const struct mr_session *session)
+{
+    int64_t most = session->spec->timeout_run_micros;
+    return most > 0 ? session->start_monotonic + most : INT64_MAX;
+}
+
+void mr_session_begin(struct mr_session *session)
+{
+    session->start_wall = mr_clock_wall_micros();
+    session->start_monotonic = mr_clock_monotonic_micros();
+    session->runtime.start_micros = session->start_wall;
+    mr_engine_set_deadline(session->engine, run_deadline(session));
+}
+
 static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
 {
     const struct mr_spec *spec = session->spec;
     int cores = mr_machine_cores();
     int permits = spec->parallelism > 0 ? spec->parallelism : cores;
+    struct mr_pool *pool = session->request.pool;
     session->memory.limit = spec->memory > 0 ? spec->memory : mr_machine_memory() / 2;
+    if (pool) {
+        MR_TRY(mr_pool_join(pool, spec, &session->arena, &session->ticket, &session->memory.limit,
+                            err));
+        session->memory.parent = mr_pool_memory(pool);
+    }
     session->logger.run_id = session->run_id;
     session->logger.pipeline = spec->name;
     MR_TRY(mr_tz_new(spec->time_zone ? spec->time_zone : "UTC", &session->tz, err));
     struct mr_engine_options options = {.permits = permits,
-                                        .run_deadline = spec->timeout_run_micros > 0
-                                                            ? session->start_monotonic +
-                                                                  spec->timeout_run_micros
-                                                            : INT64_MAX};
+                                        .common = pool ? mr_pool_permits(pool) : NULL,
+                                        .run_deadline = pool ? INT64_MAX : run_deadline(session),
+                                        .patience = session->request.patience_micros};
     MR_TRY(mr_engine_new(&options, &session->engine, err));
     if (atomic_load(&session->cancelled))
         mr_engine_cancel(session->engine);
@@ -142,6 +162,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         return mr_error_nomem(err);
     session->runtime = (struct mr_runtime){
         .waiter = mr_engine_waiter(session->engine),
+        .patient = mr_engine_patient(session->engine),
         .memory = &session->memory,
         .counters = &session->counters,
         .registry = session->request.load.registry,
@@ -162,6 +183,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .retries = &session->retries,
         .given = &session->given,
         .shared = shared,
+        .common = pool ? mr_pool_shared(pool) : NULL,
         .event = session_event,
         .event_context = session,
     };
@@ -230,6 +252,7 @@ void mr_session_close(struct mr_session *session)
     if (session->engine)
         mr_engine_free(session->engine);
     mr_given_reset(&session->given);
+    mr_pool_ticket_reset(&session->ticket);
     mr_tz_free(session->tz);
     mr_free(session->state_path);
     pthread_mutex_destroy(&session->logger.mutex);
@@ -243,6 +266,12 @@ void mr_session_cancel(struct mr_session *session)
     atomic_store(&session->cancelled, true);
     if (session->engine)
         mr_engine_cancel(session->engine);
+}
+
+int mr_session_exit_code(const struct mr_session *session, enum mr_status status)
+{
+    int code = atomic_load(&session->cancel_code);
+    return status == MR_CANCELLED && code > 0 ? code : mr_status_exit_code(status);
 }
 
 static bool waits_for_vault(const struct mr_spec *spec)

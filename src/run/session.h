@@ -12,12 +12,15 @@
 #include "ext/given.h"
 #include "plan/plan.h"
 #include "run/logger.h"
+#include "run/pool.h"
 #include "run/positions.h"
 #include "state/state.h"
 
 struct mr_session_request {
     struct mr_load_request load; /* run_id, run_date and last_run_timestamp are filled here */
     const char *state_path;      /* overrides the spec's, or NULL */
+    int64_t patience_micros;     /* see mr_engine_options */
+    struct mr_pool *pool;        /* shared with other sessions of the process, or NULL */
     mr_log_fn log;
     void *log_context;
     enum mr_log_level log_level;
@@ -26,7 +29,8 @@ struct mr_session_request {
 struct mr_session {
     struct mr_session_request request;
     struct mr_arena arena;
-    struct mr_memory memory; /* root: resources.memory */
+    struct mr_memory memory; /* resources.memory; root, or child of the pool's */
+    struct mr_pool_ticket ticket;
     struct mr_logger logger;
     const struct mr_spec *spec;
     struct mr_tz *tz;
@@ -46,10 +50,15 @@ struct mr_session {
     int64_t start_monotonic;
     const struct mr_vault_secret *secrets; /* what mr_session_fetch_credentials brought */
     bool fetched;                          /* it has succeeded */
-    bool ran;              /* a session runs once: its run id is in the file's texts */
-    atomic_bool cancelled; /* also before the engine exists */
+    bool ran;               /* a session runs once: its run id is in the file's texts */
+    atomic_bool cancelled;  /* also before the engine exists */
+    atomic_int cancel_code; /* the exit code that goes with it; 0 = the usual one */
 };
 
+/* The exit code of a run that ended like this. */
+int mr_session_exit_code(const struct mr_session *session, enum mr_status status);
+/* Once it is this run's turn in its pool, its time counts from here: the clocks of the run begin. */
+void mr_session_begin(struct mr_session *session);
 /* Reads and checks the file. All problems in `errors`; the status of the first. */
 enum mr_status mr_session_open(const struct mr_session_request *request, struct mr_session **out,
                                struct mr_load_errors *errors);

@@ -82,7 +82,7 @@ static enum mr_status ask(struct mr_state_pg *store, const char *sql, int nparam
                           const char *const *params, PGresult **out, struct mr_error *err)
 {
     if (!store->pg)
-        MR_TRY(mr_state_pg_connect(&store->config, &store->plain, &store->pg, err));
+        MR_TRY(mr_state_pg_connect(&store->config, store->waiter, &store->pg, err));
     enum mr_status status;
     if (nparams < 0)
         status = mr_pg_exec(store->pg, sql, err);
@@ -107,7 +107,7 @@ static void pause_before(struct mr_state_pg *store, int attempt, const struct mr
         .message = cause->message,
     };
     mr_retry_log_add(store->retries, &entry);
-    (void)mr_wait(&store->plain, -1, 0, mr_clock_monotonic_micros() + entry.delay_micros,
+    (void)mr_wait(store->waiter, -1, 0, mr_clock_monotonic_micros() + entry.delay_micros,
                   MR_WAIT_RETRY, &timed_out, NULL);
 }
 
@@ -120,8 +120,9 @@ static enum mr_status query(struct mr_state_pg *store, const char *sql, int npar
     for (int attempt = 1;; attempt++) {
         status = ask(store, sql, nparams, params, out, &own);
         bool again = own.cls == MR_CLASS_TRANSIENT || own.cls == MR_CLASS_UNKNOWN || !store->pg;
-        if (status == MR_OK || status == MR_CREDENTIALS || status == MR_NOMEM || !again ||
-            own.cls == MR_CLASS_CONFIG || attempt >= store->retry.attempts)
+        if (status == MR_OK || status == MR_CREDENTIALS || status == MR_NOMEM ||
+            status == MR_CANCELLED || !again || own.cls == MR_CLASS_CONFIG ||
+            attempt >= store->retry.attempts)
             break;
         pause_before(store, attempt, &own);
     }
@@ -195,6 +196,7 @@ static enum mr_status pg_open(const struct mr_state_config *config, void **self,
     store->plain = mr_waiter_plain();
     store->retry = config->retry ? *config->retry : own_retry;
     store->retries = config->retries;
+    store->waiter = config->patient ? config->patient : &store->plain;
     store->lease_micros = config->lease_micros > 0 ? config->lease_micros : LEASE_MICROS;
     store->config = (struct mr_pg_config){
         .keywords = config->keywords,

@@ -9,8 +9,9 @@
 
 struct mr_state_pg {
     struct mr_pg_config config;
-    struct mr_waiter plain; /* what the state does takes moments and is not broken off */
-    struct mr_pg *pg;       /* NULL = not connected */
+    struct mr_waiter plain;
+    struct mr_waiter *waiter; /* what the state does takes moments and is not broken off lightly */
+    struct mr_pg *pg;         /* NULL = not connected */
     struct mr_retry retry;
     struct mr_retry_log *retries; /* or NULL */
     int64_t lease_micros; /* how long a lease lasts without being renewed; it is at a third of it */

@@ -27,6 +27,7 @@ struct mr_state_config {
     struct mr_retry_log *retries; /* notes what was tried again, or NULL */
     struct mr_waiter
         *waiter; /* for the time that taking a lease may wait; NULL = not to be cancelled */
+    struct mr_waiter *patient; /* for everything else on a server; NULL = not to be cancelled */
 };
 
 /* Creates the directory and the database, or the schema and its tables, when missing. MR_CONFIG when it cannot be used. */

@@ -2,7 +2,8 @@
  * service.c - what all handles on one service share in a run: connections, keys, what was learned.
  *
  * It is an object of mr_shared, under a key that is a hash of everything that makes it different
- * (hashed because keys are in it). A runtime without shared objects, as in tests, gives each handle its
+ * (hashed because keys are in it). Runs that share a process share it too, and with it the number of
+ * requests at once: the smallest that one of them asks for. A runtime without shared objects, as in tests, gives each handle its
  * own.
  *
  * Learned are the regions of buckets, the difference of the clocks, and whether a bucket honours
@@ -105,7 +106,7 @@ static enum mr_status key_of(const struct s3_config *config, char key[80], struc
         add(&text, parts[i]);
     mr_bytes_u8(&text, config->https);
     mr_bytes_u8(&text, credentials->anonymous);
-    mr_bytes_u32le(&text, (uint32_t)config->connections);
+    mr_bytes_u64le(&text, (uint64_t)config->connect_micros);
     enum mr_status status = mr_bytes_status(&text, err);
     if (status == MR_OK) {
         sigv4_hash((struct mr_slice){text.data, text.size}, hash);
@@ -127,10 +128,15 @@ enum mr_status s3_service_get(struct mr_runtime *runtime, const struct s3_config
     if (*owned) {
         status = make(&making, &object, err);
     } else {
+        struct mr_runtime lent = *runtime;
+        if (runtime->common)
+            lent.shared = runtime->common;
         MR_TRY(key_of(config, key, err));
-        status = mr_shared_get(runtime, key, make, &making, s3_service_free, &object, err);
+        status = mr_shared_get(&lent, key, make, &making, s3_service_free, &object, err);
     }
     *out = object;
+    if (status == MR_OK)
+        mr_transfers_limit(((struct s3_service *)object)->transfers, config->connections);
     return status;
 }
 
