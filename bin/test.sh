@@ -91,6 +91,7 @@ program_suites() {
     fi
     if wanted fault; then
         python fault-kills fault/kills.py
+        python fault-signals fault/signals.py
         python fault-calls fault/calls.py
         python fault-state fault/state.py
         python fault-backends fault/backends.py

@@ -108,7 +108,6 @@ static void last_words(void *context, int code)
 static int run_opened(const struct mr_cli_options *options, struct millrace_pipeline *pipeline)
 {
     struct mr_cli_bar bar;
-    struct one one = {options, pipeline};
     char *report = NULL;
     mr_cli_bar_init(&bar, options->progress);
     struct millrace_run_options run = {
@@ -118,11 +117,9 @@ static int run_opened(const struct mr_cli_options *options, struct millrace_pipe
         .progress = options->progress == MR_CLI_PROGRESS_NONE ? NULL : mr_cli_bar_update,
         .progress_context = &bar,
     };
-    mr_cli_stop_within(options->stop_within, last_words, &one);
     mr_cli_catch_signals(pipeline);
     int code = millrace_run(pipeline, &run, &report);
     mr_cli_catch_signals(NULL);
-    mr_cli_stop_within(options->stop_within, NULL, NULL);
     if (report && !options->quiet && !mr_cli_report_to_stdout(options) && code == MILLRACE_OK)
         mr_cli_print_summary(report);
     if (code != MILLRACE_OK)
@@ -131,21 +128,31 @@ static int run_opened(const struct mr_cli_options *options, struct millrace_pipe
     return code;
 }
 
+static int run_one(const struct mr_cli_options *options)
+{
+    struct millrace_pipeline *pipeline = NULL;
+    struct one one = {options, NULL}, opened;
+    mr_cli_stop_within(options->stop_within, last_words, &one);
+    int code = mr_cli_open(options, 0, &pipeline);
+    opened = (struct one){options, pipeline};
+    mr_cli_stop_within(options->stop_within, last_words, &opened);
+    if (code == MILLRACE_OK)
+        code = run_opened(options, pipeline);
+    else
+        write_brief(options, pipeline, code, NULL);
+    mr_cli_stop_within(options->stop_within, NULL, NULL);
+    millrace_close(pipeline);
+    return mr_cli_exit_code(code);
+}
+
 int mr_cli_run(int argc, char **argv)
 {
     struct mr_cli_options options;
-    struct millrace_pipeline *pipeline = NULL;
     mr_cli_hold_signals();
     int code = mr_cli_parse(argc, argv, "pcCSrfAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
     if (code != 0)
         return code;
     if (options.nfiles > 1)
         return mr_cli_run_many(&options);
-    code = mr_cli_open(&options, 0, &pipeline);
-    if (code == MILLRACE_OK)
-        code = run_opened(&options, pipeline);
-    else
-        write_brief(&options, pipeline, code, NULL);
-    millrace_close(pipeline);
-    return mr_cli_exit_code(code);
+    return run_one(&options);
 }

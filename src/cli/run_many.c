@@ -150,7 +150,9 @@ static void open_slot(struct many *many, int number)
 {
     struct slot *slot = &many->slots[number];
     const char *file = many->options->files[number];
+    pthread_mutex_lock(&many->lock);
     *slot = (struct slot){.many = many, .number = number, .file = file};
+    pthread_mutex_unlock(&many->lock);
     snprintf(slot->label, sizeof slot->label, "%s", file);
     slot->log = mr_cli_log_of(many->options);
     slot->log.name = slot->label;
@@ -235,6 +237,7 @@ static int exit_code(const struct many *many)
     return code;
 }
 
+/* Caller holds the lock, or is alone. */
 static json_t *report_of(const struct slot *slot, const struct mr_error *unknown, int code)
 {
     char *brief = NULL;
@@ -319,14 +322,12 @@ static int run_opened(struct many *many)
 {
     if (named_twice(many))
         return MILLRACE_USAGE;
-    mr_cli_stop_within(many->options->stop_within, last_words, many);
     run_all(many);
     int code = exit_code(many);
     if (draws(many))
         draw_sum(many, true);
     print_sum(many);
     write_report(many, code, NULL);
-    mr_cli_stop_within(many->options->stop_within, NULL, NULL);
     return code;
 }
 
@@ -346,9 +347,11 @@ int mr_cli_run_many(const struct mr_cli_options *options)
     many->started_wall = mr_clock_wall_micros();
     mr_mutex_init(&many->lock);
     mr_cli_bar_init(&many->bar, options->progress);
+    mr_cli_stop_within(options->stop_within, last_words, many);
     for (int i = 0; i < many->nslots; i++)
         open_slot(many, i);
     code = run_opened(many);
+    mr_cli_stop_within(options->stop_within, NULL, NULL);
     for (int i = 0; i < many->nslots; i++) {
         millrace_close(many->slots[i].pipeline);
         millrace_free(many->slots[i].report);

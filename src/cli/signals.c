@@ -90,7 +90,7 @@ static void watch_body(void *arg)
 
 void mr_cli_hold_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     struct mr_error err = {0};
     if (wake_fd >= 0)
         return;

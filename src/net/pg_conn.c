@@ -3,8 +3,9 @@
  *
  * Every libpq function used here is one of those that do not wait (PQconnectPoll, PQsendQuery.., PQconsumeInput, PQgetCopyData
  * in asynchronous mode); all waiting is mr_wait on the socket, so that a task gives its CPU permit back, wakes on
- * cancel and keeps its deadlines. The one exception is PQcancel, which libpq 15 offers only as a blocking call: it is
- * used when a statement is given up, on a connection that answered before, and costs a round trip.
+ * cancel and keeps its deadlines. The one exception is PQcancel, which libpq 15 offers only as a blocking call without a
+ * time-out: it is used when a statement is given up, on a connection that answered before, and costs a round trip. A thread of its
+ * own makes it, so that a server that hangs costs a second and not the run's end.
  *
  * Reading the socket behind libpq's back would save one malloc and one copy a row (measured: 1.5 times less client CPU, where the
  * server needs six times as much) and cost our own SCRAM, TLS and GSS: refused.
@@ -20,6 +21,7 @@
  */
 #include "net/pg_conn.h"
 
+#include "base/thread.h"
 #include "base/time.h"
 #include "net/pg_error.h"
 
@@ -29,6 +31,9 @@
 
 /* A CopyData message: large enough that its 5 bytes do not count, small enough for libpq's buffer. */
 #define COPY_PIECE ((size_t)64 << 10)
+
+/* So long is waited for the server to take a request to cancel. */
+#define CANCEL_MICROS MR_MICROS_PER_SECOND
 
 #define DEFAULT_CONNECT_MICROS (10 * MR_MICROS_PER_SECOND)
 
@@ -180,14 +185,65 @@ out:
     return status;
 }
 
+/* A request to cancel, shared by who asks and the thread that sends it; the last of the two frees it. */
+struct cancelling {
+    PGcancel *handle;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t done;
+    bool sent;
+    bool left; /* nobody waits any more */
+};
+
+static void free_cancelling(struct cancelling *cancelling)
+{
+    PQfreeCancel(cancelling->handle);
+    pthread_mutex_destroy(&cancelling->lock);
+    pthread_cond_destroy(&cancelling->done);
+    mr_free(cancelling);
+}
+
+static void send_cancel(void *arg)
+{
+    struct cancelling *cancelling = arg;
+    char ignored[256];
+    (void)PQcancel(cancelling->handle, ignored, sizeof ignored);
+    pthread_mutex_lock(&cancelling->lock);
+    cancelling->sent = true;
+    bool left = cancelling->left;
+    pthread_cond_signal(&cancelling->done);
+    pthread_mutex_unlock(&cancelling->lock);
+    if (left)
+        free_cancelling(cancelling);
+}
+
+/* Leaves a server that does not answer in time to the thread, which ends with its connection. */
 static void cancel(struct mr_pg *pg)
 {
-    PGcancel *handle = PQgetCancel(pg->conn);
-    char ignored[256];
-    if (handle) {
-        (void)PQcancel(handle, ignored, sizeof ignored);
-        PQfreeCancel(handle);
+    struct cancelling *cancelling = mr_calloc(1, sizeof *cancelling);
+    struct mr_thread thread = {0};
+    if (!cancelling)
+        return;
+    mr_mutex_init(&cancelling->lock);
+    mr_cond_init(&cancelling->done);
+    cancelling->handle = PQgetCancel(pg->conn);
+    if (!cancelling->handle ||
+        mr_thread_start(&thread, "pg-cancel", send_cancel, cancelling, NULL) != MR_OK) {
+        free_cancelling(cancelling);
+        return;
     }
+    int64_t deadline = mr_clock_monotonic_micros() + CANCEL_MICROS;
+    pthread_mutex_lock(&cancelling->lock);
+    while (!cancelling->sent && mr_cond_wait(&cancelling->done, &cancelling->lock, deadline))
+        ;
+    cancelling->left = !cancelling->sent;
+    bool left = cancelling->left;
+    pthread_mutex_unlock(&cancelling->lock);
+    if (left) {
+        pthread_detach(thread.handle);
+        return;
+    }
+    mr_thread_join(&thread);
+    free_cancelling(cancelling);
 }
 
 void mr_pg_close(struct mr_pg *pg)

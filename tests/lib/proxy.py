@@ -1,4 +1,4 @@
-"""A TCP proxy that lets each connection carry so many bytes a second, as a distant or throttled server does."""
+"""A TCP proxy that lets each connection carry so many bytes a second, as a distant or throttled server does, or that stalls."""
 
 import socket
 import threading
@@ -7,13 +7,15 @@ import time
 CHUNK = 64 * 1024
 
 
-def _pump(source, target, rate, carried):
+def _pump(source, target, rate, carried, flows):
     allowance, last = CHUNK, time.monotonic()
     try:
         while data := source.recv(CHUNK):
+            flows.wait()
             target.sendall(data)
-            if rate:
+            if carried:
                 carried[0] += len(data)
+            if rate:
                 allowance -= len(data)
                 now = time.monotonic()
                 allowance = min(allowance + (now - last) * rate, CHUNK)
@@ -30,10 +32,12 @@ def _pump(source, target, rate, carried):
 
 
 class Proxy:
-    """with Proxy(port, rate) as proxy: connect to 127.0.0.1:proxy.port"""
+    """with Proxy(port, rate) as proxy: connect to 127.0.0.1:proxy.port. stall() makes it accept and carry nothing more, until flow()."""
 
     def __init__(self, port, rate):
         self.target, self.rate = port, rate
+        self._flows = threading.Event()
+        self._flows.set()
         self._carried = [0]  # about: the pumps add without a lock
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
@@ -41,6 +45,12 @@ class Proxy:
     def carried(self):
         """Bytes that the server has sent through so far."""
         return self._carried[0]
+
+    def stall(self):
+        self._flows.clear()
+
+    def flow(self):
+        self._flows.set()
 
     def __enter__(self):
         threading.Thread(target=self._accept, daemon=True).start()
@@ -53,8 +63,9 @@ class Proxy:
             except OSError:
                 return
             server = socket.create_connection(("127.0.0.1", self.target))
-            threading.Thread(target=_pump, args=(client, server, 0, self._carried), daemon=True).start()
-            threading.Thread(target=_pump, args=(server, client, self.rate, self._carried), daemon=True).start()
+            threading.Thread(target=_pump, args=(client, server, 0, None, self._flows), daemon=True).start()
+            threading.Thread(target=_pump, args=(server, client, self.rate, self._carried, self._flows), daemon=True).start()
 
     def __exit__(self, *_):
+        self.flow()
         self.listener.close()
