@@ -14,7 +14,7 @@ from suite import Suite, check, checkout, equal, need
 need("psycopg", "pyarrow")
 import pyarrow
 import pyarrow.parquet as parquet
-from engine import Workspace
+from engine import Workspace, catches
 from server import Server
 import watermarks
 
@@ -182,7 +182,7 @@ def state_on_server(server):
         # One that waits heeds a signal.
         waiting = space.start("run", "a.json", "--progress", "none", stdout=-3, stderr=-3)
         looks = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT fence, run_id, holder%'"
-        while not watcher.execute(looks).fetchone()[0]:
+        while not watcher.execute(looks).fetchone()[0] or not catches(waiting, signal.SIGTERM):
             check(waiting.poll() is None, "the one that waits ended")
         waiting.terminate()
         equal(waiting.wait(8), 143, "exit code of the one that waited")

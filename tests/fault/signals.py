@@ -27,7 +27,7 @@ if "--moments" in sys.argv:
     MOMENTS = int(sys.argv[at + 1])
     del sys.argv[at : at + 2]
 import kills
-from engine import Workspace
+from engine import Workspace, catches
 from kills import SEED, SINKS, Tally, is_built, judge, wanted_rows
 from proxy import Proxy
 from s3_proxy import S3Proxy, hang
@@ -45,13 +45,6 @@ def wait_until(condition, process, what, seconds=60):
         check(process.poll() is None, f"{what}: the run ended before, exit {process.poll()}")
         check(time.monotonic() < end, f"{what}: did not come")
         time.sleep(0.001)
-
-
-def catches(process, number):
-    """Has it set its handler?"""
-    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
-        mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
-    return mask >> (number - 1) & 1
 
 
 def start(space, *arguments):

@@ -15,6 +15,13 @@ def program():
     return os.path.abspath(os.environ.get("MILLRACE_BIN") or here)
 
 
+def catches(process, number):
+    """Has it set its handler for that signal? Before, it dies of one."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    return mask >> (number - 1) & 1
+
+
 class Result:
     def __init__(self, command, code, out, err, report):
         self.command, self.code, self.out, self.err, self.report = command, code, out, err, report
