@@ -6,6 +6,7 @@
 #include "api/runs.h"
 #include "base/time.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +23,51 @@ static void print_row(const struct mr_run_row *row)
         printf("%28s%s\n", "", row->message);
 }
 
+/* What a row knows; a run that was killed has no end. */
+static json_t *row_json(const struct mr_run_row *row)
+{
+    char text[MR_TIME_TEXT_MAX];
+    json_t *out = json_object();
+    int size = mr_timestamp_format(row->started_micros, 'T', text);
+    json_object_set_new(out, "run_id", json_string(row->run_id));
+    json_object_set_new(out, "pipeline", json_string(row->pipeline));
+    json_object_set_new(out, "state_key", json_string(row->state_key));
+    json_object_set_new(out, "status", json_string(row->status));
+    json_object_set_new(out, "exit_code", json_integer(row->exit_code));
+    json_object_set_new(out, "started", json_sprintf("%.*sZ", size, text));
+    if (row->ended_micros > 0)
+        json_object_set_new(out, "duration_ms",
+                            json_real((double)(row->ended_micros - row->started_micros) / 1000.0));
+    json_object_set_new(out, "rows_read", json_integer(row->rows_read));
+    json_object_set_new(out, "rows_written", json_integer(row->rows_written));
+    if (row->message)
+        json_object_set_new(out, "message", json_string(row->message));
+    return out;
+}
+
+static void print_json(const struct mr_run_row *rows, int count)
+{
+    json_t *out = json_object(), *list = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list, row_json(&rows[i]));
+    json_object_set_new(out, "runs", list);
+    char *text = json_dumps(out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(out);
+    printf("%s\n", text ? text : "{}");
+    free(text);
+}
+
+static void print_table(const struct mr_run_row *rows, int count, const char *name)
+{
+    if (count == 0)
+        printf("no runs in %s\n", name);
+    else
+        printf("%-26s  %-19s  %-9s  %4s  %12s  %12s  %9s  %s\n", "run", "started (UTC)", "status",
+               "exit", "rows read", "rows written", "took", "pipeline");
+    for (int i = 0; i < count; i++)
+        print_row(&rows[i]);
+}
+
 static int list(const struct mr_cli_options *options, const struct mr_api_state *where,
                 const char *name)
 {
@@ -33,13 +79,10 @@ static int list(const struct mr_cli_options *options, const struct mr_api_state 
     enum mr_status status = mr_api_runs(where, options->limit, &arena, &rows, &count, &err);
     if (status != MR_OK)
         fprintf(stderr, "error: %s\n", err.message);
-    else if (count == 0)
-        printf("no runs in %s\n", name);
+    else if (options->json)
+        print_json(rows, count);
     else
-        printf("%-26s  %-19s  %-9s  %4s  %12s  %12s  %9s  %s\n", "run", "started (UTC)", "status",
-               "exit", "rows read", "rows written", "took", "pipeline");
-    for (int i = 0; i < count; i++)
-        print_row(&rows[i]);
+        print_table(rows, count, name);
     mr_arena_reset(&arena);
     return mr_status_exit_code(status);
 }
@@ -77,7 +120,7 @@ static int look(const struct mr_cli_options *options, const struct mr_api_state 
 int mr_cli_runs(int argc, char **argv)
 {
     struct mr_cli_options options;
-    int code = mr_cli_parse(argc, argv, "SlICp", 0, 2, &options);
+    int code = mr_cli_parse(argc, argv, "SlICpj", 0, 2, &options);
     if (code != 0)
         return code;
     if (options.nfiles == 1 || (options.nfiles == 2 && strcmp(options.files[0], "show") != 0)) {

@@ -349,8 +349,8 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
     if (*report)
         write_reports(session, options->metrics_path, *report);
     let_go(&run);
-    mr_pool_leave(&session->ticket);
     log_end(session, status, &failure);
+    mr_session_leave(session);
     if (err)
         *err = failure;
     return status;

@@ -261,6 +261,17 @@ void mr_session_close(struct mr_session *session)
     mr_free(session);
 }
 
+void mr_session_leave(struct mr_session *session)
+{
+    if (!session->ticket.pool)
+        return;
+    mr_plan_free(session->plan);
+    session->plan = NULL;
+    mr_shared_free(session->runtime.shared);
+    session->runtime.shared = NULL;
+    mr_pool_leave(&session->ticket);
+}
+
 void mr_session_cancel(struct mr_session *session)
 {
     atomic_store(&session->cancelled, true);

@@ -59,6 +59,8 @@ struct mr_session {
 int mr_session_exit_code(const struct mr_session *session, enum mr_status status);
 /* Once it is this run's turn in its pool, its time counts from here: the clocks of the run begin. */
 void mr_session_begin(struct mr_session *session);
+/* The run has ended: others of its pool may have what it took. Connections are closed, and the plan goes. */
+void mr_session_leave(struct mr_session *session);
 /* Reads and checks the file. All problems in `errors`; the status of the first. */
 enum mr_status mr_session_open(const struct mr_session_request *request, struct mr_session **out,
                                struct mr_load_errors *errors);
