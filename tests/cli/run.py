@@ -16,6 +16,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 from engine import Workspace, catches
 from server import Server
+import exits
 import multi
 import watermarks
 
@@ -270,6 +271,8 @@ with Server() as server:
     for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, state_on_server, stopped_holder_is_fenced, usage, avro_check, json_log):
         suite.case(case.__name__.replace("_", " "), case, server)
     watermarks.add(suite, server)
+    for case in exits.CASES:
+        suite.case("exit " + case.__name__.replace("_", " "), case, server)
     for case in multi.CASES:
         suite.case("several: " + case.__name__.replace("_", " "), case, server)
 suite.end()
