@@ -1,14 +1,16 @@
 /*
- * positions.c - "MRP1", a count, then of each step: key, method, text, bytes; each with a varint length in front.
+ * positions.c - "MRP2", a count, then of each step: key, method, text, bytes; each with a varint length in front; CRC-32.
  *
  * The watermark of the run is an entry without a key.
  *
- * The record that holds it has the CRC. Sinks that remember epochs keep the same string, so a state that was lost can go
+ * The record that holds it has a CRC of its own, but sinks that remember epochs keep the same string, so a state that was lost can go
  * on from what the target says (--adopt).
  */
 #include "run/positions.h"
 
-static const char positions_magic[4] = {'M', 'R', 'P', '1'};
+#include "base/hash.h"
+
+static const char positions_magic[4] = {'M', 'R', 'P', '2'};
 
 static void encode_one(const struct mr_source_position *item, struct mr_bytes *out)
 {
@@ -25,12 +27,15 @@ void mr_positions_encode(const struct mr_source_position *items, int count, cons
     int all = count + (watermark != NULL);
     if (all == 0)
         return;
+    size_t start = out->size;
     mr_bytes_append(out, positions_magic, sizeof positions_magic);
     mr_bytes_varint(out, (uint64_t)all);
     for (int i = 0; i < count; i++)
         encode_one(&items[i], out);
     if (watermark != NULL)
         encode_one(&run, out);
+    if (out->status == MR_OK)
+        mr_bytes_u32le(out, mr_crc32(0, out->data + start, out->size - start));
 }
 
 const char *mr_positions_watermark(const struct mr_positions *positions)
@@ -47,6 +52,13 @@ static const char *read_text(struct mr_byte_reader *reader, struct mr_arena *are
     return mr_arena_strndup(arena, slice.size ? slice.data : "", slice.size);
 }
 
+static enum mr_status damaged(struct mr_error *err)
+{
+    mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "the stored positions are damaged");
+    mr_error_hint(err, "run with --fresh to read everything again");
+    return MR_INTERNAL;
+}
+
 enum mr_status mr_positions_decode(struct mr_slice bytes, struct mr_arena *arena,
                                    struct mr_positions *out, struct mr_error *err)
 {
@@ -55,12 +67,16 @@ enum mr_status mr_positions_decode(struct mr_slice bytes, struct mr_arena *arena
     if (bytes.size == 0)
         return MR_OK;
     size_t magic = sizeof positions_magic;
-    if (bytes.size <= magic || memcmp(bytes.data, positions_magic, magic) != 0)
-        return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "the stored positions are damaged");
-    mr_byte_reader_init(&reader, bytes.data + magic, bytes.size - magic);
+    if (bytes.size <= magic + 4 || memcmp(bytes.data, positions_magic, magic) != 0)
+        return damaged(err);
+    size_t size = bytes.size - 4;
+    mr_byte_reader_init(&reader, bytes.data + size, 4);
+    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, size))
+        return damaged(err);
+    mr_byte_reader_init(&reader, bytes.data + magic, size - magic);
     uint64_t count = mr_byte_reader_varint(&reader);
-    if (reader.bad || count > bytes.size)
-        return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "the stored positions are damaged");
+    if (reader.bad || count > size)
+        return damaged(err);
     out->items = mr_arena_calloc(arena, count + 1, sizeof *out->items);
     for (uint64_t i = 0; out->items && i < count; i++) {
         struct mr_source_position *item = &out->items[i];
@@ -76,7 +92,7 @@ enum mr_status mr_positions_decode(struct mr_slice bytes, struct mr_arena *arena
     if (!out->items)
         return mr_error_nomem(err);
     if (reader.bad || reader.at != reader.end)
-        return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "the stored positions are damaged");
+        return damaged(err);
     out->count = (int)count;
     return MR_OK;
 }

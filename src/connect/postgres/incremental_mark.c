@@ -1,16 +1,17 @@
 /*
  * incremental_mark.c - where a run ended, as bytes that say of which server, table and column; and as a condition in SQL.
  *
- * Form: 01 | flags | system identifier | database | relation | column | type | number of keys, their names | the values, all as strings with a varint
- * length. Everything is text as the server wrote it at full precision: the server reads it back, and nothing here has to know the type.
+ * Form: 02 | flags | system identifier | database | relation | column | type | number of keys, their names | the values, all as strings with a varint
+ * length | CRC-32. Everything is text as the server wrote it at full precision: the server reads it back, and nothing here has to know the type.
  */
 #include "connect/postgres/incremental_mark.h"
 
+#include "base/hash.h"
 #include "net/pg_text.h"
 
 #include <stdlib.h>
 
-#define VERSION   1
+#define VERSION   2
 #define HAS_VALUE 1
 #define INCLUSIVE 2
 #define HAS_KEYS  4
@@ -71,6 +72,8 @@ enum mr_status mr_postgres_mark_write(const struct mr_postgres_mark *mark, struc
         put(&bytes, mark->keys[i]);
     for (int i = 0; mark->has_value && i <= mr_postgres_mark_keys(mark); i++)
         put(&bytes, mark->values[i]);
+    if (bytes.status == MR_OK)
+        mr_bytes_u32le(&bytes, mr_crc32(0, bytes.data, bytes.size));
     size_t size = bytes.size;
     const char *data = mr_postgres_mark_text(arena, &bytes);
     if (data == NULL)
@@ -93,7 +96,13 @@ bool mr_postgres_mark_read(struct mr_slice bytes, struct mr_arena *arena,
                            struct mr_postgres_mark *mark)
 {
     struct mr_byte_reader reader;
-    mr_byte_reader_init(&reader, bytes.data, bytes.size);
+    if (bytes.size < 4)
+        return false;
+    size_t size = bytes.size - 4;
+    mr_byte_reader_init(&reader, bytes.data + size, 4);
+    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, size))
+        return false;
+    mr_byte_reader_init(&reader, bytes.data, size);
     uint8_t version = mr_byte_reader_u8(&reader);
     uint8_t flags = mr_byte_reader_u8(&reader);
     bool good = version == VERSION;
