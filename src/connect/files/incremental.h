@@ -7,7 +7,7 @@
 #include "connect/files/read.h"
 
 /* Files that are in the listing; what has gone is remembered up to the second number. */
-#define FILES_KNOWN_MOST ((int64_t)2 << 20)
+#define FILES_KNOWN_MOST ((int64_t)1 << 20)
 #define FILES_GONE_MOST  ((int64_t)128 << 10)
 
 /* A file that was read: hashes of its path below the place, and of its size and time. */

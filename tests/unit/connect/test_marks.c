@@ -148,7 +148,7 @@ static void test_files_most(void **state)
     for (int64_t i = 0; i < known.nlisted; i++)
         known.listed[i] = (struct files_mark){(uint64_t)i << 30, mr_hash_mix((uint64_t)i)};
     assert_int_equal(files_known_write(&known, &arena, &bytes, NULL), MR_OK);
-    assert_true(bytes.size < (size_t)48 << 20);
+    assert_true(bytes.size < (size_t)24 << 20);
     assert_true(files_known_read(bytes, &arena, &back, NULL));
     assert_memory_equal(back.listed, known.listed, (size_t)known.nlisted * sizeof *known.listed);
     mr_arena_reset(&arena);
