@@ -42,8 +42,18 @@ struct mr_sink_info {
 
 /* What a target itself remembers of a lane of this pipeline (stateKey). */
 struct mr_recovered {
+    /*
+     * Asked for: the number of the sink (mr_sink_bind.sequence), set by the caller. Answered with another one: the target does
+     * not know this load but that one of the pipeline, whose loads were changed.
+     */
+    int load;
     int64_t epoch; /* the last that was committed, 0 = none, or the target keeps no such memory */
     struct mr_bytes positions; /* stored with it; made and reset by the caller */
+    /*
+     * The token of that epoch when its commit was begun and may not have ended: before anything goes on from it it is to be
+     * committed or aborted. Made and reset by the caller.
+     */
+    struct mr_bytes unfinished;
     /*
      * Identity of the state (mr_state_uuid) that wrote it, "" = not kept. Another than
      * runtime->state_uuid means that the state was lost or copied: run/ stops and names --adopt
@@ -115,7 +125,10 @@ struct mr_sink {
     /* What the target knows of this lane: see mr_recovered. */
     enum mr_status (*recover)(const struct mr_options *options, struct mr_runtime *runtime,
                               int lane, struct mr_recovered *out, struct mr_error *err);
-    /* Discards what a token (or, with an empty token, a dead run of this pipeline) left staged. */
+    /*
+     * Discards what a token (or, with an empty token, a dead run of this pipeline's state) left
+     * staged; runtime->state_uuid NULL: of any state of the pipeline, where names tell.
+     */
     enum mr_status (*abort)(const struct mr_options *options, struct mr_runtime *runtime,
                             struct mr_slice token, struct mr_error *err);
     void (*close)(void *state);

@@ -10,13 +10,7 @@
 
 #include "base/failpoint.h"
 
-/* The runtime of a sink's step outside of exec: same counters, a waiter that heeds a cancel late or not at all. */
-struct sink_runtime {
-    struct mr_runtime runtime;
-    struct mr_waiter waiter;
-};
-
-static struct mr_runtime *commit_runtime(struct sink_runtime *out, const struct mr_runtime *from)
+struct mr_runtime *mr_epoch_runtime(struct mr_epoch_lent *out, const struct mr_runtime *from)
 {
     out->runtime = *from;
     out->waiter = mr_waiter_plain();
@@ -29,8 +23,8 @@ static enum mr_status prepare_sink(const struct mr_plan_node *node,
                                    const struct mr_epoch_record *record, struct mr_bytes *token,
                                    struct mr_error *err)
 {
-    struct sink_runtime lent;
-    struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
+    struct mr_epoch_lent lent;
+    struct mr_runtime *runtime = mr_epoch_runtime(&lent, node->runtime);
     struct mr_epoch identity = {.lane = record->lane,
                                 .epoch = record->epoch,
                                 .positions = record->positions};
@@ -63,10 +57,10 @@ static enum mr_status commit_tokens(const struct mr_plan *plan, struct mr_lease 
     *refused = false;
     for (int i = 0; i < plan->nsinks; i++) {
         const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
-        struct sink_runtime lent;
+        struct mr_epoch_lent lent;
         if (node->sink_info.skip)
             continue;
-        struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
+        struct mr_runtime *runtime = mr_epoch_runtime(&lent, node->runtime);
         MR_TRY(MR_FAILPOINT("epoch.before_commit", err));
         MR_TRY(mr_lease_check(lease, err));
         enum mr_status status =
@@ -212,8 +206,8 @@ static enum mr_status finish_tokens(struct mr_session *session, struct mr_lease 
     for (int i = 0; i < record->ntokens; i++) {
         const struct mr_sink *sink = NULL;
         const struct mr_options *options = NULL;
-        struct sink_runtime lent;
-        struct mr_runtime *runtime = commit_runtime(&lent, &session->runtime);
+        struct mr_epoch_lent lent;
+        struct mr_runtime *runtime = mr_epoch_runtime(&lent, &session->runtime);
         MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
         MR_TRY(mr_lease_check(lease, err));
         *first = i == 0;
@@ -263,8 +257,8 @@ enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoc
     for (int i = 0; i < record->ntokens; i++) {
         const struct mr_sink *sink = NULL;
         const struct mr_options *options = NULL;
-        struct sink_runtime lent;
-        struct mr_runtime *runtime = commit_runtime(&lent, &session->runtime);
+        struct mr_epoch_lent lent;
+        struct mr_runtime *runtime = mr_epoch_runtime(&lent, &session->runtime);
         MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
         MR_TRY(mr_error_of_sink(sink->abort(options, runtime, record->tokens[i].token, err), err));
     }
@@ -277,134 +271,10 @@ enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err
     struct mr_slice none = {NULL, 0};
     for (int i = 0; plan && i < plan->nsinks; i++) {
         const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
-        struct sink_runtime lent;
-        struct mr_runtime *runtime = commit_runtime(&lent, node->runtime);
+        struct mr_epoch_lent lent;
+        struct mr_runtime *runtime = mr_epoch_runtime(&lent, node->runtime);
         MR_TRY(
             add_step(node->step, node->sink->abort(node->sink_options, runtime, none, err), err));
     }
     return MR_OK;
-}
-
-/* Does the target remember more than our record, or another state? */
-static bool is_lost(const struct mr_session *session, const struct mr_recovered *known,
-                    const struct mr_epoch_record *last)
-{
-    bool foreign =
-        known->state_uuid[0] != '\0' && strcmp(known->state_uuid, session->runtime.state_uuid) != 0;
-    return known->epoch > last->epoch || (foreign && known->adds);
-}
-
-static enum mr_status lost(const struct mr_session *session, const struct mr_recovered *known,
-                           const struct mr_epoch_record *last, struct mr_error *err)
-{
-    mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
-                 "the target knows epoch %lld of %s and the state only %lld: the state was lost "
-                 "or copied",
-                 (long long)known->epoch, session->spec->state_key, (long long)last->epoch);
-    mr_error_hint(err,
-                  "restore the state, or run with --adopt to go on from what the target knows, "
-                  "or with --fresh to load everything again");
-    return MR_SINK;
-}
-
-/* Did a person say where each incremental step goes on (millrace watermark set)? */
-static bool was_set(const struct mr_session *session, const struct mr_epoch_record *last,
-                    const struct mr_positions *positions)
-{
-    for (int i = 0; i < session->plan->npositions; i++) {
-        bool found = false;
-        for (int k = 0; k < positions->count; k++)
-            found = found ||
-                    (positions->items[k].bytes.size == 0 && positions->items[k].text[0] != '\0' &&
-                     strcmp(positions->items[k].step, session->plan->positions[i].step) == 0);
-        if (!found)
-            return false;
-    }
-    return !session->spec->uses_last_run_timestamp || last->watermark != NULL;
-}
-
-/* Can the run go on from this? Positions that were never stored cannot be guessed. */
-static enum mr_status check_adoptable(struct mr_session *session, const struct mr_recovered *known,
-                                      const struct mr_epoch_record *last, struct mr_error *err)
-{
-    struct mr_positions positions;
-    if (known->positions.size > 0 ||
-        (session->plan->npositions == 0 && !session->spec->uses_last_run_timestamp))
-        return MR_OK;
-    MR_TRY(mr_positions_decode(last->positions, &session->arena, &positions, err));
-    if (was_set(session, last, &positions))
-        return MR_OK;
-    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
-                 "the target does not keep the positions of incremental steps: --adopt cannot know "
-                 "where to go on");
-    mr_error_hint(err, "set them with millrace watermark set, or use --fresh");
-    return MR_SINK;
-}
-
-/* Takes what a target knows as our own record, without its bytes: those stay with `known`. */
-static enum mr_status adopt(struct mr_session *session, const struct mr_recovered *known,
-                            struct mr_epoch_record *last, struct mr_error *err)
-{
-    struct mr_arena *arena = &session->arena;
-    struct mr_positions positions;
-    struct mr_slice from = known->positions.size > 0
-                               ? (struct mr_slice){known->positions.data, known->positions.size}
-                               : last->positions; /* a person's */
-    char *bytes = mr_arena_strndup(arena, from.size ? from.data : "", from.size);
-    if (bytes == NULL)
-        return mr_error_nomem(err);
-    struct mr_slice slice = {bytes, from.size};
-    MR_TRY(mr_positions_decode(slice, arena, &positions, err));
-    *last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
-                                     .lane = last->lane,
-                                     .epoch = known->epoch,
-                                     .run_id = "",
-                                     .fingerprint = "",
-                                     .watermark = mr_positions_watermark(&positions),
-                                     .positions = slice};
-    return MR_OK;
-}
-
-static enum mr_status ask_target(struct mr_session *session, const struct mr_plan_node *node,
-                                 enum mr_lost_state how, struct mr_epoch_record *last,
-                                 bool *changed, struct mr_error *err)
-{
-    struct mr_recovered known = {.epoch = 0};
-    mr_bytes_init(&known.positions, (size_t)1 << 29);
-    enum mr_status status =
-        node->sink->recover(node->sink_options, node->runtime, last->lane, &known, err);
-    if (status == MR_OK)
-        status = mr_bytes_status(&known.positions, err);
-    if (status == MR_OK && is_lost(session, &known, last)) {
-        if (how == MR_LOST_STOP)
-            status = lost(session, &known, last, err);
-        if (how == MR_LOST_ADOPT)
-            status = check_adoptable(session, &known, last, err);
-        if (status == MR_OK && how == MR_LOST_ADOPT)
-            status = adopt(session, &known, last, err);
-        if (how == MR_LOST_FRESH && known.epoch > last->epoch)
-            last->epoch = known.epoch;
-        *changed = true;
-    }
-    mr_bytes_reset(&known.positions);
-    return add_step(node->step, status, err);
-}
-
-enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease *lease,
-                                    enum mr_lost_state how, struct mr_epoch_record *last,
-                                    bool *changed, struct mr_error *err)
-{
-    const struct mr_plan *plan = session->plan;
-    *changed = false;
-    for (int i = 0; i < plan->nsinks; i++)
-        MR_TRY(ask_target(session, &plan->nodes[plan->sinks[i]], how, last, changed, err));
-    if (!*changed)
-        return MR_OK;
-    if (last->phase == MR_EPOCH_NONE)
-        *last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
-                                         .lane = last->lane,
-                                         .epoch = last->epoch,
-                                         .run_id = "",
-                                         .fingerprint = ""};
-    return mr_state_store_epoch(lease, last, err);
 }

@@ -27,6 +27,13 @@ enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoc
                                 struct mr_error *err);
 /* Discards what runs of this pipeline left staged. */
 enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err);
+/* The runtime of a sink's step outside of exec: same counters, a waiter that heeds a cancel late or not at all. */
+struct mr_epoch_lent {
+    struct mr_runtime runtime;
+    struct mr_waiter waiter;
+};
+struct mr_runtime *mr_epoch_runtime(struct mr_epoch_lent *out, const struct mr_runtime *from);
+
 /* What is done when a target remembers another state of this pipeline, or a later epoch, than ours. */
 enum mr_lost_state {
     MR_LOST_STOP,  /* nothing; the error names the remedies */
@@ -34,7 +41,7 @@ enum mr_lost_state {
     MR_LOST_FRESH, /* begin anew, under a number that no target knows (--fresh) */
 };
 /*
- * Asks every target what it remembers and compares it with `last`, our record. *last is changed, and stored, where
+ * Asks every target what it remembers and compares it with `last`, our record (targets.c). *last is changed, and stored, where
  * another one is to be gone on from: *changed.
  */
 enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease *lease,

@@ -45,7 +45,7 @@ void fixture_init(struct fixture *fixture, int64_t memory_limit)
         .registry = &fixture->registry,
         .temp_dir = fixture->directory,
         .run_id = "run",
-        .state_uuid = "6f1c2f3a-0000-4000-8000-000000000001",
+        .state_uuid = "6f1c2f3a000040008000000000000001",
         .state_key = "test",
         .pipeline_dir = fixture->directory,
         .parallelism = 1,

@@ -7,7 +7,9 @@ up to five deep. Every source row has an id and a checksum of its text. What the
 and counted row by row. One server serves all kills of a target.
 
 A build with --enable-failpoints also dies at each named step that a load into the target passes, once more at the same step during
-the recovery, and is started again. MILLRACE_LONG=1 takes every pass of a step, otherwise the first and the last.
+the recovery, and is started again. MILLRACE_LONG=1 takes every pass of a step, otherwise the first and the last. And it dies there
+while its state is lost as well: the next start either finds nothing and loads, or stops until it is told how to go on (a few of the
+steps; with MILLRACE_LONG=1 all).
 """
 
 import collections
@@ -186,13 +188,13 @@ class S3Files(Sink):
         filesystem = self.server.filesystem()
         selector = pyarrow.fs.FileSelector(f"{BUCKET}/{space.target}", recursive=True, allow_not_found=True)
         names = [i.path for i in filesystem.get_file_info(selector)
-                 if i.type == pyarrow.fs.FileType.File and not i.base_name.startswith(("_", "."))]
+                 if i.type == pyarrow.fs.FileType.File and not any(p.startswith(("_", ".")) for p in i.path.split("/"))]
         tables = [pyarrow.parquet.ParquetFile(filesystem.open_input_file(n)).read(["id", "body", "sum"]) for n in names]
         return pa.concat_tables(tables) if tables else None
 
     def left(self, space):
         keys = self.server.client.keys(BUCKET, space.target + "/")
-        hidden = [k for k in keys if any(p.startswith(".") for p in k.split("/"))]
+        hidden = [k for k in keys if any(p.startswith(".") for p in k.split("/")) and "/.millrace/state-" not in k]
         return hidden + self.server.client.uploads(BUCKET, space.target + "/")
 
 
@@ -287,14 +289,15 @@ class Tally:
         return f"{self.kills} kills{f' ({where})' if where else ''}: {self.lost} lost, {self.twice} duplicated, {self.strange} damaged, {self.left} left staged"
 
 
-def judge(sink, space, tally, wanted, what):
-    """Counts what is wrong with the target."""
+def judge(sink, space, tally, wanted, what, staged=True):
+    """Counts what is wrong with the target; `staged`: also what is left there."""
     table = sink.read(space)
     seen = summed(table) if table is not None else collections.Counter()
     lost = sum((wanted - seen).values())
-    twice = sum(n - 1 for n in seen.values() if n > 1)
+    twice = sum((seen - wanted).values())
     strange = sum(n for k, n in seen.items() if k not in wanted)
-    left = sink.left(space)
+    twice -= strange
+    left = sink.left(space) if staged else []
     tally.lost, tally.twice, tally.strange, tally.left = tally.lost + lost, tally.twice + twice, tally.strange + strange, tally.left + len(left)
     if lost or twice or strange or left:
         tally.bad.append(f"{what}: {lost} lost, {twice} duplicated, {strange} damaged, left {left[:5]}")
@@ -414,6 +417,34 @@ def at_every_step(sink, passed_by_any):
     check(not tally.bad, "\n".join(tally.bad[:20]))
 
 
+def with_lost_state(sink):
+    """Killed at a step, and the state's directory is gone: nothing is loaded twice without a word, and --adopt goes on.
+
+    What a state left staged that never committed anything stays: nobody knows its name any more.
+    """
+    passed, tally = sorted(steps_passed(sink)), Tally()
+    chosen = passed if LONG else random.Random(f"{SEED}/{sink.name}/lost").sample(passed, min(4, len(passed))) + ["epoch.after_commit"]
+    ends = collections.Counter()
+    for name in chosen:
+        what = f"{sink.name}: killed at {name}, state lost"
+        with sink.fresh() as space:
+            equal(space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": f"{name}=kill"}).code, -signal.SIGKILL, what)
+            tally.kills += 1
+            shutil.rmtree(space.file(".millrace"))
+            result = space.run("pipeline.json")
+            check(result.code in (0, 6), f"{what}: {result}")
+            ends["loaded" if result.code == 0 else "stopped"] += 1
+            wanted = wanted_rows(sink, False)
+            if result.code != 0:  # the epoch is there or will be; the run that adopts it appends another
+                check("--adopt" in result.err, f"{what}: {result}")
+                space.run("pipeline.json", "--adopt").expect(0)
+                wanted.update(wanted)
+            judge(sink, space, tally, wanted, what, result.code != 0)
+    check(ends["stopped"] > 0, f"{sink.name}: a lost state was never noticed: {ends}")
+    print(f"# {sink.name}: state lost {tally.kills} times, {ends['stopped']} stopped, {ends['loaded']} had nothing to lose, {tally.line()}", flush=True)
+    check(not tally.bad, "\n".join(tally.bad[:20]))
+
+
 def all_steps_known(passed):
     """The names in the sources, against those that some target passed."""
     named = set()
@@ -436,7 +467,7 @@ def is_built(method):
 def main():
     suite, passed = Suite("kills"), set()
     for sink in SINKS:
-        cases = [f"{sink.name}: at random", f"{sink.name}: at every step"]
+        cases = [f"{sink.name}: at random", f"{sink.name}: at every step", f"{sink.name}: state lost"]
         if not any(suite.wants(c) for c in cases):
             continue
         if not is_built(sink.method):
@@ -447,6 +478,7 @@ def main():
             suite.case(cases[0], at_random, sink)
             if not ONLY:
                 suite.case(cases[1], at_every_step, sink, passed)
+                suite.case(cases[2], with_lost_state, sink)
         finally:
             sink.close()
     if passed and not suite.patterns:

@@ -178,22 +178,67 @@ def stopped_instance(place):
         equal(counted(space.file("out")), (runs * 20000, 20000), "rows")
 
 
-def lost_state():
-    """Plain files remember no epoch: a run with another state is another identity, its files have other names."""
+def lost_state(remedy):
+    """The files know more than the state: nothing is written until somebody says how to go on."""
     with fresh() as space:
         start(space).expect(0)
         shutil.rmtree(space.file(".millrace"))
-        result = start(space)
-        rows = counted(space.file("out"))
-        print(f"# state lost between two runs: exit {result.code}, {rows[0]} rows of {rows[1]}")
-        check((result.code, rows[0]) in ((0, 2 * ROWS), (6, ROWS)), result)
+        for _ in range(2):
+            stopped = start(space).expect(6)
+            check("--adopt" in stopped.err and "--fresh" in stopped.err, stopped)
+            equal(counted(space.file("out")), (ROWS, ROWS), "rows of the target that was left alone")
+        space.run("pipeline.json", remedy).expect(0)
+        equal(counted(space.file("out")), (2 * ROWS, ROWS), f"rows after {remedy}")
+        start(space).expect(0)
+        equal(counted(space.file("out")), (3 * ROWS, ROWS), "rows after the run that followed")
+
+
+def copied_state():
+    """Two copies of one state: the one that is behind stops."""
     with fresh() as space:
+        start(space).expect(0)
+        shutil.copytree(space.file(".millrace"), space.file("copy"))
+        start(space).expect(0)
+        shutil.rmtree(space.file(".millrace"))
+        os.rename(space.file("copy"), space.file(".millrace"))
+        start(space).expect(6)
+        equal(counted(space.file("out")), (2 * ROWS, ROWS), "rows")
+
+
+def lost_state_of_overwrite():
+    """What is replaced as a whole may begin anew under any state, and the next append of the pipeline finds that out."""
+    with fresh() as space:
+        replacing = pipeline()
+        replacing["steps"][-1]["config"]["mode"] = "overwrite"
+        space.write("pipeline.json", replacing)
+        for _ in range(3):
+            start(space).expect(0)
+            equal(counted(space.file("out")), (ROWS, ROWS), "rows")
+            shutil.rmtree(space.file(".millrace"))
+        space.write("pipeline.json", pipeline())
+        start(space).expect(6)
+        equal(counted(space.file("out")), (ROWS, ROWS), "rows after the refusal")
+
+
+def two_loads(where):
+    """Two loads, the state lost when only one has the epoch: there is no place to adopt that is right for both."""
+    with fresh() as space:
+        both = pipeline()
+        both["steps"].append({**both["steps"][-1], "config": {**both["steps"][-1]["config"], "path": where}})
+        space.write("pipeline.json", both)
+        rows = lambda: counted(space.file("out"))[0] + (counted(space.file("more"))[0] if where == "more/" else 0)  # noqa: E731
+        start(space).expect(0)
+        equal(rows(), 2 * ROWS, "rows of a whole run")
         if start(space, MILLRACE_FAILPOINT="epoch.after_commit=kill").code == 0:
             raise Skip("built without --enable-failpoints")
+        equal(rows(), 3 * ROWS, "rows after the kill")
         shutil.rmtree(space.file(".millrace"))
-        result = start(space)
-        rows = counted(space.file("out"))
-        print(f"# state lost after a kill behind the commit: exit {result.code}, {rows[0]} rows of {rows[1]}")
+        start(space).expect(6)
+        refused = space.run("pipeline.json", "--adopt").expect(6)
+        check("right for both" in refused.err, refused)
+        equal(rows(), 3 * ROWS, "rows after the refusals")
+        space.run("pipeline.json", "--fresh").expect(0)
+        equal(rows(), 5 * ROWS, "rows after --fresh")
 
 
 def main():
@@ -208,7 +253,12 @@ def main():
     for number in range(50 if LONG else 2):
         suite.case(f"stopped with the lease {number}", stopped_instance, ".millrace")
         suite.case(f"stopped while it writes {number}", stopped_instance, "out")
-    suite.case("state directory lost", lost_state)
+    for remedy in ("--adopt", "--fresh"):
+        suite.case(f"state directory lost, {remedy}", lost_state, remedy)
+    suite.case("state directory copied", copied_state)
+    suite.case("state directory lost, overwrite", lost_state_of_overwrite)
+    suite.case("state directory lost between two loads of one directory", two_loads, "out/")
+    suite.case("state directory lost between two loads", two_loads, "more/")
     suite.end()
 
 

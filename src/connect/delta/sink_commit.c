@@ -479,11 +479,15 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Transactions of this lane under this state, and under others (a state that was lost, or a copy of ours): the later wins. */
+/*
+ * Transactions of this lane under this state, and under others (a state that was lost, or a copy of ours): the later wins.
+ * Those of the load that is asked for win over those of others, which count only when it is not known.
+ */
 static void look_for_epochs(const struct delta_snapshot *snapshot, const char *uuid,
                             const char *key, int lane, struct mr_recovered *out)
 {
     size_t size = strlen(key);
+    int asked = out->load;
     for (int i = 0; i < snapshot->ntxns; i++) {
         const struct delta_txn *txn = &snapshot->txns[i];
         const char *last = strrchr(txn->app_id, ':');
@@ -491,10 +495,13 @@ static void look_for_epochs(const struct delta_snapshot *snapshot, const char *u
         if (!starts_with(txn->app_id, key) || strcspn(of, ":") != 32 || !last ||
             atoi(last + 1) != lane)
             continue;
-        bool ours = starts_with(of, uuid);
-        if (txn->version < out->epoch || (txn->version == out->epoch && !ours))
+        int load = atoi(of + 33);
+        bool first = out->epoch == 0 || (load == asked && out->load != asked);
+        if (!first && ((load != asked && out->load == asked) || txn->version < out->epoch ||
+                       (txn->version == out->epoch && !starts_with(of, uuid))))
             continue;
         out->epoch = txn->version;
+        out->load = load;
         snprintf(out->state_uuid, sizeof out->state_uuid, "%.32s", of);
     }
 }

@@ -310,18 +310,6 @@ static enum mr_status files_bind(const struct mr_sink_bind *bind, void **state,
     return status;
 }
 
-/* Plain files do not know which epoch they came from. */
-static enum mr_status files_recover(const struct mr_options *options, struct mr_runtime *runtime,
-                                    int lane, struct mr_recovered *out, struct mr_error *err)
-{
-    (void)options;
-    (void)runtime;
-    (void)lane;
-    (void)err;
-    out->epoch = 0;
-    return MR_OK;
-}
-
 const struct mr_sink mr_sink_files = {
     .name = "files",
     .doc =

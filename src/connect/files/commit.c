@@ -6,6 +6,7 @@
  * is one, then removes: a reader never sees less than the old or the new rows, for a moment it may see both. All
  * steps are idempotent, and the order is that of the token, so that any process can run them again from the start. The
  * token says where, the options how to get there: an endpoint may have another name and keys may have changed since.
+ * The marker (marker.c) is written before all this and after it.
  *
  * Hidden files (names starting with '_' or '.') are never removed.
  */
@@ -13,7 +14,9 @@
 #include "base/map.h"
 #include "connect/files/files_private.h"
 #include "connect/files/manifest.h"
+#include "connect/files/marker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- prepare ---- */
@@ -180,7 +183,13 @@ enum mr_status files_prepare(void *state, struct mr_runtime *runtime, const stru
     void *handle = NULL;
     struct files_token token = {.mode = files->mode,
                                 .url = files->location.url,
-                                .manifest = manifest_of(files)};
+                                .manifest = manifest_of(files),
+                                .state_key = runtime->state_key ? runtime->state_key : "",
+                                .uuid = runtime->state_uuid ? runtime->state_uuid : "",
+                                .load = files->sequence,
+                                .lane = epoch->lane,
+                                .epoch = epoch->epoch,
+                                .positions = epoch->positions};
     enum mr_status status;
     mr_arena_init(&arena, runtime->memory);
     for (int i = 0; i < ncommittables; i++)
@@ -201,7 +210,7 @@ out:
     return status;
 }
 
-/* ---- commit and abort ---- */
+/* ---- commit ---- */
 
 static enum mr_status open_token(const struct mr_options *options, struct mr_runtime *runtime,
                                  struct mr_slice data, struct mr_arena *arena,
@@ -266,6 +275,44 @@ static enum mr_status remove_all(const struct mr_store *store, void *handle,
     return token->nremove > 0 ? store->sync(handle, err) : MR_OK;
 }
 
+static enum mr_status make_visible(const struct mr_store *store, void *handle,
+                                   const struct files_token *token, struct mr_error *err)
+{
+    MR_TRY(publish_all(store, handle, token, err));
+    MR_TRY(MR_FAILPOINT("files.published", err));
+    if (token->manifest != FILES_MANIFEST_NONE) {
+        MR_TRY(files_manifest_write(store, handle, token, err));
+        MR_TRY(store->sync(handle, err));
+    }
+    MR_TRY(MR_FAILPOINT("files.listed", err));
+    return remove_all(store, handle, token, err);
+}
+
+/*
+ * A later epoch of this state in the marker means that this commit ended long ago and a stopped process woke up, or that its
+ * record is an old copy: the marker stays as it is. `data` is the token.
+ */
+static enum mr_status commit_marked(const struct mr_store *store, void *handle,
+                                    const struct files_token *token, struct mr_slice data,
+                                    struct mr_arena *arena, struct mr_error *err)
+{
+    struct files_marker marker;
+    struct files_memory ours = {token->load, token->uuid, token->epoch, token->positions, data};
+    MR_TRY(files_marker_read(store, handle, token->state_key, token->lane, arena, &marker, err));
+    const struct files_memory *now = files_marker_find(&marker, token->load);
+    bool same_state = now && strcmp(now->uuid, token->uuid) == 0;
+    if (same_state &&
+        (now->epoch > token->epoch || (now->epoch == token->epoch && now->unfinished.size == 0)))
+        return MR_OK;
+    MR_TRY(files_marker_write(store, handle, &marker, &ours, err));
+    MR_TRY(MR_FAILPOINT("files.begun", err));
+    MR_TRY(make_visible(store, handle, token, err));
+    MR_TRY(MR_FAILPOINT("files.removed", err));
+    ours.unfinished = (struct mr_slice){NULL, 0};
+    MR_TRY(files_marker_write(store, handle, &marker, &ours, err));
+    return MR_FAILPOINT("files.marked", err);
+}
+
 enum mr_status files_commit(const struct mr_options *options, struct mr_runtime *runtime,
                             struct mr_slice data, struct mr_error *err)
 {
@@ -278,20 +325,64 @@ enum mr_status files_commit(const struct mr_options *options, struct mr_runtime 
     MR_TRY_OUT(open_token(options, runtime, data, &arena, &token, &store, &handle, err));
     if (token.mode == FILES_ERROR_IF_EXISTS)
         MR_TRY_OUT(check_still_empty(store, handle, &token, err));
-    MR_TRY_OUT(publish_all(store, handle, &token, err));
-    MR_TRY_OUT(MR_FAILPOINT("files.published", err));
-    if (token.manifest != FILES_MANIFEST_NONE) {
-        MR_TRY_OUT(files_manifest_write(store, handle, &token, err));
-        MR_TRY_OUT(store->sync(handle, err));
-    }
-    MR_TRY_OUT(MR_FAILPOINT("files.listed", err));
-    MR_TRY_OUT(remove_all(store, handle, &token, err));
+    status = token.uuid[0] ? commit_marked(store, handle, &token, data, &arena, err)
+                           : make_visible(store, handle, &token, err);
 out:
     if (handle)
         store->close(handle);
     mr_arena_reset(&arena);
     return status;
 }
+
+/* ---- recover ---- */
+
+/* Of a load that is not known by its number, whose pipeline has changed, the latest of any number: a lost state is noticed by that too. */
+static enum mr_status remember(const struct files_marker *marker, struct mr_recovered *out,
+                               struct mr_error *err)
+{
+    const struct files_memory *known = files_marker_find(marker, out->load), *latest = NULL;
+    for (int i = 0; i < marker->count; i++) {
+        const struct files_memory *other = &marker->loads[i];
+        latest = !latest || other->epoch > latest->epoch ? other : latest;
+    }
+    known = known ? known : latest;
+    if (!known)
+        return MR_OK;
+    out->load = known->load;
+    out->epoch = known->epoch;
+    snprintf(out->state_uuid, sizeof out->state_uuid, "%s", known->uuid);
+    mr_bytes_append(&out->positions, known->positions.data, known->positions.size);
+    mr_bytes_append(&out->unfinished, known->unfinished.data, known->unfinished.size);
+    MR_TRY(mr_bytes_status(&out->unfinished, err));
+    return mr_bytes_status(&out->positions, err);
+}
+
+enum mr_status files_recover(const struct mr_options *options, struct mr_runtime *runtime, int lane,
+                             struct mr_recovered *out, struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct mr_location location;
+    struct files_marker marker;
+    const char *key = runtime->state_key ? runtime->state_key : "";
+    void *handle = NULL;
+    enum mr_status status;
+    out->epoch = 0;
+    out->adds = mr_options_integer(options, "mode", FILES_APPEND) == FILES_APPEND;
+    mr_arena_init(&arena, runtime->memory);
+    MR_TRY_OUT(mr_locate(options, runtime, &arena, &location, err));
+    if (!location.store)
+        goto out;
+    MR_TRY_OUT(location.store->open(location.url, options, runtime, &handle, err));
+    MR_TRY_OUT(files_marker_read(location.store, handle, key, lane, &arena, &marker, err));
+    status = remember(&marker, out, err);
+out:
+    if (handle)
+        location.store->close(handle);
+    mr_arena_reset(&arena);
+    return status;
+}
+
+/* ---- abort ---- */
 
 static enum mr_status abort_dead_run(const struct mr_options *options, struct mr_runtime *runtime,
                                      struct mr_arena *arena, struct mr_error *err)

@@ -61,6 +61,8 @@ enum mr_status files_prepare(void *state, struct mr_runtime *runtime, const stru
                              struct mr_bytes *token, struct mr_error *err);
 enum mr_status files_commit(const struct mr_options *options, struct mr_runtime *runtime,
                             struct mr_slice token, struct mr_error *err);
+enum mr_status files_recover(const struct mr_options *options, struct mr_runtime *runtime, int lane,
+                             struct mr_recovered *out, struct mr_error *err);
 enum mr_status files_abort(const struct mr_options *options, struct mr_runtime *runtime,
                            struct mr_slice token, struct mr_error *err);
 

@@ -3,7 +3,7 @@
  */
 #include "connect/files/token.h"
 
-#define VERSION 2
+#define VERSION 3
 
 static enum mr_status damaged(struct mr_error *err)
 {
@@ -76,6 +76,12 @@ void files_token_write(const struct files_token *token, struct mr_bytes *out)
     mr_bytes_u8(out, (uint8_t)token->mode);
     put_text(out, token->url);
     mr_bytes_u8(out, (uint8_t)token->manifest);
+    put_text(out, token->state_key);
+    put_text(out, token->uuid);
+    mr_bytes_varint(out, (uint64_t)token->load);
+    mr_bytes_varint(out, (uint64_t)token->lane);
+    mr_bytes_u64le(out, (uint64_t)token->epoch);
+    mr_bytes_lenpref(out, token->positions.data, token->positions.size);
     mr_bytes_varint(out, (uint64_t)token->npublish);
     for (int i = 0; i < token->npublish; i++) {
         put_text(out, token->publish[i].path);
@@ -97,6 +103,20 @@ static int take_count(struct mr_byte_reader *reader)
     return reader->bad ? 0 : (int)count;
 }
 
+static void take_identity(struct mr_byte_reader *reader, struct mr_arena *arena,
+                          struct files_token *out)
+{
+    out->state_key = take_text(reader, arena);
+    out->uuid = take_text(reader, arena);
+    uint64_t load = mr_byte_reader_varint(reader), lane = mr_byte_reader_varint(reader);
+    out->epoch = (int64_t)mr_byte_reader_u64le(reader);
+    out->positions = mr_byte_reader_lenpref(reader);
+    if (load > INT32_MAX || lane > INT32_MAX || (out->uuid && strlen(out->uuid) > 32))
+        reader->bad = true;
+    out->load = reader->bad ? 0 : (int)load;
+    out->lane = reader->bad ? 0 : (int)lane;
+}
+
 enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
                                 struct files_token *out, struct mr_error *err)
 {
@@ -110,6 +130,7 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
     out->url = take_text(&reader, arena);
     uint8_t manifest = mr_byte_reader_u8(&reader);
     out->manifest = (enum files_manifest)manifest;
+    take_identity(&reader, arena, out);
     out->npublish = take_count(&reader);
     out->publish = mr_arena_calloc(arena, (size_t)out->npublish + 1, sizeof *out->publish);
     if (!out->publish)
@@ -137,5 +158,5 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
         if (!out->remove[i])
             return mr_error_nomem(err);
     }
-    return out->url ? MR_OK : mr_error_nomem(err);
+    return out->url && out->state_key && out->uuid ? MR_OK : mr_error_nomem(err);
 }

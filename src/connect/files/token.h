@@ -2,8 +2,9 @@
  * token.h - the byte strings that a commit is made of.
  *
  * committable: u8 version, then per file: path, directory of its partition, ticket (each with its length in front), u64
- * rows, u64 bytes. token: u8 version, u8 mode, the store's URL, u8 manifest, varint count of publishes
- * (path, ticket, u64 rows, u64 bytes), varint count of removals (path).
+ * rows, u64 bytes. token: u8 version, u8 mode, the store's URL, u8 manifest, stateKey, state UUID, varint number of the load,
+ * varint lane, u64 epoch, positions, varint count of publishes (path, ticket, u64 rows, u64 bytes), varint count of removals
+ * (path).
  */
 #ifndef MR_CONNECT_FILES_TOKEN_H
 #define MR_CONNECT_FILES_TOKEN_H
@@ -29,6 +30,12 @@ struct files_token {
     enum files_mode mode;
     const char *url;
     enum files_manifest manifest;
+    const char *state_key; /* identity of the commit, for the marker */
+    const char *uuid;      /* "" = the target is to remember nothing */
+    int load;
+    int lane;
+    int64_t epoch;
+    struct mr_slice positions;
     int npublish;
     struct files_staged *publish; /* all but the directory */
     int nremove;

@@ -89,6 +89,7 @@ enum mr_status pg_target_keys(struct mr_pg *pg, struct pg_target *target, const 
 struct pg_memory {
     int64_t epoch;
     char uuid[33];
+    int load; /* number in its name */
 };
 
 /* A bound sink; lives in the plan's arena. */
@@ -129,9 +130,15 @@ enum mr_status pg_sink_define(struct pg_sink *sink, const struct mr_schema *sche
 
 /* ---- sink_write.c ---- */
 
-/* Of this pipeline's state: the advisory lock that its staging sessions share, and a part of their tables' names. */
+/*
+ * Of this pipeline's state: the advisory lock that its staging sessions share, and a part of their tables' names. The upper 40 bits
+ * are the stateKey's; without state_uuid the others are 0.
+ */
 uint64_t pg_staging_number(const struct mr_runtime *runtime);
-/* "_mr_<16 hex digits>_": what names of staging tables of this pipeline's state begin with. */
+/*
+ * "_mr_<16 hex digits>_": what names of staging tables of this pipeline's state begin with. Without state_uuid it ends behind the ten
+ * digits of the stateKey and is that of all states of the pipeline.
+ */
 void pg_staging_prefix(const struct mr_runtime *runtime, char out[PG_NAME_MAX]);
 enum mr_status pg_sink_writer_open(void *state, struct mr_runtime *runtime,
                                    const struct mr_epoch *epoch, int task, void **writer,

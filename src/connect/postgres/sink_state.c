@@ -3,7 +3,8 @@
  * _millrace_state, in the schema of the target, written by the very transaction that writes the rows.
  *
  * `sink` is the table's name with the number of the load in its pipeline, so that two loads into one table do not take each other's
- * epochs for their own. recover knows only the table: it takes the row that was written last.
+ * epochs for their own. recover takes the row of another load of the table only when there is none of its own: the pipeline
+ * was changed, and a lost state is to be noticed all the same.
  */
 #include "connect/postgres/sink_private.h"
 #include "net/pg_text.h"
@@ -110,7 +111,7 @@ enum mr_status pg_state_read(struct mr_pg *pg, const struct pg_state_of *of, str
     if (!exists)
         return MR_OK;
     begin(&sql);
-    mr_bytes_text(&sql, "SELECT epoch, state_uuid, encode(positions, 'hex') FROM ");
+    mr_bytes_text(&sql, "SELECT epoch, state_uuid, encode(positions, 'hex'), sink FROM ");
     state_table(of->target->schema, &sql);
     mr_bytes_text(&sql, " WHERE state_key = ");
     literal(&sql, of->state_key);
@@ -121,6 +122,8 @@ enum mr_status pg_state_read(struct mr_pg *pg, const struct pg_state_of *of, str
     enum mr_status status = run(pg, &sql, &result, err);
     if (status == MR_OK && PQntuples(result) == 1) {
         fill_memory(result, out);
+        const char *number = strrchr(pg_field(result, 0, 3), '#');
+        out->load = number ? atoi(number + 1) : 0;
         if (positions)
             append_hex(positions, pg_field(result, 0, 2));
     }
@@ -204,8 +207,15 @@ static enum mr_status recover(void *context, struct mr_pg *pg, struct mr_error *
     mr_bytes_clear(&out->positions);
     MR_TRY(
         pg_target_find(pg, mr_options_text(asking->options, "table"), asking->arena, &target, err));
-    struct pg_state_of of = {&target, asking->runtime->state_key, NULL, asking->lane};
+    const char *own = mr_arena_printf(asking->arena, "%s#%d", target.name, out->load);
+    if (!own)
+        return mr_error_nomem(err);
+    struct pg_state_of of = {&target, asking->runtime->state_key, own, asking->lane};
     MR_TRY(pg_state_read(pg, &of, &memory, &out->positions, err));
+    of.sink = NULL;
+    if (memory.epoch == 0)
+        MR_TRY(pg_state_read(pg, &of, &memory, &out->positions, err));
+    out->load = memory.epoch > 0 ? memory.load : out->load;
     out->epoch = memory.epoch;
     snprintf(out->state_uuid, sizeof out->state_uuid, "%s", memory.uuid);
     return mr_bytes_status(&out->positions, err);
@@ -245,23 +255,26 @@ static enum mr_status drop(struct mr_pg *pg, const char *schema, const char *nam
 
 /*
  * Ends the sessions of a dead run (of a process that was stopped, of a machine that is gone), which may be in the middle of making
- * a table, and waits until they are over.
+ * a table, and waits until they are over. Without state_uuid those of all states of the pipeline.
  */
 static enum mr_status end_sessions(struct mr_pg *pg, const struct mr_runtime *runtime,
                                    struct mr_error *err)
 {
     struct mr_bytes sql;
     uint64_t number = pg_staging_number(runtime);
+    int ignored = runtime->state_uuid ? 0 : 24;
     begin(&sql);
     mr_bytes_printf(&sql,
-                    "SELECT count(pg_terminate_backend(l.pid)) FROM pg_catalog.pg_locks l JOIN "
+                    "SELECT pg_advisory_lock(held.n), pg_advisory_unlock(held.n) FROM (SELECT "
+                    "(l.classid::bigint << 32) | l.objid::bigint AS n, "
+                    "count(pg_terminate_backend(l.pid)) FROM pg_catalog.pg_locks l JOIN "
                     "pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' "
                     "AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = "
-                    "current_database()) AND l.classid = %" PRIu64 " AND l.objid = %" PRIu64
+                    "current_database()) AND l.classid = %" PRIu64
+                    " AND l.objid::bigint >> %d = %" PRIu64
                     " AND l.objsubid = 1 AND a.usename = current_user AND l.pid <> "
-                    "pg_backend_pid(); SELECT pg_advisory_lock(%" PRId64
-                    "); SELECT pg_advisory_unlock(%" PRId64 ")",
-                    number >> 32, number & 0xffffffff, (int64_t)number, (int64_t)number);
+                    "pg_backend_pid() GROUP BY 1 OFFSET 0) held",
+                    number >> 32, ignored, (number & 0xffffffff) >> ignored);
     return run(pg, &sql, NULL, err);
 }
 

@@ -38,13 +38,18 @@ struct pg_writer {
 uint64_t pg_staging_number(const struct mr_runtime *runtime)
 {
     const char *key = runtime->state_key ? runtime->state_key : "";
-    const char *uuid = runtime->state_uuid ? runtime->state_uuid : "";
-    return mr_hash64_seed(uuid, strlen(uuid), mr_hash64(key, strlen(key)));
+    const char *uuid = runtime->state_uuid;
+    uint64_t of_key = mr_hash64(key, strlen(key)) >> 24;
+    return of_key << 24 | (uuid ? mr_hash64(uuid, strlen(uuid)) >> 40 : 0);
 }
 
 void pg_staging_prefix(const struct mr_runtime *runtime, char out[PG_NAME_MAX])
 {
-    snprintf(out, PG_NAME_MAX, "_mr_%016" PRIx64 "_", pg_staging_number(runtime));
+    uint64_t number = pg_staging_number(runtime);
+    if (runtime->state_uuid)
+        snprintf(out, PG_NAME_MAX, "_mr_%016" PRIx64 "_", number);
+    else
+        snprintf(out, PG_NAME_MAX, "_mr_%010" PRIx64, number >> 24);
 }
 
 static void staging_name(const struct pg_sink *sink, const struct mr_runtime *runtime,

@@ -20,6 +20,7 @@ static const struct mr_codec *const codecs[] = {NULL};
 
 static struct fixture f;
 static int64_t epoch_number;
+static int sink_number;
 
 static int setup(void **state)
 {
@@ -60,6 +61,7 @@ static enum mr_status bind(const struct mr_options *options, const char *schema,
         .rows = -1,
         .bytes = -1,
         .step = "step 2 (toFile)",
+        .sequence = sink_number,
     };
     return mr_sink_files.bind(&request, state, info, &f.err);
 }
@@ -103,7 +105,7 @@ static void run(const struct mr_options *options, const char *const *rows)
     epoch_number++;
 }
 
-/* The rows of all visible JSON files, in order of their paths; partition directories in front of each file's. */
+/* The rows of all JSON files but the marker, in order of their paths; partition directories in front of each file's. */
 static const char *rows_of(const char *directory)
 {
     char root[512], path[1024];
@@ -113,6 +115,8 @@ static const char *rows_of(const char *directory)
     mr_bytes_init(&out, 1 << 20);
     for (char *line = strtok(tree, "\n"); line; line = strtok(NULL, "\n")) {
         char *slash = strrchr(line, '/');
+        if (strncmp(line, ".millrace/", 10) == 0)
+            continue;
         if (slash)
             mr_bytes_printf(&out, "%.*s:", (int)(slash - line), line);
         snprintf(path, sizeof path, "%s/%s", root, line);
@@ -255,9 +259,127 @@ static void test_empty(void **state)
     snprintf(root, sizeof root, "%s/out", f.directory);
     run(options_of(pairs), NULL);
     const char *tree = fixture_tree(&f, root);
-    assert_memory_equal(tree, "part-00000-", 11);
+    assert_memory_equal(tree, ".millrace/state-", 16);
+    assert_memory_equal(strchr(tree, '\n') + 1, "part-00000-", 11);
     run(options_of(pairs), NULL); /* appending nothing to something adds no file */
     assert_string_equal(fixture_tree(&f, root), tree);
+}
+
+/* ---- the marker ---- */
+
+static enum mr_status recover(const struct mr_options *options, int load,
+                              struct mr_recovered *known)
+{
+    mr_bytes_clear(&known->positions);
+    mr_bytes_clear(&known->unfinished);
+    known->load = load;
+    return mr_sink_files.recover(options, &f.runtime, 0, known, &f.err);
+}
+
+/* The object's path, as the only one there. */
+static char *marker_path(void)
+{
+    char root[512];
+    snprintf(root, sizeof root, "%s/out/.millrace", f.directory);
+    char *tree = fixture_tree(&f, root);
+    return mr_arena_printf(&f.arena, "%s/%s", root, strtok(tree, "\n"));
+}
+
+static void put_file(const char *path, const char *text, size_t size)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A commit that ended half way is known as such, with what is needed to end it, to a process that has nothing else. */
+static void test_marker_of_half_a_commit(void **state)
+{
+    (void)state;
+    const char *const pairs[] = {"path", "out", "format", "json", "partitionBy", "g", NULL};
+    const struct mr_options *options = options_of(pairs);
+    struct mr_recovered known = {0};
+    struct mr_bytes token;
+    char in_the_way[512];
+    mr_bytes_init(&known.positions, 1 << 20);
+    mr_bytes_init(&known.unfinished, 1 << 20);
+    FIXTURE_OK(&f, stage(options, two_rows, &token));
+    snprintf(in_the_way, sizeof in_the_way, "%s/out/g=b", f.directory);
+    char *name =
+        mr_arena_strdup(&f.arena, fixture_tree(&f, in_the_way)); /* ".part-..json.inprogress-tag" */
+    *strstr(name, ".inprogress-") = '\0';
+    char *taken = mr_arena_printf(&f.arena, "%s/%s", in_the_way, name + 1);
+    put_file(taken, "x", 1);
+    struct mr_slice data = {token.data, token.size};
+    assert_int_equal(mr_sink_files.commit(options, &f.runtime, data, &f.err), MR_SINK);
+    FIXTURE_OK(&f, recover(options, 0, &known));
+    assert_int_equal(known.epoch, epoch_number);
+    assert_int_equal(known.unfinished.size, token.size);
+    assert_memory_equal(known.unfinished.data, token.data, token.size);
+    assert_true(known.adds);
+    assert_int_equal(remove(taken), 0);
+    data = (struct mr_slice){known.unfinished.data, known.unfinished.size};
+    FIXTURE_OK(&f, mr_sink_files.commit(options, &f.runtime, data, &f.err));
+    FIXTURE_OK(&f, recover(options, 0, &known));
+    assert_int_equal(known.epoch, epoch_number);
+    assert_int_equal(known.unfinished.size, 0);
+    assert_string_equal(rows_of("out"), "g=a:{\"id\":1,\"d\":\"1970-01-01\"}\n"
+                                        "g=b:{\"id\":2,\"d\":\"1970-01-02\"}\n");
+    mr_bytes_reset(&token);
+    mr_bytes_reset(&known.positions);
+    mr_bytes_reset(&known.unfinished);
+}
+
+/* Two loads of one pipeline into one directory have each their own; one that is not known is answered with the latest of the others. */
+static void test_marker_of_two_loads(void **state)
+{
+    (void)state;
+    const char *const pairs[] = {"path", "out", "format", "json", NULL};
+    const struct mr_options *options = options_of(pairs);
+    struct mr_recovered known = {0};
+    mr_bytes_init(&known.positions, 1 << 20);
+    mr_bytes_init(&known.unfinished, 1 << 20);
+    epoch_number = 7;
+    run(options, two_rows);
+    sink_number = 1;
+    epoch_number = 5;
+    run(options, two_rows);
+    sink_number = 0;
+    for (int load = 0; load < 3; load++) {
+        FIXTURE_OK(&f, recover(options, load, &known));
+        assert_int_equal(known.load, load == 2 ? 0 : load);
+        assert_int_equal(known.epoch, load == 1 ? 5 : 7);
+    }
+    mr_bytes_reset(&known.positions);
+    mr_bytes_reset(&known.unfinished);
+}
+
+static void test_damaged_marker(void **state)
+{
+    (void)state;
+    const char *const pairs[] = {"path", "out", "format", "json", NULL};
+    const struct mr_options *options = options_of(pairs);
+    struct mr_recovered known = {0};
+    size_t size;
+    mr_bytes_init(&known.positions, 1 << 20);
+    mr_bytes_init(&known.unfinished, 1 << 20);
+    run(options, two_rows);
+    const char *path = marker_path();
+    char *text = mr_arena_strdup(&f.arena, fixture_read(&f, path, &size));
+    for (size_t i = 0; i < size; i++) {
+        text[i] ^= 1;
+        put_file(path, text, size);
+        text[i] ^= 1;
+        assert_int_equal(recover(options, 0, &known), MR_SINK);
+        assert_int_equal(f.err.cls, MR_CLASS_FATAL);
+        put_file(path, text, i);
+        assert_int_equal(recover(options, 0, &known), MR_SINK);
+    }
+    put_file(path, text, size);
+    FIXTURE_OK(&f, recover(options, 0, &known));
+    mr_bytes_reset(&known.positions);
+    mr_bytes_reset(&known.unfinished);
 }
 
 static void test_rolling(void **state)
@@ -403,6 +525,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_exists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leftovers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_marker, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_marker_of_two_loads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_marker_of_half_a_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rolling, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bucket, setup, teardown),

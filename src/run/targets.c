@@ -1,0 +1,272 @@
+/*
+ * targets.c - what the targets remember, against what the state says.
+ *
+ * A state that was lost or copied must not look like work that was never done: each target that knows this pipeline under another
+ * state, or a later epoch, stops the run. All targets are asked before anything is decided. --adopt goes on from what they know, for which
+ * they must know the same: of two targets one of which lacks the last epoch there is no place to go on from that is right for both.
+ * A commit that was begun there and not ended is finished first (--adopt) or given up (--fresh), and what the other state left
+ * staged is discarded.
+ */
+#include "run/epoch.h"
+
+struct target {
+    const struct mr_plan_node *node;
+    struct mr_recovered known;
+};
+
+static enum mr_status add_step(const struct target *target, enum mr_status status,
+                               struct mr_error *err)
+{
+    if (status != MR_OK && err && !err->where[0])
+        mr_error_where(err, "%s", target->node->step->label);
+    return mr_error_of_sink(status, err);
+}
+
+static enum mr_status ask(struct target *target, int lane, struct mr_error *err)
+{
+    const struct mr_plan_node *node = target->node;
+    struct mr_recovered *known = &target->known;
+    enum mr_status status =
+        node->sink->recover(node->sink_options, node->runtime, lane, known, err);
+    if (status == MR_OK)
+        status = mr_bytes_status(&known->positions, err);
+    if (status == MR_OK)
+        status = mr_bytes_status(&known->unfinished, err);
+    return add_step(target, status, err);
+}
+
+static bool is_foreign(const struct mr_session *session, const struct mr_recovered *known)
+{
+    return known->state_uuid[0] != '\0' &&
+           strcmp(known->state_uuid, session->runtime.state_uuid) != 0;
+}
+
+/*
+ * Does the target remember more than our record, or another state? A mode that replaces what it writes again may begin anew
+ * under another state, unless that left a commit half done or its memory is asked for.
+ */
+static bool is_lost(const struct mr_session *session, const struct mr_recovered *known,
+                    const struct mr_epoch_record *last, enum mr_lost_state how)
+{
+    if (!is_foreign(session, known))
+        return known->epoch > last->epoch;
+    return known->adds || known->unfinished.size > 0 || how != MR_LOST_STOP;
+}
+
+static enum mr_status lost(const struct mr_session *session, const struct mr_recovered *known,
+                           const struct mr_epoch_record *last, struct mr_error *err)
+{
+    mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                 "the target knows epoch %lld of %s and the state only %lld: the state was lost "
+                 "or copied",
+                 (long long)known->epoch, session->spec->state_key, (long long)last->epoch);
+    mr_error_hint(err,
+                  "restore the state, or run with --adopt to go on from what the target knows, "
+                  "or with --fresh to load everything again");
+    return MR_SINK;
+}
+
+/* ---- adopting ---- */
+
+static const struct target *latest(const struct target *targets, int count)
+{
+    const struct target *found = NULL;
+    for (int i = 0; i < count; i++) {
+        if (!targets[i].node->sink_info.skip &&
+            (!found || targets[i].known.epoch > found->known.epoch))
+            found = &targets[i];
+    }
+    return found;
+}
+
+/* Did a person say where each incremental step goes on (millrace watermark set)? */
+static bool was_set(const struct mr_session *session, const struct mr_epoch_record *last,
+                    const struct mr_positions *positions)
+{
+    for (int i = 0; i < session->plan->npositions; i++) {
+        bool found = false;
+        for (int k = 0; k < positions->count; k++)
+            found = found ||
+                    (positions->items[k].bytes.size == 0 && positions->items[k].text[0] != '\0' &&
+                     strcmp(positions->items[k].step, session->plan->positions[i].step) == 0);
+        if (!found)
+            return false;
+    }
+    return !session->spec->uses_last_run_timestamp || last->watermark != NULL;
+}
+
+/* Can the run go on from this? Positions that were never stored cannot be guessed. */
+static enum mr_status check_positions(struct mr_session *session, const struct mr_recovered *known,
+                                      const struct mr_epoch_record *last, struct mr_error *err)
+{
+    struct mr_positions positions;
+    if (known->positions.size > 0 ||
+        (session->plan->npositions == 0 && !session->spec->uses_last_run_timestamp))
+        return MR_OK;
+    MR_TRY(mr_positions_decode(last->positions, &session->arena, &positions, err));
+    if (was_set(session, last, &positions))
+        return MR_OK;
+    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
+                 "the target does not keep the positions of incremental steps: --adopt cannot know "
+                 "where to go on");
+    mr_error_hint(err, "set them with millrace watermark set, or use --fresh");
+    return MR_SINK;
+}
+
+static enum mr_status check_agreement(const struct target *targets, int count,
+                                      const struct target *with, struct mr_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        const struct mr_recovered *known = &targets[i].known;
+        bool same =
+            known->epoch == with->known.epoch && known->load == targets[i].node->sink_sequence;
+        if (targets[i].node->sink_info.skip || same)
+            continue;
+        mr_error_set(
+            err, MR_SINK, MR_CLASS_CONFIG,
+            "this target knows epoch %lld%s and that of %s epoch %lld: --adopt has no place "
+            "to go on from that is right for both",
+            (long long)known->epoch,
+            known->epoch == with->known.epoch ? " of another load of the pipeline" : "",
+            with->node->step->label, (long long)with->known.epoch);
+        mr_error_hint(err, "restore the state, or use --fresh to load everything again");
+        return add_step(&targets[i], MR_SINK, err);
+    }
+    return MR_OK;
+}
+
+/* Takes what a target knows as our own record. */
+static enum mr_status adopt(struct mr_session *session, const struct mr_recovered *known,
+                            struct mr_epoch_record *last, struct mr_error *err)
+{
+    struct mr_arena *arena = &session->arena;
+    struct mr_positions positions;
+    struct mr_slice from = known->positions.size > 0
+                               ? (struct mr_slice){known->positions.data, known->positions.size}
+                               : last->positions; /* a person's */
+    char *bytes = mr_arena_strndup(arena, from.size ? from.data : "", from.size);
+    if (bytes == NULL)
+        return mr_error_nomem(err);
+    struct mr_slice slice = {bytes, from.size};
+    MR_TRY(mr_positions_decode(slice, arena, &positions, err));
+    *last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
+                                     .lane = last->lane,
+                                     .epoch = known->epoch,
+                                     .run_id = "",
+                                     .fingerprint = "",
+                                     .watermark = mr_positions_watermark(&positions),
+                                     .positions = slice};
+    return MR_OK;
+}
+
+/* The commit that the other state began is ended one way or the other. */
+static enum mr_status settle(const struct target *target, enum mr_lost_state how,
+                             struct mr_error *err)
+{
+    const struct mr_plan_node *node = target->node;
+    const struct mr_recovered *known = &target->known;
+    struct mr_slice token = {known->unfinished.data, known->unfinished.size};
+    struct mr_epoch_lent lent;
+    struct mr_runtime *runtime = mr_epoch_runtime(&lent, node->runtime);
+    if (token.size > 0 && how == MR_LOST_ADOPT)
+        MR_TRY(add_step(target, node->sink->commit(node->sink_options, runtime, token, err), err));
+    if (token.size > 0 && how == MR_LOST_FRESH)
+        MR_TRY(add_step(target, node->sink->abort(node->sink_options, runtime, token, err), err));
+    return MR_OK;
+}
+
+/* What other states of this pipeline left staged: of the one that the target names, and of any where the target can tell. */
+static enum mr_status discard_left(const struct mr_session *session, const struct target *target,
+                                   struct mr_error *err)
+{
+    const struct mr_plan_node *node = target->node;
+    struct mr_slice none = {NULL, 0};
+    struct mr_epoch_lent lent;
+    struct mr_runtime *runtime = mr_epoch_runtime(&lent, node->runtime);
+    if (is_foreign(session, &target->known)) {
+        runtime->state_uuid = target->known.state_uuid;
+        MR_TRY(add_step(target, node->sink->abort(node->sink_options, runtime, none, err), err));
+    }
+    runtime->state_uuid = NULL;
+    return add_step(target, node->sink->abort(node->sink_options, runtime, none, err), err);
+}
+
+static enum mr_status adopt_all(struct mr_session *session, const struct target *targets, int count,
+                                struct mr_epoch_record *last, struct mr_error *err)
+{
+    const struct target *from = latest(targets, count);
+    MR_TRY(add_step(from, check_positions(session, &from->known, last, err), err));
+    MR_TRY(check_agreement(targets, count, from, err));
+    for (int i = 0; i < count; i++)
+        MR_TRY(settle(&targets[i], MR_LOST_ADOPT, err));
+    return add_step(from, adopt(session, &from->known, last, err), err);
+}
+
+static enum mr_status begin_anew(const struct target *targets, int count,
+                                 struct mr_epoch_record *last, struct mr_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        MR_TRY(settle(&targets[i], MR_LOST_FRESH, err));
+        if (targets[i].known.epoch > last->epoch)
+            last->epoch = targets[i].known.epoch;
+    }
+    return MR_OK;
+}
+
+/* ---- */
+
+static enum mr_status decide(struct mr_session *session, const struct target *targets, int count,
+                             enum mr_lost_state how, struct mr_epoch_record *last, bool *changed,
+                             struct mr_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        if (!is_lost(session, &targets[i].known, last, how))
+            continue;
+        *changed = true;
+        if (how == MR_LOST_STOP)
+            return add_step(&targets[i], lost(session, &targets[i].known, last, err), err);
+    }
+    if (*changed && how == MR_LOST_ADOPT)
+        MR_TRY(adopt_all(session, targets, count, last, err));
+    if (*changed && how == MR_LOST_FRESH)
+        MR_TRY(begin_anew(targets, count, last, err));
+    for (int i = 0; i < count && how != MR_LOST_STOP; i++)
+        MR_TRY(discard_left(session, &targets[i], err));
+    return MR_OK;
+}
+
+enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease *lease,
+                                    enum mr_lost_state how, struct mr_epoch_record *last,
+                                    bool *changed, struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    struct target *targets =
+        mr_arena_calloc(&session->arena, (size_t)plan->nsinks + 1, sizeof *targets);
+    enum mr_status status = MR_OK;
+    *changed = false;
+    if (targets == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < plan->nsinks; i++) {
+        targets[i].node = &plan->nodes[plan->sinks[i]];
+        targets[i].known.load = targets[i].node->sink_sequence;
+        mr_bytes_init(&targets[i].known.positions, (size_t)1 << 29);
+        mr_bytes_init(&targets[i].known.unfinished, (size_t)1 << 30);
+    }
+    for (int i = 0; i < plan->nsinks && status == MR_OK; i++)
+        status = ask(&targets[i], last->lane, err);
+    if (status == MR_OK)
+        status = decide(session, targets, plan->nsinks, how, last, changed, err);
+    for (int i = 0; i < plan->nsinks; i++) {
+        mr_bytes_reset(&targets[i].known.positions);
+        mr_bytes_reset(&targets[i].known.unfinished);
+    }
+    if (status != MR_OK || !*changed)
+        return status;
+    if (last->phase == MR_EPOCH_NONE)
+        *last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
+                                         .lane = last->lane,
+                                         .epoch = last->epoch,
+                                         .run_id = "",
+                                         .fingerprint = ""};
+    return mr_state_store_epoch(lease, last, err);
+}
