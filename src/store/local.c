@@ -1,5 +1,5 @@
 /*
- * local.c - the store on a local directory: opening, reading, small objects, removal, directory durability.
+ * local.c - the store on a local directory: opening, reading, removal, directory durability.
  *
  * An object is a file below the root. Two rules carry the guarantees of a commit:
  *
@@ -240,7 +240,7 @@ static enum mr_status local_open(const char *url, const struct mr_options *optio
     return MR_OK;
 }
 
-static void forget_read(struct local *local)
+void local_forget_read(struct local *local)
 {
     if (local->read_fd >= 0)
         close(local->read_fd);
@@ -254,7 +254,7 @@ static void local_close(void *handle)
     struct local *local = handle;
     if (!local)
         return;
-    forget_read(local);
+    local_forget_read(local);
     mr_map_reset(&local->dirty);
     mr_free(local->root);
     mr_free(local);
@@ -301,7 +301,7 @@ static enum mr_status open_for_read(struct local *local, const char *path, struc
 {
     if (local->read_path && strcmp(local->read_path, path) == 0)
         return MR_OK;
-    forget_read(local);
+    local_forget_read(local);
     char *full;
     MR_TRY(local_full_path(local, path, &full, err));
     enum mr_status status = MR_OK;
@@ -356,89 +356,6 @@ static enum mr_status local_stat(void *handle, const char *path, struct mr_store
     } else if (errno != ENOENT && errno != ENOTDIR) {
         status = local_errno(err, MR_SOURCE, errno, "cannot look at", full);
     }
-    mr_free(full);
-    return status;
-}
-
-/* ---- small objects ---- */
-
-/* Writes `data` durably under a temporary name beside `full`. */
-static enum mr_status write_temporary(struct local *local, const char *full, struct mr_slice data,
-                                      char **temporary, struct mr_error *err)
-{
-    char tag[64];
-    snprintf(tag, sizeof tag, "put-%ld-%u", (long)getpid(), local->temporary++);
-    MR_TRY(local_staged_path(full, tag, temporary, err));
-    enum mr_status status = local_make_parents(local, full, err);
-    int fd = -1;
-    if (status == MR_OK) {
-        fd = open(*temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (fd < 0)
-            status = local_errno(err, MR_SINK, errno, "cannot create", *temporary);
-    }
-    if (status == MR_OK)
-        status = local_write_all(fd, data.data, data.size, *temporary, err);
-    if (status == MR_OK)
-        status = local_fsync(fd, *temporary, err);
-    if (fd >= 0)
-        close(fd);
-    if (status != MR_OK) {
-        unlink(*temporary);
-        mr_free(*temporary);
-        *temporary = NULL;
-    }
-    return status;
-}
-
-static enum mr_status local_put(void *handle, const char *path, struct mr_slice data,
-                                struct mr_error *err)
-{
-    struct local *local = handle;
-    char *full, *temporary = NULL;
-    MR_TRY(local_full_path(local, path, &full, err));
-    enum mr_status status = write_temporary(local, full, data, &temporary, err);
-    if (status == MR_OK)
-        status = MR_FAILPOINT("store.put.rename.before", err);
-    if (status == MR_OK && rename(temporary, full) != 0) {
-        status = local_errno(err, MR_SINK, errno, "cannot create", full);
-        unlink(temporary);
-    }
-    if (status == MR_OK)
-        status = MR_FAILPOINT("store.put.rename.after", err);
-    if (status == MR_OK)
-        status = local_mark_dirty(local, full, err);
-    if (status == MR_OK)
-        status = local_sync(local, err);
-    forget_read(local);
-    mr_free(temporary);
-    mr_free(full);
-    return status;
-}
-
-static enum mr_status local_put_if_absent(void *handle, const char *path, struct mr_slice data,
-                                          bool *created, struct mr_error *err)
-{
-    struct local *local = handle;
-    char *full, *temporary = NULL;
-    *created = false;
-    MR_TRY(local_full_path(local, path, &full, err));
-    enum mr_status status = write_temporary(local, full, data, &temporary, err);
-    if (status == MR_OK)
-        status = MR_FAILPOINT("store.put.link.before", err);
-    if (status == MR_OK) {
-        *created = link(temporary, full) == 0;
-        if (!*created && errno != EEXIST)
-            status = local_errno(err, MR_SINK, errno, "cannot create", full);
-    }
-    if (temporary)
-        unlink(temporary);
-    if (status == MR_OK)
-        status = MR_FAILPOINT("store.put.link.after", err);
-    if (status == MR_OK)
-        status = local_mark_dirty(local, full, err);
-    if (status == MR_OK)
-        status = local_sync(local, err);
-    mr_free(temporary);
     mr_free(full);
     return status;
 }

@@ -47,6 +47,8 @@ enum mr_status local_write_all(int fd, const void *data, size_t size, const char
 /* fsync; a failure is fatal: what the kernel threw away cannot be asked for again. */
 enum mr_status local_fsync(int fd, const char *path, struct mr_error *err);
 enum mr_status local_sync(void *handle, struct mr_error *err);
+/* The file that is open for reading is opened again at the next read. */
+void local_forget_read(struct local *local);
 
 /* Calls `each` for every file below `prefix` in byte order of paths; names starting with '.' or '_' only if `hidden`. */
 enum mr_status local_walk(struct local *local, const char *prefix, bool hidden,
@@ -60,6 +62,11 @@ enum mr_status local_stage_append(void *opaque, const void *data, size_t size,
                                   struct mr_error *err);
 enum mr_status local_stage_finish(void *opaque, struct mr_bytes *ticket, struct mr_error *err);
 void local_stage_close(void *opaque);
+
+enum mr_status local_put(void *handle, const char *path, struct mr_slice data,
+                         struct mr_error *err);
+enum mr_status local_put_if_absent(void *handle, const char *path, struct mr_slice data,
+                                   bool *created, struct mr_error *err);
 
 enum mr_status local_publish(void *handle, struct mr_slice ticket, struct mr_error *err);
 enum mr_status local_discard(void *handle, struct mr_slice ticket, struct mr_error *err);

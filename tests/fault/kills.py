@@ -150,10 +150,6 @@ class LocalDelta(LocalFiles):
             return None
         return DeltaTable(space.file("out")).to_pyarrow_table(columns=["id", "body", "sum"])
 
-    def left(self, space):
-        """The text of a log entry that was not linked yet stays: no reader looks at it."""
-        return [n for n in super().left(space) if ".json.inprogress-put" not in n]
-
 
 class S3Files(Sink):
     """Texts so large that one of the two objects goes up in parts."""
@@ -200,10 +196,6 @@ class S3Files(Sink):
 
 class S3Delta(S3Files):
     method, rows, size = "toDelta", 2000, 128
-
-    def left(self, space):
-        """Known: a kill between the probe of conditional writes and its removal leaves the probe, 32 bytes that no reader sees."""
-        return [k for k in super().left(space) if "/.millrace/probe-" not in k]
 
     def config(self, target):
         return {"path": f"s3://{BUCKET}/{target}", "partitionBy": ["part"]}

@@ -7,15 +7,16 @@
  * we have created it. Repeating the request does no harm, because the service creates it once.
  *
  * A service that does not know the header would replace the object, so one other than Amazon's is
- * tried first, once per run and bucket: the second of two such PUTs to a hidden name must be
- * refused.
+ * tried first, once per run and bucket: such a PUT to a hidden name that exists must be refused. The name
+ * is always the same, so that the next run removes what a killed one left.
  */
+#include "base/failpoint.h"
 #include "base/time.h"
 #include "store/s3/s3_private.h"
 
-#include <stdio.h>
-
 #define SMALL_TIMEOUT INT64_C(120000000)
+#define PROBE         S3_HIDDEN "probe"
+#define PROBES        5
 
 /* --- in the background --- */
 
@@ -176,29 +177,32 @@ static enum mr_status refuse(const struct s3 *s3, struct mr_error *err)
     return MR_CONFIG;
 }
 
-/* Two PUTs to a hidden name: the second must be refused. */
+/* One PUT that may create the object of the probe. */
+static enum mr_status probe(struct s3 *s3, int *code, struct mr_error *err)
+{
+    struct s3_flight *flight = NULL;
+    enum mr_status status = send_put(s3, PROBE, mr_slice_of("probe"), true, &flight, err);
+    *code = status == MR_OK ? s3_flight_code(flight) : 0;
+    bool known = status != MR_OK || s3_flight_ok(flight) || *code == 412 || *code == 409 ||
+                 *code == 501 || *code == 400;
+    if (!known)
+        status = s3_flight_error(flight, "write", err);
+    s3_flight_free(flight);
+    return status;
+}
+
+/*
+ * PUTs to one hidden name: the second is refused, or the first where a killed run left the object. Another run that tries this
+ * out now may remove it in between; that it does so each time cannot be.
+ */
 static enum mr_status try_out(struct s3 *s3, struct mr_error *err)
 {
-    char token[33], path[80];
-    int codes[2] = {0};
-    enum mr_status status = MR_OK;
-    MR_TRY(s3_random_token(token, err));
-    snprintf(path, sizeof path, S3_HIDDEN "probe-%s", token);
-    for (int i = 0; i < 2 && status == MR_OK; i++) {
-        struct s3_flight *flight = NULL;
-        status = send_put(s3, path, mr_slice_of(token), true, &flight, err);
-        codes[i] = status == MR_OK ? s3_flight_code(flight) : 0;
-        bool known = status != MR_OK || s3_flight_ok(flight) || codes[i] == 412 ||
-                     codes[i] == 501 || codes[i] == 400;
-        if (!known)
-            status = s3_flight_error(flight, "write", err);
-        s3_flight_free(flight);
-        if (codes[i] == 501 || codes[i] == 400)
-            break;
-    }
-    MR_TRY(status);
-    s3_service_set_conditional(s3->service, s3->config.bucket, codes[1] == 412 ? 1 : -1);
-    MR_TRY(s3_background_remove(s3, path, err));
+    int code = 0;
+    for (int i = 0; i < PROBES && code != 412 && code != 501 && code != 400; i++)
+        MR_TRY(probe(s3, &code, err));
+    MR_TRY(MR_FAILPOINT("store.probe.made", err));
+    s3_service_set_conditional(s3->service, s3->config.bucket, code == 412 ? 1 : -1);
+    MR_TRY(s3_background_remove(s3, PROBE, err));
     return s3_background_settle(s3, 0, err);
 }
 
