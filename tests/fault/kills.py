@@ -190,7 +190,7 @@ class S3Files(Sink):
 
     def left(self, space):
         keys = self.server.client.keys(BUCKET, space.target + "/")
-        hidden = [k for k in keys if any(p.startswith(".") for p in k.split("/")) and "/.millrace/state-" not in k]
+        hidden = [k for k in keys if any(p.startswith(".") for p in k.split("/")) and "/.millrace-state/" not in k]
         return hidden + self.server.client.uploads(BUCKET, space.target + "/")
 
 

@@ -435,6 +435,43 @@ def lost_state(server):
         b.same(LOADED + LOADED, "lost state")
 
 
+def lost_staging(server):
+    """Killed while it stages, and its state is gone: what it staged goes with --adopt and --fresh, also where it had not committed."""
+    for remedy in ("--adopt", "--fresh"):
+        for existing in (None, BEFORE):
+            with Bench(server, existing=existing) as b:
+                if existing:
+                    server.execute(b.name, "ALTER TABLE t DROP CONSTRAINT t_pkey")
+                    b.run().expect(0)
+                if b.run(environment={"MILLRACE_FAILPOINT": "state.before=kill"}).code == 0:
+                    raise Skip("built without --enable-failpoints")
+                check(b.leftovers(), "nothing was staged")
+                shutil.rmtree(b.space.file(".millrace"))
+                b.run(remedy).expect(0)
+                b.same(BEFORE + LOADED + LOADED if existing else LOADED, remedy)
+
+
+def two_loads(server):
+    """Two loads into one table, the state lost when one has the epoch and the other has not: there is no place for --adopt to go on from."""
+    with Bench(server, existing=[]) as b:
+        server.execute(b.name, "ALTER TABLE t DROP CONSTRAINT t_pkey")
+        both = b.pipeline()
+        both["steps"].append(both["steps"][-1])
+        b.space.run(both).expect(0)
+        if b.space.run(both, environment={"MILLRACE_FAILPOINT": "epoch.after_commit=kill"}).code == 0:
+            raise Skip("built without --enable-failpoints")
+        b.space.run(both).expect(0)  # finishes that
+        b.same(LOADED * 4, "two loads, finished")
+        b.space.run(both, environment={"MILLRACE_FAILPOINT": "epoch.after_commit=kill"})
+        shutil.rmtree(b.space.file(".millrace"))
+        b.space.run(both).expect(6)
+        refused = b.space.run(both, "--adopt").expect(6)
+        check("right for both" in refused.err, refused.err)
+        equal(len(b.content()), 5 * len(LOADED), "rows after the refusals")
+        b.space.run(both, "--fresh").expect(0)
+        b.same(LOADED * 7, "two loads, --fresh")
+
+
 def second_state(server):
     """Somebody else committed between this load's plan and its commit: it is refused."""
     with Bench(server, existing=BEFORE, data=OTHERS) as b:
@@ -471,7 +508,7 @@ def main():
         for name in MODES:
             suite.case(f"mode: {name}", mode, server, name)
             suite.case(f"repeated: {name}", repeated, server, name)
-        for function in (epochs, refusals, made, existing_types, doubles, batches, wide, partitioned, late_tables, lost_state, second_state):
+        for function in (epochs, refusals, made, existing_types, doubles, batches, wide, partitioned, late_tables, lost_state, lost_staging, two_loads, second_state):
             suite.case(function.__name__, function, server)
         for kind in TYPES:
             for into in ("e", "n"):

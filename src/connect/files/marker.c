@@ -5,8 +5,9 @@
  *   {"load": 0, "stateUuid": "5f..", "epoch": 7, "positions": "01a4..", "unfinished": "0301.."}],
  *  "check": "9ab01c3d"}
  *
- * One small object for each stateKey and lane, below the target in .millrace/, which no reader of data sets looks into. Its name
- * has no extension, so that a pattern like "**" with ".json" does not find it either. It is replaced as a whole twice in a commit:
+ * One small object for each stateKey and lane, below the target in .millrace-state/, which no reader of data sets looks into (and not
+ * in .millrace/ of a bucket, which lifecycle rules empty). Its name has no extension, so that a pattern like "**" with
+ * ".json" does not find it either. It is replaced as a whole twice in a commit:
  * before the first file becomes visible, with the token of the commit in `unfinished`, and when all is done, without. So it never
  * claims an epoch of which a file may be missing without saying how to finish it, and no file of an epoch is ever visible
  * that it does not name. One object written after the files would leave a gap in which a killed run and a lost state together bring
@@ -30,7 +31,7 @@
 static void path_of(const char *state_key, int lane, char out[PATH_SIZE])
 {
     uint64_t hash = mr_hash_combine(mr_hash64(state_key, strlen(state_key)), (uint64_t)lane);
-    snprintf(out, PATH_SIZE, ".millrace/state-%016llx", (unsigned long long)hash);
+    snprintf(out, PATH_SIZE, ".millrace-state/%016llx", (unsigned long long)hash);
 }
 
 static enum mr_status damaged(const char *path, const char *why, struct mr_error *err)

@@ -1,5 +1,5 @@
 /*
- * marker.h - what a directory of files remembers of the pipeline that loads it: the object .millrace/state-<hash> in it.
+ * marker.h - what a directory of files remembers of the pipeline that loads it: the object .millrace-state/<hash> in it.
  */
 #ifndef MR_CONNECT_FILES_MARKER_H
 #define MR_CONNECT_FILES_MARKER_H

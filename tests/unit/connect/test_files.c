@@ -115,7 +115,7 @@ static const char *rows_of(const char *directory)
     mr_bytes_init(&out, 1 << 20);
     for (char *line = strtok(tree, "\n"); line; line = strtok(NULL, "\n")) {
         char *slash = strrchr(line, '/');
-        if (strncmp(line, ".millrace/", 10) == 0)
+        if (strncmp(line, ".millrace-state/", 16) == 0)
             continue;
         if (slash)
             mr_bytes_printf(&out, "%.*s:", (int)(slash - line), line);
@@ -259,7 +259,7 @@ static void test_empty(void **state)
     snprintf(root, sizeof root, "%s/out", f.directory);
     run(options_of(pairs), NULL);
     const char *tree = fixture_tree(&f, root);
-    assert_memory_equal(tree, ".millrace/state-", 16);
+    assert_memory_equal(tree, ".millrace-state/", 16);
     assert_memory_equal(strchr(tree, '\n') + 1, "part-00000-", 11);
     run(options_of(pairs), NULL); /* appending nothing to something adds no file */
     assert_string_equal(fixture_tree(&f, root), tree);
@@ -280,7 +280,7 @@ static enum mr_status recover(const struct mr_options *options, int load,
 static char *marker_path(void)
 {
     char root[512];
-    snprintf(root, sizeof root, "%s/out/.millrace", f.directory);
+    snprintf(root, sizeof root, "%s/out/.millrace-state", f.directory);
     char *tree = fixture_tree(&f, root);
     return mr_arena_printf(&f.arena, "%s/%s", root, strtok(tree, "\n"));
 }
