@@ -119,9 +119,11 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     struct mr_epoch_token *entries = mr_calloc((size_t)plan->nsinks + 1, sizeof *entries);
     enum mr_status status = MR_OK;
     bool refused = false;
+    struct mr_positions ends;
     struct mr_bytes positions;
     mr_bytes_init(&positions, (size_t)1 << 29);
-    mr_positions_encode(plan->positions, plan->npositions, watermark, &positions);
+    MR_TRY_OUT(mr_session_positions(session, &ends, err));
+    mr_positions_encode(ends.items, ends.count, watermark, &positions);
     struct mr_epoch_record before, after;
     struct mr_epoch_record record = {
         .phase = MR_EPOCH_PREPARED,

@@ -362,6 +362,28 @@ const char *mr_session_next_watermark(const struct mr_session *session)
     return session->plan->watermark ? session->plan->watermark : session->last_run_timestamp;
 }
 
+enum mr_status mr_session_positions(struct mr_session *session, struct mr_positions *out,
+                                    struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    size_t room = (size_t)plan->npositions + (size_t)session->since.count + 1;
+    *out =
+        (struct mr_positions){.items = mr_arena_calloc(&session->arena, room, sizeof *out->items)};
+    if (!out->items)
+        return mr_error_nomem(err);
+    for (int i = 0; i < plan->npositions; i++)
+        out->items[out->count++] = plan->positions[i];
+    for (int i = 0; i < session->since.count; i++) {
+        const struct mr_source_position *before = &session->since.items[i];
+        bool stays = before->step[0] != '\0';
+        for (int k = 0; k < plan->npositions; k++)
+            stays = stays && strcmp(plan->positions[k].step, before->step) != 0;
+        if (stays)
+            out->items[out->count++] = *before;
+    }
+    return MR_OK;
+}
+
 enum mr_status mr_session_open_state(struct mr_session *session, struct mr_state **out,
                                      struct mr_error *err)
 {

@@ -96,6 +96,13 @@ enum mr_status mr_session_since(struct mr_session *session, const char *watermar
  */
 const char *mr_session_next_watermark(const struct mr_session *session);
 
+/*
+ * Where incremental reading ends if this plan commits; and where it ended of steps that the plan does not read (their load is gone,
+ * or they are): without it they would read everything again when they come back. In the arena.
+ */
+enum mr_status mr_session_positions(struct mr_session *session, struct mr_positions *out,
+                                    struct mr_error *err);
+
 struct mr_session_plan_options {
     bool connect;
     bool with_splits;

@@ -13,7 +13,7 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Skip, Suite, check, equal, need
 
 need("pyarrow", "deltalake")
 import deltalake
@@ -203,6 +203,37 @@ def partitions_and_patterns():
         equal(series.run(), [3], "into an old partition")
         series.source["config"]["path"] = "in/*/*.parquet"
         equal(series.run(), [99], "a wider pattern")
+
+
+def a_step_that_pauses():
+    """A step whose load is taken out for a run goes on where it was when it is back."""
+    with Series(path="in") as series:
+        def read(name):
+            return {**series.source, "name": name, "config": {**series.source["config"], "path": f"in/{name}"}}
+
+        def load(name):
+            return {"type": "load", "method": "toFile", "config": {"path": f"out/from={name}", "format": "parquet"}}
+
+        both = [read("a"), load("a"), read("b"), load("b")]
+        for steps, ids in ((both, [1, 2]), (both[:2], [3]), (both, [4, 5, 6])):
+            if ids != [3]:
+                series.put(f"b/{ids[0]}.parquet", ids[0])
+                series.put(f"a/{ids[0]}.parquet", *ids[1:])
+            else:
+                series.put("a/3.parquet", 3)
+            series.pipeline = lambda steps=steps: {"name": "series", "steps": steps}
+            equal(series.run(), ids, "new rows")
+        shown = series.watermark("show").out
+        check("a (step 1" in shown and "b (step 3" in shown, shown)
+
+
+def on_s3():
+    """Both kinds in a bucket of a real server."""
+    if not LONG:
+        raise Skip("MILLRACE_LONG=1 starts an S3 server")
+    with s3.Server() as server:
+        bucket = server.bucket("lake") if hasattr(server, "bucket") else "lake"
+        del bucket
 
 
 def many_files():
@@ -418,6 +449,7 @@ def main():
     suite.case("files: a failed run", failed_run)
     suite.case("files: another place", another_place)
     suite.case("files: partitions and patterns", partitions_and_patterns)
+    suite.case("files: a step that pauses", a_step_that_pauses)
     suite.case("files: random arrivals", many_files)
     suite.case("delta: version to version", versions)
     suite.case("delta: compactions are no rows", compaction)
