@@ -108,6 +108,21 @@ def given_streams():
         equal(len(rows), 350001, "lines that the job wrote")
 
 
+def in_a_pool():
+    """Pipelines that share a pool: tests/embed/pool.c."""
+    with Workspace() as space:
+        parquet.write_table(pyarrow.table({"id": list(range(100000))}), space.file("in.parquet"))
+        for name in "abcd":
+            space.write(f"{name}.json", {"name": name, "steps": [
+                {"type": "extract", "method": "fromFile", "config": {"path": "in.parquet", "format": "parquet"}},
+                {"type": "load", "method": "toFile", "config": {"path": f"{name}/", "format": "parquet", "mode": "overwrite"}}]})
+        done = subprocess.run([compile_program(space.path, "tests/embed/pool.c"), *(f"{n}.json" for n in "abcd")], cwd=space.path,
+                              env=space.environment(), capture_output=True, text=True, timeout=120)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        for name in "abcd":
+            equal(sorted(parquet.read_table(space.file(name)).column("id").to_pylist()), list(range(100000)), f"rows of {name}")
+
+
 def given_without_memory():
     """An allocation fails, the Nth of a run: a clean error or none, and the stream is released once (give.c checks it)."""
     with Workspace() as space:
@@ -231,6 +246,7 @@ def wide_rows():
 suite = Suite("embed")
 suite.case("given streams, in C", given_streams)
 suite.case("given streams, allocations fail", given_without_memory)
+suite.case("pipelines in a pool, in C", in_a_pool)
 suite.case("the example in Python", example_in_python)
 suite.case("every Arrow type, in and out", every_type)
 suite.case("types without a place", types_without_a_place)
