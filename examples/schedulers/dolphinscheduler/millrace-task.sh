@@ -1,0 +1,4 @@
+# The script of a SHELL task. DolphinScheduler writes ${bizdate}, a parameter of the task, into it before it starts.
+# exec: the run is the task's process, so that a kill reaches it and its exit code is the task's.
+export MILLRACE_CREDENTIALS=/etc/millrace/credentials.json
+exec millrace run /etc/millrace/orders.json --param day=${bizdate} --progress none --quiet
