@@ -5,7 +5,7 @@
 # sanitizers, with the thread sanitizer and with clang, each in its own folder under build-test/, and
 # runs the unit tests in the first three. The suites in Python run against private PostgreSQL
 # and S3 servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
-# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3.
+# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3 schedulers.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
@@ -83,6 +83,14 @@ program_suites() {
         if [ -n "$ALL" ]; then
             suite nise build "$ROOT/bin/lib/nise.sh"
             NISE=$ROOT/.venv/nise/bin/nise python examples-daily-nise examples/daily_nise.py
+        fi
+    fi
+    if wanted schedulers; then
+        python schedulers schedulers/run.py
+        python schedulers-deb schedulers/deb.py
+        if [ -n "$ALL" ]; then
+            suite airflow build "$ROOT/bin/lib/airflow.sh"
+            python schedulers-airflow schedulers/test_airflow.py
         fi
     fi
     if wanted s3; then

@@ -22,6 +22,11 @@ commands() {
     "$millrace" --help | sed -n 's/^  \([a-z]*\) .*/\1/p'
 }
 
+# The first verb of a command, from its usage: `delta optimize|vacuum|.. URL`.
+verb() {
+    "$millrace" --help | sed -n "s/^  $1 \([a-z]*\).*/\1/p"
+}
+
 cat <<PAGE
 .TH MILLRACE 1 "" "millrace $version" "User Commands"
 .SH NAME
@@ -39,12 +44,8 @@ committed is not read or written twice.
 PAGE
 "$millrace" --help | sed -e 's/^\(  [a-z]* [^ ]* URL\) /\1  /' | entries
 for command in $(commands); do
-    case $command in
-    version) continue ;;
-    delta) help=$("$millrace" delta optimize --help) ;;
-    avro) help=$("$millrace" avro check --help) ;;
-    *) help=$("$millrace" "$command" --help) ;;
-    esac
+    # Some commands have verbs, which share their options; the first line of --help names them.
+    help=$("$millrace" "$command" --help 2>&1) || help=$("$millrace" "$command" "$(verb "$command")" --help 2>&1) || continue
     if printf '%s\n' "$help" | grep -q '^  '; then
         printf '.SH OPTIONS OF %s\n' "$(printf '%s' "$command" | tr '[:lower:]' '[:upper:]')"
         printf '%s\n' "$help" | entries

@@ -3,7 +3,7 @@
 #
 # No lock file: the run holds a lease of its pipeline. A start that finds the last one still at work ends silently with 9, and the
 # kernel gives the lease back when a run dies, so that none is left behind. TRIES (5) and PAUSE (300 seconds between them) can be
-# set in the crontab, and MILLRACE for the command. SIGTERM to this script is handed on, and nothing is started after it.
+# set in the crontab, and MILLRACE for the command. 126 and 127 are the shell's: no such command. SIGTERM to this script is handed on, and nothing is started after it.
 set -u
 tries=${TRIES:-5}
 log=$(mktemp) || exit 6
@@ -16,11 +16,11 @@ trap 'stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT HU
 beside() {
     "$@" &
     child=$!
-    wait "$child"
-    code=$?
-    while kill -0 "$child" 2>/dev/null; do
-        wait "$child"
+    while :; do
+        # Some shells say how a process died, which is no reason for a mail.
+        wait "$child" 2>/dev/null
         code=$?
+        kill -0 "$child" 2>/dev/null || break
     done
     child=
 }
@@ -34,7 +34,7 @@ while :; do
     tries=$((tries - 1))
     case $code in
     0 | 9) exit "$code" ;;
-    2 | 3 | 4 | 7) break ;;
+    2 | 3 | 4 | 7 | 126 | 127) break ;;
     esac
     if [ -n "$stopped" ] || [ "$tries" -le 0 ]; then
         break
