@@ -67,7 +67,7 @@ The state directory, where neither an option nor the pipeline names one; else .m
 .BR VAULT_ADDR ", " VAULT_TOKEN ", PG*, AWS_*"
 As their own tools read them.
 .SH SIGNALS
-SIGINT and SIGTERM end a run in good order: nothing of it is visible, or all; the next start continues. A second one ends the process at
+SIGINT and SIGTERM end a run in good order: nothing of it is visible, or all; the next start continues. A second signal ends the process at
 once, which is as safe.
 .SH SEE ALSO
 /usr/share/doc/millrace/ has the guide, the reference and examples.

@@ -267,7 +267,8 @@ def dolphin_killed(place):
 
 
 def dolphin_stopped(place):
-    place.stop_and_repeat(*task_script(place), interrupt_then_terminate, [130, 143])
+    # The second signal ends the process at once, if the first one has not yet.
+    place.stop_and_repeat(*task_script(place), interrupt_then_terminate, [130, 143, -signal.SIGTERM])
 
 
 def in_place(function, *arguments):
