@@ -185,7 +185,12 @@ static enum mr_status compare_targets(struct run *run, const struct mr_session_p
                              : run->options->fresh ? MR_LOST_FRESH
                                                    : MR_LOST_STOP;
     bool changed = false;
-    MR_TRY(mr_epoch_ask_targets(session, run->lease, how, &run->last, &changed, err));
+    enum mr_status status =
+        mr_epoch_ask_targets(session, run->lease, how, &run->last, &changed, err);
+    /* A target that knows more than the state may know it from the one that has the lease by now. */
+    if (status != MR_OK && mr_lease_check(run->lease, NULL) != MR_OK)
+        MR_TRY(mr_lease_check(run->lease, err));
+    MR_TRY(status);
     if (!changed || !run->options->adopt)
         return MR_OK;
     mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
