@@ -75,6 +75,7 @@ struct mr_waiter mr_waiter_plain(void)
 
 const char *mr_wait_cause_name(enum mr_wait_cause cause)
 {
-    static const char *const names[] = {"source", "sink", "queue", "memory", "cpu", "retry"};
+    static const char *const names[] = {"source", "sink",  "queue", "memory",
+                                        "cpu",    "retry", "limit"};
     return (unsigned)cause < MR_WAIT_CAUSES ? names[cause] : "unknown";
 }

@@ -20,6 +20,7 @@ enum mr_wait_cause {
     MR_WAIT_MEMORY, /* for budget */
     MR_WAIT_CPU,    /* for a permit */
     MR_WAIT_RETRY,  /* back-off */
+    MR_WAIT_LIMIT,  /* for a limit that the user set: rows per second of a source */
     MR_WAIT_CAUSES
 };
 

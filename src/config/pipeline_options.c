@@ -82,10 +82,10 @@ static const struct mr_option timeout_options[] = {
      .doc = "For one statement on a server."},
     {.name = "step",
      .type = MR_OPTION_DURATION,
-     .flags = MR_OPTION_UNBUILT,
      .unit = "seconds",
      .unit_micros = SECONDS,
-     .doc = "For one step."},
+     .doc = "For one step, on each thread that works on it: its own work and waiting for its "
+            "server, not for other steps. The run ends with exit 8 and can be started again."},
     {.name = "run",
      .type = MR_OPTION_DURATION,
      .unit = "seconds",

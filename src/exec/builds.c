@@ -121,8 +121,7 @@ static enum mr_status combine(struct mr_run_build *build, struct mr_settler *set
         enum mr_status status = op->combine(build->built.state, from->state, err);
         close_state(build, from);
         MR_TRY(status);
-        if (mr_wait_cancelled(&settler->waiter.base))
-            return mr_error_cancelled(err);
+        MR_TRY(mr_task_check(&settler->waiter, err));
     }
     if (build->built.state == NULL)
         return mr_error_internal(err, "nothing has filled it");
@@ -179,6 +178,7 @@ static enum mr_status start_settler(struct mr_run_build *build, struct mr_error 
     struct mr_settler *settler = &build->settlers[build->nsettlers++];
     settler->build = build;
     settler->clock.node = -1;
+    settler->clock.step_limit = run->plan->spec->timeout_step_micros;
     settler->clock.steps = mr_calloc((size_t)run->plan->nnodes, sizeof *settler->clock.steps);
     if (settler->clock.steps == NULL)
         return mr_error_nomem(err);

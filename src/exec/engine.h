@@ -47,6 +47,8 @@ struct mr_clock {
     int64_t wall; /* monotonic micros at the last move */
     int64_t cpu;  /* thread CPU nanos */
     int64_t cpu_rest;
+    int64_t step_limit; /* timeouts.step: micros that a node may take on this thread; 0 = any */
+    int overdue;        /* the node that took longer, + 1; 0 = none */
 };
 /* Returns the node that was current. */
 int mr_clock_move(struct mr_clock *clock, int node);
@@ -70,6 +72,11 @@ void mr_task_acquire(struct mr_task_waiter *waiter);
 void mr_task_release(struct mr_task_waiter *waiter);
 /* Lets others have a turn if they wait and this thread has run for long. Between two batches. */
 void mr_task_yield(struct mr_task_waiter *waiter);
+/*
+ * Between two batches: may this thread go on? MR_CANCELLED, or MR_LIMIT where the run or a step took
+ * longer than its time-out: also who never waits learns of it here.
+ */
+enum mr_status mr_task_check(struct mr_task_waiter *waiter, struct mr_error *err);
 /* Blocks on a condition variable without the permit; the caller holds `lock`. */
 void mr_task_wait_cond(struct mr_task_waiter *waiter, pthread_cond_t *cond, pthread_mutex_t *lock,
                        enum mr_wait_cause cause);

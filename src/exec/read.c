@@ -70,8 +70,8 @@ static enum mr_status pulled(struct mr_emit *emit, int port, struct mr_batch *ba
     struct mr_emit *to = &reading->source->emit;
     emit->closed = !wanted(reading);
     enum mr_status status = MR_OK;
-    if (!emit->closed && mr_wait_cancelled(&worker->waiter.base))
-        status = mr_error_cancelled(err);
+    if (!emit->closed)
+        status = mr_task_check(&worker->waiter, err);
     if (!emit->closed && status == MR_OK)
         status = mr_write_relieve(worker, err);
     if (emit->closed || status != MR_OK) {
@@ -115,8 +115,7 @@ static enum mr_status pump(struct reading *reading, bool *at_source, struct mr_e
     const struct mr_source *source = reading->node->source;
     *at_source = true;
     while (wanted(reading)) {
-        if (mr_wait_cancelled(&worker->waiter.base))
-            return mr_error_cancelled(err);
+        MR_TRY(mr_task_check(&worker->waiter, err));
         MR_TRY(mr_write_relieve(worker, err));
         struct mr_item item = {0};
         MR_TRY(source->next(reading->reader, &item, err));

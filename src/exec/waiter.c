@@ -56,6 +56,28 @@ static void charge(struct mr_clock *clock, int64_t *wall, int64_t *cpu)
     clock->cpu = cpu_now;
 }
 
+/*
+ * What a step takes on one thread: its work, and waiting for its own server or disk. Waiting for
+ * others (queues, memory, cores) or for a limit that the user set is not held against it.
+ */
+static int64_t own_time(const struct mr_exec_step *step)
+{
+    return step->working + step->waiting[MR_WAIT_SOURCE] + step->waiting[MR_WAIT_SINK] +
+           step->waiting[MR_WAIT_RETRY];
+}
+
+static bool is_own(enum mr_wait_cause cause)
+{
+    return cause == MR_WAIT_SOURCE || cause == MR_WAIT_SINK || cause == MR_WAIT_RETRY;
+}
+
+static void note_overdue(struct mr_clock *clock, int node)
+{
+    if (clock->step_limit > 0 && clock->overdue == 0 &&
+        own_time(&clock->steps[node]) >= clock->step_limit)
+        clock->overdue = node + 1;
+}
+
 int mr_clock_move(struct mr_clock *clock, int node)
 {
     int before = clock->node;
@@ -64,6 +86,7 @@ int mr_clock_move(struct mr_clock *clock, int node)
     if (before >= 0) {
         clock->steps[before].working += wall;
         clock->steps[before].cpu += cpu;
+        note_overdue(clock, before);
     }
     clock->node = node;
     return before;
@@ -76,6 +99,7 @@ void mr_clock_waited(struct mr_clock *clock, enum mr_wait_cause cause)
     if (clock->node >= 0) {
         clock->steps[clock->node].waiting[cause] += wall;
         clock->steps[clock->node].cpu += cpu;
+        note_overdue(clock, clock->node);
     }
 }
 
@@ -175,6 +199,47 @@ static enum mr_status poll_all(struct mr_task_waiter *waiter, struct pollfd *fds
     }
 }
 
+static enum mr_status run_overdue(struct mr_error *err)
+{
+    mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG, "the run took longer than timeouts.run");
+    mr_error_hint(err, "nothing of it was loaded: run again, or raise timeouts.run");
+    return MR_LIMIT;
+}
+
+static enum mr_status step_overdue(const struct mr_task_waiter *waiter, struct mr_error *err)
+{
+    const struct mr_plan_node *node = &waiter->engine->plan->nodes[waiter->clock->overdue - 1];
+    char most[32];
+    mr_duration_format(waiter->clock->step_limit, most, sizeof most);
+    mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG, "%s took longer than timeouts.step (%s)",
+                 node->label, most);
+    mr_error_where(err, "%s", node->label);
+    mr_error_hint(err, "nothing of the run was loaded: run again, or raise timeouts.step");
+    return MR_LIMIT;
+}
+
+enum mr_status mr_task_check(struct mr_task_waiter *waiter, struct mr_error *err)
+{
+    if (stopped(&waiter->base))
+        return mr_error_cancelled(err);
+    if (waiter->clock != NULL && waiter->clock->overdue > 0)
+        return step_overdue(waiter, err);
+    if (waiter->engine->run_deadline != INT64_MAX &&
+        mr_clock_monotonic_micros() >= waiter->engine->run_deadline)
+        return run_overdue(err);
+    return MR_OK;
+}
+
+/* When the step at hand has had its time, if this cause counts. The clock was just moved. */
+static int64_t step_deadline(const struct mr_task_waiter *waiter, enum mr_wait_cause cause)
+{
+    const struct mr_clock *clock = waiter->clock;
+    if (clock == NULL || clock->step_limit <= 0 || clock->node < 0 || !is_own(cause))
+        return INT64_MAX;
+    int64_t left = clock->step_limit - own_time(&clock->steps[clock->node]);
+    return clock->wall + (left > 0 ? left : 0);
+}
+
 static enum mr_status wait_fd(struct mr_waiter *base, int fd, int events, int64_t deadline,
                               enum mr_wait_cause cause, bool *timed_out, struct mr_error *err)
 {
@@ -192,21 +257,25 @@ static enum mr_status wait_fd(struct mr_waiter *base, int fd, int events, int64_
     };
     if (fd >= 0 && poll(fds, 1, 0) > 0 && fds[0].revents != 0)
         return MR_OK;
-    if (waiter->engine->run_deadline < deadline)
-        deadline = waiter->engine->run_deadline;
     bool permit = waiter->permit;
     if (waiter->clock != NULL)
         mr_clock_move(waiter->clock, waiter->clock->node);
+    int64_t step = step_deadline(waiter, cause);
+    if (waiter->engine->run_deadline < deadline)
+        deadline = waiter->engine->run_deadline;
+    if (step < deadline)
+        deadline = step;
     mr_task_release(waiter);
     enum mr_status status = poll_all(waiter, fds, deadline, timed_out, err);
     if (waiter->clock != NULL)
         mr_clock_waited(waiter->clock, cause);
     if (permit)
         mr_task_acquire(waiter);
+    if (status == MR_OK && *timed_out && step == deadline && waiter->clock->overdue > 0)
+        return step_overdue(waiter, err);
     if (status == MR_OK && *timed_out &&
         mr_clock_monotonic_micros() >= waiter->engine->run_deadline)
-        return mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG,
-                            "the run took longer than timeouts.run");
+        return run_overdue(err);
     return status;
 }
 

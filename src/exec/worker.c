@@ -201,6 +201,7 @@ static enum mr_status init_worker(struct mr_run_segment *segment, struct mr_work
     struct mr_run *run = segment->run;
     worker->segment = segment;
     worker->clock.node = -1;
+    worker->clock.step_limit = run->plan->spec->timeout_step_micros;
     worker->clock.steps = mr_calloc((size_t)run->plan->nnodes, sizeof *worker->clock.steps);
     worker->writers = mr_calloc((size_t)run->plan->nsinks + 1, sizeof *worker->writers);
     if (worker->clock.steps == NULL || worker->writers == NULL)

@@ -306,7 +306,10 @@ static enum mr_status failed_result(struct mr_pg *pg, const PGresult *result, st
     snprintf(pg->sqlstate, sizeof pg->sqlstate, "%s", sqlstate ? sqlstate : "");
     if (PQstatus(pg->conn) == CONNECTION_BAD)
         pg->broken = true;
-    return mr_pg_error_result(err, result, pg->config.location);
+    enum mr_status status = mr_pg_error_result(err, result, pg->config.location);
+    if (pg->config.writes)
+        mr_pg_error_writing(err, pg->sqlstate);
+    return status;
 }
 
 /* Reads results until the server is ready; keeps the last good one, fails with the first bad one. */

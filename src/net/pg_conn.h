@@ -21,6 +21,7 @@ struct mr_pg_config {
     const char *location;             /* for messages: "host:5432/db", without secrets */
     int64_t connect_timeout_micros;   /* 0 = 10 s */
     int64_t statement_timeout_micros; /* 0 = none; kept by us, and by the server a little later */
+    bool writes;                      /* for the hints of its errors */
     int64_t socket_timeout_micros;    /* silence of the server while it should answer; 0 = none */
 };
 

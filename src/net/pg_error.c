@@ -19,7 +19,7 @@ struct state_rule {
     const char *prefix;
     enum mr_status status;
     enum mr_error_class cls;
-    const char *hint;
+    const char *hint; /* to who reads */
 };
 
 static const struct state_rule rules[] = {
@@ -52,6 +52,27 @@ static const struct state_rule rules[] = {
     {"22", MR_SOURCE, MR_CLASS_DATA, NULL},
     {"23", MR_SOURCE, MR_CLASS_DATA, NULL},
 };
+
+/* What is said instead to who writes; "" = nothing. */
+static const struct {
+    const char *state;
+    const char *hint;
+} write_hints[] = {
+    {"57014", "the server cancelled the statement: raise statement_timeout there, or "
+              "`timeouts.statement`"},
+    {"40001", ""},
+    {"42501", "GRANT what the statement needs to this user"},
+    {"22021", "the database's encoding has no such character: filter or replace it before"},
+    {"22P05", "the database's encoding has no such character: filter or replace it before"},
+    {"55P03", "another session holds a lock that the statement needs"},
+};
+
+void mr_pg_error_writing(struct mr_error *err, const char *sqlstate)
+{
+    for (size_t i = 0; err && i < sizeof write_hints / sizeof write_hints[0]; i++)
+        if (strcmp(sqlstate, write_hints[i].state) == 0)
+            mr_error_hint(err, "%s", write_hints[i].hint);
+}
 
 static const struct state_rule *find_rule(const char *sqlstate)
 {

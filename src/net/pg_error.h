@@ -18,4 +18,7 @@ enum mr_status mr_pg_error_result(struct mr_error *err, const PGresult *result,
 enum mr_status mr_pg_error_state(struct mr_error *err, const char *sqlstate, const char *message,
                                  const char *location, bool connecting);
 
+/* Replaces the hint of an error with this SQLSTATE where it speaks of reading. */
+void mr_pg_error_writing(struct mr_error *err, const char *sqlstate);
+
 #endif

@@ -107,6 +107,8 @@ void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *resu
                         label);
     } else if (cause == MR_WAIT_CPU) {
         mr_bytes_printf(out, "%s waited mostly for a free core: the run is bound by CPU.", label);
+    } else if (cause == MR_WAIT_LIMIT) {
+        mr_bytes_printf(out, "%s waited mostly because of its sourceLimits.", label);
     } else {
         mr_bytes_printf(out,
                         "%s waited mostly for retries: look at the source's or target's "

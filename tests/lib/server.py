@@ -128,3 +128,21 @@ class Server:
     def credentials(self, database, host=None):
         """The connection as keys of a credentials file."""
         return {"host": host or self.place, "port": self.port, "database": database, "username": self.user, "password": "unused"}
+
+
+class Standby(Server):
+    """with Standby(primary) as standby: a replica that streams from the server, with the same databases."""
+
+    def __init__(self, primary):
+        super().__init__()
+        self.primary = primary
+
+    def __enter__(self):
+        self._run(
+            f"{self.bin}/pg_basebackup", "-D", f"{self.place}/data", "-R", "-X", "stream", "-c", "fast", "--no-sync",
+            "-h", self.primary.place, "-p", str(self.primary.port), "-U", self.user,
+        )
+        with open(f"{self.place}/data/postgresql.conf", "a") as file:
+            file.write(SETTINGS.format(place=self.place))
+        self.start()
+        return self

@@ -15,6 +15,7 @@
 #include "connect/postgres/state.h"
 
 #include "base/hash.h"
+#include "base/time.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct reader {
     char *origin;      /* for errors: "table public.users" */
     int64_t delivered; /* rows in batches so far, skipped ones included */
     int64_t row_bytes; /* of the last batch, or predicted */
+    int64_t since;     /* when the snapshot that is read was taken */
     bool ended;
 };
 
@@ -212,6 +214,15 @@ static enum mr_status name_origin(struct reader *reader, struct mr_error *err)
     return MR_OK;
 }
 
+/* A statement without a shared snapshot has its own, for as long as it runs. */
+static enum mr_status check_limits(struct reader *reader, bool alone, struct mr_error *err)
+{
+    const struct mr_postgres_state *state = reader->state;
+    reader->since = alone ? mr_clock_monotonic_micros() : mr_postgres_server_since(state->server);
+    MR_TRY(mr_postgres_check_age(&state->limits, reader->since, err));
+    return mr_postgres_check_lag(&state->limits, reader->runtime, reader->conn->pg, alone, err);
+}
+
 static enum mr_status open_reader(struct reader *reader, struct mr_slice from, struct mr_error *err)
 {
     const struct mr_postgres_state *state = reader->state;
@@ -239,6 +250,7 @@ static enum mr_status open_reader(struct reader *reader, struct mr_slice from, s
     memcpy(snapshot, reader->split.snapshot.data, reader->split.snapshot.size);
     MR_TRY(mr_postgres_server_take(state->server, reader->runtime, snapshot,
                                    state->settings.one_connection, &reader->conn, err));
+    MR_TRY(check_limits(reader, snapshot[0] == '\0', err));
     MR_TRY(check_relation(reader, err));
     return start_copy(reader, err);
 }
@@ -288,6 +300,9 @@ static enum mr_status fill_batch(struct reader *reader, struct mr_error *err)
     int64_t room = rows_expected(reader);
     int64_t most = asked > 0 ? asked : room;
     int64_t most_bytes = asked > 0 ? ASKED_BYTES_MAX : BATCH_BYTES;
+    int64_t limited = mr_postgres_rate_batch(&reader->state->limits.rate);
+    if (limited > 0 && most > limited)
+        most = limited;
     MR_TRY(mr_copy_decoder_begin(decoder, room < most ? room : most, err));
     while (decoder->rows < most && decoder->bytes < most_bytes) {
         char *data;
@@ -349,6 +364,12 @@ static enum mr_status finish_batch(struct reader *reader, struct mr_item *out, s
     return MR_OK;
 }
 
+/* The one thing that readers share and change. */
+static struct mr_postgres_rate *rate_of(const struct reader *reader)
+{
+    return &((struct mr_postgres_state *)(uintptr_t)reader->state)->limits.rate;
+}
+
 enum mr_status mr_postgres_reader_next(void *object, struct mr_item *out, struct mr_error *err)
 {
     struct reader *reader = object;
@@ -356,9 +377,11 @@ enum mr_status mr_postgres_reader_next(void *object, struct mr_item *out, struct
     if (mr_wait_cancelled(reader->runtime->waiter))
         return mr_error_cancelled(err);
     if (!reader->ended) {
+        MR_TRY(mr_postgres_check_age(&reader->state->limits, reader->since, err));
         MR_TRY(fill_batch(reader, err));
         if (reader->ended)
             release_connection(reader);
+        MR_TRY(mr_postgres_rate_pay(rate_of(reader), reader->runtime, reader->decoder.rows, err));
         if (reader->decoder.rows > 0)
             return finish_batch(reader, out, err);
     }

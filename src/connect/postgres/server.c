@@ -32,6 +32,8 @@ struct mr_postgres_server {
     char encoding[32];
     struct mr_pg *coordinator;
     char snapshot[MR_POSTGRES_SNAPSHOT_MAX]; /* "" until exported */
+    int64_t since;                           /* when it was exported */
+    int64_t age_micros;                      /* what it may become, idle; 0 = any */
     char safe_time[32];                      /* "" until then, or when it is not known */
     struct mr_postgres_bound bound;          /* of the snapshot */
     bool lent;
@@ -304,14 +306,52 @@ enum mr_status mr_postgres_server_bound(struct mr_postgres_server *server, struc
     return MR_OK;
 }
 
+void mr_postgres_server_limit_age(struct mr_postgres_server *server, int64_t micros)
+{
+    if (micros > 0 && (server->age_micros == 0 || micros < server->age_micros))
+        server->age_micros = micros;
+}
+
+int64_t mr_postgres_server_since(const struct mr_postgres_server *server)
+{
+    return server->since;
+}
+
+static long long millis(int64_t micros)
+{
+    return micros / 1000 < INT32_MAX ? micros / 1000 + 1 : INT32_MAX;
+}
+
+/*
+ * The statements that begin a transaction of the snapshot. Its age is limited by the server too, a second later than by us: a
+ * process that is stopped would hold it for ever, idle or in the middle of a COPY.
+ */
+static void write_begin(const struct mr_postgres_server *server, char *sql, size_t capacity)
+{
+    int n = snprintf(sql, capacity, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+    int64_t most = server->age_micros + MR_MICROS_PER_SECOND;
+    if (server->age_micros <= 0)
+        return;
+    int64_t statement = server->login.statement_timeout_micros;
+    if (statement <= 0 || statement > most)
+        statement = most;
+    snprintf(sql + n, capacity - (size_t)n,
+             "; SET LOCAL idle_in_transaction_session_timeout = %lld; SET LOCAL statement_timeout "
+             "= %lld",
+             millis(most), millis(statement));
+}
+
 static enum mr_status export_snapshot(struct mr_postgres_server *server, struct mr_pg *pg,
                                       struct mr_error *err)
 {
     MR_TRY(find_safe_time(server, pg, err));
     MR_TRY(find_bound(pg, &server->bound, err));
-    MR_TRY(mr_pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", err));
+    char sql[250];
+    write_begin(server, sql, sizeof sql);
+    MR_TRY(mr_pg_exec(pg, sql, err));
     PGresult *result = NULL;
     MR_TRY(mr_pg_query(pg, "SELECT pg_export_snapshot()", 0, NULL, &result, err));
+    server->since = mr_clock_monotonic_micros();
     snprintf(server->snapshot, sizeof server->snapshot, "%s", PQgetvalue(result, 0, 0));
     PQclear(result);
     return MR_OK;
@@ -376,12 +416,13 @@ static struct mr_postgres_conn *find_old(struct mr_postgres_server *server)
     return NULL;
 }
 
-static enum mr_status join_snapshot(struct mr_pg *pg, const char *snapshot, struct mr_error *err)
+static enum mr_status join_snapshot(const struct mr_postgres_server *server, struct mr_pg *pg,
+                                    const char *snapshot, struct mr_error *err)
 {
-    char sql[200];
-    snprintf(sql, sizeof sql,
-             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT '%s'",
-             snapshot);
+    char begin[250];
+    char sql[400];
+    write_begin(server, begin, sizeof begin);
+    snprintf(sql, sizeof sql, "%s; SET TRANSACTION SNAPSHOT '%s'", begin, snapshot);
     enum mr_status status = mr_pg_exec(pg, sql, err);
     if (status != MR_OK && strcmp(mr_pg_sqlstate(pg), "22023") == 0)
         return snapshot_gone(err);
@@ -397,7 +438,7 @@ static enum mr_status new_reader(struct mr_postgres_server *server, struct mr_ru
         return mr_error_nomem(err);
     enum mr_status status = open_session(server, runtime, &conn->pg, err);
     if (status == MR_OK && snapshot[0])
-        status = join_snapshot(conn->pg, snapshot, err);
+        status = join_snapshot(server, conn->pg, snapshot, err);
     if (status != MR_OK) {
         free_conn(conn);
         return status;

@@ -62,6 +62,10 @@ enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
                                            struct mr_runtime *runtime,
                                            char out[MR_POSTGRES_SNAPSHOT_MAX],
                                            struct mr_error *err);
+/* Before it is made: the server ends its sessions a second after this; the least of all calls, 0 = no matter. */
+void mr_postgres_server_limit_age(struct mr_postgres_server *server, int64_t micros);
+/* When it was made, monotonic; 0 = not yet. */
+int64_t mr_postgres_server_since(const struct mr_postgres_server *server);
 /* Once the snapshot was made: see mr_split_list.safe_time. */
 const char *mr_postgres_server_safe_time(const struct mr_postgres_server *server);
 /* The bound that goes with the snapshot; asked for now where there is none. `pg` is the locked coordinator. */

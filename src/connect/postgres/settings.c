@@ -84,10 +84,31 @@ static const struct mr_option incremental_options[] = {
 };
 
 static const struct mr_option limit_options[] = {
-    {.name = "connections", .type = MR_OPTION_INT, .doc = "Connections of this run."},
-    {.name = "rowsPerSecond", .type = MR_OPTION_INT, .doc = "Rows read per second."},
-    {.name = "maxReplicaLag", .type = MR_OPTION_STRING, .doc = "Stop when a standby lags more."},
-    {.name = "maxSnapshotAge", .type = MR_OPTION_STRING, .doc = "Stop when the snapshot is older."},
+    {.name = "connections",
+     .type = MR_OPTION_INT,
+     .minimum = 1,
+     .maximum = 10000,
+     .unit = "connections",
+     .doc = "Connections of this step at once, the coordinating one included."},
+    {.name = "rowsPerSecond",
+     .type = MR_OPTION_INT,
+     .minimum = 1,
+     .maximum = 1000000000000,
+     .unit = "rows",
+     .doc = "Rows read per second, by all connections of the step together."},
+    {.name = "maxReplicaLag",
+     .type = MR_OPTION_DURATION,
+     .unit = "seconds",
+     .unit_micros = 1000000,
+     .doc =
+         "How far a standby may be behind its primary. Before it begins to read the run waits for "
+         "it (retry.maxDelay at most); when it is further behind later the run ends (exit 8)."},
+    {.name = "maxSnapshotAge",
+     .type = MR_OPTION_DURATION,
+     .unit = "seconds",
+     .unit_micros = 1000000,
+     .doc = "A run that reads for longer under one snapshot, which holds VACUUM back, ends (exit "
+            "8)."},
     MR_OPTION_END,
 };
 
@@ -154,7 +175,6 @@ const struct mr_option mr_postgres_options[] = {
      .doc = "Read only what is new since the last run."},
     {.name = "sourceLimits",
      .type = MR_OPTION_OBJECT,
-     .flags = MR_OPTION_UNBUILT,
      .fields = limit_options,
      .doc = "What this run may cost the server."},
     MR_POSTGRES_CONNECTION_ROWS,
@@ -279,8 +299,12 @@ static void read_pool(struct mr_postgres_settings *settings, const struct mr_opt
     if (settings->partitions > 0 && settings->partitions < readers)
         readers = settings->partitions;
     readers = mr_options_integer(options, "maxConnections", readers);
-    if (properties && mr_options_has(properties, "maxPoolSize")) {
-        int64_t most = mr_options_integer(properties, "maxPoolSize", 0);
+    int64_t most = properties ? mr_options_integer(properties, "maxPoolSize", 0) : 0;
+    const struct mr_option_value *limits = mr_options_get(options, "sourceLimits");
+    int64_t allowed = limits->set ? mr_options_integer(limits->u.object, "connections", 0) : 0;
+    if (allowed > 0 && (most == 0 || allowed < most))
+        most = allowed;
+    if (most > 0) {
         settings->one_connection = most == 1 && settings->shared_snapshot;
         if (settings->shared_snapshot && most > 1)
             most--;

@@ -43,6 +43,7 @@ enum mr_status pg_link_read(struct pg_link *link, const struct mr_options *optio
         .keywords = link->login.keywords,
         .values = link->login.values,
         .location = link->location,
+        .writes = true,
         .connect_timeout_micros = link->login.connect_timeout_micros,
         .statement_timeout_micros = link->login.statement_timeout_micros,
         .socket_timeout_micros = link->login.socket_timeout_micros,

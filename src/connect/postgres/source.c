@@ -205,6 +205,7 @@ static void close_source(void *object)
     if (state->owns_server)
         mr_postgres_server_free(state->server);
     mr_free(state->narrowed);
+    mr_postgres_limits_reset(&state->limits);
     mr_free(state);
 }
 
@@ -227,6 +228,7 @@ static enum mr_status connect_and_bind(struct mr_postgres_state *state,
     struct mr_runtime *runtime = bind->runtime;
     MR_TRY(mr_postgres_server_get(runtime, &state->settings.login, &state->server,
                                   &state->owns_server, err));
+    mr_postgres_server_limit_age(state->server, state->limits.age_micros);
     struct binding binding = {state, bind, info};
     enum mr_status status =
         mr_postgres_server_ask(state->server, runtime, ask_to_bind, &binding, err);
@@ -251,6 +253,7 @@ static enum mr_status bind_source(const struct mr_source_bind *bind, void **out,
         return mr_error_nomem(err);
     state->arena = bind->arena;
     state->limit = -1;
+    mr_postgres_limits_init(&state->limits, bind->options);
     state->planning = bind->runtime;
     state->time_zone = bind->runtime->time_zone;
     enum mr_status status =

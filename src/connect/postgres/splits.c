@@ -246,11 +246,20 @@ static enum mr_status ask_splits(void *context, struct mr_pg *pg, struct mr_erro
     return plan_splits(work, pg);
 }
 
+static enum mr_status wait_for_standby(void *context, struct mr_pg *pg, struct mr_error *err)
+{
+    const struct work *work = context;
+    return mr_postgres_check_lag(&work->state->limits, work->runtime, pg, true, err);
+}
+
 enum mr_status mr_postgres_splits(void *object, struct mr_runtime *runtime, struct mr_arena *arena,
                                   struct mr_split_list *out, struct mr_error *err)
 {
     struct mr_postgres_state *state = object;
     struct work work = {.state = state, .runtime = runtime, .arena = arena, .out = out};
+    if (state->settings.shared_snapshot && state->limits.lag_micros > 0 &&
+        mr_postgres_server_since(state->server) == 0)
+        MR_TRY(mr_postgres_server_ask(state->server, runtime, wait_for_standby, &work, err));
     if (state->settings.shared_snapshot)
         MR_TRY(mr_postgres_server_snapshot(state->server, runtime, work.snapshot, err));
     enum mr_status status = mr_postgres_server_ask(state->server, runtime, ask_splits, &work, err);

@@ -5,6 +5,7 @@
 #define MR_CONNECT_POSTGRES_STATE_H
 
 #include "connect/postgres/catalog.h"
+#include "connect/postgres/limits.h"
 #include "connect/postgres/server.h"
 #include "ext/source.h"
 
@@ -14,6 +15,7 @@ struct mr_postgres_incremental; /* incremental.c */
 struct mr_postgres_state {
     struct mr_arena *arena; /* the plan's */
     struct mr_postgres_settings settings;
+    struct mr_postgres_limits limits;
     struct mr_runtime *planning; /* of bind; for offer only */
     struct mr_postgres_server *server;
     bool owns_server;

@@ -56,6 +56,14 @@ static void test_classes(void **state)
 {
     (void)state;
     check_class("28P01", MR_CREDENTIALS, MR_CLASS_CONFIG);
+    struct mr_error err;
+    mr_pg_error_state(&err, "57014", "m", "h", false);
+    assert_non_null(strstr(err.hint, "splits"));
+    mr_pg_error_writing(&err, "57014");
+    assert_null(strstr(err.hint, "splits"));
+    mr_pg_error_state(&err, "40001", "m", "h", false);
+    mr_pg_error_writing(&err, "40001");
+    assert_string_equal(err.hint, "");
     check_class("08006", MR_SOURCE, MR_CLASS_TRANSIENT);
     check_class("57P01", MR_SOURCE, MR_CLASS_TRANSIENT);
     check_class("40001", MR_SOURCE, MR_CLASS_TRANSIENT);
