@@ -2,7 +2,7 @@
 """Incremental pipelines from PostgreSQL into PostgreSQL while others write: nothing lost, nothing twice.
 
 The oracle is the server: what the source table holds at the end against what the targets hold.
-MILLRACE_LONG=1: a million rows, 64 writers; MILLRACE_WRITERS and MILLRACE_ROWS set other numbers.
+MILLRACE_LONG=1: a million rows, 64 writers; MILLRACE_WRITERS, MILLRACE_ROWS and MILLRACE_BULK set other numbers.
 """
 
 import os
@@ -28,6 +28,7 @@ except RuntimeError as missing:
 LONG = bool(os.environ.get("MILLRACE_LONG"))
 WRITERS = int(os.environ.get("MILLRACE_WRITERS") or (64 if LONG else 8))
 ROWS = int(os.environ.get("MILLRACE_ROWS") or (1_000_000 if LONG else 6_000))
+BULK = int(os.environ.get("MILLRACE_BULK") or (50 if LONG else 5))  # rows of a statement
 EQUAL = 1_000_000 if LONG else 100_000
 
 
@@ -155,7 +156,7 @@ def soak(server, name):
             problems.append(error)
 
     began = time.monotonic()
-    writers = [threading.Thread(target=write, args=(server, name, i, stop, ROWS // WRITERS, 50 if ROWS > 100_000 else 5))
+    writers = [threading.Thread(target=write, args=(server, name, i, stop, ROWS // WRITERS, BULK))
                for i in range(WRITERS)]
     threads = [threading.Thread(target=read, args=(one,)) for one in readers.values()]
     for thread in writers + threads:

@@ -26,7 +26,7 @@ def read(folder):
     """Columns by name of every Parquet file below; INT96 is an instant of Spark's."""
     tables = []
     for base, folders, names in os.walk(folder):
-        folders[:] = sorted(folders)
+        folders[:] = sorted(f for f in folders if "=" in f or not f.startswith((".", "_")))
         for name in sorted(names):
             if name.startswith((".", "_")):
                 continue
