@@ -23,6 +23,7 @@ int mr_cli_methods(int argc, char **argv);
 int mr_cli_delta(int argc, char **argv);
 int mr_cli_avro(int argc, char **argv);
 int mr_cli_show(int argc, char **argv);
+int mr_cli_verify(int argc, char **argv);
 int mr_cli_watermark(int argc, char **argv);
 
 #define MR_CLI_MAX_PAIRS    256
@@ -44,6 +45,7 @@ struct mr_cli_options {
     const char *pipeline; /* of `runs`: the file whose state is meant */
     const char *report;
     const char *step;
+    const char *load;  /* of `verify` */
     const char *where; /* these six: of `delta` */
     const char *zorder;
     const char *target_file_size;

@@ -28,6 +28,7 @@ static const struct command {
     {"plan", mr_cli_plan, "FILE", "show what a run would do"},
     {"preview", mr_cli_preview, "FILE", "show the first rows of a frame; commits nothing"},
     {"bench", mr_cli_bench, "BASELINE OPTIMIZED..", "time configurations against each other"},
+    {"verify", mr_cli_verify, "FILE", "compare the targets with what was loaded into them"},
     {"runs", mr_cli_runs, "[show ID]", "list earlier runs, or show one's report"},
     {"watermark", mr_cli_watermark, "show|set FILE",
      "show where incremental reading has ended, or set where it goes on"},
@@ -38,9 +39,6 @@ static const struct command {
     {"avro", mr_cli_avro, "check OLD NEW", "compare two Avro schemas"},
     {"version", version, "", "print the version"},
 };
-
-/* Commands of the dialect that this version lacks. */
-static const char *const unbuilt[] = {"verify", NULL};
 
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 
@@ -74,12 +72,6 @@ int mr_cli_main(int argc, char **argv)
             int code = commands[i].run(argc - 1, argv + 1);
             /* -1: the help was printed. */
             return code < 0 ? MILLRACE_OK : code;
-        }
-    }
-    for (int i = 0; unbuilt[i]; i++) {
-        if (!strcmp(argv[1], unbuilt[i])) {
-            fprintf(stderr, "millrace: the command %s is not built in this version\n", argv[1]);
-            return MILLRACE_USAGE;
         }
     }
     const char *near = mr_nearest_name(argv[1], names, NCOMMANDS);

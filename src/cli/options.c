@@ -44,6 +44,7 @@ static const struct cli_option {
     {"--connect", 'x', OPTION_FLAG, NULL, "check against the catalogs too"},
     {"--json", 'j', OPTION_FLAG, NULL, "JSON output"},
     {"--step", 's', OPTION_VALUE, "NAME", "name or number of a step"},
+    {"--load", 'o', OPTION_VALUE, "NAME", "only this load: its name or number"},
     {"--rows", 'n', OPTION_VALUE, "N", "rows to show"},
     {"--runs", 'N', OPTION_VALUE, "N", "timed runs of each configuration"},
     {"--limit", 'l', OPTION_VALUE, "N", "how many to list"},
@@ -139,6 +140,9 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
         return 0;
     case 's':
         out->step = value;
+        return 0;
+    case 'o':
+        out->load = value;
         return 0;
     case 'f':
         out->fresh = true;

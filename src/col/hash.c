@@ -34,6 +34,14 @@ static uint64_t add_i128(uint64_t hash, mr_int128 value)
     return mr_hash_combine(hash, (uint64_t)(value >> 64));
 }
 
+/* As the struct of its fields, which is what files keep it as. */
+static uint64_t add_interval(uint64_t hash, struct mr_interval value)
+{
+    hash = mr_hash_combine(hash, (uint64_t)(int64_t)value.months);
+    hash = mr_hash_combine(hash, (uint64_t)(int64_t)value.days);
+    return mr_hash_combine(hash, (uint64_t)value.micros);
+}
+
 struct fixed16 {
     uint64_t low, high;
 };
@@ -69,6 +77,7 @@ HASH_LOOPS(hash_i64, int64_t, ADD_INT)
 HASH_LOOPS(hash_i128, mr_int128, add_i128)
 HASH_LOOPS(hash_f32, float, ADD_DOUBLE)
 HASH_LOOPS(hash_f64, double, ADD_DOUBLE)
+HASH_LOOPS(hash_interval, struct mr_interval, add_interval)
 HASH_LOOPS(hash_fixed16, struct fixed16, add_fixed16)
 
 static void hash_bytes(const struct mr_column *flat, int64_t start, const int32_t *place, int64_t n,
@@ -137,7 +146,10 @@ static void hash_block(const struct mr_column *flat, int64_t start, const int32_
         hash_f64(flat->values->data, start, place, n, hashes);
         break;
     case MR_LAYOUT_FIXED16:
-        hash_fixed16(flat->values->data, start, place, n, hashes);
+        if (flat->type->id == MR_TYPE_INTERVAL)
+            hash_interval(flat->values->data, start, place, n, hashes);
+        else
+            hash_fixed16(flat->values->data, start, place, n, hashes);
         break;
     case MR_LAYOUT_BYTES:
         hash_bytes(flat, start, place, n, hashes);
@@ -224,6 +236,126 @@ void mr_column_hash(const struct mr_column *column, const int32_t *rows, int64_t
         if (!dense)
             resolve(column, rows, start, n, place);
         hash_block(flat, start, dense ? NULL : place, n, hashes + start);
+    }
+}
+
+/* ---- words ---- */
+
+static uint64_t word_of_i128(mr_int128 value)
+{
+    return value == (int64_t)value ? (uint64_t)value : add_i128(0, value);
+}
+
+#define WORD_INT(v)    ((uint64_t)(int64_t)(v))
+#define WORD_DOUBLE(v) of_double((double)(v))
+
+#define WORD_LOOPS(name, T, WORD)                                                                  \
+    static void name(const void *values, int64_t start, const int32_t *place, int64_t n,           \
+                     uint64_t *restrict words)                                                     \
+    {                                                                                              \
+        const T *restrict v = values;                                                              \
+        for (int64_t i = 0; !place && i < n; i++)                                                  \
+            words[i] = WORD(v[start + i]);                                                         \
+        for (int64_t i = 0; place && i < n; i++)                                                   \
+            words[i] = place[i] < 0 ? NULL_HASH : WORD(v[place[i]]);                               \
+    }
+
+WORD_LOOPS(words_i8, int8_t, WORD_INT)
+WORD_LOOPS(words_i16, int16_t, WORD_INT)
+WORD_LOOPS(words_i32, int32_t, WORD_INT)
+WORD_LOOPS(words_i64, int64_t, WORD_INT)
+WORD_LOOPS(words_i128, mr_int128, word_of_i128)
+WORD_LOOPS(words_f32, float, WORD_DOUBLE)
+WORD_LOOPS(words_f64, double, WORD_DOUBLE)
+
+static void words_bytes(const struct mr_column *flat, int64_t start, const int32_t *place,
+                        int64_t n, uint64_t *words)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = place ? place[i] : start + i;
+        struct mr_slice text = at < 0 ? (struct mr_slice){NULL, 0} : mr_column_slice(flat, at);
+        words[i] = at < 0 ? NULL_HASH : mr_hash64(text.data, text.size);
+    }
+}
+
+static void words_block(const struct mr_column *flat, int64_t start, const int32_t *place,
+                        int64_t n, uint64_t *words)
+{
+    switch (mr_type_layout(flat->type)) {
+    case MR_LAYOUT_I8:
+        words_i8(flat->values->data, start, place, n, words);
+        break;
+    case MR_LAYOUT_I16:
+        words_i16(flat->values->data, start, place, n, words);
+        break;
+    case MR_LAYOUT_I32:
+        words_i32(flat->values->data, start, place, n, words);
+        break;
+    case MR_LAYOUT_I64:
+        words_i64(flat->values->data, start, place, n, words);
+        break;
+    case MR_LAYOUT_I128:
+        words_i128(flat->values->data, start, place, n, words);
+        break;
+    case MR_LAYOUT_F32:
+        words_f32(flat->values->data, start, place, n, words);
+        break;
+    case MR_LAYOUT_F64:
+        words_f64(flat->values->data, start, place, n, words);
+        break;
+    case MR_LAYOUT_BYTES:
+        words_bytes(flat, start, place, n, words);
+        break;
+    default:
+        memset(words, 0, (size_t)n * sizeof *words);
+        hash_block(flat, start, place, n, words);
+        break;
+    }
+}
+
+/* A word an entry of the dictionary. False when there is no memory for that. */
+static bool words_by_entry(const struct mr_column *column, const int32_t *rows, int64_t count,
+                           uint64_t *words)
+{
+    const struct mr_column *dictionary = column->dictionary;
+    uint64_t *entries = mr_alloc((size_t)dictionary->length * sizeof *entries);
+    if (!entries)
+        return false;
+    words_block(dictionary, 0, NULL, dictionary->length, entries);
+    int32_t place[BLOCK];
+    for (int64_t start = 0; start < count; start += BLOCK) {
+        int64_t n = count - start < BLOCK ? count - start : BLOCK;
+        resolve(column, rows, start, n, place);
+        for (int64_t i = 0; i < n; i++)
+            words[start + i] = place[i] < 0 ? NULL_HASH : entries[place[i]];
+    }
+    mr_free(entries);
+    return true;
+}
+
+void mr_column_words(const struct mr_column *column, const int32_t *rows, int64_t count,
+                     uint64_t *words)
+{
+    static const int32_t null = -1, first = 0;
+    if (count > 0 && column->type->id != MR_TYPE_NULL && column->encoding == MR_CONSTANT) {
+        struct mr_column flat = *column;
+        flat.encoding = MR_FLAT;
+        words_block(&flat, 0, column->nulls ? &null : &first, 1, words);
+        for (int64_t i = 1; i < count; i++)
+            words[i] = words[0];
+        return;
+    }
+    if (column->dictionary && column->dictionary->length <= count &&
+        words_by_entry(column, rows, count, words))
+        return;
+    const struct mr_column *flat = column->dictionary ? column->dictionary : column;
+    bool dense = !rows && !column->validity && !column->dictionary;
+    int32_t place[BLOCK];
+    for (int64_t start = 0; start < count; start += BLOCK) {
+        int64_t n = count - start < BLOCK ? count - start : BLOCK;
+        if (!dense)
+            resolve(column, rows, start, n, place);
+        words_block(flat, start, dense ? NULL : place, n, words + start);
     }
 }
 

@@ -28,6 +28,12 @@ enum mr_status mr_column_range(struct mr_memory *memory, const struct mr_column 
  */
 void mr_column_hash(const struct mr_column *column, const int32_t *rows, int64_t count,
                     uint64_t *hashes);
+/*
+ * 64 bits of each value, by the same rules; where the value has no more, they are the value (integers, dates, times,
+ * floats, short decimals), so they want mixing.
+ */
+void mr_column_words(const struct mr_column *column, const int32_t *rows, int64_t count,
+                     uint64_t *words);
 /* Order of two rows as Spark sorts ascending (nulls first, NaN greatest); same type. */
 int mr_column_compare_rows(const struct mr_column *a, int64_t row_a, const struct mr_column *b,
                            int64_t row_b);

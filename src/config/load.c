@@ -174,6 +174,7 @@ static enum mr_status read_session(struct load *load)
     struct mr_spec *spec = load->spec;
     const struct mr_options *sql = object_of(load, "sql");
     const struct mr_options *metrics = object_of(load, "metrics");
+    spec->verify = mr_options_boolean(load->pipeline, "verify", false);
     spec->ansi = sql == NULL || mr_options_boolean(sql, "ansi", true);
     spec->time_zone = sql != NULL ? mr_options_text(sql, "timeZone") : "UTC";
     if (metrics != NULL) {

@@ -229,6 +229,11 @@ const struct mr_option mr_pipeline_options[] = {
      .type = MR_OPTION_OBJECT,
      .fields = metric_options,
      .doc = "Metrics file of the run."},
+    {.name = "verify",
+     .type = MR_OPTION_BOOL,
+     .fallback = "false",
+     .doc = "Counts and hashes of all rows that are loaded are kept with the state, so that "
+            "millrace verify can compare the targets with them."},
     {.name = "sparkConf",
      .type = MR_OPTION_PAIRS,
      .doc = "Settings of Spark: mapped where there is the same knob, accepted with a line in the "

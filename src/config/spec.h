@@ -84,6 +84,7 @@ struct mr_spec {
     bool uses_watermark;          /* ... and inside of one */
     const char
         *parameters_hash;      /* of the parameters used, but ${run_id} and ${last_run_timestamp} */
+    bool verify;               /* the rows of loads are counted, for millrace verify */
     bool rewrites;             /* false: sparkConf switched adaptive execution off */
     const char *metadata_json; /* or NULL */
     int nnotes;

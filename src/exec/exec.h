@@ -8,6 +8,7 @@
 #ifndef MR_EXEC_EXEC_H
 #define MR_EXEC_EXEC_H
 
+#include "col/content.h"
 #include "plan/plan.h"
 
 struct mr_engine;
@@ -83,6 +84,7 @@ struct mr_exec_result {
      */
     struct {
         struct mr_slice *items;
+        struct mr_content **contents; /* what each of them holds; NULL where it was not counted */
         int count;
     } * sinks;
     int nsteps;
@@ -103,6 +105,8 @@ struct mr_exec_request {
     enum mr_status (*tap)(void *context, struct mr_batch *batch, bool *enough,
                           struct mr_error *err);
     void *tap_context;
+    /* By sink sequence: what is counted of its rows, NULL = nothing; or NULL. */
+    const struct mr_content_spec *const *contents;
     /* Foreign scheduler: only this output task of this segment; -1 = all. */
     int only_segment;
     int only_task;

@@ -240,7 +240,10 @@ static enum mr_status init_result(struct mr_run *run, struct mr_error *err)
                 continue;
             result->sinks[node->sink_sequence].items =
                 mr_calloc((size_t)segment->ntasks + 1, sizeof(struct mr_slice));
-            if (result->sinks[node->sink_sequence].items == NULL)
+            result->sinks[node->sink_sequence].contents =
+                mr_calloc((size_t)segment->ntasks + 1, sizeof(struct mr_content *));
+            if (result->sinks[node->sink_sequence].items == NULL ||
+                result->sinks[node->sink_sequence].contents == NULL)
                 return mr_error_nomem(err);
             result->sinks[node->sink_sequence].count = segment->ntasks;
         }
@@ -254,8 +257,10 @@ static void pack_result(struct mr_exec_result *result)
     for (int i = 0; result->sinks != NULL && i < result->nsinks; i++) {
         int kept = 0;
         for (int t = 0; t < result->sinks[i].count; t++)
-            if (result->sinks[i].items[t].data != NULL)
+            if (result->sinks[i].items[t].data != NULL) {
+                result->sinks[i].contents[kept] = result->sinks[i].contents[t];
                 result->sinks[i].items[kept++] = result->sinks[i].items[t];
+            }
         result->sinks[i].count = kept;
     }
 }
@@ -265,7 +270,10 @@ void mr_exec_result_reset(struct mr_exec_result *result)
     for (int i = 0; result->sinks != NULL && i < result->nsinks; i++) {
         for (int t = 0; t < result->sinks[i].count; t++)
             mr_free((void *)(uintptr_t)result->sinks[i].items[t].data);
+        for (int t = 0; result->sinks[i].contents != NULL && t < result->sinks[i].count; t++)
+            mr_content_free(result->sinks[i].contents[t]);
         mr_free(result->sinks[i].items);
+        mr_free(result->sinks[i].contents);
     }
     mr_free(result->sinks);
     mr_free(result->steps);

@@ -107,7 +107,8 @@ struct mr_worker {
 
 struct mr_writer_slot {
     void *writer;
-    struct mr_runtime runtime; /* lives as long as the writer */
+    struct mr_runtime runtime;  /* lives as long as the writer */
+    struct mr_content *content; /* of what was written, when that is counted */
     bool open;
 };
 

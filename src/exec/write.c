@@ -28,6 +28,13 @@ static int global_task(const struct mr_worker *worker)
     return worker->segment->plan->first_task + worker->task;
 }
 
+static const struct mr_content_spec *counted(const struct mr_worker *worker,
+                                             const struct mr_plan_node *sink)
+{
+    const struct mr_exec_request *request = worker->segment->run->request;
+    return request->contents != NULL ? request->contents[sink->sink_sequence] : NULL;
+}
+
 static enum mr_status open_writer(struct mr_worker *worker, const struct mr_plan_node *sink,
                                   struct mr_error *err)
 {
@@ -38,7 +45,8 @@ static enum mr_status open_writer(struct mr_worker *worker, const struct mr_plan
     MR_TRY(sink->sink->writer_open(sink->sink_state, &slot->runtime, epoch, global_task(worker),
                                    &slot->writer, err));
     slot->open = true;
-    return MR_OK;
+    const struct mr_content_spec *spec = counted(worker, sink);
+    return spec != NULL ? mr_content_new(spec->ncolumns, &slot->content, err) : MR_OK;
 }
 
 static enum mr_status relieve_slot(struct mr_worker *worker, const struct mr_plan_node *sink,
@@ -80,6 +88,8 @@ enum mr_status mr_write_batch(void *context, struct mr_push_node *sink, struct m
     if (!slot->open)
         MR_TRY(open_writer(worker, sink->plan, err));
     MR_TRY(sink->plan->sink->write(slot->writer, batch, err));
+    if (slot->content != NULL)
+        MR_TRY(mr_content_add(slot->content, counted(worker, sink->plan), batch, err));
     worker->clock.steps[sink->plan->id].rows_out += batch->rows;
     atomic_fetch_add_explicit(&worker->waiter.engine->rows_written, batch->rows,
                               memory_order_relaxed);
@@ -156,6 +166,10 @@ static enum mr_status seal(struct mr_worker *worker, const struct mr_plan_node *
         if (item->data == NULL)
             return mr_error_nomem(err);
     }
+    if (status == MR_OK) {
+        worker->segment->run->result->sinks[sink->sink_sequence].contents[task] = slot->content;
+        slot->content = NULL;
+    }
     return status;
 }
 
@@ -184,6 +198,7 @@ void mr_write_close(struct mr_worker *worker)
         const struct mr_plan_node *sink = &plan->nodes[plan->sinks[i]];
         int before = mr_clock_move(&worker->clock, sink->id);
         sink->sink->writer_close(worker->writers[i].writer);
+        mr_content_free(worker->writers[i].content);
         mr_clock_move(&worker->clock, before);
         worker->writers[i] = (struct mr_writer_slot){0};
     }

@@ -9,6 +9,7 @@
 #include "run/epoch.h"
 
 #include "base/failpoint.h"
+#include "run/ledger.h"
 
 struct mr_runtime *mr_epoch_runtime(struct mr_epoch_lent *out, const struct mr_runtime *from)
 {
@@ -92,8 +93,8 @@ static void acknowledge(struct mr_session *session, int64_t epoch)
  * that of the epoch before under this number, which names of files were made of. Without this the
  * next start would try the same commit for ever. Whatever fails here leaves the PREPARED record.
  */
-static enum mr_status withdraw(struct mr_session *session, struct mr_lease *lease,
-                               const struct mr_epoch_record *record,
+static enum mr_status withdraw(struct mr_session *session, struct mr_state *state,
+                               struct mr_lease *lease, const struct mr_epoch_record *record,
                                const struct mr_epoch_record *before, struct mr_epoch_record *after,
                                struct mr_error *err)
 {
@@ -107,6 +108,7 @@ static enum mr_status withdraw(struct mr_session *session, struct mr_lease *leas
         .positions = before->positions,
     };
     MR_TRY(mr_epoch_abandon(session, record, err));
+    MR_TRY(mr_ledger_withdraw(session, state, lease, record->epoch, err));
     return mr_state_store_epoch(lease, after, err);
 }
 
@@ -156,13 +158,15 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     }
     MR_TRY_OUT(
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &before, err));
+    MR_TRY_OUT(mr_ledger_record(session, state, lease, result, epoch, err));
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
     status = commit_tokens(plan, lease, &record, &refused, err);
     if (refused)
-        withdraw(session, lease, &record, &before, &after, NULL);
+        withdraw(session, state, lease, &record, &before, &after, NULL);
     MR_TRY_OUT(status);
     record.phase = MR_EPOCH_COMMITTED;
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
+    mr_ledger_settle(lease, epoch, NULL); /* what stays is never read again */
     acknowledge(session, epoch);
 out:
     for (int i = 0; tokens && i < plan->nsinks; i++)
@@ -242,7 +246,7 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *stat
         return status;
     MR_TRY(mr_state_load_epoch_before(state, session->spec->state_key, record->lane,
                                       &session->arena, &before, err));
-    MR_TRY(withdraw(session, lease, record, &before, &after, err));
+    MR_TRY(withdraw(session, state, lease, record, &before, &after, err));
     mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
                      "the commit of the interrupted run %s is withdrawn, nothing of it is in any "
                      "target: %s; its rows are read again",

@@ -2,15 +2,17 @@
  * job.c - tasks and results as bytes.
  *
  *   task   "MRJ1" fingerprint run_id state_uuid now u64 epoch u64 segment task nodes { splits { token label rows bytes lane unordered } }
- *   result "MRR1" segment task sinks { committable } nodes { rows failed, rules { count } }
+ *   result "MRR2" segment task sinks { committable content } nodes { rows failed, rules { count } }
  *
  * Texts and byte strings have a varint length in front, numbers are varints (rows and bytes plus one, so that unknown is 0).
  * Both are only ever read by the version that wrote them: the fingerprint would differ anyway.
  */
 #include "run/job.h"
 
+#include "run/ledger.h"
+
 static const char task_magic[4] = {'M', 'R', 'J', '1'};
-static const char result_magic[4] = {'M', 'R', 'R', '1'};
+static const char result_magic[4] = {'M', 'R', 'R', '2'};
 
 bool mr_job_segment_writes(const struct mr_plan *plan, const struct mr_plan_segment *segment)
 {
@@ -147,6 +149,18 @@ static enum mr_status adopt_task(struct mr_session *session, const struct task *
     return MR_OK;
 }
 
+static void put_content(struct mr_content *content, struct mr_bytes *out)
+{
+    struct mr_bytes bytes;
+    mr_bytes_init(&bytes, MR_BYTES_DEFAULT_MAXIMUM);
+    if (content)
+        mr_content_encode(content, &bytes);
+    if (bytes.status != MR_OK)
+        out->status = bytes.status;
+    mr_bytes_lenpref(out, bytes.size ? bytes.data : "", bytes.size);
+    mr_bytes_reset(&bytes);
+}
+
 static void encode_result(const struct mr_session *session, const struct task *task,
                           const struct mr_exec_result *result, struct mr_bytes *out)
 {
@@ -159,6 +173,7 @@ static void encode_result(const struct mr_session *session, const struct task *t
         struct mr_slice none = {NULL, 0};
         struct mr_slice staged = result->sinks[i].count > 0 ? result->sinks[i].items[0] : none;
         mr_bytes_lenpref(out, staged.data, staged.size);
+        put_content(result->sinks[i].count > 0 ? result->sinks[i].contents[0] : NULL, out);
     }
     mr_bytes_varint(out, (uint64_t)plan->nnodes);
     for (int i = 0; i < plan->nnodes; i++) {
@@ -185,6 +200,7 @@ enum mr_status mr_job_run_task(struct mr_session *session, struct mr_slice bytes
         .only_segment = task.segment,
         .only_task = task.task,
     };
+    MR_TRY(mr_ledger_specs(session, &request.contents, err));
     enum mr_status status = mr_exec_run(session->engine, &request, &staged, err);
     if (status == MR_OK) {
         encode_result(session, &task, &staged, result);
@@ -204,7 +220,8 @@ static enum mr_status prepare_result(const struct mr_plan *plan, struct mr_exec_
     out->nsinks = plan->nsinks;
     for (int i = 0; i < plan->nsinks; i++) {
         out->sinks[i].items = mr_calloc((size_t)plan->ntasks + 1, sizeof(struct mr_slice));
-        if (!out->sinks[i].items)
+        out->sinks[i].contents = mr_calloc((size_t)plan->ntasks + 1, sizeof(struct mr_content *));
+        if (!out->sinks[i].items || !out->sinks[i].contents)
             return mr_error_nomem(err);
         out->sinks[i].count = plan->ntasks;
     }
@@ -242,6 +259,9 @@ static enum mr_status collect_one(const struct mr_plan *plan, struct mr_slice by
         if (copy)
             memcpy(copy, staged.data, staged.size);
         out->sinks[i].items[number] = (struct mr_slice){copy, staged.size};
+        struct mr_slice content = mr_byte_reader_lenpref(&reader);
+        if (content.size > 0)
+            MR_TRY(mr_content_decode(content, &out->sinks[i].contents[number], err));
     }
     if (mr_byte_reader_varint(&reader) != (uint64_t)plan->nnodes)
         return bad_result(err);
@@ -265,8 +285,10 @@ static void pack(struct mr_exec_result *result)
     for (int i = 0; i < result->nsinks; i++) {
         int kept = 0;
         for (int task = 0; task < result->sinks[i].count; task++)
-            if (result->sinks[i].items[task].data)
+            if (result->sinks[i].items[task].data) {
+                result->sinks[i].contents[kept] = result->sinks[i].contents[task];
                 result->sinks[i].items[kept++] = result->sinks[i].items[task];
+            }
         result->sinks[i].count = kept;
     }
 }

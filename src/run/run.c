@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "run/epoch.h"
 #include "run/judge.h"
+#include "run/ledger.h"
 #include "run/maintain.h"
 #include "run/progress.h"
 #include "run/report.h"
@@ -79,7 +80,8 @@ static enum mr_status give_up(struct run *run, struct mr_error *err)
         "the commit of the interrupted run %s cannot be finished (%s) and is given up; "
         "files that it had made visible already stay",
         run->last.run_id, err->message);
-    return mr_epoch_abandon(run->session, &run->last, err);
+    MR_TRY(mr_epoch_abandon(run->session, &run->last, err));
+    return mr_ledger_withdraw(run->session, run->state, run->lease, run->last.epoch, err);
 }
 
 /* Until it is finished no other run may begin: that could bring its rows a second time. */
@@ -163,6 +165,7 @@ static enum mr_status execute(struct run *run, struct mr_error *err)
         .only_segment = -1,
         .only_task = -1,
     };
+    MR_TRY(mr_ledger_specs(session, &request.contents, err));
     if (run->options->tap && session->plan->nsinks > 0) {
         request.tap_node = session->plan->sinks[0];
         request.tap = run->options->tap;

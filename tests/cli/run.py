@@ -226,7 +226,7 @@ def usage(server):
         check("numPartitions" in space.millrace("methods", "fromPostgres").expect(0).out, "methods fromPostgres")
         check(space.millrace("version").expect(0).out.startswith("millrace "), "version")
         check("did you mean validate" in space.millrace("validat").expect(2).err, "a misspelt command")
-        check("not built" in space.millrace("verify", "x").expect(2).err, "a command that is not built")
+        check("no-such-file.json" in space.millrace("verify", "no-such-file.json").expect(3).err, "verify without a file")
         check("did you mean --rows" in space.millrace("preview", "a.json", "--row", "1").expect(2).err, "a misspelt option")
         check("not built" in space.millrace("run", "a.json", "--resume").expect(2).err, "an option that is not built")
         check("--rows takes N" in space.millrace("preview", "a.json", "--rows", "many").expect(2).err, "a bad value")
