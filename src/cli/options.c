@@ -113,6 +113,35 @@ static int number(const char *text, int64_t minimum, int64_t *out)
     return 0;
 }
 
+/* Where the text of an option goes; NULL = it is no text. */
+static const char **text_of(char letter, struct mr_cli_options *out)
+{
+    switch (letter) {
+    case 'C':
+        return &out->credentials;
+    case 'S':
+        return &out->state;
+    case 'I':
+        return &out->pipeline;
+    case 'r':
+        return &out->report;
+    case 's':
+        return &out->step;
+    case 'o':
+        return &out->load;
+    case 'w':
+        return &out->where;
+    case 'z':
+        return &out->zorder;
+    case 't':
+        return &out->target_file_size;
+    case 'H':
+        return &out->retain_hours;
+    default:
+        return NULL;
+    }
+}
+
 /* Applies one option; -1 when its value makes no sense. */
 static int apply(char letter, char *value, struct mr_cli_options *out)
 {
@@ -121,29 +150,16 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     int64_t n = 0;
     int chosen = 0;
+    const char **text = text_of(letter, out);
+    if (text) {
+        *text = value;
+        return 0;
+    }
     switch (letter) {
     case 'p':
         return add_pair(value, out->parameters, &out->nparameters);
     case 'c':
         return add_pair(value, out->conf, &out->nconf);
-    case 'C':
-        out->credentials = value;
-        return 0;
-    case 'S':
-        out->state = value;
-        return 0;
-    case 'I':
-        out->pipeline = value;
-        return 0;
-    case 'r':
-        out->report = value;
-        return 0;
-    case 's':
-        out->step = value;
-        return 0;
-    case 'o':
-        out->load = value;
-        return 0;
     case 'f':
         out->fresh = true;
         return 0;
@@ -158,18 +174,6 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
         return 0;
     case 'x':
         out->connect = true;
-        return 0;
-    case 'w':
-        out->where = value;
-        return 0;
-    case 'z':
-        out->zorder = value;
-        return 0;
-    case 't':
-        out->target_file_size = value;
-        return 0;
-    case 'H':
-        out->retain_hours = value;
         return 0;
     case 'd':
         out->dry_run = true;
