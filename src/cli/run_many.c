@@ -79,6 +79,10 @@ static void on_progress(void *context, const struct millrace_progress *progress)
     struct slot *slot = context;
     struct many *many = slot->many;
     pthread_mutex_lock(&many->lock);
+    if (!slot->bar.name) { /* its turn has come only now */
+        mr_cli_bar_init(&slot->bar, many->options->progress);
+        slot->bar.name = slot->label;
+    }
     slot->progress = *progress;
     if (draws(many))
         draw_sum(many, false);
@@ -122,8 +126,6 @@ static void run_slot(void *arg)
     struct slot *slot = arg;
     struct many *many = slot->many;
     const struct mr_cli_options *options = many->options;
-    mr_cli_bar_init(&slot->bar, options->progress);
-    slot->bar.name = slot->label;
     struct millrace_run_options run = {
         .fresh = options->fresh,
         .adopt = options->adopt,
