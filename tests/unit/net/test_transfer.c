@@ -171,6 +171,27 @@ static void test_many(void **state)
 }
 
 /* An error's body is not what was asked for; more than there is room for is refused. */
+/* A limit that is lowered holds for all that use these connections, and is never raised again. */
+static void test_limit(void **state)
+{
+    (void)state;
+    enum { COUNT = 10 };
+    static struct mr_transfer all[COUNT];
+    char urls[COUNT][64];
+    mr_transfers_limit(transfers, 1);
+    mr_transfers_limit(transfers, CONNECTIONS);
+    for (int i = 0; i < COUNT; i++) {
+        prepare(&all[i], "/a", urls[i]);
+        mr_transfer_start(transfers, mailbox, &all[i]);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        until_done(&all[i]);
+        assert_int_equal(all[i].answer.status, 200);
+        mr_http_answer_reset(&all[i].answer);
+    }
+    assert_int_equal(mr_transfers_peak(transfers), 1);
+}
+
 static void test_bodies(void **state)
 {
     (void)state;
@@ -251,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_many, begin, end),
+        cmocka_unit_test_setup_teardown(test_limit, begin, end),
         cmocka_unit_test_setup_teardown(test_bodies, begin, end),
         cmocka_unit_test_setup_teardown(test_file, begin, end),
         cmocka_unit_test_setup_teardown(test_cancel, begin, end),
