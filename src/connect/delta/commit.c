@@ -185,7 +185,10 @@ static enum mr_status pause_before(struct commit *commit, struct mr_error *err)
     longest = longest < LONGEST_PAUSE ? longest : LONGEST_PAUSE;
     int64_t pause = (int64_t)(next_random(commit) % (uint64_t)longest);
     bool timed_out;
-    mr_count(commit->table->runtime, MR_COUNT_RETRIES, 1);
+    struct mr_error cause = {.cls = MR_CLASS_TRANSIENT};
+    snprintf(cause.message, sizeof cause.message, "another commit took version %" PRId64,
+             commit->latest);
+    mr_retry_note(commit->table->runtime, "commit", commit->attempts, pause, &cause);
     return mr_wait(commit->table->runtime->waiter, -1, 0, mr_clock_monotonic_micros() + pause,
                    MR_WAIT_RETRY, &timed_out, err);
 }
