@@ -8,7 +8,6 @@ and restarts the server at N/10; the last line has the figures. Without it, a fe
 
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -261,6 +260,35 @@ class Watched:
         return self.process.poll() is None
 
 
+def overtaken(server):
+    """
+    A run dies before its commit, and another state loads the table: the commit can never be finished. It is withdrawn, and an
+    upsert, which brings no row twice, is read again.
+    """
+    mode = "upsert"
+    with workspace(server, mode) as space, server.connect(DATABASE, application_name="watch") as watch:
+        hold_commit(server)
+        watch.execute("SELECT pg_advisory_lock(42)")
+        process = space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
+        pid = poll(watch, HELD, Watched(process), mode)
+        process.kill()
+        process.wait()
+        watch.execute("SELECT pg_terminate_backend(%s)", pid)
+        watch.execute("SELECT pg_advisory_unlock(42)")
+        deadline = time.monotonic() + 60
+        while watch.execute(f"SELECT {SESSIONS}").fetchone():
+            check(time.monotonic() < deadline, "the session does not end")
+        watch.execute("DROP TRIGGER hold ON _millrace_state")
+        check(server.rows(DATABASE, "SELECT count(*) FROM _millrace_state WHERE epoch > 0")[0][0] == 0, "the commit happened")
+        watch.execute("INSERT INTO _millrace_state VALUES ('backends', 0, 'out#0', 'other', 1, '') "
+                      "ON CONFLICT (state_key, lane, sink) DO UPDATE SET epoch = 1, state_uuid = 'other'")
+        result = space.run("pipeline.json")
+        note(result)
+        result.expect(0)
+        check("withdrawn" in result.err and "another run" in result.err, result)
+        judge(server, mode, mode)
+
+
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
@@ -303,6 +331,7 @@ def main():
             suite.case(f"COMMIT without an answer: {mode}", unknown_commit, server, mode)
             suite.case(f"server crashes in COMMIT: {mode}", crashed_in_commit, server, mode, False)
             suite.case(f"server and run die in COMMIT: {mode}", crashed_in_commit, server, mode, True)
+        suite.case("overtaken by another state", overtaken, server)
         for number in range(points or 6):
             mode = MODES[number % len(MODES)]
             suite.case(f"ended at random: {mode} {number}", at_random, server, mode, number, duration)

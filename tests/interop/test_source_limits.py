@@ -129,14 +129,14 @@ def step_computes(server):
     """Also a step that never waits."""
     heavy = {"type": "transform", "method": "enrichData", "config": {"columns": {"h": "sha2(repeat(cast(id AS string), 20000), 512)"}}}
     with space_for(server) as space:
-        result = space.run(pipeline(timeouts={"step": "100 ms"}, steps=[heavy])).expect(8)
+        result = space.run(pipeline(timeouts={"step": "50 ms"}, steps=[heavy])).expect(8)
         check("timeouts.step" in result.err, result)
 
 
 def run_computes(server):
     heavy = {"type": "transform", "method": "enrichData", "config": {"columns": {"h": "sha2(repeat(cast(id AS string), 20000), 512)"}}}
     with space_for(server) as space:
-        result = space.run(pipeline(timeouts={"run": "300 ms"}, steps=[heavy])).expect(8)
+        result = space.run(pipeline(timeouts={"run": "100 ms"}, steps=[heavy])).expect(8)
         check("timeouts.run" in result.err, result)
 
 
