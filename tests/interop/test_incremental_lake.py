@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -203,6 +204,37 @@ def partitions_and_patterns():
         equal(series.run(), [3], "into an old partition")
         series.source["config"]["path"] = "in/*/*.parquet"
         equal(series.run(), [99], "a wider pattern")
+
+
+def killed():
+    """Runs that are killed at any moment, while files arrive and a table grows: each row once in the end."""
+    rng = random.Random(11)
+    load = {"type": "load", "method": "toDeltaLake", "config": {"path": "lake"}}
+    with Series(path="in/files") as series, Table() as grown:
+        table = {**grown.source, "name": "grown", "config": {**grown.source["config"], "path": grown.at()}}
+        series.pipeline = lambda: {"name": "killed", "steps": [
+            series.source, {**table, "config": {**table["config"]}},
+            {"type": "transform", "method": "unionDataFrames", "config": {"inputDataFrames": ["f", "t"]}}, load]}
+        series.source["config"]["registerAs"], table["config"]["registerAs"] = "f", "t"
+        grown.append(1)
+        series.put("files/1.parquet", 2)
+        wanted, number, kills = [1, 2], 2, 0
+        for _ in range(60 if LONG else 8):
+            series.space.write("pipeline.json", series.pipeline())
+            process = series.space.start("run", "pipeline.json", "--progress", "none", "--quiet", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            try:
+                process.wait(rng.random() * 0.4)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += process.wait() == -9
+            number += 2
+            wanted += [number - 1, number]
+            series.put(f"files/{rng.random()}.parquet", number - 1, time=rng.randrange(1_000_000_000, 2_000_000_000))
+            grown.append(number)
+        for _ in range(3):  # the first may only finish a commit
+            series.attempt().expect(0)
+        got = deltalake.DeltaTable(series.space.file("lake")).to_pyarrow_table().column("id").to_pylist()
+        equal(sorted(got), wanted, f"rows after {kills} kills")
 
 
 def a_step_that_pauses():
@@ -478,6 +510,7 @@ def main():
     suite.case("files: partitions and patterns", partitions_and_patterns)
     suite.case("files: a step that pauses", a_step_that_pauses)
     suite.case("files and a table on S3", on_s3)
+    suite.case("killed at any moment", killed)
     suite.case("files: random arrivals", many_files)
     suite.case("delta: version to version", versions)
     suite.case("delta: compactions are no rows", compaction)

@@ -405,9 +405,10 @@ enum mr_status delta_increment_bind(struct delta_source *source, const struct mr
                             "incremental: nothing was read before: the whole version %" PRId64,
                             version);
     else
-        notes[0] = mr_arena_printf(source->arena,
-                                   "incremental: %" PRId64 " commit(s) behind version %" PRId64,
-                                   version - work->from, work->from);
+        notes[0] =
+            mr_arena_printf(source->arena,
+                            "incremental: %" PRId64 " commit(s), from version %" PRId64 " on",
+                            version - work->from, work->from + 1);
     if (work->nskipped)
         notes[1] = mr_arena_printf(source->arena,
                                    "incremental: %d of them take rows away or change them and are "
