@@ -432,6 +432,12 @@ static enum mr_status fold(struct mr_ledger *into, struct mr_ledger *load, enum 
                            struct mr_error *err)
 {
     enum mr_status status = MR_OK;
+    if (load->scope == MR_LEDGER_NONE) {
+        start_again(into, load, MR_LEDGER_NONE);
+        into->loads = 1;
+        into->last_epoch = load->last_epoch;
+        return MR_OK;
+    }
     switch (effect) {
     case ADDS:
         status = add(into, load, err);
@@ -512,13 +518,14 @@ static const char *schema_text(const struct mr_schema *schema, int ncolumns, str
     return out;
 }
 
-/* All that its tasks counted, in their order. */
+/* All that its tasks counted, in their order. *whole: every one that wrote has counted. */
 static enum mr_status sum_tasks(const struct mr_exec_result *result, int sink, int ncolumns,
-                                struct mr_content **out, struct mr_error *err)
+                                struct mr_content **out, bool *whole, struct mr_error *err)
 {
     MR_TRY(mr_content_new(ncolumns, out, err));
     for (int t = 0; t < result->sinks[sink].count; t++) {
         struct mr_content *content = result->sinks[sink].contents[t];
+        *whole &= content != NULL;
         if (!content)
             continue;
         mr_content_sort(content);
@@ -555,7 +562,17 @@ static enum mr_status describe(struct mr_session *session, const struct mr_plan_
     out->texts = json_texts(schema, spec->ncolumns, arena, &out->ntexts);
     if (!out->name || !out->schema || !out->partitions || !out->keys || !out->texts)
         return mr_error_nomem(err);
-    return sum_tasks(result, node->sink_sequence, spec->ncolumns, &out->content, err);
+    bool whole = true;
+    MR_TRY(sum_tasks(result, node->sink_sequence, spec->ncolumns, &out->content, &whole, err));
+    if (!whole) {
+        out->scope = MR_LEDGER_NONE;
+        out->text = "a run went on from rows of an earlier one that were not counted";
+    } else if (out->scope == MR_LEDGER_PARTITIONS && out->npartitions == 0) {
+        out->scope = MR_LEDGER_NONE;
+        out->text = "partitions are overwritten, and the load does not say by which columns "
+                    "(partitionBy)";
+    }
+    return MR_OK;
 }
 
 static struct mr_ledger *find(struct mr_ledger *ledgers, int count, const char *name)

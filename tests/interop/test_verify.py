@@ -324,6 +324,17 @@ def partitions(server):
         equal([(p["place"], p["rows_found"] - p["rows_loaded"]) for p in load["places"]], [("part=1", -1)], "the partition")
 
 
+def partitions_of_the_table(server):
+    """The table has partition columns that the load does not name: nothing is claimed."""
+    loads = [{"method": "toDeltaLake", "config": {"path": "delta", "partitionBy": ["part"], "mode": "overwrite"}}]
+    with Bench(server, "unnamed", loads) as bench:
+        bench.load()
+        del bench.loads[0]["config"]["partitionBy"]
+        bench.load(where="part = 2", partitionOverwriteMode="dynamic")
+        load, = bench.verify(3)
+        check("partitionBy" in load["why"], load)
+
+
 def replaced(server):
     loads = [{"method": "toPostgres", "config": {"table": "moved", "mode": "append"}},
              {"method": "toDeltaLake", "config": {"path": "delta", "mode": "append"}}]
@@ -444,7 +455,7 @@ def main():
     with Server() as server:
         for kind in (InPostgres, InFiles, InDelta):
             suite.case(f"damage {kind.__name__}", damaged, server, kind)
-        for function in (appended, overwritten, partitions, replaced, upserted, killed, nothing, changed_columns, mapped, on_s3):
+        for function in (appended, overwritten, partitions, partitions_of_the_table, replaced, upserted, killed, nothing, changed_columns, mapped, on_s3):
             suite.case(function.__name__, function, server)
     suite.end()
 
