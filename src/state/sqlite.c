@@ -5,6 +5,10 @@
  * row but a POSIX lock (OFD) on a file per state key, because the kernel releases it when its holder dies, whatever kills it; a row
  * with a process number would need guessing. The row beside it tells who the holder is, and counts the fence, which every
  * write compares in its transaction: a lock file that was removed or copied under a running pipeline does not let two write.
+ *
+ * SQLite syncs the directory after it has made the log, and says nothing when that fails. So opening ends with a sync of the
+ * directory by a descriptor that was open before (which hears of an error that SQLite was told of), and of the one above. Later nothing
+ * in the directory changes: the log stays while the database is open.
  */
 #include "state/backend.h"
 
@@ -84,7 +88,39 @@ static enum mr_status exec_sql(struct store *store, const char *sql, struct mr_e
     return MR_OK;
 }
 
-/* mkdir -p */
+/* Closes it. A failed sync is never repeated: the second would succeed. */
+static enum mr_status sync_directory(int fd, const char *path, struct mr_error *err)
+{
+    enum mr_status status = MR_OK;
+    if (fsync(fd) != 0 && errno != EINVAL) {
+        status = mr_error_errno(err, MR_SINK, errno, "cannot sync the directory %s", path);
+        if (err)
+            err->cls = MR_CLASS_FATAL;
+    }
+    close(fd);
+    return status;
+}
+
+/* Of an entry that is there; a directory that may not be read is somebody else's and not new. */
+static enum mr_status sync_above(const char *path, struct mr_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *above = slash == path ? mr_strdup("/")
+                  : slash       ? mr_strndup(path, (size_t)(slash - path))
+                                : mr_strdup(".");
+    if (!above)
+        return mr_error_nomem(err);
+    int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum mr_status status = MR_OK;
+    if (fd >= 0)
+        status = sync_directory(fd, above, err);
+    else if (errno != EACCES)
+        status = mr_error_errno(err, MR_CONFIG, errno, "cannot open %s", above);
+    mr_free(above);
+    return status;
+}
+
+/* mkdir -p; what is above the last part is synced where something was made in it, and always above that. */
 static enum mr_status make_directory(const char *path, struct mr_error *err)
 {
     char *copy = mr_strdup(path);
@@ -96,11 +132,14 @@ static enum mr_status make_directory(const char *path, struct mr_error *err)
             continue;
         char kept = *at;
         *at = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
+        bool made = mkdir(copy, 0777) == 0;
+        if (!made && errno != EEXIST)
             status =
                 mr_error_errno(err, MR_CONFIG, errno, "cannot create the state directory %s", copy);
+        else if (made || kept == '\0')
+            status = sync_above(copy, err);
+        if (status != MR_OK)
             break;
-        }
         *at = kept;
         if (kept == '\0')
             break;
@@ -200,6 +239,7 @@ static enum mr_status sqlite_open(const struct mr_state_config *config, void **s
     struct store *store = mr_calloc(1, sizeof *store);
     enum mr_status status = MR_OK;
     char *path = NULL;
+    int fd = -1;
     *self = store;
     if (!store || !(store->directory = mr_strdup(config->directory)) ||
         !(path = mr_alloc(strlen(config->directory) + 16))) {
@@ -207,6 +247,10 @@ static enum mr_status sqlite_open(const struct mr_state_config *config, void **s
         goto out;
     }
     MR_TRY_OUT(make_directory(config->directory, err));
+    fd = open(config->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        MR_TRY_OUT(mr_error_errno(err, MR_CONFIG, errno, "cannot open the state directory %s",
+                                  config->directory));
     sprintf(path, "%s/state.db", config->directory);
     if (sqlite3_open_v2(path, &store->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
@@ -216,7 +260,11 @@ static enum mr_status sqlite_open(const struct mr_state_config *config, void **s
     }
     sqlite3_busy_timeout(store->db, BUSY_MILLIS);
     MR_TRY_OUT(set_up(store, uuid, err));
+    status = sync_directory(fd, config->directory, err);
+    fd = -1;
 out:
+    if (fd >= 0)
+        close(fd);
     mr_free(path);
     return status;
 }

@@ -138,7 +138,7 @@ def content(work, space):
 
 def hidden(space):
     """Staged files, and whatever stands in the directory for spilled data."""
-    out = [f for place in ("out", "bad") for f in table.leftovers(space.file(place)) if ".inprogress" in f and ".json.inprogress-put" not in f]
+    out = [f for place in ("out", "bad") for f in table.leftovers(space.file(place)) if ".inprogress" in f]
     return out + [f for _, _, names in os.walk(space.file("temp")) for f in names]
 
 
