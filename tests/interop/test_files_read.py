@@ -310,6 +310,8 @@ def promotions():
     cases = [
         (pa.int8(), pa.int64(), "bigint"),
         (pa.int32(), pa.float64(), "double"),
+        (pa.int64(), pa.float64(), "double"),
+        (pa.float32(), pa.int64(), "double"),
         (pa.int16(), pa.float32(), "double"),
         (pa.float32(), pa.float64(), "double"),
         (pa.decimal128(5, 2), pa.decimal128(8, 4), "decimal(8,4)"),
@@ -339,8 +341,27 @@ def promotions():
             equal([got[1]["v"], got[3]["v"]], [None, None], f"{one} and {other}")
 
 
+def bigint_as_double():
+    """Whole numbers up to 2^53 are doubles, and others that a double holds; one that it does not is refused, wherever it stands."""
+    exact = [0, -1, 2**53, -(2**53), 2**53 + 2, 2**60, -(2**63), None]
+    for kind, values in ((pa.int64(), exact), (pa.int64(), exact * 500), (pa.list_(pa.int64()), [exact, None, []])):
+        for dictionary in (False, True):
+            with Workspace() as space:
+                put(space, "d/a.parquet", {"v": pa.array(values, kind)}, use_dictionary=dictionary)
+                put(space, "d/b.parquet", {"v": pa.array([None] * len(values), pa.list_(pa.float64()) if pa.types.is_list(kind) else pa.float64())})
+                got = [r["v"] for r in read(space, path="d")[0]][:len(values)]
+                equal(got, values, f"{kind}, merged")
+                schema = f"v {'array<double>' if pa.types.is_list(kind) else 'double'}"
+                equal([r["v"] for r in read(space, path="d/a.parquet", schema=schema)[0]], values, f"{kind}, by schema")
+    for wrong in (2**53 + 1, -(2**53) - 1, 2**63 - 1):
+        with Workspace() as space:
+            put(space, "d/a.parquet", {"v": pa.array([1, 2, wrong], pa.int64())})
+            put(space, "d/b.parquet", {"v": pa.array([0.5], pa.float64())})
+            refused(space, "a.parquet", "column v", "does not fit into double", path="d")
+
+
 def cannot_promote():
-    for one, other in ((pa.int32(), pa.string()), (pa.int64(), pa.float64()), (pa.timestamp("us"), pa.timestamp("us", "UTC"))):
+    for one, other in ((pa.int32(), pa.string()), (pa.uint64(), pa.float64()), (pa.timestamp("us"), pa.timestamp("us", "UTC"))):
         with Workspace() as space:
             put(space, "d/a.parquet", {"v": pa.array([None], one)})
             put(space, "d/b.parquet", {"v": pa.array([None], other)})
@@ -557,6 +578,7 @@ suite.case("buckets", bucket)
 suite.case("many small files", many_small)
 suite.case("formats by extension", formats_by_name)
 suite.case("promotions", promotions)
+suite.case("bigint as double", bigint_as_double)
 suite.case("types without a common one", cannot_promote)
 suite.case("missing columns", missing_columns)
 suite.case("a column of NULLs", column_of_nulls)

@@ -115,7 +115,8 @@ struct files_union_part {
     const char *name; /* of the file, for messages */
     const struct mr_schema *schema;
     bool inferred;
-    bool exact; /* its format reads by exact names: those that differ by case are two columns */
+    bool exact;  /* its format reads by exact names: those that differ by case are two columns */
+    bool checks; /* its reader refuses a bigint that no double holds exactly */
 };
 /* `notes` (may be NULL) gets a line for each column that was widened. */
 enum mr_status files_schema_union(struct mr_arena *arena, const struct files_union_part *parts,

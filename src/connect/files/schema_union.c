@@ -6,7 +6,8 @@
  * that holds every value of both, so that no file's rows change their meaning:
  *
  *   integers                          the wider one
- *   float, double                     double; so are int and smaller with either of them
+ *   float, double                     double; so are int and smaller with either of them, and bigint
+ *                                     where the reader refuses what no double holds exactly
  *   decimal, decimal                  enough digits before and behind the point, if 38 are enough
  *   integer, decimal                  the same, the integer as a decimal of its digits
  *   date, timestamp_ntz               timestamp_ntz
@@ -29,6 +30,7 @@ struct merge {
     struct mr_arena *arena;
     bool inferred;
     bool exact; /* names */
+    bool checks;
     bool nomem;
 };
 
@@ -83,7 +85,9 @@ static const struct mr_type *merge_numbers(struct merge *merge, const struct mr_
         const struct mr_type *other = is_float(a) ? b : a;
         bool exact =
             other->id == MR_TYPE_INT8 || other->id == MR_TYPE_INT16 || other->id == MR_TYPE_INT32;
-        return exact || merge->inferred ? mr_type_of(MR_TYPE_FLOAT64) : NULL;
+        return exact || merge->inferred || (merge->checks && mr_type_is_integer(other))
+                   ? mr_type_of(MR_TYPE_FLOAT64)
+                   : NULL;
     }
     return merge_decimals(merge, a, b);
 }
@@ -297,6 +301,7 @@ static enum mr_status add_part(struct merge *merge, struct columns *columns,
         if (mr_type_equal(column->field.type, field->type) && !mr_type_is_nested(field->type))
             continue;
         merge->exact = parts[part].exact;
+        merge->checks = parts[part].checks;
         merge->inferred = parts[part].inferred && parts[column->first].inferred;
         const struct mr_type *type = merge_types(merge, column->field.type, field->type, 0);
         if (merge->nomem)

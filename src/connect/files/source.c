@@ -224,6 +224,7 @@ static enum mr_status ask_files(struct files_source *source, struct mr_runtime *
             .schema = probe->info.schema,
             .inferred = probe->info.inferred,
             .exact = strcmp(source->format->name, "json") == 0,
+            .checks = strcmp(source->format->name, "parquet") == 0,
         };
     }
     MR_TRY(files_schema_union(source->arena, parts, probed.count, out, add_note, notes, err));

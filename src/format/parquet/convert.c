@@ -117,8 +117,7 @@ static bool widens(const struct mr_type *from, const struct mr_type *to,
     case MR_TYPE_INT64:
         return mr_type_is_integer(from) && from->id < to->id;
     case MR_TYPE_FLOAT64:
-        return from->id == MR_TYPE_FLOAT32 ||
-               (mr_type_is_integer(from) && from->id <= MR_TYPE_INT32);
+        return from->id == MR_TYPE_FLOAT32 || mr_type_is_integer(from);
     case MR_TYPE_DECIMAL:
         return widen_to_decimal(from, to, convert);
     case MR_TYPE_TIMESTAMP_NTZ:
@@ -244,10 +243,10 @@ static bool store_whole(enum mr_layout to, mr_int128 value, uint8_t *out)
     case MR_LAYOUT_I32:
         memcpy(out, &low, 4);
         return value == (int32_t)low;
-    case MR_LAYOUT_F64:
+    case MR_LAYOUT_F64: /* up to 2^53, and what else a double holds exactly */
         number = (double)low;
         memcpy(out, &number, 8);
-        return true;
+        return (mr_int128)number == value;
     case MR_LAYOUT_I128:
         memcpy(out, &value, 16);
         return true;
