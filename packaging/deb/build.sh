@@ -40,7 +40,7 @@ cp -R "$source/docs/guide" "$source/docs/reference" "$doc/"
 cp -R "$source/config/examples" "$doc/examples/pipelines"
 cp -R "$source/examples/schedulers" "$doc/examples/"
 cp "$source/packaging/deb/copyright" "$doc/"
-cp "$source/config/pipeline.schema.json" "$root/usr/share/millrace/"
+cp "$source"/config/*.schema.json "$root/usr/share/millrace/"
 head -n 1 "$source/packaging/deb/changelog" | grep -q "^millrace (${version%+test}) " ||
     die "packaging/deb/changelog does not begin with version ${version%+test}"
 gzip -9nc "$source/packaging/deb/changelog" >"$doc/changelog.gz"

@@ -79,7 +79,8 @@ def install(machine):
     machine.dpkg("--install", machine.package)
     found = machine.files()
     for path in ("usr/bin/millrace", "usr/share/man/man1/millrace.1.gz", "usr/lib/systemd/system/millrace@.service",
-                 "usr/lib/systemd/system/millrace@.timer", "usr/share/millrace/pipeline.schema.json", "usr/share/doc/millrace/copyright",
+                 "usr/lib/systemd/system/millrace@.timer", "usr/share/millrace/pipeline.schema.json", "usr/share/millrace/report.schema.json",
+                 "usr/share/doc/millrace/copyright",
                  "usr/share/doc/millrace/changelog.gz", "usr/share/doc/millrace/reference/exit-codes.md",
                  "usr/share/doc/millrace/guide/schedulers.md", "usr/share/doc/millrace/examples/pipelines/simple-etl.json",
                  "usr/share/doc/millrace/examples/schedulers/airflow/millrace_operator.py"):
