@@ -9,7 +9,8 @@ and counted row by row. One server serves all kills of a target.
 A build with --enable-failpoints also dies at each named step that a load into the target passes, once more at the same step during
 the recovery, and is started again. MILLRACE_LONG=1 takes every pass of a step, otherwise the first and the last. And it dies there
 while its state is lost as well: the next start either finds nothing and loads, or stops until it is told how to go on (a few of the
-steps; with MILLRACE_LONG=1 all).
+steps; with MILLRACE_LONG=1 all). DEEP=N times (1 unless told) it dies behind PREPARED and then four times in the recovery, each time
+at any step that a recovery passes.
 """
 
 import collections
@@ -48,6 +49,7 @@ LONG = bool(os.environ.get("MILLRACE_LONG"))
 KILLS = int(os.environ.get("KILLS") or 4)
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 31))
 ONLY = os.environ.get("ONLY")
+DEEP = int(os.environ.get("DEEP") or 1)
 LENGTH = float(os.environ.get("LENGTH") or 0)
 BUCKET = "kills"
 DEEPEST = 5
@@ -409,6 +411,45 @@ def at_every_step(sink, passed_by_any):
     check(not tally.bad, "\n".join(tally.bad[:20]))
 
 
+def steps_of_recovery(sink):
+    """Names of the steps of a start that finds a prepared epoch, with how often it passes them."""
+    with sink.fresh() as space:
+        if space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"}).code == 0:
+            raise Skip("built without --enable-failpoints")
+        space.run("pipeline.json", environment={"MILLRACE_FAILPOINT_LIST": space.file("places")}).expect(0)
+        with open(space.file("places"), encoding="utf-8") as file:
+            return collections.Counter(file.read().split())
+
+
+def five_deep(sink):
+    """Killed behind PREPARED, and four times more in what follows; attempts whose recovery ended before that are counted beside."""
+    steps, tally, depths = steps_of_recovery(sink), Tally(), collections.Counter()
+    for number in range(10 * DEEP + 20):
+        if depths[DEEPEST] == DEEP:
+            break
+        choose = random.Random(f"{SEED}/{sink.name}/deep/{number}")
+        places = ["epoch.before_commit:1"]
+        for _ in range(DEEPEST - 1):
+            name = choose.choice(sorted(steps))
+            places.append(f"{name}:{1 if choose.random() < 0.7 else choose.randint(1, steps[name])}")
+        what = f"SEED={SEED} {sink.name}: {number}: killed at {', '.join(places)}"
+        with sink.fresh() as space:
+            died = 0
+            for place in places:
+                result = space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": f"{place}=kill"})
+                check(result.code in (0, -signal.SIGKILL), f"{what}: {result}")
+                if result.code == 0:
+                    break
+                died += 1
+            if died == len(places):
+                space.run("pipeline.json").expect(0)
+            tally.kills += died
+            depths[died] += 1
+            judge(sink, space, tally, wanted_rows(sink, False), what)
+    print(f"# {sink.name}: {depths[DEEPEST]} times {DEEPEST} deep ({dict(sorted(depths.items()))}), {tally.line()}", flush=True)
+    check(not tally.bad, "\n".join(tally.bad[:20]))
+
+
 def with_lost_state(sink):
     """Killed at a step, and the state's directory is gone: nothing is loaded twice without a word, and --adopt goes on.
 
@@ -459,7 +500,7 @@ def is_built(method):
 def main():
     suite, passed = Suite("kills"), set()
     for sink in SINKS:
-        cases = [f"{sink.name}: at random", f"{sink.name}: at every step", f"{sink.name}: state lost"]
+        cases = [f"{sink.name}: at random", f"{sink.name}: at every step", f"{sink.name}: state lost", f"{sink.name}: killed in the recovery"]
         if not any(suite.wants(c) for c in cases):
             continue
         if not is_built(sink.method):
@@ -471,6 +512,7 @@ def main():
             if not ONLY:
                 suite.case(cases[1], at_every_step, sink, passed)
                 suite.case(cases[2], with_lost_state, sink)
+                suite.case(cases[3], five_deep, sink)
         finally:
             sink.close()
     if passed and not suite.patterns:
