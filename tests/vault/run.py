@@ -65,7 +65,7 @@ def runs(vault, path, code=0, said="", arguments=(), **environment):
         check(said in done.err, f"not said: {said}\n{done}")
         clean(space, done.out, done.err)
         if code == 0:
-            rows = [line for name in os.listdir(space.file("out")) for line in open(space.file("out", name))]
+            rows = [line for name in os.listdir(space.file("out")) if not name.startswith(".") for line in open(space.file("out", name))]
             check(len(rows) >= 1000, f"{len(rows)} rows")
         else:
             check("step 1 (fromPostgres)" in done.err, done)
