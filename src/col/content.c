@@ -560,6 +560,8 @@ enum mr_status mr_content_replace_partitions(struct mr_content *content,
 enum mr_status mr_content_merge(struct mr_content *content, const struct mr_content *from,
                                 struct mr_error *err)
 {
+    if (content->ncolumns != from->ncolumns)
+        return mr_error_internal(err, "contents of different columns cannot be added");
     content->rows += from->rows;
     content->sum += from->sum;
     for (int c = 0; c < content->ncolumns; c++) {

@@ -87,7 +87,7 @@ void mr_content_free(struct mr_content *content);
 /* Counts the rows of a batch (no selection). One thread at a time. */
 enum mr_status mr_content_add(struct mr_content *content, const struct mr_content_spec *spec,
                               const struct mr_batch *batch, struct mr_error *err);
-/* Adds what `from` counted; of rows with the same keys those of `from` are the later ones. Same number of columns. */
+/* Adds what `from` counted; of rows with the same keys those of `from` are the later ones. MR_INTERNAL when the number of columns differs. */
 enum mr_status mr_content_merge(struct mr_content *content, const struct mr_content *from,
                                 struct mr_error *err);
 /* Makes ranges at least 2^shift wide. */
