@@ -44,6 +44,8 @@ class Options(ctypes.Structure):
         ("log_context", ctypes.c_void_p),
         ("log_level", ctypes.c_int),
         ("log_json", ctypes.c_bool),
+        ("pool", ctypes.c_void_p),
+        ("stop_seconds", ctypes.c_int),
     ]
 
 
