@@ -8,6 +8,7 @@
 
 #include "codec/codecs.h"
 #include "connect/arrow/arrow.h"
+#include "connect/checkpoint/checkpoint.h"
 #include "connect/delta/delta.h"
 #include "connect/delta/maintain_action.h"
 #include "connect/delta/sink.h"
@@ -62,7 +63,7 @@ static const struct mr_method methods[] = {
     {.name = "reshapeData", .type = MR_STEP_TRANSFORM, .op = &mr_op_reshape_data},
     {.name = "deduplicate", .type = MR_STEP_TRANSFORM, .op = &mr_op_deduplicate},
     {.name = "sortData", .type = MR_STEP_TRANSFORM, .op = &mr_op_sort_data},
-    {.name = "checkpoint", .type = MR_STEP_TRANSFORM, .unbuilt = NOT_BUILT},
+    {.name = "checkpoint", .type = MR_STEP_TRANSFORM, .op = &mr_op_checkpoint},
     {.name = "sql", .type = MR_STEP_TRANSFORM, .op = &mr_op_sql},
     {.name = "toAvroSchema", .type = MR_STEP_TRANSFORM, .op = &mr_op_to_avro_schema},
     {.name = "evolveAvroSchema", .type = MR_STEP_TRANSFORM, .op = &mr_op_evolve_avro_schema},

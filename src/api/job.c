@@ -76,7 +76,8 @@ int millrace_job_plan(struct millrace_pipeline *pipeline, struct millrace_bytes 
     mr_api_begin(pipeline);
     struct mr_session_plan_options options = {.connect = true,
                                               .with_splits = true,
-                                              .with_sinks = true};
+                                              .with_sinks = true,
+                                              .light = true};
     enum mr_status status = hold(pipeline, &err);
     if (status == MR_OK && pipeline->job_finished)
         return mr_api_end(pipeline, status, NULL);

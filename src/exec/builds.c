@@ -252,6 +252,23 @@ static bool is_needed(const struct mr_run_build *build)
     return false;
 }
 
+/* Rows that outlive the run are told to the caller before anything reads them. */
+static void announce(struct mr_run_build *build)
+{
+    struct mr_run *run = build->run;
+    const struct mr_exec_request *request = run->request;
+    struct mr_error err = {0};
+    if (node_of(build)->op->durable == NULL || request->built == NULL)
+        return;
+    enum mr_status status =
+        request->built(request->built_context, build->node, build->built.state, &err);
+    if (status == MR_OK)
+        return;
+    mr_push_blame(run->plan, node_of(build), status, &err);
+    mr_run_fail(run, status, &err);
+    mr_stop_set(&run->notify);
+}
+
 static void advance(struct mr_run_build *build)
 {
     bool stopping = mr_run_stopped(build->run) || atomic_load(&build->run->enough.set);
@@ -277,8 +294,10 @@ static void advance(struct mr_run_build *build)
             return;
         }
         build->phase = stopping ? MR_BUILD_CLOSED : MR_BUILD_READY;
-        if (!stopping)
+        if (!stopping) {
+            announce(build);
             return;
+        }
         break;
     case MR_BUILD_READY:
         if (is_needed(build))

@@ -107,6 +107,12 @@ struct mr_exec_request {
     void *tap_context;
     /* By sink sequence: what is counted of its rows, NULL = nothing; or NULL. */
     const struct mr_content_spec *const *contents;
+    /*
+     * Optional: the state of a breaker with `durable` is settled, and nothing has read it yet. On the
+     * calling thread.
+     */
+    enum mr_status (*built)(void *context, int node, void *state, struct mr_error *err);
+    void *built_context;
     /* Foreign scheduler: only this output task of this segment; -1 = all. */
     int only_segment;
     int only_task;

@@ -102,6 +102,8 @@ const char *mr_method_system(const struct mr_method *method)
 {
     if (method->source != NULL)
         return method->source->system;
+    if (method->op != NULL)
+        return method->op->system;
     if (method->sink != NULL)
         return method->sink->system;
     if (method->action != NULL)

@@ -147,9 +147,12 @@ struct mr_emit {
     bool closed;
 };
 
+struct mr_durable;
+
 struct mr_op {
     const char *name;
     const char *doc;
+    const char *system; /* "s3" for credentials, or NULL */
     const struct mr_option *options;
     unsigned flags;
     int min_inputs;
@@ -183,6 +186,8 @@ struct mr_op {
      * options that deals its rows out. The plan takes it where fewer splits than that are read.
      */
     const struct mr_op *exchange;
+    /* Optional, of a breaker: its rows outlive the run (ext/durable.h). */
+    const struct mr_durable *durable;
     /* *plan is immutable, arena-owned and shared by all tasks. */
     enum mr_status (*bind)(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
                            struct mr_error *err);

@@ -60,6 +60,7 @@ struct mr_runtime {
     const char *run_id;
     const char *state_uuid; /* identity of the pipeline's state */
     const char *state_key;
+    const char *state_dir;    /* directory of the state, NULL = it is on a server */
     const char *pipeline_dir; /* relative paths in options start here */
     int64_t start_micros;     /* wall clock at the start of the run */
     int parallelism;          /* CPU permits of the run */

@@ -14,6 +14,8 @@ enum mr_source_flag {
     MR_SOURCE_STABLE_ORDER = 1 << 1,
     /* a split means the same rows in another run (files, offsets) */
     MR_SOURCE_IMMUTABLE = 1 << 2,
+    /* another run is given other rows, which nothing tells apart (streams of an embedding program) */
+    MR_SOURCE_GIVEN = 1 << 3,
 };
 
 /* Where incremental reading of a step has ended, as it is stored and handed back. */
@@ -31,7 +33,7 @@ struct mr_source_bind {
     const char *last_run_timestamp; /* value of ${last_run_timestamp}, or NULL */
     /*
      * Incremental reading: where the last committed epoch of this step ended, as `upto` of its
-     * splits gave it. Empty = there is none, and `since_text`, if not NULL, is what a person has set
+     * splits gave it. (Of a checkpoint: what mr_durable.describe wrote.) Empty = there is none, and `since_text`, if not NULL, is what a person has set
      * instead (millrace watermark set): in the form of `upto_text`.
      */
     struct mr_slice since;
@@ -60,6 +62,7 @@ struct mr_source_info {
     const char *guarantee;
     /* rows may come again in a later run (an overlap): the plan wants a sink with keys, or warns */
     bool repeats;
+    bool sorted; /* rows come in an order that is to be kept: splits are not interleaved */
 };
 
 /* What the plan would like the source to do; the source answers in place. */

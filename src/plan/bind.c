@@ -51,7 +51,9 @@ enum mr_status mr_plan_bind_source(struct mr_plan_builder *builder, int at, stru
     struct mr_plan_node *node = &builder->nodes[at];
     const struct mr_source_position *since = position_of(builder, node);
     struct mr_source_bind bind = {
-        .since = since != NULL ? since->bytes : (struct mr_slice){NULL, 0},
+        .since = node->restored != NULL ? node->restored->frame
+                 : since != NULL        ? since->bytes
+                                        : (struct mr_slice){NULL, 0},
         .since_text = since != NULL ? since->text : NULL,
         .options = builder->drafts[at].options,
         .runtime = node->runtime,

@@ -63,6 +63,11 @@ int64_t mr_plan_row_width(const struct mr_schema *schema);
 
 /* frames.c: one node per step, and the edges. */
 enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *err);
+/* stages.c: checkpoint steps; what an earlier run has made durable is not done again. */
+enum mr_status mr_plan_stages(struct mr_plan_builder *builder, struct mr_error *err);
+/* fingerprint.c: the options that are set, without secrets. */
+void mr_plan_print_options(struct mr_bytes *out, const struct mr_options *options,
+                           bool with_connection);
 /* A new node with an account, counters and a runtime of its own, in a place that there is. */
 enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
                                 enum mr_plan_node_kind kind, const struct mr_step_spec *step,

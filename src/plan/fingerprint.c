@@ -9,9 +9,7 @@
 
 #include "base/hash.h"
 
-static void add_options(struct mr_bytes *out, const struct mr_options *options);
-
-static void add_value(struct mr_bytes *out, const struct mr_option_value *value)
+static void add_value(struct mr_bytes *out, const struct mr_option_value *value, bool connection)
 {
     switch (value->option->type) {
     case MR_OPTION_BOOL:
@@ -41,28 +39,30 @@ static void add_value(struct mr_bytes *out, const struct mr_option_value *value)
             mr_bytes_lenpref(out, pair->name, strlen(pair->name));
             if (pair->text != NULL)
                 mr_bytes_lenpref(out, pair->text, strlen(pair->text));
-            add_options(out, pair->object);
+            mr_plan_print_options(out, pair->object, connection);
         }
         break;
     case MR_OPTION_OBJECT:
-        add_options(out, value->u.object);
+        mr_plan_print_options(out, value->u.object, connection);
         break;
     case MR_OPTION_OBJECTS:
         for (int i = 0; i < value->u.objects.count; i++)
-            add_options(out, value->u.objects.items[i]);
+            mr_plan_print_options(out, value->u.objects.items[i], connection);
         break;
     }
 }
 
-static void add_options(struct mr_bytes *out, const struct mr_options *options)
+void mr_plan_print_options(struct mr_bytes *out, const struct mr_options *options,
+                           bool with_connection)
 {
     for (int i = 0; options != NULL && i < options->count; i++) {
         const struct mr_option_value *value = &options->values[i];
-        if (!value->set || (value->option->flags & (MR_OPTION_SECRET | MR_OPTION_CONNECTION)))
+        unsigned skipped = MR_OPTION_SECRET | (with_connection ? 0 : MR_OPTION_CONNECTION);
+        if (!value->set || (value->option->flags & skipped))
             continue;
         mr_bytes_text(out, value->option->name);
         mr_bytes_char(out, '=');
-        add_value(out, value);
+        add_value(out, value, with_connection);
         mr_bytes_char(out, ';');
     }
 }
@@ -79,10 +79,10 @@ enum mr_status mr_plan_fingerprint(struct mr_plan_builder *builder, struct mr_er
         for (int k = 0; k < node->ninputs; k++)
             mr_bytes_printf(&text, " %d.%d", node->inputs[k].node, node->inputs[k].port);
         mr_bytes_char(&text, '\n');
-        add_options(&text, node->step->options);
+        mr_plan_print_options(&text, node->step->options, false);
         if (node->is_part) {
             mr_bytes_printf(&text, "%s\n", node->op ? node->op->name : node->source->name);
-            add_options(&text, builder->drafts[i].options);
+            mr_plan_print_options(&text, builder->drafts[i].options, false);
         }
         if (mr_plan_is_breaker(node))
             mr_bytes_printf(&text, "pulls %d\n", node->op_info.pulls);
@@ -92,7 +92,7 @@ enum mr_status mr_plan_fingerprint(struct mr_plan_builder *builder, struct mr_er
     }
     for (int i = 0; i < plan->nactions; i++) {
         mr_bytes_printf(&text, "%s\n", plan->actions[i].step->method->name);
-        add_options(&text, plan->actions[i].step->options);
+        mr_plan_print_options(&text, plan->actions[i].step->options, false);
     }
     for (int s = 0; s < plan->nsegments; s++) {
         const struct mr_plan_segment *segment = &plan->segments[s];

@@ -12,6 +12,7 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "ext/durable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -267,6 +268,9 @@ static enum mr_status add_op(struct mr_plan_builder *builder, struct frames *fra
     if (node == NULL)
         return MR_NOMEM;
     node->op = step->method->op;
+    const struct mr_durable *durable = node->op->durable;
+    if (durable != NULL && (builder->request->light || !builder->request->with_sinks))
+        node->op = durable->light;
     enum mr_status status = op_inputs(builder, frames, node, err);
     if (status != MR_OK) {
         builder->drafts[node->id].failed = true;

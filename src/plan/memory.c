@@ -89,6 +89,9 @@ static bool precedes(const struct mr_plan *plan, int before, int after)
 static bool may_be_alive(const struct mr_plan *plan, int node, int s)
 {
     bool started = false, wanted = false;
+    /* A checkpoint's rows are in files. */
+    if (mr_plan_is_breaker(&plan->nodes[node]) && plan->nodes[node].op->durable != NULL)
+        return false;
     for (int i = 0; i < plan->nsegments; i++) {
         if (mr_plan_fills(&plan->segments[i], node) && (i == s || !precedes(plan, s, i)))
             started = true;
@@ -146,6 +149,8 @@ static void share_states(struct mr_plan_builder *builder, int64_t budget)
         if (tasks == 0)
             continue;
         struct mr_plan_node *node = &plan->nodes[n];
+        if (mr_plan_is_breaker(node) && node->op->durable != NULL)
+            continue;
         node->share = UNLIMITED(budget) ? INT64_MAX / 4 : (budget - flow) / 2 / alive / tasks;
         if (node->share < SHARE_LEAST)
             node->share = SHARE_LEAST;

@@ -47,6 +47,8 @@ struct mr_plan_node {
     struct mr_source_info source_info;
     int npushed; /* predicates that went into the source, as text for explain */
     const char *const *pushed;
+    /* stands for a checkpoint step whose rows an earlier run has made durable; or NULL */
+    const struct mr_plan_restorable *restored;
     struct mr_split_list splits; /* of a breaker too: one for each partition that is pulled */
     /* OP */
     const struct mr_op *op;
@@ -165,6 +167,39 @@ struct mr_plan_action {
     const char *report; /* JSON object of what it did; NULL before */
 };
 
+/* A source whose rows are in a frame, and the run that read them. */
+struct mr_plan_cover {
+    const char *step; /* mr_step_spec.key */
+    const char *reading;
+};
+/* A frame that an earlier run has made durable, as the caller found it. */
+struct mr_plan_restorable {
+    const char *step; /* mr_step_spec.key of the checkpoint */
+    const char *fingerprint;
+    const char *run_id;
+    int64_t rows;
+    struct mr_slice frame; /* mr_durable.describe */
+    int ncovers;
+    const struct mr_plan_cover *covers;
+    /*
+     * Where incremental reading of those sources ended; their safe time (NULL = unknown), if one of
+     * them has a clock.
+     */
+    int npositions;
+    const struct mr_source_position *positions;
+    bool has_clock;
+    const char *safe_time;
+};
+/* A checkpoint step. */
+struct mr_plan_stage {
+    const struct mr_step_spec *step;
+    const char *fingerprint; /* of everything in front of it */
+    /* a frame fits: it is there, and read if something needs it (`used`); else NULL */
+    const struct mr_plan_restorable *restored;
+    bool used;
+    const char *refused; /* why a frame that there was cannot be used; or NULL */
+};
+
 struct mr_plan_warning {
     const char *text;
     const char *where; /* "step 3 (toS3)" */
@@ -187,7 +222,9 @@ struct mr_plan {
      * node whose port 0 is the result: of until_step, else the primary frame at the end; -1 = none
      */
     int result;
-    int64_t predicted_memory; /* bytes */
+    int nstages;
+    struct mr_plan_stage *stages; /* in the order of the steps */
+    int64_t predicted_memory;     /* bytes */
     int nwarnings;
     const struct mr_plan_warning *warnings;
     /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */
@@ -217,7 +254,13 @@ struct mr_plan_request {
     bool connect; /* false: offline check; sources whose schema needs a catalog stay unbound */
     /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
     bool with_splits;
-    bool with_sinks;        /* preview: false */
+    bool with_sinks; /* preview: false */
+    /* checkpoint steps keep nothing and pass rows on; so they do without sinks */
+    bool light;
+    /* frames that earlier runs have made durable; `restore_all`: use them without asking */
+    const struct mr_plan_restorable *restorable;
+    int nrestorable;
+    bool restore_all;
     const char *until_step; /* preview: the result of this step (name or 1-based number), or NULL */
     /*
      * Instead of asking the sources: their splits by node, as another plan of the same file made
@@ -242,6 +285,10 @@ struct mr_plan_request {
 struct mr_load_errors;
 enum mr_status mr_plan_build(const struct mr_plan_request *request, struct mr_plan **out,
                              struct mr_load_errors *errors, struct mr_error *err);
+/* The frames that fit, in the order of the steps; the caller's arena. */
+enum mr_status mr_plan_used_frames(const struct mr_plan *plan, struct mr_arena *arena,
+                                   struct mr_plan_restorable **out, int *count,
+                                   struct mr_error *err);
 /* Closes sources and sinks. Before the arena is reset. */
 void mr_plan_free(struct mr_plan *plan);
 

@@ -86,14 +86,12 @@ static enum mr_status exchange_rows(struct mr_plan_builder *builder, struct mr_p
 }
 
 /* A step that is read twice (two nodes) ends in the same place: one snapshot. */
-static enum mr_status keep_position(struct mr_plan_builder *builder,
-                                    const struct mr_plan_node *node, struct mr_error *err)
+static enum mr_status add_position(struct mr_plan_builder *builder,
+                                   const struct mr_source_position *position, struct mr_error *err)
 {
     struct mr_plan *plan = builder->plan;
-    if (node->splits.upto.size == 0 || node->is_part)
-        return MR_OK;
     for (int i = 0; i < plan->npositions; i++)
-        if (strcmp(plan->positions[i].step, node->step->key) == 0)
+        if (strcmp(plan->positions[i].step, position->step) == 0)
             return MR_OK;
     struct mr_source_position *more =
         mr_arena_calloc(builder->arena, (size_t)plan->npositions + 1, sizeof *more);
@@ -101,13 +99,34 @@ static enum mr_status keep_position(struct mr_plan_builder *builder,
         return mr_error_nomem(err);
     if (plan->npositions > 0)
         memcpy(more, plan->positions, (size_t)plan->npositions * sizeof *more);
-    more[plan->npositions++] = (struct mr_source_position){
+    more[plan->npositions++] = *position;
+    plan->positions = more;
+    return MR_OK;
+}
+
+static enum mr_status keep_position(struct mr_plan_builder *builder,
+                                    const struct mr_plan_node *node, struct mr_error *err)
+{
+    if (node->splits.upto.size == 0 || node->is_part)
+        return MR_OK;
+    struct mr_source_position position = {
         .step = node->step->key,
         .method = node->step->method->name,
         .text = node->splits.upto_text != NULL ? node->splits.upto_text : "",
         .bytes = node->splits.upto,
     };
-    plan->positions = more;
+    return add_position(builder, &position, err);
+}
+
+/* What the run that made a frame durable knew of its sources. */
+static enum mr_status take_over(struct mr_plan_builder *builder,
+                                const struct mr_plan_restorable *frame, bool *first,
+                                struct mr_error *err)
+{
+    for (int i = 0; i < frame->npositions; i++)
+        MR_TRY(add_position(builder, &frame->positions[i], err));
+    if (frame->has_clock)
+        lower_watermark(builder->plan, frame->safe_time, first);
     return MR_OK;
 }
 
@@ -139,7 +158,9 @@ enum mr_status mr_plan_make_splits(struct mr_plan_builder *builder, struct mr_er
         }
         sum_estimates(node);
         MR_TRY(keep_position(builder, node, err));
-        if (!(node->source->flags & MR_SOURCE_IMMUTABLE)) /* files have no clock */
+        if (node->restored != NULL)
+            MR_TRY(take_over(builder, node->restored, &first, err));
+        else if (!(node->source->flags & MR_SOURCE_IMMUTABLE)) /* files have no clock */
             lower_watermark(builder->plan, node->splits.safe_time, &first);
     }
     return MR_OK;

@@ -287,7 +287,7 @@ static bool keeps_order(const struct mr_plan_builder *builder,
             return true;
     for (int i = 0; i < segment->nsources; i++) {
         const struct mr_plan_node *node = &builder->nodes[segment->sources[i]];
-        if (mr_plan_is_breaker(node) && node->op_info.sorted)
+        if (mr_plan_is_breaker(node) ? node->op_info.sorted : node->source_info.sorted)
             return true;
     }
     return false;

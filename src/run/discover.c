@@ -85,6 +85,7 @@ static enum mr_status execute(struct mr_session *session, struct mr_plan *plan,
 }
 
 static enum mr_status answer(struct mr_session *session, const struct mr_plan_request *request,
+                             const struct mr_plan *asked_by,
                              const struct mr_plan_question *question, struct mr_plan_answer *out,
                              struct mr_load_errors *errors, struct mr_error *err)
 {
@@ -95,6 +96,11 @@ static enum mr_status answer(struct mr_session *session, const struct mr_plan_re
     asking.with_sinks = false;
     asking.until_step = NULL;
     asking.rows_wanted = 0;
+    /* The same frames: what it finds must be true of the rows that the run reads. */
+    struct mr_plan_restorable *frames;
+    MR_TRY(mr_plan_used_frames(asked_by, &session->arena, &frames, &asking.nrestorable, err));
+    asking.restorable = frames;
+    asking.restore_all = true;
     struct mr_plan *plan = NULL;
     MR_TRY(mr_plan_build(&asking, &plan, errors, err));
     enum mr_status status = execute(session, plan, &answering, err);
@@ -127,9 +133,11 @@ enum mr_status mr_discover_and_plan(struct mr_session *session, struct mr_plan_r
         struct mr_plan_question question = session->plan->question;
         if (!question.step)
             return MR_OK;
-        mr_plan_free(session->plan);
+        const struct mr_plan *asked_by = session->plan;
+        mr_plan_free(session->plan); /* its arena stays */
         session->plan = NULL;
-        MR_TRY(answer(session, request, &question, &answers[request->nanswers], errors, err));
+        MR_TRY(answer(session, request, asked_by, &question, &answers[request->nanswers], errors,
+                      err));
         request->nanswers++;
     }
 }

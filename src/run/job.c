@@ -128,6 +128,7 @@ static enum mr_status adopt_task(struct mr_session *session, const struct task *
                                  struct mr_error *err)
 {
     struct mr_session_plan_options options = {.connect = true,
+                                              .light = true,
                                               .with_splits = true,
                                               .with_sinks = true,
                                               .fixed_splits = task->splits,

@@ -22,7 +22,7 @@ static void describe(struct mr_op_counts *counts, long long failed, struct mr_by
                     (long long)counts->limit);
 }
 
-enum mr_status mr_judge_validations(const struct mr_plan *plan, struct mr_error *err)
+enum mr_status mr_judge_some(const struct mr_plan *plan, const bool *which, struct mr_error *err)
 {
     const struct mr_plan_node *first = NULL;
     bool bounded = false;
@@ -31,7 +31,7 @@ enum mr_status mr_judge_validations(const struct mr_plan *plan, struct mr_error 
     for (int i = 0; i < plan->nnodes; i++) {
         const struct mr_plan_node *node = &plan->nodes[i];
         struct mr_op_counts *counts = node->op_info.counts;
-        if (node->kind != MR_PLAN_OP || !counts)
+        if (node->kind != MR_PLAN_OP || !counts || (which && !which[i]))
             continue;
         int64_t failed = atomic_load(&counts->rows_failed);
         if (counts->limit < 0 || failed <= counts->limit)
@@ -54,4 +54,9 @@ enum mr_status mr_judge_validations(const struct mr_plan *plan, struct mr_error 
     }
     mr_bytes_reset(&text);
     return first ? MR_VALIDATION : MR_OK;
+}
+
+enum mr_status mr_judge_validations(const struct mr_plan *plan, struct mr_error *err)
+{
+    return mr_judge_some(plan, NULL, err);
 }

@@ -119,6 +119,25 @@ static void add_machine(json_t *out, const struct mr_session *session, int64_t w
     json_object_set_new(out, "resources", resources);
 }
 
+/* The checkpoints that the run began at, with what an earlier one had made durable. */
+static void add_resumed(json_t *out, const struct mr_plan *plan)
+{
+    json_t *resumed = json_array();
+    for (int i = 0; plan && i < plan->nstages; i++) {
+        const struct mr_plan_stage *stage = &plan->stages[i];
+        if (!stage->used)
+            continue;
+        json_t *entry = json_object();
+        json_object_set_new(entry, "step", json_string(stage->step->label));
+        json_object_set_new(entry, "run", json_string(stage->restored->run_id));
+        json_object_set_new(entry, "rows", json_integer(stage->restored->rows));
+        json_array_append_new(resumed, entry);
+    }
+    if (json_array_size(resumed) > 0)
+        json_object_set(out, "resumed_from", resumed);
+    json_decref(resumed);
+}
+
 static void add_rows(json_t *out, const struct mr_plan *plan)
 {
     static const struct {
@@ -208,6 +227,7 @@ char *mr_report_build(const struct mr_report_input *input)
     json_object_set_new(out, "epoch", json_integer(input->epoch));
     if (input->recovered_run)
         json_object_set_new(out, "finished_run", json_string(input->recovered_run));
+    add_resumed(out, plan);
     if (input->status != MR_OK)
         json_object_set_new(out, "error", error_report(input->failure));
     add_machine(out, session, wall);

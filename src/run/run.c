@@ -15,6 +15,7 @@
 #include "run/maintain.h"
 #include "run/progress.h"
 #include "run/report.h"
+#include "run/stage.h"
 
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct run {
     struct mr_state *state;
     struct mr_lease *lease;
     struct mr_epoch_record last; /* of the lane, before this run */
+    struct mr_stage_run stage;
     struct mr_exec_result result;
     bool recorded; /* the run has a row in the state */
     bool finished_earlier;
@@ -119,6 +121,7 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
     }
     if (mr_maintain_again(session, err) != MR_OK && !run->options->fresh)
         return err ? err->status : MR_SINK;
+    mr_stage_done(session, run->lease, run->last.epoch);
     MR_TRY(close_earlier(run, err));
     run->finished_earlier = true;
     mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
@@ -164,6 +167,8 @@ static enum mr_status execute(struct run *run, struct mr_error *err)
         .tap_node = -1,
         .only_segment = -1,
         .only_task = -1,
+        .built = mr_stage_built,
+        .built_context = &run->stage,
     };
     MR_TRY(mr_ledger_specs(session, &request.contents, err));
     if (run->options->tap && session->plan->nsinks > 0) {
@@ -217,12 +222,16 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
     else if (run->finished_earlier && is_retry(run))
         return MR_OK;
     MR_TRY(mr_session_since(session, run->last.watermark, run->last.positions, errors, err));
+    run->stage = (struct mr_stage_run){.session = session, .lease = run->lease};
+    MR_TRY(mr_stage_load(&run->stage, run->state, &run->last, run->options->fresh, err));
     struct mr_session_plan_options plan = {.connect = true,
                                            .with_splits = true,
                                            .with_sinks = true};
-    MR_TRY(mr_session_plan(session, &plan, errors, err));
+    MR_TRY(mr_stage_plan(session, &plan, errors, err));
     MR_TRY(compare_targets(run, &plan, errors, err));
+    mr_stage_anchor(&run->stage, &run->last);
     MR_TRY(mr_epoch_discard(session, err));
+    MR_TRY(mr_stage_sweep(&run->stage, err));
     enum mr_status status = execute(run, err);
     if (status == MR_OK)
         status = mr_judge_validations(session->plan, err);
@@ -236,6 +245,7 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
     }
     MR_TRY(mr_epoch_commit(session, run->state, run->lease, &run->result, run->last.epoch + 1,
                            mr_session_next_watermark(session), err));
+    mr_stage_done(session, run->lease, run->last.epoch + 1);
     return mr_maintain(session, err);
 }
 

@@ -170,6 +170,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .run_id = session->run_id,
         .state_uuid = "",
         .state_key = spec->state_key,
+        .state_dir = session->state_path,
         .pipeline_dir = spec->directory,
         .start_micros = session->start_wall,
         .parallelism = permits,
@@ -350,6 +351,7 @@ enum mr_status mr_session_since(struct mr_session *session, const char *watermar
     const char *before = session->last_run_timestamp ? session->last_run_timestamp : "";
     session->last_run_timestamp = watermark;
     session->knows_since = true;
+    session->nframes = 0; /* they were of other positions */
     MR_TRY(mr_positions_decode(positions, &session->arena, &session->since, err));
     bool moved = strcmp(before, watermark ? watermark : "") != 0;
     if ((session->spec->uses_last_run_timestamp && moved) || session->spec->uses_watermark)
@@ -422,6 +424,9 @@ enum mr_status mr_session_plan(struct mr_session *session,
         .connect = options->connect,
         .with_splits = options->with_splits,
         .with_sinks = options->with_sinks,
+        .light = options->light,
+        .restorable = session->frames,
+        .nrestorable = session->nframes,
         .until_step = options->until_step,
         .rows_wanted = options->rows_wanted,
         .fixed_splits = options->fixed_splits,

@@ -45,7 +45,10 @@ struct mr_session {
     char *state_path; /* absolute or relative to the current directory; NULL = the spec's server */
     const char *last_run_timestamp;
     struct mr_positions since; /* where incremental reading ended in the last committed epoch */
-    bool knows_since;          /* mr_session_since has said it */
+    /* what earlier attempts have made durable (stage.h), for mr_session_plan */
+    struct mr_plan_restorable *frames;
+    int nframes;
+    bool knows_since; /* mr_session_since has said it */
     int64_t start_wall;
     int64_t start_monotonic;
     const struct mr_vault_secret *secrets; /* what mr_session_fetch_credentials brought */
@@ -107,6 +110,7 @@ struct mr_session_plan_options {
     bool connect;
     bool with_splits;
     bool with_sinks;
+    bool light; /* see mr_plan_request */
     const char *until_step;
     int64_t rows_wanted;                      /* preview: 0 = all */
     const struct mr_split_list *fixed_splits; /* see mr_plan_request */
