@@ -101,6 +101,7 @@ program_suites() {
         python fault-kills fault/kills.py
         python fault-signals fault/signals.py
         python fault-calls fault/calls.py
+        python fault-checkpoint fault/checkpoint.py
         python fault-state fault/state.py
         python fault-backends fault/backends.py
     fi

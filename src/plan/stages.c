@@ -198,6 +198,20 @@ static enum mr_status check_stage(struct stages *stages, int at, struct mr_error
     return MR_OK;
 }
 
+/* A source that no frame covers: a restart has it of another moment than the frames. */
+static void warn_later(struct stages *stages, int at)
+{
+    const struct mr_plan_node *node = &stages->builder->nodes[at];
+    for (int i = 0; i < stages->nnodes; i++)
+        if (durable_of(&stages->builder->nodes[i]) != NULL && stages->kept[i]) {
+            mr_plan_warn(stages->builder, node->label, NULL,
+                         "a restart at %s reads it again, at a later moment than the rows that are "
+                         "kept there",
+                         stages->builder->nodes[i].label);
+            return;
+        }
+}
+
 /* As if all were durable: does anything still read what one of them stands for? */
 static void check_file(struct stages *stages)
 {
@@ -208,6 +222,8 @@ static void check_file(struct stages *stages)
     find_kept(stages);
     for (int i = 0; i < stages->nnodes; i++) {
         struct mr_error step_error = {0};
+        if (builder->nodes[i].kind == MR_PLAN_SOURCE && stages->kept[i])
+            warn_later(stages, i);
         if (durable_of(&builder->nodes[i]) != NULL && stages->kept[i] &&
             check_stage(stages, i, &step_error) != MR_OK) {
             builder->drafts[i].failed = true;
