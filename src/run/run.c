@@ -217,13 +217,15 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
     session->ran = true;
     MR_TRY(begin(run, err));
     MR_TRY(recover(run, err));
+    if (run->options->fresh || run->options->adopt)
+        MR_TRY(mr_stage_forget(run->lease, err));
     if (run->options->fresh)
         MR_TRY(forget(run, err));
     else if (run->finished_earlier && is_retry(run))
         return MR_OK;
     MR_TRY(mr_session_since(session, run->last.watermark, run->last.positions, errors, err));
     run->stage = (struct mr_stage_run){.session = session, .lease = run->lease};
-    MR_TRY(mr_stage_load(&run->stage, run->state, &run->last, run->options->fresh, err));
+    MR_TRY(mr_stage_load(&run->stage, run->state, &run->last, err));
     struct mr_session_plan_options plan = {.connect = true,
                                            .with_splits = true,
                                            .with_sinks = true};

@@ -11,7 +11,8 @@
  * own for frames that cross stages, and sources that two stages read could not share a snapshot.
  *
  * Notes are put at the number of the epoch that the run is about to commit. Once that is committed
- * they are of no use and go, with their files; a kill in between leaves them to the next run.
+ * they are of no use and go, with their files; a kill in between leaves them to the next run. A commit
+ * that is withdrawn uses its number up: its notes are moved to the next one.
  */
 #include "run/stage.h"
 
@@ -61,6 +62,15 @@ static void refuse(struct mr_session *session, const char *what, const char *rea
                      what, reason);
 }
 
+static void drop_frame(struct mr_session *session, const char *key)
+{
+    int kept = 0;
+    for (int i = 0; i < session->nframes; i++)
+        if (strcmp(session->frames[i].step, key) != 0)
+            session->frames[kept++] = session->frames[i];
+    session->nframes = kept;
+}
+
 /* Adds the frame of a note, if it is of this run's parameters and positions. */
 static enum mr_status add_frame(struct mr_stage_run *run, const struct mr_note *note,
                                 struct mr_error *err)
@@ -70,6 +80,7 @@ static enum mr_status add_frame(struct mr_stage_run *run, const struct mr_note *
     const struct mr_step_spec *step = step_of(session, note->name);
     MR_TRY(mr_stage_note_decode(note->bytes, &session->arena, &found, err));
     found.frame.step = note->name;
+    drop_frame(session, note->name);
     if (step == NULL || durable_of(step) == NULL)
         refuse(session, note->name, "the pipeline has no such checkpoint any more");
     else if (strcmp(found.parameters_hash, session->spec->parameters_hash) != 0)
@@ -78,7 +89,11 @@ static enum mr_status add_frame(struct mr_stage_run *run, const struct mr_note *
         refuse(session, step->label, "the positions of incremental steps have been moved since");
     else
         session->frames[session->nframes++] = found.frame;
-    return MR_OK;
+    if (note->epoch == run->epoch)
+        return MR_OK;
+    struct mr_note moved = *note;
+    moved.epoch = run->epoch;
+    return mr_state_put_note(run->lease, MR_NOTE_CHECKPOINT, &moved, err);
 }
 
 void mr_stage_anchor(struct mr_stage_run *run, const struct mr_epoch_record *last)
@@ -87,39 +102,35 @@ void mr_stage_anchor(struct mr_stage_run *run, const struct mr_epoch_record *las
     run->since = hash_of_since(last);
 }
 
+enum mr_status mr_stage_forget(struct mr_lease *lease, struct mr_error *err)
+{
+    return mr_state_drop_notes(lease, MR_NOTE_CHECKPOINT, INT64_MAX, err);
+}
+
 enum mr_status mr_stage_load(struct mr_stage_run *run, struct mr_state *state,
-                             const struct mr_epoch_record *last, bool fresh, struct mr_error *err)
+                             const struct mr_epoch_record *last, struct mr_error *err)
 {
     struct mr_session *session = run->session;
+    /* Its number was used up by a commit that was withdrawn: no run committed it. */
+    bool is_void = last->phase == MR_EPOCH_COMMITTED && last->run_id[0] == '\0';
     struct mr_note *notes = NULL;
     int count = 0;
     session->nframes = 0;
     mr_stage_anchor(run, last);
-    if (fresh)
-        return mr_state_drop_notes(run->lease, MR_NOTE_CHECKPOINT, INT64_MAX, err);
     MR_TRY(mr_state_notes(state, session->spec->state_key, MR_NOTE_CHECKPOINT, -1, &session->arena,
                           &notes, &count, err));
-    if (count > 0 && notes[0].epoch <= last->epoch)
-        MR_TRY(mr_state_drop_notes(run->lease, MR_NOTE_CHECKPOINT, last->epoch, err));
     session->frames = mr_arena_calloc(&session->arena, (size_t)count + 1, sizeof *session->frames);
     if (session->frames == NULL)
         return mr_error_nomem(err);
-    for (int i = 0; i < count; i++)
-        if (notes[i].epoch == run->epoch)
+    for (int i = 0; i < count; i++) /* by epoch: a later one replaces */
+        if (notes[i].epoch == run->epoch || (is_void && notes[i].epoch == last->epoch))
             MR_TRY(add_frame(run, &notes[i], err));
+    if (count > 0 && notes[0].epoch <= last->epoch)
+        return mr_state_drop_notes(run->lease, MR_NOTE_CHECKPOINT, last->epoch, err);
     return MR_OK;
 }
 
 /* ---- the plan ---- */
-
-static void drop_frame(struct mr_session *session, const char *key)
-{
-    int kept = 0;
-    for (int i = 0; i < session->nframes; i++)
-        if (strcmp(session->frames[i].step, key) != 0)
-            session->frames[kept++] = session->frames[i];
-    session->nframes = kept;
-}
 
 /* Are the files of what the plan uses whole? *again: a frame was dropped. */
 static enum mr_status check_frames(struct mr_session *session, bool *again, struct mr_error *err)

@@ -15,12 +15,14 @@ struct mr_stage_run {
     uint64_t since; /* of mr_stage_load */
 };
 
+/* --fresh, --adopt: nothing of earlier attempts is used. */
+enum mr_status mr_stage_forget(struct mr_lease *lease, struct mr_error *err);
 /*
- * Under the lease: the frames of the attempt at epoch last->epoch + 1, into session->frames. Those
- * of earlier epochs are forgotten, and with `fresh` all.
+ * Under the lease: the frames of the attempts at the epoch that is next, into session->frames. Those
+ * of earlier epochs are forgotten.
  */
 enum mr_status mr_stage_load(struct mr_stage_run *run, struct mr_state *state,
-                             const struct mr_epoch_record *last, bool fresh, struct mr_error *err);
+                             const struct mr_epoch_record *last, struct mr_error *err);
 /* The run goes on from another record than it seemed. */
 void mr_stage_anchor(struct mr_stage_run *run, const struct mr_epoch_record *last);
 /*

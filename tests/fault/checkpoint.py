@@ -471,6 +471,24 @@ def terminated(server):
         restart(space, *steps)
 
 
+def commit_refused(server):
+    """The target refuses the commit, which is withdrawn: once it is mended, a restart begins at the checkpoint all the same."""
+    server.database("refuses")
+    server.execute("refuses", "CREATE TABLE target (id bigint PRIMARY KEY, mark text)", "INSERT INTO target VALUES (1, 'old')")
+    write = {"type": "load", "method": "toPostgres", "config": {"table": "target", "mode": "append"}}
+    with Workspace(postgres=server.credentials("refuses")) as space:
+        source(space, "first")
+        for number in range(3):
+            result = space.run(pipeline(*USUAL, write)).expect(6)
+            equal(resumed(result), ["step 3 (checkpoint)"] if number else [], f"where attempt {number} began\n{result.err}")
+            source(space, "second")
+        server.execute("refuses", "DELETE FROM target")
+        result = space.run(pipeline(*USUAL, write)).expect(0)
+        equal(resumed(result), ["step 3 (checkpoint)"], f"where it began\n{result.err}")
+        equal(server.rows("refuses", "SELECT mark, count(*), count(DISTINCT id) FROM target GROUP BY mark"), [("first", ROWS, ROWS)], "rows")
+        equal(kept(space), [], "frames after the commit")
+
+
 def other_host(server):
     """The state in a PostgreSQL, the frame in a directory that both hosts reach: the second goes on from the first."""
     server.database("hosts")
@@ -581,7 +599,7 @@ def main():
         print(f"# no server: {missing}")
         suite.end()
     with Server() as server:
-        for function in (postgres_values, incremental, snapshot_of_the_first, terminated, other_host):
+        for function in (postgres_values, incremental, snapshot_of_the_first, terminated, commit_refused, other_host):
             suite.case(function.__name__, function, server)
     suite.end()
 
