@@ -59,6 +59,11 @@ void mr_cli_print_summary(const char *text)
     if (json_object_get(report, "finished_run"))
         printf("  finished the commit of the interrupted run %s; nothing was read again\n",
                json_string_value(json_object_get(report, "finished_run")));
+    json_array_foreach(json_object_get(report, "resumed_from"), i, step)
+        printf("  began at %s: %lld rows that run %s has made durable\n",
+               json_string_value(json_object_get(step, "step")),
+               (long long)integer_at(step, "rows"),
+               json_string_value(json_object_get(step, "run")));
     json_array_foreach(json_object_get(report, "steps"), i, step) print_step(step);
     const char *advice = json_string_value(json_object_get(report, "advice"));
     if (advice)

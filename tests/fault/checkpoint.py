@@ -9,6 +9,7 @@ MILLRACE_LONG=1: every pass of every place; otherwise those of the checkpoint an
 
 import collections
 import glob
+import json
 import os
 import shutil
 import signal
@@ -21,12 +22,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "interop"))
 if os.path.isfile("millrace"):  # make runs this where the command was built
     os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
-from suite import Skip, Suite, check, equal, need
+from suite import Skip, Suite, check, checkout, equal, need
 
 need("psycopg", "pyarrow", "duckdb")
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import json_schema
 import s3
 import table
 from engine import Workspace
@@ -124,6 +126,8 @@ def after_a_failure():
         equal(resumed(result), ["step 3 (checkpoint)"], "where it began")
         equal(written(space), {"first": ROWS // 2}, "rows of a file that was changed behind the checkpoint")
         equal(result.report["resumed_from"][0]["rows"], ROWS, "rows in the report")
+        with open(os.path.join(checkout(), "config", "report.schema.json"), encoding="utf-8") as file:
+            equal(json_schema.problems(result.report, json.load(file), strict=True), [], "the report against its schema")
         source(space, "third")
         space.run(pipeline(*USUAL, load())).expect(0)
         equal(written(space), {"first": ROWS // 2, "third": ROWS}, "the run after that begins anew")
