@@ -89,9 +89,10 @@ static void acknowledge(struct mr_session *session, int64_t epoch)
 }
 
 /*
- * The first sink refused (a concurrent commit came first; a crash emptied what was staged): what is staged goes, and the record is
- * that of the epoch before under this number, which names of files were made of. Without this the
- * next start would try the same commit for ever. Whatever fails here leaves the PREPARED record.
+ * The first sink refused (a concurrent commit came first; a crash emptied what was staged): the record is that of the epoch before
+ * under this number, which names of files were made of, and what is staged goes. Without this the next start would try the same
+ * commit for ever; so it would with the staged rows gone and the record still there, hence this order. What a kill between the
+ * two leaves is discarded like all that dead runs staged.
  */
 static enum mr_status withdraw(struct mr_session *session, struct mr_state *state,
                                struct mr_lease *lease, const struct mr_epoch_record *record,
@@ -107,9 +108,15 @@ static enum mr_status withdraw(struct mr_session *session, struct mr_state *stat
         .watermark = before->watermark,
         .positions = before->positions,
     };
-    MR_TRY(mr_epoch_abandon(session, record, err));
+    struct mr_error left = {0};
     MR_TRY(mr_ledger_withdraw(session, state, lease, record->epoch, err));
-    return mr_state_store_epoch(lease, after, err);
+    MR_TRY(mr_state_store_epoch(lease, after, err));
+    MR_TRY(MR_FAILPOINT("epoch.withdrawn", err));
+    if (mr_epoch_abandon(session, record, &left) != MR_OK)
+        mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                         "what the withdrawn commit had staged is left for the next run: %s",
+                         left.message);
+    return MR_OK;
 }
 
 enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *state,

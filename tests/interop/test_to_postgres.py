@@ -502,13 +502,25 @@ def crashed(server, name):
         b.same(MODES[name][3], name)
 
 
+def killed_while_withdrawing(server):
+    """A commit that the server refuses, and a kill in the middle of giving it up: the next run loads, instead of trying it again for ever."""
+    with Bench(server, existing=BEFORE, data=OTHERS) as b:
+        server.execute(b.name, "ALTER TABLE t ADD CONSTRAINT few CHECK (part < 2) NOT VALID")
+        b.run(environment={"MILLRACE_FAILPOINT": "epoch.withdrawn=kill"})
+        equal(b.content(), sorted(BEFORE), "rows after the kill")
+        server.execute(b.name, "ALTER TABLE t DROP CONSTRAINT few")
+        b.run().expect(0)
+        b.same(BEFORE + OTHERS, "after the next run")
+
+
 def main():
     suite = Suite("toPostgres")
     with Server() as server:
         for name in MODES:
             suite.case(f"mode: {name}", mode, server, name)
             suite.case(f"repeated: {name}", repeated, server, name)
-        for function in (epochs, refusals, made, existing_types, doubles, batches, wide, partitioned, late_tables, lost_state, lost_staging, two_loads, second_state):
+        for function in (epochs, refusals, made, existing_types, doubles, batches, wide, partitioned, late_tables, lost_state, lost_staging, two_loads, second_state,
+                         killed_while_withdrawing):
             suite.case(function.__name__, function, server)
         for kind in TYPES:
             for into in ("e", "n"):

@@ -243,16 +243,17 @@ enum mr_status mr_postgres_server_ask(struct mr_postgres_server *server, struct 
 /*
  * The time that no row outside of the coming snapshot can carry a stamp before: the server's clock, or the start of the oldest
  * transaction that is open now and may yet write now() into rows. It is asked for before the snapshot is taken: a transaction
- * that is not in the snapshot is then either in this answer or began after it. One microsecond is taken off, because it is used as
- * "stamp > time". Unknown (empty) when other roles' transactions are hidden from this one, or some are prepared.
+ * that is not in the snapshot is then either in this answer or began after it. What is said at bound_sql holds here too. One microsecond
+ * is taken off, because it is used as "stamp > time". Unknown (empty) when other roles' transactions are hidden from this one, or some
+ * are prepared, and on a standby, where those of the primary are not seen.
  */
 static const char safe_time_sql[] =
     "SELECT CASE WHEN (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) "
-    "> 0"
-    " OR bool_or(usename IS DISTINCT FROM current_user AND hidden) THEN '' ELSE"
-    " to_char((least(statement_timestamp(), min(xact_start)) - interval '1 microsecond') AT TIME "
-    "ZONE"
-    " 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') END FROM (SELECT usename, xact_start,"
+    "> 0 OR pg_is_in_recovery()"
+    " OR bool_or((usename IS DISTINCT FROM current_user AND hidden) OR state = 'disabled') THEN ''"
+    " ELSE to_char((least(statement_timestamp() - interval '10 milliseconds', min(least(xact_start,"
+    " CASE WHEN state = 'active' THEN query_start END))) - interval '1 microsecond') AT TIME ZONE"
+    " 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') END FROM (SELECT usename, xact_start, query_start, state,"
     " NOT (pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
     " OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)) AS hidden"
     " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
