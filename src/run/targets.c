@@ -4,6 +4,7 @@
  * A state that was lost or copied must not look like work that was never done: each target that knows this pipeline under another
  * state, or a later epoch, stops the run. All targets are asked before anything is decided. --adopt goes on from what they know, for which
  * they must know the same: of two targets one of which lacks the last epoch there is no place to go on from that is right for both.
+ * So does a target that lacks what this state has committed to it, where that would not be read again: it was restored from a copy.
  * A commit that was begun there and not ended is finished first (--adopt) or given up (--fresh), and what the other state left
  * staged is discarded.
  */
@@ -53,16 +54,46 @@ static bool is_lost(const struct mr_session *session, const struct mr_recovered 
     return known->adds || known->unfinished.size > 0 || how != MR_LOST_STOP;
 }
 
+/* Was it this load, as far as can be told, that the last epoch was committed by? Other parameters may mean another place. */
+static bool has_loaded(const struct mr_session *session, const struct mr_plan_node *node,
+                       const struct mr_epoch_record *last)
+{
+    const char *mark = last->fingerprint ? strchr(last->fingerprint, ':') : NULL;
+    bool found = false;
+    for (int i = 0; i < last->ntokens; i++)
+        found = found || (last->tokens[i].step == node->step->index &&
+                          strcmp(last->tokens[i].method, node->step->method_name) == 0);
+    return found && mark && strcmp(mark + 1, session->spec->parameters_hash) == 0;
+}
+
+/*
+ * Does the target lack the last epoch? Then it was restored from a copy (or a standby took its place), and what incremental steps
+ * have read since would never be read again.
+ */
+static bool is_behind(const struct mr_session *session, const struct target *target,
+                      const struct mr_epoch_record *last)
+{
+    const struct mr_recovered *known = &target->known;
+    bool goes_on = session->plan->npositions > 0 || session->spec->uses_last_run_timestamp;
+    return goes_on && has_loaded(session, target->node, last) &&
+           known->load == target->node->sink_sequence && known->epoch > 0 &&
+           known->epoch < last->epoch && !is_foreign(session, known);
+}
+
 static enum mr_status lost(const struct mr_session *session, const struct mr_recovered *known,
                            const struct mr_epoch_record *last, struct mr_error *err)
 {
+    bool behind = !is_foreign(session, known) && known->epoch < last->epoch;
     mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
-                 "the target knows epoch %lld of %s and the state only %lld: the state was lost "
-                 "or copied",
+                 behind ? "the target knows epoch %lld of %s and the state %lld: the target was "
+                          "restored from a copy, and lacks rows that were loaded"
+                        : "the target knows epoch %lld of %s and the state only %lld: the state "
+                          "was lost or copied",
                  (long long)known->epoch, session->spec->state_key, (long long)last->epoch);
     mr_error_hint(err,
-                  "restore the state, or run with --adopt to go on from what the target knows, "
-                  "or with --fresh to load everything again");
+                  "%s, or run with --adopt to go on from what the target knows, "
+                  "or with --fresh to load everything again",
+                  behind ? "restore the target" : "restore the state");
     return MR_SINK;
 }
 
@@ -135,7 +166,7 @@ static enum mr_status check_agreement(const struct target *targets, int count,
     return MR_OK;
 }
 
-/* Takes what a target knows as our own record. */
+/* Takes what a target knows as our own record. A number that was used already is not used again: names derive from it. */
 static enum mr_status adopt(struct mr_session *session, const struct mr_recovered *known,
                             struct mr_epoch_record *last, struct mr_error *err)
 {
@@ -149,13 +180,14 @@ static enum mr_status adopt(struct mr_session *session, const struct mr_recovere
         return mr_error_nomem(err);
     struct mr_slice slice = {bytes, from.size};
     MR_TRY(mr_positions_decode(slice, arena, &positions, err));
-    *last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
-                                     .lane = last->lane,
-                                     .epoch = known->epoch,
-                                     .run_id = "",
-                                     .fingerprint = "",
-                                     .watermark = mr_positions_watermark(&positions),
-                                     .positions = slice};
+    *last =
+        (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
+                                 .lane = last->lane,
+                                 .epoch = known->epoch > last->epoch ? known->epoch : last->epoch,
+                                 .run_id = "",
+                                 .fingerprint = "",
+                                 .watermark = mr_positions_watermark(&positions),
+                                 .positions = slice};
     return MR_OK;
 }
 
@@ -220,7 +252,8 @@ static enum mr_status decide(struct mr_session *session, const struct target *ta
                              struct mr_error *err)
 {
     for (int i = 0; i < count; i++) {
-        if (!is_lost(session, &targets[i].known, last, how))
+        if (!is_lost(session, &targets[i].known, last, how) &&
+            !is_behind(session, &targets[i], last))
             continue;
         *changed = true;
         if (how == MR_LOST_STOP)
