@@ -136,6 +136,7 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
  */
 static enum mr_status forget(struct run *run, struct mr_error *err)
 {
+    run->finished_earlier = false; /* this run has work of its own */
     if (run->last.phase == MR_EPOCH_NONE)
         return MR_OK;
     run->last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,

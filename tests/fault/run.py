@@ -294,6 +294,18 @@ def watermark_of_a_finished_commit(server):
         equal(ids(space), list(range(1, 16)), "ids")
 
 
+def fresh_after_a_kill(server):
+    """--fresh finishes the killed run's commit and does its own work: that is what the report is of."""
+    with Workspace(postgres=server.credentials("fault")) as space:
+        space.write("pipeline.json", stamped(server, "stamped"))
+        killed = space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
+        if killed.code == 0:
+            raise Skip("built without --enable-failpoints")
+        report = space.run("pipeline.json", "--fresh").expect(0).report
+        equal((report["epoch"], report.get("finished_run"), report["rows_written"]), (2, None, 10), "epoch, finished run and rows")
+        equal(ids(space), sorted(2 * list(range(1, 11))), "ids")
+
+
 def foreign_link(server):
     """An overwrite leaves alone what a link inside the target leads to."""
     with Workspace(postgres=server.credentials("fault")) as space:
@@ -320,6 +332,7 @@ def main():
         suite.case("the next work after a kill", next_work, server)
         suite.case("--fresh forgets the watermark", fresh_forgets_the_watermark, server)
         suite.case("the watermark of a finished commit", watermark_of_a_finished_commit, server)
+        suite.case("--fresh after a kill", fresh_after_a_kill, server)
         suite.case("a link inside the target", foreign_link, server)
         for target in TARGETS:
             suite.case(f"{target.name}: undisturbed", undisturbed, server, target)
