@@ -10,10 +10,10 @@
 #include "run/judge.h"
 #include "run/maintain.h"
 
-static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *err)
+static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_epoch_record *last,
+                           struct mr_error *err)
 {
     struct mr_session *session = pipeline->session;
-    struct mr_epoch_record last;
     int64_t fence = 0;
     bool withdrawn = false;
     if (pipeline->job_lease)
@@ -23,14 +23,30 @@ static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_error *
     MR_TRY(mr_state_lease(pipeline->job_state, session->spec->state_key, session->run_id,
                           &pipeline->job_lease, &fence, err));
     MR_TRY(mr_state_load_epoch(pipeline->job_state, session->spec->state_key, 0, &session->arena,
-                               &last, err));
-    pipeline->job_finished = last.phase == MR_EPOCH_PREPARED;
+                               last, err));
+    pipeline->job_finished = last->phase == MR_EPOCH_PREPARED;
     if (pipeline->job_finished)
-        MR_TRY(mr_epoch_finish(session, pipeline->job_state, pipeline->job_lease, &last, &withdrawn,
+        MR_TRY(mr_epoch_finish(session, pipeline->job_state, pipeline->job_lease, last, &withdrawn,
                                err));
     pipeline->job_finished &= !withdrawn;
-    pipeline->job_epoch = last.epoch + 1;
+    pipeline->job_epoch = last->epoch + 1;
     return MR_OK;
+}
+
+/* As a run does: from where the last one ended, which is certain only under the lease, and not where targets know more. */
+static enum mr_status plan(struct millrace_pipeline *pipeline, struct mr_epoch_record *last,
+                           struct mr_error *err)
+{
+    struct mr_session *session = pipeline->session;
+    struct mr_session_plan_options options = {.connect = true,
+                                              .with_splits = true,
+                                              .with_sinks = true,
+                                              .light = true};
+    bool changed;
+    MR_TRY(mr_session_since(session, last->watermark, last->positions, &pipeline->errors, err));
+    MR_TRY(mr_session_plan(session, &options, &pipeline->errors, err));
+    MR_TRY(mr_epoch_ask_targets(session, pipeline->job_lease, MR_LOST_STOP, last, &changed, err));
+    return mr_epoch_discard(session, err);
 }
 
 static enum mr_status describe_tasks(struct millrace_pipeline *pipeline,
@@ -74,17 +90,12 @@ int millrace_job_plan(struct millrace_pipeline *pipeline, struct millrace_bytes 
     if (!pipeline || !pipeline->session)
         return MILLRACE_USAGE;
     mr_api_begin(pipeline);
-    struct mr_session_plan_options options = {.connect = true,
-                                              .with_splits = true,
-                                              .with_sinks = true,
-                                              .light = true};
-    enum mr_status status = hold(pipeline, &err);
+    struct mr_epoch_record last;
+    enum mr_status status = hold(pipeline, &last, &err);
     if (status == MR_OK && pipeline->job_finished)
         return mr_api_end(pipeline, status, NULL);
     if (status == MR_OK)
-        status = mr_session_plan(pipeline->session, &options, &pipeline->errors, &err);
-    if (status == MR_OK)
-        status = mr_epoch_discard(pipeline->session, &err);
+        status = plan(pipeline, &last, &err);
     if (status == MR_OK)
         status = describe_tasks(pipeline, tasks, ntasks, &err);
     return mr_api_end(pipeline, status, &err);

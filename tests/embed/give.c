@@ -336,6 +336,23 @@ static void job(void)
     millrace_close(pipeline);
 }
 
+/* A job asks its targets like a run: after the state was lost an append would bring its rows twice. */
+static void job_without_state(void)
+{
+    struct numbers numbers = {.batches = 1, .rows = 10, .fail_at = -1};
+    struct millrace_bytes *tasks = NULL;
+    int n = 0;
+    CHECK(rename(".millrace", "aside") == 0);
+    struct millrace_pipeline *pipeline =
+        open_text("", READ ",{\"type\": \"load\", \"method\": \"toFile\", \"config\": {\"path\": "
+                           "\"out/\", \"format\": \"csv\", \"mode\": \"append\"}}");
+    CHECK(give(pipeline, &numbers) == MILLRACE_OK);
+    CHECK(millrace_job_plan(pipeline, &tasks, &n) == MILLRACE_SINK);
+    CHECK(said(pipeline, "lost or copied"));
+    CHECK(tasks == NULL && n == 0);
+    millrace_close(pipeline);
+}
+
 /* Whatever happens on the way: for runs in which an allocation fails. */
 static int once(void)
 {
@@ -380,6 +397,7 @@ int main(int argc, char **argv)
     refusals();
     failures();
     job();
+    job_without_state();
     printf("%d checks\n", checks);
     return 0;
 }
