@@ -234,8 +234,8 @@ static enum mr_status check_time(const char *text, struct mr_error *err)
     if (good)
         return MR_OK;
     return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG,
-                        "the safe time of a pipeline is \"2024-05-01 12:00:00.000000\" (UTC), not "
-                        "\"%s\"",
+                        "\"%s\" is no time for ${last_run_timestamp}: give one in UTC, like "
+                        "\"2024-05-01 12:00:00\"",
                         text);
 }
 

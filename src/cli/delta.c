@@ -1,5 +1,5 @@
 /*
- * delta.c - `millrace delta optimize|vacuum|history|describe URL`: the maintain methods by hand.
+ * delta.c - `millrace delta optimize|vacuum|delete|history|describe URL`: the maintain methods by hand.
  *
  * A command is a pipeline of one maintain step, so that options, stores and credentials mean the same
  * as in a file.

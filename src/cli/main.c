@@ -32,7 +32,7 @@ static const struct command {
     {"runs", mr_cli_runs, "[show ID]", "list earlier runs, or show one's report"},
     {"watermark", mr_cli_watermark, "show|set FILE",
      "show where incremental reading has ended, or set where it goes on"},
-    {"delta", mr_cli_delta, "optimize|vacuum|history|describe URL",
+    {"delta", mr_cli_delta, "optimize|vacuum|delete|history|describe URL",
      "maintain a Delta table, or show what it says of itself"},
     {"show", mr_cli_show, "URL", "show columns, statistics and rows of files or of a table"},
     {"methods", mr_cli_methods, "[NAME]", "list the methods, or one's options"},

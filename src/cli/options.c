@@ -278,7 +278,10 @@ int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int 
         size_t size = equals ? (size_t)(equals - arg) : strlen(arg);
         const struct cli_option *option = find_option(arg, size, allowed);
         if (!option && is_unbuilt(arg))
-            return usage(argv[0], "%s is not built in this version", arg, NULL);
+            return usage(argv[0],
+                         "%s is not built in this version: a start goes on from commits and "
+                         "checkpoints by itself",
+                         arg, NULL);
         if (!option)
             return usage(argv[0], "unknown option %s", arg, nearest_option(arg, allowed));
         char *value = equals ? equals + 1 : NULL;

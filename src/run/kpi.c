@@ -97,8 +97,9 @@ void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *resu
                         label);
     } else if (cause == MR_WAIT_SINK) {
         mr_bytes_printf(out,
-                        "The run waited mostly for the target of %s: more parallel writers or "
-                        "a stronger compression would help.",
+                        "The run waited mostly for the target of %s: if its server or disk has "
+                        "capacity to spare, more output tasks (repartition) would help; else "
+                        "write fewer rows or columns.",
                         label);
     } else if (cause == MR_WAIT_MEMORY) {
         mr_bytes_printf(out,

@@ -90,8 +90,8 @@ static enum mr_status check_where(struct apply *apply, const struct pg_staged *s
     if (status != MR_OK || rows == 0)
         return status;
     mr_error_set(err, MR_SINK, MR_CLASS_DATA,
-                 "%lld rows of the load do not fulfil \"replaceWhere\" (%.200s)", (long long)rows,
-                 apply->token->where);
+                 "\"replaceWhere\" (%.200s) is not true for rows of the load: %lld",
+                 apply->token->where, (long long)rows);
     mr_error_hint(err, "they would come again with the next run: filter them, or widen it");
     return MR_SINK;
 }
