@@ -157,6 +157,11 @@ int mr_cli_run(int argc, char **argv)
     int code = mr_cli_parse(argc, argv, "pcCSrfAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
     if (code != 0)
         return code;
+    if (options.fresh && options.adopt) {
+        fprintf(stderr, "millrace run: --adopt goes on from what is loaded, --fresh loads "
+                        "everything again: give one of them\n");
+        return MILLRACE_USAGE;
+    }
     if (options.nfiles > 1)
         return mr_cli_run_many(&options);
     return run_one(&options);

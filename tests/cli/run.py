@@ -229,6 +229,7 @@ def usage(server):
         check("no-such-file.json" in space.millrace("verify", "no-such-file.json").expect(3).err, "verify without a file")
         check("did you mean --rows" in space.millrace("preview", "a.json", "--row", "1").expect(2).err, "a misspelt option")
         check("not built" in space.millrace("run", "a.json", "--resume").expect(2).err, "an option that is not built")
+        check("give one" in space.millrace("run", "a.json", "--fresh", "--adopt").expect(2).err, "--fresh and --adopt")
         check("--rows takes N" in space.millrace("preview", "a.json", "--rows", "many").expect(2).err, "a bad value")
         check("no-such-file.json" in space.millrace("run", "no-such-file.json").expect(3).err, "a file that is not there")
         check("--param" in space.millrace("run", "--help").expect(0).out, "help")

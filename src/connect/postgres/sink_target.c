@@ -69,11 +69,8 @@ enum mr_status pg_target_find(struct mr_pg *pg, const char *table, struct mr_are
     enum mr_status status = mr_pg_query(pg, sql, 1, &table, &result, err);
     if (status != MR_OK) {
         const char *state = mr_pg_sqlstate(pg);
-        if (strcmp(state, "22023") == 0 || strcmp(state, "42602") == 0) {
-            mr_error_config(err, "\"%s\" is not the name of a table", table);
-            mr_error_hint(err, "quote unusual names as in SQL: \"\\\"Orders 2024\\\"\" in JSON");
-            return MR_CONFIG;
-        }
+        if (strcmp(state, "22023") == 0 || strcmp(state, "42602") == 0)
+            return mr_error_config(err, "\"%s\" is not the name of a table", table);
         return pg_sink_blame(status, pg, NULL, NULL, err);
     }
     status = fill(result, table, arena, out, err);
