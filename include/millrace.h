@@ -101,7 +101,8 @@ struct millrace_progress {
 };
 
 struct millrace_run_options {
-    bool fresh;              /* forget watermarks and positions first */
+    bool fresh;              /* forget watermarks, positions and what an unfinished run has done */
+    bool resume;             /* go on with the unfinished run, or fail: MILLRACE_CONFIG */
     bool adopt;              /* state was lost: go on from what the targets know */
     const char *report_file; /* also write the report there; NULL = no */
     void (*progress)(void *context, const struct millrace_progress *progress);

@@ -46,6 +46,8 @@ static enum mr_status plan(struct millrace_pipeline *pipeline, struct mr_epoch_r
     MR_TRY(mr_session_since(session, last->watermark, last->positions, &pipeline->errors, err));
     MR_TRY(mr_session_plan(session, &options, &pipeline->errors, err));
     MR_TRY(mr_epoch_ask_targets(session, pipeline->job_lease, MR_LOST_STOP, last, &changed, err));
+    /* What is discarded next must not be gone on with. */
+    MR_TRY(mr_state_drop_notes(pipeline->job_lease, MR_NOTE_DONE, INT64_MAX, err));
     return mr_epoch_discard(session, err);
 }
 

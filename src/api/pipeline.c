@@ -237,6 +237,7 @@ int mr_api_run(struct millrace_pipeline *pipeline, const struct millrace_run_opt
     pipeline->user_options = options ? options : &defaults;
     struct mr_run_options run = {
         .fresh = pipeline->user_options->fresh,
+        .resume = pipeline->user_options->resume,
         .adopt = pipeline->user_options->adopt,
         .metrics_path = pipeline->user_options->report_file,
         .progress = pipeline->user_options->progress ? report_progress : NULL,

@@ -62,6 +62,7 @@ struct mr_cli_options {
     bool connect;
     bool json;
     bool fresh;
+    bool resume;
     bool adopt;
     bool clear;
     bool quiet;

@@ -34,7 +34,9 @@ static const struct cli_option {
     {"--fail-fast", 'a', OPTION_FLAG, NULL, "several files: end the others when one fails"},
     {"--stop-within", 'W', OPTION_VALUE, "SECONDS",
      "after SIGINT or SIGTERM the run ends in this time (default: 10)"},
-    {"--fresh", 'f', OPTION_FLAG, NULL, "forget watermarks and positions first"},
+    {"--fresh", 'f', OPTION_FLAG, NULL,
+     "forget watermarks, positions and what an unfinished run has done"},
+    {"--resume", 'R', OPTION_FLAG, NULL, "go on with the unfinished run, or do nothing"},
     {"--adopt", 'A', OPTION_FLAG, NULL, "state was lost: go on from what the targets know"},
     {"--clear", 'k', OPTION_FLAG, NULL, "forget the watermark: the next run begins anew"},
     {"--progress", 'P', OPTION_VALUE, "auto|plain|none", "how to show progress"},
@@ -163,6 +165,9 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
     case 'f':
         out->fresh = true;
         return 0;
+    case 'R':
+        out->resume = true;
+        return 0;
     case 'A':
         out->adopt = true;
         return 0;
@@ -233,12 +238,6 @@ static const struct cli_option *find_option(const char *name, size_t size, const
     return NULL;
 }
 
-/* Options of the dialect that this version lacks. */
-static bool is_unbuilt(const char *name)
-{
-    return !strcmp(name, "--resume");
-}
-
 static const char *nearest_option(const char *name, const char *allowed)
 {
     const char *names[sizeof cli_options / sizeof cli_options[0]];
@@ -277,11 +276,6 @@ int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int 
         char *equals = strchr(arg, '=');
         size_t size = equals ? (size_t)(equals - arg) : strlen(arg);
         const struct cli_option *option = find_option(arg, size, allowed);
-        if (!option && is_unbuilt(arg))
-            return usage(argv[0],
-                         "%s is not built in this version: a start goes on from commits and "
-                         "checkpoints by itself",
-                         arg, NULL);
         if (!option)
             return usage(argv[0], "unknown option %s", arg, nearest_option(arg, allowed));
         char *value = equals ? equals + 1 : NULL;

@@ -39,6 +39,19 @@ static void print_step(const json_t *step)
         printf("  %34s %s\n", "", location);
 }
 
+static void print_resumed(const json_t *resumed)
+{
+    if (!resumed)
+        return;
+    const char *run = json_string_value(json_object_get(resumed, "run"));
+    const char *reason = json_string_value(json_object_get(resumed, "reason"));
+    if (reason)
+        printf("  the unfinished run %s was begun anew: %s\n", run, reason);
+    else
+        printf("  went on with the unfinished run %s: %lld splits, %lld rows were not read again\n",
+               run, integer_at(resumed, "splits"), integer_at(resumed, "rows"));
+}
+
 void mr_cli_print_summary(const char *text)
 {
     json_t *report = json_loads(text, 0, NULL);
@@ -64,6 +77,7 @@ void mr_cli_print_summary(const char *text)
                json_string_value(json_object_get(step, "step")),
                (long long)integer_at(step, "rows"),
                json_string_value(json_object_get(step, "run")));
+    print_resumed(json_object_get(report, "resumed"));
     json_array_foreach(json_object_get(report, "steps"), i, step) print_step(step);
     const char *advice = json_string_value(json_object_get(report, "advice"));
     if (advice)
@@ -117,6 +131,7 @@ static int run_opened(const struct mr_cli_options *options, struct millrace_pipe
     mr_cli_bar_init(&bar, options->progress);
     struct millrace_run_options run = {
         .fresh = options->fresh,
+        .resume = options->resume,
         .adopt = options->adopt,
         .report_file = options->report,
         .progress = options->progress == MR_CLI_PROGRESS_NONE ? NULL : mr_cli_bar_update,
@@ -154,12 +169,16 @@ int mr_cli_run(int argc, char **argv)
 {
     struct mr_cli_options options;
     mr_cli_hold_signals();
-    int code = mr_cli_parse(argc, argv, "pcCSrfAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
+    int code = mr_cli_parse(argc, argv, "pcCSrfRAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
     if (code != 0)
         return code;
     if (options.fresh && options.adopt) {
         fprintf(stderr, "millrace run: --adopt goes on from what is loaded, --fresh loads "
                         "everything again: give one of them\n");
+        return MILLRACE_USAGE;
+    }
+    if (options.resume && (options.fresh || options.adopt)) {
+        fprintf(stderr, "millrace run: --resume with %s\n", options.fresh ? "--fresh" : "--adopt");
         return MILLRACE_USAGE;
     }
     if (options.nfiles > 1)

@@ -128,6 +128,7 @@ static void run_slot(void *arg)
     const struct mr_cli_options *options = many->options;
     struct millrace_run_options run = {
         .fresh = options->fresh,
+        .resume = options->resume,
         .adopt = options->adopt,
         .progress = options->progress == MR_CLI_PROGRESS_NONE ? NULL : on_progress,
         .progress_context = slot,

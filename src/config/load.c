@@ -165,6 +165,7 @@ static enum mr_status read_limits(struct load *load)
     spec->memory = mr_options_integer(resources, "memory", 0);
     spec->temp_dir = mr_options_text(resources, "tempDir");
     spec->batch_rows = mr_options_integer(resources, "batchRows", 0);
+    spec->resume_bytes = mr_options_integer(resources, "resumeBytes", 0);
     spec->broadcast_threshold = mr_options_integer(resources, "broadcastThreshold", -1);
     return MR_OK;
 }

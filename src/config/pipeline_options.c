@@ -138,6 +138,15 @@ static const struct mr_option resource_options[] = {
      .minimum = 1,
      .maximum = 1 << 20,
      .doc = "Rows of a batch. Default: chosen by bytes."},
+    {.name = "resumeBytes",
+     .type = MR_OPTION_SIZE,
+     .unit = "bytes",
+     .minimum = 1,
+     .maximum = INT64_MAX,
+     .doc = "A restart does not read again what was sealed. A task seals what it has written, "
+            "where a split ends, "
+            "each time it has written so many bytes of rows (in memory); files end there. Default: "
+            "four times targetFileSize for each partition written."},
     {.name = "broadcastThreshold",
      .type = MR_OPTION_SIZE,
      .unit = "bytes",

@@ -75,6 +75,7 @@ struct mr_spec {
     int64_t memory;              /* bytes, 0 = half of what the cgroup allows */
     const char *temp_dir;        /* NULL = $TMPDIR or /tmp */
     int64_t batch_rows;          /* 0 = by bytes */
+    int64_t resume_bytes;        /* of rows between two seals of a task, 0 = as the sinks say */
     int64_t broadcast_threshold; /* -1 = automatic */
     bool ansi;
     const char *time_zone;

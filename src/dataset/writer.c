@@ -463,6 +463,17 @@ enum mr_status mr_dataset_writer_touch(struct mr_dataset_writer *writer, struct 
     return open_file(part, err);
 }
 
+int64_t mr_dataset_writer_part_bytes(const struct mr_dataset_writer *writer)
+{
+    int64_t target = writer->write->target_file_size;
+    int64_t parts = writer->parts.count > 0 ? (int64_t)writer->parts.count : 1;
+    int64_t bytes;
+    /* Rows on the disk are about a quarter of rows in memory. */
+    if (target <= 0 || __builtin_mul_overflow(target, 4 * parts, &bytes))
+        return INT64_MAX;
+    return bytes;
+}
+
 enum mr_status mr_dataset_writer_finish(struct mr_dataset_writer *writer, struct mr_error *err)
 {
     for (size_t i = 0; i < writer->parts.count; i++) {

@@ -61,6 +61,11 @@ enum mr_status mr_dataset_writer_relieve(struct mr_dataset_writer *writer, int64
                                          struct mr_error *err);
 /* Opens the file without a partition although it has no rows: readers need its schema. */
 enum mr_status mr_dataset_writer_touch(struct mr_dataset_writer *writer, struct mr_error *err);
+/*
+ * Bytes of batches after which ending all files of this writer and going on in another costs few files: what fills a few
+ * of them for each partition that it has seen.
+ */
+int64_t mr_dataset_writer_part_bytes(const struct mr_dataset_writer *writer);
 /* Seals all files, partitions in order of first appearance; then everything staged is durable. */
 enum mr_status mr_dataset_writer_finish(struct mr_dataset_writer *writer, struct mr_error *err);
 /* Discards what is not sealed. NULL is allowed. */

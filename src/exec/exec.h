@@ -60,6 +60,7 @@ struct mr_exec_step {
 struct mr_exec_split {
     int segment;
     int split; /* index in the segment's list */
+    bool kept; /* an earlier run has read it */
     int64_t rows;
     int64_t bytes;
     int64_t micros;
@@ -79,7 +80,7 @@ struct mr_exec_progress {
 struct mr_exec_result {
     int nsinks;
     /*
-     * Per sink sequence: the committables of its tasks, ordered by task. Heap, freed by
+     * Per sink sequence: the committables of its tasks and their parts, in their order. Heap, freed by
      * mr_exec_result_reset.
      */
     struct {
@@ -91,6 +92,36 @@ struct mr_exec_result {
     struct mr_exec_step *steps; /* per node */
     int nsplits;
     struct mr_exec_split *splits;
+};
+
+/* How the tasks of a segment are sealed. */
+enum mr_sealing {
+    MR_SEAL_NONE,  /* at their end, and nobody is told */
+    MR_SEAL_TASKS, /* at their end */
+    MR_SEAL_PARTS, /* also where a split ends and enough was written: files end there */
+};
+
+/* Splits of one task that were read, written and sealed: durable, not visible. */
+struct mr_exec_part {
+    int segment;
+    int first_split; /* of the segment's list */
+    int end_split;
+    int64_t rows;                        /* read */
+    int64_t bytes;                       /* of the batches written */
+    const struct mr_slice *committables; /* by sink sequence; data NULL = none */
+    const struct mr_slice *contents;     /* of each, mr_content_encode; data NULL = not counted */
+    struct mr_tally *tallies;            /* by node */
+};
+
+struct mr_exec_resume {
+    const enum mr_sealing *sealing; /* by segment of the plan; not NONE: no builds, no breakers */
+    int64_t part_bytes;             /* PARTS: of the batches of a part; 0 = as the sinks say */
+    /* Whole parts of tasks, disjoint: their splits are not read, their committables are in the result. */
+    const struct mr_exec_part *kept;
+    int nkept;
+    /* Any thread. The part is valid during the call. */
+    enum mr_status (*sealed)(void *context, const struct mr_exec_part *part, struct mr_error *err);
+    void *context;
 };
 
 struct mr_exec_request {
@@ -116,6 +147,7 @@ struct mr_exec_request {
     /* Foreign scheduler: only this output task of this segment; -1 = all. */
     int only_segment;
     int only_task;
+    const struct mr_exec_resume *resume; /* NULL: no sealing in parts, nothing is kept */
 };
 
 /*

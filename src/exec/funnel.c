@@ -10,7 +10,8 @@
  * readers queues hold rows. This cannot deadlock when window <= readers: of the splits with a slot,
  * those not yet taken by a reader come after all those that were, the readers are busy only with
  * splits that have a slot or are full ahead of it, and a split with a slot is always drained. A
- * shared queue would be simpler and would write rows in the order of arrival: bytes of files would
+ * (Where a part of the splits is given out, the next part comes when this one is used up, and
+ * nobody waits for anything behind its end.) A shared queue would be simpler and would write rows in the order of arrival: bytes of files would
  * differ from run to run.
  */
 #include "exec/funnel.h"
@@ -20,6 +21,7 @@ enum mr_status mr_funnel_init(struct mr_funnel *funnel, struct mr_stop *stop, in
 {
     *funnel = (struct mr_funnel){
         .stop = stop, .limit = limit, .nsplits = nsplits, .readers = readers, .window = window};
+    funnel->end = nsplits;
     MR_TRY(mr_stop_init(&funnel->closed, err));
     mr_mutex_init(&funnel->lock);
     mr_cond_init(&funnel->can_take);
@@ -66,7 +68,8 @@ int mr_funnel_next_split(struct mr_funnel *funnel, struct mr_task_waiter *waiter
     int split = -1;
     pthread_mutex_lock(&funnel->lock);
     while (!over(funnel) && funnel->next_read < funnel->nsplits &&
-           funnel->next_read >= funnel->next_slot + funnel->readers)
+           (funnel->next_read >= funnel->next_slot + funnel->readers ||
+            funnel->next_read >= funnel->end))
         mr_task_wait_cond(waiter, &funnel->can_put, &funnel->lock, MR_WAIT_QUEUE);
     if (!over(funnel) && funnel->next_read < funnel->nsplits)
         split = funnel->next_read++;
@@ -153,8 +156,7 @@ static struct mr_funnel_item *pop(struct mr_funnel *funnel, bool *wait)
             *wait = true;
             return NULL;
         }
-        funnel->slots[funnel->cursor] =
-            funnel->next_slot < funnel->nsplits ? funnel->next_slot++ : -1;
+        funnel->slots[funnel->cursor] = funnel->next_slot < funnel->end ? funnel->next_slot++ : -1;
         pthread_cond_broadcast(&funnel->can_put);
     }
     return NULL;
@@ -182,6 +184,35 @@ enum mr_status mr_funnel_take(struct mr_funnel *funnel, struct mr_task_waiter *w
         return MR_OK;
     }
     return atomic_load(&funnel->stop->set) ? mr_error_cancelled(err) : MR_OK;
+}
+
+void mr_funnel_part(struct mr_funnel *funnel, int first, int end)
+{
+    pthread_mutex_lock(&funnel->lock);
+    funnel->next_read = funnel->next_slot = first;
+    funnel->end = end;
+    funnel->cursor = 0;
+    for (int i = 0; i < funnel->window; i++)
+        funnel->slots[i] = funnel->next_slot < end ? funnel->next_slot++ : -1;
+    pthread_cond_broadcast(&funnel->can_put);
+    pthread_mutex_unlock(&funnel->lock);
+}
+
+void mr_funnel_end_soon(struct mr_funnel *funnel)
+{
+    pthread_mutex_lock(&funnel->lock);
+    /* Readers are nowhere behind that (mr_funnel_next_split), however fast they are. */
+    int end = funnel->next_slot + funnel->readers;
+    funnel->end = end < funnel->end ? end : funnel->end;
+    pthread_mutex_unlock(&funnel->lock);
+}
+
+int mr_funnel_part_end(struct mr_funnel *funnel)
+{
+    pthread_mutex_lock(&funnel->lock);
+    int end = funnel->end;
+    pthread_mutex_unlock(&funnel->lock);
+    return end;
 }
 
 void mr_funnel_close(struct mr_funnel *funnel)

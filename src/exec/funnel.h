@@ -29,6 +29,7 @@ struct mr_funnel {
     struct mr_stop closed; /* the task wants no more */
     int64_t limit;         /* bytes of one queue; one batch always fits */
     int nsplits;
+    int end; /* of the part that is under way: no split behind it is taken */
     struct mr_funnel_queue *queues;
     int next_read; /* next split that a reader takes */
     int window;    /* slots */
@@ -58,6 +59,14 @@ void mr_funnel_end_split(struct mr_funnel *funnel, int split);
  */
 enum mr_status mr_funnel_take(struct mr_funnel *funnel, struct mr_task_waiter *waiter, int *node,
                               int *port, struct mr_batch **batch, struct mr_error *err);
+/*
+ * Task: from now on the splits [first, end) and no others, none of which was read; what was taken
+ * before is used up. (After init it is all of them.)
+ */
+void mr_funnel_part(struct mr_funnel *funnel, int first, int end);
+/* Task: the part shall end soon, at a split that does not depend on how far readers are. */
+void mr_funnel_end_soon(struct mr_funnel *funnel);
+int mr_funnel_part_end(struct mr_funnel *funnel);
 /* Task: no more; wakes the readers. */
 void mr_funnel_close(struct mr_funnel *funnel);
 /* Wakes everybody, to look at `stop`. */

@@ -245,6 +245,8 @@ static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum m
     node->ninputs = role == MR_PUSH_SOURCE ? 0 : node->plan->ninputs;
     node->runtime = *node->plan->runtime;
     node->runtime.waiter = &graph->waiter->base;
+    if (graph->hooks->tallies != NULL)
+        node->runtime.tally = &graph->hooks->tallies[id];
     node->watermark = INT64_MIN;
     graph->by_id[id] = node;
     return node;

@@ -66,6 +66,7 @@ struct mr_push_hooks {
     enum mr_status (*tap)(void *context, struct mr_batch *batch, bool *closed,
                           struct mr_error *err);
     int tap_node;
+    struct mr_tally *tallies; /* by node of the plan, or NULL */
     /* A barrier has reached a sink; optional. */
     enum mr_status (*barrier)(void *context, struct mr_push_node *sink, int64_t epoch,
                               struct mr_error *err);

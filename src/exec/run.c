@@ -213,6 +213,12 @@ static void choose_segments(struct mr_run *run)
     }
 }
 
+/* Room for a committable of each part: one that begins at split s of task t is at s + t. */
+static int places_of(const struct mr_plan_segment *segment)
+{
+    return segment->nsplits + segment->ntasks;
+}
+
 static enum mr_status init_result(struct mr_run *run, struct mr_error *err)
 {
     const struct mr_plan *plan = run->plan;
@@ -239,19 +245,19 @@ static enum mr_status init_result(struct mr_run *run, struct mr_error *err)
             if (node->kind != MR_PLAN_SINK)
                 continue;
             result->sinks[node->sink_sequence].items =
-                mr_calloc((size_t)segment->ntasks + 1, sizeof(struct mr_slice));
+                mr_calloc((size_t)places_of(segment) + 1, sizeof(struct mr_slice));
             result->sinks[node->sink_sequence].contents =
-                mr_calloc((size_t)segment->ntasks + 1, sizeof(struct mr_content *));
+                mr_calloc((size_t)places_of(segment) + 1, sizeof(struct mr_content *));
             if (result->sinks[node->sink_sequence].items == NULL ||
                 result->sinks[node->sink_sequence].contents == NULL)
                 return mr_error_nomem(err);
-            result->sinks[node->sink_sequence].count = segment->ntasks;
+            result->sinks[node->sink_sequence].count = places_of(segment);
         }
     }
     return MR_OK;
 }
 
-/* Leaves out tasks that wrote nothing. */
+/* Leaves out what was not written. */
 static void pack_result(struct mr_exec_result *result)
 {
     for (int i = 0; result->sinks != NULL && i < result->nsinks; i++) {
@@ -281,6 +287,26 @@ void mr_exec_result_reset(struct mr_exec_result *result)
     *result = (struct mr_exec_result){0};
 }
 
+/* How many splits are kept; takes their rows from those expected. */
+static int mark_kept(struct mr_run *run, int64_t *rows)
+{
+    const struct mr_exec_resume *resume = run->request->resume;
+    int splits = 0;
+    for (int k = 0; resume != NULL && k < resume->nkept; k++) {
+        const struct mr_exec_part *kept = &resume->kept[k];
+        for (int s = 0; s < run->result->nsplits; s++) {
+            struct mr_exec_split *split = &run->result->splits[s];
+            if (split->segment == kept->segment && split->split >= kept->first_split &&
+                split->split < kept->end_split)
+                split->kept = true;
+        }
+        splits += kept->end_split - kept->first_split;
+        if (*rows >= 0)
+            *rows = *rows > kept->rows ? *rows - kept->rows : 0;
+    }
+    return splits;
+}
+
 static void begin_progress(struct mr_run *run)
 {
     struct mr_engine *engine = run->engine;
@@ -298,6 +324,7 @@ static void begin_progress(struct mr_run *run)
         int tasks = segment->ntasks < segment->readers ? segment->ntasks : segment->readers;
         writers = tasks > writers ? tasks : writers;
     }
+    int kept = mark_kept(run, &rows);
     run->active_writers = writers > 0 ? writers : 1;
     pthread_mutex_lock(&engine->lock);
     engine->plan = run->plan;
@@ -305,7 +332,7 @@ static void begin_progress(struct mr_run *run)
     pthread_mutex_unlock(&engine->lock);
     atomic_store(&engine->rows_read, 0);
     atomic_store(&engine->rows_written, 0);
-    atomic_store(&engine->splits_done, 0);
+    atomic_store(&engine->splits_done, kept);
     atomic_store(&engine->splits, splits);
 }
 
@@ -335,6 +362,7 @@ static enum mr_status run_init(struct mr_run *run, struct mr_error *err)
     if (run->segments == NULL || run->chosen == NULL)
         return mr_error_nomem(err);
     choose_segments(run);
+    MR_TRY(mr_parts_keep(run, err));
     run->budget = run->plan->nnodes > 0 ? mr_memory_available(run->plan->nodes[0].runtime->memory)
                                         : INT64_MAX;
     return MR_OK;

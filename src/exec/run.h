@@ -48,6 +48,17 @@ struct mr_settler {
     struct mr_runtime runtime;
 };
 
+/* What a task is at: the splits that its open writers hold. Numbers are of the segment's list. */
+struct mr_run_part {
+    int first;
+    int end;   /* as far as is known; what was sealed last ended there */
+    int limit; /* a kept part begins there, or the task ends */
+    bool begun;
+    bool enough;              /* it shall end */
+    int64_t bytes;            /* of batches written */
+    struct mr_tally *tallies; /* by node; NULL = nobody asks */
+};
+
 /* A segment while it runs. */
 struct mr_run_segment {
     struct mr_run *run;
@@ -62,7 +73,8 @@ struct mr_run_segment {
     atomic_int unfinished;     /* workers that have not ended */
     struct mr_funnel *funnels; /* one per task, or NULL */
     int nfunnels;
-    int split_base; /* of its rows in the result */
+    struct mr_run_part *parts; /* one per task to be run; the task's thread's (part.c) */
+    int split_base;            /* of its rows in the result */
     int nworkers;
     struct mr_worker *workers;
 };
@@ -101,7 +113,8 @@ struct mr_worker {
     struct mr_push_hooks hooks;
     bool waited; /* in vain for memory, which is still short */
     /* of the task at hand */
-    int split;                      /* READER: number in the funnel */
+    int split; /* READER: number in the funnel */
+    struct mr_run_part *part;
     struct mr_writer_slot *writers; /* one per sink sequence */
 };
 
@@ -127,10 +140,31 @@ enum mr_status mr_read_split(struct mr_worker *worker, struct mr_push_graph *gra
 /* write.c */
 enum mr_status mr_write_batch(void *worker, struct mr_push_node *sink, struct mr_batch *batch,
                               struct mr_error *err);
-enum mr_status mr_write_finish(struct mr_worker *worker, int task, struct mr_error *err);
+enum mr_status mr_write_finish(struct mr_worker *worker, struct mr_error *err);
 void mr_write_close(struct mr_worker *worker);
 /* Makes room when the budget is nearly used up: writers flush, then others get time to. */
 enum mr_status mr_write_relieve(struct mr_worker *worker, struct mr_error *err);
+/* part.c */
+enum mr_status mr_parts_init(struct mr_run_segment *segment, struct mr_error *err);
+void mr_parts_free(struct mr_run_segment *segment);
+/* Puts what earlier runs have sealed into the result. */
+enum mr_status mr_parts_keep(struct mr_run *run, struct mr_error *err);
+/* Are parts of this segment's tasks told of? */
+bool mr_part_is_on(const struct mr_run_segment *segment);
+/* The next part of the worker's task; false when nothing of it is left. */
+bool mr_part_begin(struct mr_worker *worker);
+/* A reader takes part in what its task is at. */
+void mr_part_join(struct mr_worker *reader);
+/* The number of the part's writers in the run. */
+int mr_part_number(const struct mr_worker *worker);
+/* Does it begin the segment? */
+bool mr_part_is_first(const struct mr_worker *worker);
+/* Its index in the result's committables. */
+int mr_part_place(const struct mr_worker *worker);
+/* Shall it end at the next end of a split? */
+bool mr_part_is_enough(struct mr_worker *worker);
+/* Behind mr_write_finish. */
+enum mr_status mr_part_sealed(struct mr_worker *worker, struct mr_error *err);
 /* builds.c */
 enum mr_status mr_builds_init(struct mr_run *run, struct mr_error *err);
 void mr_builds_keep(struct mr_run *run, struct mr_push_graph *graph, int task);

@@ -63,33 +63,55 @@ static enum mr_status open_graph(struct mr_worker *worker, struct mr_push_graph 
                         &worker->hooks, &worker->waiter, &worker->clock, err);
 }
 
-/* The end of an output task: operators, writers, build sides. */
+/* The end of a part of an output task: operators, writers, build sides. */
 static enum mr_status finish_task(struct mr_worker *worker, struct mr_push_graph *graph,
                                   struct mr_error *err)
 {
     MR_TRY(mr_push_finish(graph, err));
-    MR_TRY(mr_write_finish(worker, worker->task, err));
+    MR_TRY(mr_write_finish(worker, err));
     mr_builds_keep(worker->segment->run, graph, worker->segment->plan->first_task + worker->task);
     return MR_OK;
 }
 
-static enum mr_status run_fused_task(struct mr_worker *worker, int task, struct mr_error *err)
+/* A part is told of once its writers are closed: what they hold is then the committables' alone. */
+static enum mr_status end_part(struct mr_worker *worker, struct mr_push_graph *graph, bool whole,
+                               enum mr_status status, struct mr_error *err)
+{
+    if (status == MR_OK)
+        status = finish_task(worker, graph, err);
+    mr_write_close(worker);
+    mr_push_close(graph);
+    if (status == MR_OK && whole)
+        status = mr_part_sealed(worker, err);
+    return status;
+}
+
+static enum mr_status run_fused_part(struct mr_worker *worker, bool *whole, struct mr_error *err)
 {
     const struct mr_plan_segment *segment = worker->segment->plan;
+    struct mr_run_part *part = worker->part;
     struct mr_push_graph graph;
-    worker->task = task;
     enum mr_status status = open_graph(worker, &graph, MR_PUSH_WHOLE, -1, err);
-    for (int i = segment->task_splits[task];
-         status == MR_OK && i < segment->task_splits[task + 1] && !all_closed(&graph) &&
-         !unwanted(worker);
-         i++)
+    int i = part->first;
+    while (status == MR_OK && i < part->limit && !all_closed(&graph) && !unwanted(worker)) {
         if (!mr_push_closed(&graph, segment->splits[i].node))
             status = mr_read_split(worker, &graph, i, err);
-    if (status == MR_OK)
-        status = finish_task(worker, &graph, err);
-    mr_write_close(worker);
-    mr_push_close(&graph);
-    return status;
+        i++;
+        if (status == MR_OK && mr_part_is_enough(worker))
+            break;
+    }
+    part->end = i;
+    *whole = !all_closed(&graph) && !unwanted(worker);
+    return end_part(worker, &graph, *whole, status, err);
+}
+
+static enum mr_status run_fused_task(struct mr_worker *worker, int task, struct mr_error *err)
+{
+    bool whole = true;
+    worker->task = task;
+    while (whole && mr_part_begin(worker))
+        MR_TRY(run_fused_part(worker, &whole, err));
+    return MR_OK;
 }
 
 static enum mr_status run_fused(struct mr_worker *worker, struct mr_error *err)
@@ -112,6 +134,7 @@ static enum mr_status run_reader(struct mr_worker *worker, struct mr_error *err)
         if (worker->split < 0)
             return MR_OK;
         int split = segment->task_splits[worker->task] + worker->split;
+        mr_part_join(worker);
         struct mr_push_graph graph;
         enum mr_status status =
             open_graph(worker, &graph, MR_PUSH_READER, segment->splits[split].node, err);
@@ -151,25 +174,42 @@ static enum mr_status drain(struct mr_worker *worker, struct mr_push_graph *grap
         if (batch == NULL)
             return MR_OK;
         MR_TRY(mr_push_into(graph, node, port, batch, err));
+        if (!worker->part->enough && mr_part_is_enough(worker))
+            mr_funnel_end_soon(worker->funnel);
         mr_task_yield(&worker->waiter);
     }
     return MR_OK;
 }
 
-static enum mr_status run_task(struct mr_worker *worker, struct mr_error *err)
+/* *more: it has ended because enough was written, and not because all is read or nobody wants more. */
+static enum mr_status run_queued_part(struct mr_worker *worker, bool *more, struct mr_error *err)
 {
-    const struct mr_plan_segment *segment = worker->segment->plan;
+    int base = worker->segment->plan->task_splits[worker->task];
+    struct mr_run_part *part = worker->part;
     struct mr_push_graph graph;
-    /* Waiting for the queues is booked to the last node, a sink. */
-    mr_clock_move(&worker->clock, segment->nodes[segment->nnodes - 1]);
+    if (mr_part_is_on(worker->segment))
+        mr_funnel_part(worker->funnel, part->first - base, part->limit - base);
     enum mr_status status = open_graph(worker, &graph, MR_PUSH_TASK, -1, err);
     if (status == MR_OK)
         status = drain(worker, &graph, err);
+    bool whole = status == MR_OK && !mr_push_task_closed(&graph) && !unwanted(worker);
+    part->end = base + mr_funnel_part_end(worker->funnel);
+    *more = whole && mr_part_is_on(worker->segment);
+    if (!*more)
+        mr_funnel_close(worker->funnel);
+    return end_part(worker, &graph, whole, status, err);
+}
+
+static enum mr_status run_task(struct mr_worker *worker, struct mr_error *err)
+{
+    const struct mr_plan_segment *segment = worker->segment->plan;
+    enum mr_status status = MR_OK;
+    bool more = true;
+    /* Waiting for the queues is booked to the last node, a sink. */
+    mr_clock_move(&worker->clock, segment->nodes[segment->nnodes - 1]);
+    while (more && status == MR_OK && mr_part_begin(worker))
+        status = run_queued_part(worker, &more, err);
     mr_funnel_close(worker->funnel);
-    if (status == MR_OK)
-        status = finish_task(worker, &graph, err);
-    mr_write_close(worker);
-    mr_push_close(&graph);
     return status;
 }
 
@@ -277,6 +317,8 @@ static enum mr_status start_with_queues(struct mr_run_segment *segment, struct m
         MR_TRY(mr_funnel_init(funnel, &run->stop, plan->task_splits[t + 1] - plan->task_splits[t],
                               readers, plan->gather == MR_GATHER_ORDERED ? 1 : readers, limit,
                               err));
+        if (mr_part_is_on(segment))
+            mr_funnel_part(funnel, 0, 0); /* readers wait for the first part */
         pthread_mutex_lock(&run->lock);
         segment->nfunnels++;
         pthread_mutex_unlock(&run->lock);
@@ -291,6 +333,7 @@ enum mr_status mr_run_start_segment(struct mr_run_segment *segment, struct mr_er
 {
     segment->started = true;
     atomic_init(&segment->next_task, segment->first_task);
+    MR_TRY(mr_parts_init(segment, err));
     return segment->plan->gather == MR_GATHER_FUSED ? start_fused(segment, err)
                                                     : start_with_queues(segment, err);
 }
@@ -323,6 +366,7 @@ void mr_run_end_segment(struct mr_run_segment *segment)
         mr_free(worker->writers);
     }
     mr_free(segment->workers);
+    mr_parts_free(segment);
     segment->workers = NULL;
     segment->nworkers = 0;
     pthread_mutex_lock(&run->lock);

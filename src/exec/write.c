@@ -1,7 +1,7 @@
 /*
  * write.c - the writers of one output task, and what happens when memory runs short.
  *
- * A writer is opened at its first batch, so that a task without rows makes no file; the first task
+ * A writer is opened at its first batch, so that a part of a task without rows makes no file; the first part
  * of a segment always opens its writers, so that an empty result still is a result. Memory is
  * watched ahead of need, because a charge that fails in the middle of a callback cannot be
  * repeated: when a sink holds more than its share, or the budget is nearly used up, the writers of
@@ -23,11 +23,6 @@ static struct mr_writer_slot *slot_of(struct mr_worker *worker, const struct mr_
     return &worker->writers[sink->sink_sequence];
 }
 
-static int global_task(const struct mr_worker *worker)
-{
-    return worker->segment->plan->first_task + worker->task;
-}
-
 static const struct mr_content_spec *counted(const struct mr_worker *worker,
                                              const struct mr_plan_node *sink)
 {
@@ -41,8 +36,10 @@ static enum mr_status open_writer(struct mr_worker *worker, const struct mr_plan
     struct mr_writer_slot *slot = slot_of(worker, sink);
     slot->runtime = *sink->runtime;
     slot->runtime.waiter = &worker->waiter.base;
+    if (worker->part->tallies != NULL)
+        slot->runtime.tally = &worker->part->tallies[sink->id];
     const struct mr_epoch *epoch = &worker->segment->run->request->epoch;
-    MR_TRY(sink->sink->writer_open(sink->sink_state, &slot->runtime, epoch, global_task(worker),
+    MR_TRY(sink->sink->writer_open(sink->sink_state, &slot->runtime, epoch, mr_part_number(worker),
                                    &slot->writer, err));
     slot->open = true;
     const struct mr_content_spec *spec = counted(worker, sink);
@@ -90,6 +87,7 @@ enum mr_status mr_write_batch(void *context, struct mr_push_node *sink, struct m
     MR_TRY(sink->plan->sink->write(slot->writer, batch, err));
     if (slot->content != NULL)
         MR_TRY(mr_content_add(slot->content, counted(worker, sink->plan), batch, err));
+    worker->part->bytes += mr_batch_bytes(batch);
     worker->clock.steps[sink->plan->id].rows_out += batch->rows;
     atomic_fetch_add_explicit(&worker->waiter.engine->rows_written, batch->rows,
                               memory_order_relaxed);
@@ -140,11 +138,11 @@ enum mr_status mr_write_relieve(struct mr_worker *worker, struct mr_error *err)
     return MR_OK;
 }
 
-static enum mr_status seal(struct mr_worker *worker, const struct mr_plan_node *sink, int task,
+static enum mr_status seal(struct mr_worker *worker, const struct mr_plan_node *sink,
                            struct mr_error *err)
 {
     struct mr_writer_slot *slot = slot_of(worker, sink);
-    if (!slot->open && task == 0)
+    if (!slot->open && mr_part_is_first(worker))
         MR_TRY(open_writer(worker, sink, err));
     if (!slot->open)
         return MR_OK;
@@ -155,7 +153,8 @@ static enum mr_status seal(struct mr_worker *worker, const struct mr_plan_node *
         status = mr_bytes_status(&committable, err);
     if (status == MR_OK && committable.data == NULL)
         mr_bytes_append(&committable, "", 0);
-    struct mr_slice *item = &worker->segment->run->result->sinks[sink->sink_sequence].items[task];
+    struct mr_slice *item =
+        &worker->segment->run->result->sinks[sink->sink_sequence].items[mr_part_place(worker)];
     item->data = mr_bytes_move(&committable, &item->size);
     mr_bytes_reset(&committable);
     if (status != MR_OK) {
@@ -167,13 +166,14 @@ static enum mr_status seal(struct mr_worker *worker, const struct mr_plan_node *
             return mr_error_nomem(err);
     }
     if (status == MR_OK) {
-        worker->segment->run->result->sinks[sink->sink_sequence].contents[task] = slot->content;
+        worker->segment->run->result->sinks[sink->sink_sequence].contents[mr_part_place(worker)] =
+            slot->content;
         slot->content = NULL;
     }
     return status;
 }
 
-enum mr_status mr_write_finish(struct mr_worker *worker, int task, struct mr_error *err)
+enum mr_status mr_write_finish(struct mr_worker *worker, struct mr_error *err)
 {
     const struct mr_plan_segment *segment = worker->segment->plan;
     const struct mr_plan *plan = worker->segment->run->plan;
@@ -182,7 +182,7 @@ enum mr_status mr_write_finish(struct mr_worker *worker, int task, struct mr_err
         if (sink->kind != MR_PLAN_SINK)
             continue;
         int before = mr_clock_move(&worker->clock, sink->id);
-        enum mr_status status = seal(worker, sink, task, err);
+        enum mr_status status = seal(worker, sink, err);
         mr_clock_move(&worker->clock, before);
         MR_TRY(mr_push_blame(plan, sink, status, err));
     }

@@ -15,7 +15,11 @@
 #include "ext/runtime.h"
 
 enum mr_op_flag {
-    MR_OP_STREAMING = 1 << 0,       /* emits as it goes; else it is a breaker */
+    /*
+     * Emits as it goes; else it is a breaker. Unless ORDERED or STATEFUL as well, what it emits depends on
+     * the batch at hand (and its build side) alone: a task may be cut into parts anywhere between splits.
+     */
+    MR_OP_STREAMING = 1 << 0,
     MR_OP_BREAKER = 1 << 1,         /* all rows in before any comes out: see `pull` */
     MR_OP_ORDERED = 1 << 2,         /* needs all rows in split order in one task (limitRows) */
     MR_OP_TAKES_SELECTION = 1 << 3, /* push accepts batches with a selection */

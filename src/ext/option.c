@@ -445,3 +445,61 @@ enum mr_status mr_options_error(const struct mr_options *options, const char *na
         mr_error_where(err, "%s:%d:%d", at.file, at.line, at.column);
     return MR_CONFIG;
 }
+
+/* ---- as bytes ---- */
+
+static void write_value(const struct mr_option_value *value, unsigned without, struct mr_bytes *out)
+{
+    switch (value->option->type) {
+    case MR_OPTION_BOOL:
+        mr_bytes_printf(out, "%d", value->u.boolean);
+        break;
+    case MR_OPTION_INT:
+    case MR_OPTION_SIZE:
+    case MR_OPTION_DURATION:
+    case MR_OPTION_ENUM:
+        mr_bytes_printf(out, "%lld", (long long)value->u.integer);
+        break;
+    case MR_OPTION_DOUBLE:
+        mr_bytes_printf(out, "%.17g", value->u.number);
+        break;
+    case MR_OPTION_STRING:
+    case MR_OPTION_ANY:
+        mr_bytes_lenpref(out, value->u.text, value->u.text != NULL ? strlen(value->u.text) : 0);
+        break;
+    case MR_OPTION_STRINGS:
+        for (int i = 0; i < value->u.strings.count; i++)
+            mr_bytes_lenpref(out, value->u.strings.items[i], strlen(value->u.strings.items[i]));
+        break;
+    case MR_OPTION_PAIRS:
+    case MR_OPTION_NAMED_OBJECTS:
+        for (int i = 0; i < value->u.pairs.count; i++) {
+            const struct mr_option_pair *pair = &value->u.pairs.items[i];
+            mr_bytes_lenpref(out, pair->name, strlen(pair->name));
+            if (pair->text != NULL)
+                mr_bytes_lenpref(out, pair->text, strlen(pair->text));
+            mr_options_write(pair->object, without, out);
+        }
+        break;
+    case MR_OPTION_OBJECT:
+        mr_options_write(value->u.object, without, out);
+        break;
+    case MR_OPTION_OBJECTS:
+        for (int i = 0; i < value->u.objects.count; i++)
+            mr_options_write(value->u.objects.items[i], without, out);
+        break;
+    }
+}
+
+void mr_options_write(const struct mr_options *options, unsigned without, struct mr_bytes *out)
+{
+    for (int i = 0; options != NULL && i < options->count; i++) {
+        const struct mr_option_value *value = &options->values[i];
+        if (!value->set || (value->option->flags & without))
+            continue;
+        mr_bytes_text(out, value->option->name);
+        mr_bytes_char(out, '=');
+        write_value(value, without, out);
+        mr_bytes_char(out, ';');
+    }
+}

@@ -176,6 +176,8 @@ enum mr_status mr_options_from_texts(struct mr_arena *arena, const struct mr_opt
 /* Parses one scalar text by a row (bounds, units and choices checked). Used by config/ as well. */
 enum mr_status mr_option_parse(const struct mr_option *option, const char *text,
                                struct mr_option_value *out, struct mr_error *err);
+/* What was set, but for options with a flag of `without`: the same bytes for the same options, for hashing. */
+void mr_options_write(const struct mr_options *options, unsigned without, struct mr_bytes *out);
 int mr_option_table_size(const struct mr_option *table);
 /* The row that a key means (name, alias, or prefix), or NULL. */
 const struct mr_option *mr_option_find(const struct mr_option *table, const char *key);

@@ -46,6 +46,14 @@ struct mr_counters {
     atomic_int_fast64_t value[MR_COUNTERS];
 };
 
+/* What one part of an output task counted of one step (exec/): it is kept with the part. */
+struct mr_tally {
+    struct mr_counters counters; /* the sums; peaks are not kept */
+    int nrules;
+    atomic_int_fast64_t *rules; /* of a validation: rows per rule */
+    atomic_int_fast64_t rows_failed;
+};
+
 struct mr_runtime {
     struct mr_waiter *waiter;
     /*
@@ -55,6 +63,7 @@ struct mr_runtime {
     struct mr_waiter *patient;
     struct mr_memory *memory;     /* the account of this step */
     struct mr_counters *counters; /* of this step */
+    struct mr_tally *tally;       /* counted there as well, NULL = not */
     const struct mr_registry *registry;
     const char *temp_dir; /* for rows that spill; files in it have no names */
     const char *run_id;
@@ -88,6 +97,9 @@ struct mr_runtime {
 static inline void mr_count(struct mr_runtime *runtime, enum mr_counter counter, int64_t amount)
 {
     atomic_fetch_add_explicit(&runtime->counters->value[counter], amount, memory_order_relaxed);
+    if (runtime->tally)
+        atomic_fetch_add_explicit(&runtime->tally->counters.value[counter], amount,
+                                  memory_order_relaxed);
 }
 void mr_count_peak(struct mr_runtime *runtime, enum mr_counter counter, int64_t value);
 const char *mr_counter_name(enum mr_counter counter);

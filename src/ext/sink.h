@@ -38,6 +38,11 @@ struct mr_sink_info {
     const char *const *notes; /* for the plan: predicted files, small-file warning */
     int nnotes;
     bool skip; /* mode ignore and the target exists: nothing to do */
+    /*
+     * Hash of what the committables of writers depend on besides options and schema (the metadata of
+     * a table): with another one, rows that an earlier run staged are of no use.
+     */
+    uint64_t basis;
 };
 
 /* What a target itself remembers of a lane of this pipeline (stateKey). */
@@ -80,6 +85,14 @@ struct mr_epoch {
     struct mr_slice positions; /* of the source; opaque */
 };
 
+/* A committable of an unfinished run that another one would go on with: see `sweep`. */
+struct mr_sink_kept {
+    struct mr_slice committable;
+    /* of this sink; else of another one with the same implementation, which may share its place */
+    bool own;
+    bool whole; /* own: is all of it still there? Set by sweep; if not, it is discarded as well */
+};
+
 struct mr_sink {
     const char *name;
     const char *doc;
@@ -109,6 +122,11 @@ struct mr_sink {
      * account.
      */
     enum mr_status (*relieve)(void *writer, int64_t bytes, struct mr_error *err);
+    /*
+     * Bytes of batches after which finishing this writer and going on in another costs nothing worth
+     * mentioning (small files); optional: never.
+     */
+    int64_t (*part_bytes)(void *writer);
     /* Seals what was staged, durably, and describes it: a versioned byte string. */
     enum mr_status (*writer_finish)(void *writer, struct mr_bytes *committable,
                                     struct mr_error *err);
@@ -131,6 +149,12 @@ struct mr_sink {
      */
     enum mr_status (*abort)(const struct mr_options *options, struct mr_runtime *runtime,
                             struct mr_slice token, struct mr_error *err);
+    /*
+     * Discards what a dead run of this pipeline left staged, except what these committables describe,
+     * after which it can be committed. NULL: what was staged is of no use to another run.
+     */
+    enum mr_status (*sweep)(const struct mr_options *options, struct mr_runtime *runtime,
+                            struct mr_sink_kept *kept, int nkept, struct mr_error *err);
     void (*close)(void *state);
 };
 

@@ -7,6 +7,7 @@
 #ifndef MR_EXT_STORE_H
 #define MR_EXT_STORE_H
 
+#include "base/map.h"
 #include "ext/runtime.h"
 
 struct mr_store_entry {
@@ -85,11 +86,17 @@ struct mr_store {
     enum mr_status (*publish)(void *handle, struct mr_slice ticket, struct mr_error *err);
     enum mr_status (*discard)(void *handle, struct mr_slice ticket, struct mr_error *err);
     /*
+     * Is what the ticket describes still staged, whole, and not published? *whole false when that
+     * cannot be seen; an error only where nothing can be asked at all.
+     */
+    enum mr_status (*is_staged)(void *handle, struct mr_slice ticket, bool *whole,
+                                struct mr_error *err);
+    /*
      * Discards everything staged under `tag` below `prefix` (S3: uploads to objects whose last part
-     * contains it).
+     * contains it), except objects whose last part is a key of `kept` (NULL = none).
      */
     enum mr_status (*discard_tag)(void *handle, const char *prefix, const char *tag,
-                                  struct mr_error *err);
+                                  const struct mr_map *kept, struct mr_error *err);
     /* Makes preceding finishes, publishes, discards and removes durable (directory fsync). */
     enum mr_status (*sync)(void *handle, struct mr_error *err);
     /* Absent is MR_OK. Directories that it empties go too, the root excepted. */

@@ -251,8 +251,12 @@ enum mr_status mr_rules_settle(struct mr_rules *rules, struct mr_runtime *runtim
                 show_sample(rules, runtime, batch, bad_rows[i], rules->rules[rule].name);
         }
         atomic_fetch_add(&rules->counts.values[rule], count);
+        if (runtime->tally && rule < runtime->tally->nrules)
+            atomic_fetch_add(&runtime->tally->rules[rule], count);
     }
     atomic_fetch_add(&rules->counts.rows_failed, bad->count);
+    if (runtime->tally)
+        atomic_fetch_add(&runtime->tally->rows_failed, bad->count);
     mr_count(runtime, MR_COUNT_ROWS_REJECTED, bad->count);
     enum mr_status status = MR_OK;
     if (bad->count == 0 || rules->on_failure == MR_ON_FAILURE_FAIL) {

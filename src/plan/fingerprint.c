@@ -9,62 +9,10 @@
 
 #include "base/hash.h"
 
-static void add_value(struct mr_bytes *out, const struct mr_option_value *value, bool connection)
-{
-    switch (value->option->type) {
-    case MR_OPTION_BOOL:
-        mr_bytes_printf(out, "%d", value->u.boolean);
-        break;
-    case MR_OPTION_INT:
-    case MR_OPTION_SIZE:
-    case MR_OPTION_DURATION:
-    case MR_OPTION_ENUM:
-        mr_bytes_printf(out, "%lld", (long long)value->u.integer);
-        break;
-    case MR_OPTION_DOUBLE:
-        mr_bytes_printf(out, "%.17g", value->u.number);
-        break;
-    case MR_OPTION_STRING:
-    case MR_OPTION_ANY:
-        mr_bytes_lenpref(out, value->u.text, value->u.text != NULL ? strlen(value->u.text) : 0);
-        break;
-    case MR_OPTION_STRINGS:
-        for (int i = 0; i < value->u.strings.count; i++)
-            mr_bytes_lenpref(out, value->u.strings.items[i], strlen(value->u.strings.items[i]));
-        break;
-    case MR_OPTION_PAIRS:
-    case MR_OPTION_NAMED_OBJECTS:
-        for (int i = 0; i < value->u.pairs.count; i++) {
-            const struct mr_option_pair *pair = &value->u.pairs.items[i];
-            mr_bytes_lenpref(out, pair->name, strlen(pair->name));
-            if (pair->text != NULL)
-                mr_bytes_lenpref(out, pair->text, strlen(pair->text));
-            mr_plan_print_options(out, pair->object, connection);
-        }
-        break;
-    case MR_OPTION_OBJECT:
-        mr_plan_print_options(out, value->u.object, connection);
-        break;
-    case MR_OPTION_OBJECTS:
-        for (int i = 0; i < value->u.objects.count; i++)
-            mr_plan_print_options(out, value->u.objects.items[i], connection);
-        break;
-    }
-}
-
 void mr_plan_print_options(struct mr_bytes *out, const struct mr_options *options,
                            bool with_connection)
 {
-    for (int i = 0; options != NULL && i < options->count; i++) {
-        const struct mr_option_value *value = &options->values[i];
-        unsigned skipped = MR_OPTION_SECRET | (with_connection ? 0 : MR_OPTION_CONNECTION);
-        if (!value->set || (value->option->flags & skipped))
-            continue;
-        mr_bytes_text(out, value->option->name);
-        mr_bytes_char(out, '=');
-        add_value(out, value, with_connection);
-        mr_bytes_char(out, ';');
-    }
+    mr_options_write(options, MR_OPTION_SECRET | (with_connection ? 0 : MR_OPTION_CONNECTION), out);
 }
 
 enum mr_status mr_plan_fingerprint(struct mr_plan_builder *builder, struct mr_error *err)

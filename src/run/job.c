@@ -133,7 +133,7 @@ static enum mr_status adopt_task(struct mr_session *session, const struct task *
                                               .with_sinks = true,
                                               .fixed_splits = task->splits,
                                               .nfixed_splits = task->nnodes};
-    session->start_wall = task->now;
+    session->start_wall = session->now_micros = task->now;
     session->runtime.start_micros = task->now;
     session->runtime.state_uuid = task->state_uuid;
     MR_TRY(mr_session_plan(session, &options, NULL, err));

@@ -43,6 +43,8 @@ static json_t *splits_report(const struct mr_plan *plan, const struct mr_exec_re
         json_object_set_new(entry, "step", json_string(node->step->label));
         json_object_set_new(entry, "split", json_string(known->label ? known->label : ""));
         json_object_set_new(entry, "rows", json_integer(split->rows));
+        if (split->kept)
+            json_object_set_new(entry, "kept", json_true());
         if (known->rows >= 0)
             json_object_set_new(entry, "predicted_rows", json_integer(known->rows));
         json_object_set_new(entry, "bytes", json_integer(split->bytes));
@@ -211,6 +213,21 @@ char *mr_report_brief(const struct mr_report_brief *brief)
     return to_text(out);
 }
 
+/* What was kept of an unfinished run, or why nothing was. */
+static void add_kept(json_t *out, const struct mr_resume *resume)
+{
+    bool kept = resume && resume->exec.nkept > 0;
+    if (!resume || (!kept && !(resume->run_id && resume->reason)))
+        return;
+    json_t *resumed = json_object();
+    json_object_set_new(resumed, "run", json_string(resume->run_id ? resume->run_id : ""));
+    json_object_set_new(resumed, "splits", json_integer(resume->splits));
+    json_object_set_new(resumed, "rows", json_integer(resume->rows));
+    if (!kept)
+        json_object_set_new(resumed, "reason", json_string(resume->reason));
+    json_object_set_new(out, "resumed", resumed);
+}
+
 char *mr_report_build(const struct mr_report_input *input)
 {
     struct mr_session *session = input->session;
@@ -228,6 +245,7 @@ char *mr_report_build(const struct mr_report_input *input)
     if (input->recovered_run)
         json_object_set_new(out, "finished_run", json_string(input->recovered_run));
     add_resumed(out, plan);
+    add_kept(out, input->resume);
     if (input->status != MR_OK)
         json_object_set_new(out, "error", error_report(input->failure));
     add_machine(out, session, wall);

@@ -4,6 +4,7 @@
 #ifndef MR_RUN_REPORT_H
 #define MR_RUN_REPORT_H
 
+#include "run/resume.h"
 #include "run/session.h"
 
 struct mr_report_input {
@@ -13,6 +14,7 @@ struct mr_report_input {
     const struct mr_error *failure;
     const char *recovered_run; /* run whose commit this start finished, or NULL */
     int64_t epoch;
+    const struct mr_resume *resume;
 };
 
 /* Heap text (mr_free), or NULL when out of memory. Field names are documented in docs/guide/report.md. */

@@ -15,6 +15,7 @@
 #include "run/maintain.h"
 #include "run/progress.h"
 #include "run/report.h"
+#include "run/resume.h"
 #include "run/stage.h"
 
 #include <string.h>
@@ -27,6 +28,7 @@ struct run {
     struct mr_epoch_record last; /* of the lane, before this run */
     struct mr_stage_run stage;
     struct mr_exec_result result;
+    struct mr_resume resume;
     bool recorded; /* the run has a row in the state */
     bool finished_earlier;
 };
@@ -170,6 +172,7 @@ static enum mr_status execute(struct run *run, struct mr_error *err)
         .only_task = -1,
         .built = mr_stage_built,
         .built_context = &run->stage,
+        .resume = &run->resume.exec,
     };
     MR_TRY(mr_ledger_specs(session, &request.contents, err));
     if (run->options->tap && session->plan->nsinks > 0) {
@@ -209,6 +212,29 @@ static enum mr_status compare_targets(struct run *run, const struct mr_session_p
     return mr_session_plan(session, plan, errors, err);
 }
 
+/* The plan, for the instant of an unfinished run if that can be gone on with. */
+static enum mr_status plan_run(struct run *run, struct mr_load_errors *errors, struct mr_error *err)
+{
+    struct mr_session *session = run->session;
+    bool again = false;
+    struct mr_session_plan_options plan = {.connect = true,
+                                           .with_splits = true,
+                                           .with_sinks = true};
+    if (!run->options->fresh && !run->options->adopt)
+        MR_TRY(mr_resume_find(&run->resume, run->state, run->lease, &run->last, err));
+    MR_TRY(mr_session_since(session, run->last.watermark, run->last.positions, errors, err));
+    run->stage = (struct mr_stage_run){.session = session, .lease = run->lease};
+    MR_TRY(mr_stage_load(&run->stage, run->state, &run->last, err));
+    MR_TRY(mr_stage_plan(session, &plan, errors, err));
+    MR_TRY(compare_targets(run, &plan, errors, err));
+    mr_stage_anchor(&run->stage, &run->last);
+    MR_TRY(mr_resume_match(&run->resume, run->options, run->last.epoch + 1, &again, err));
+    if (!again)
+        return MR_OK;
+    MR_TRY(mr_stage_plan(session, &plan, errors, err));
+    return mr_resume_match(&run->resume, run->options, run->last.epoch + 1, &again, err);
+}
+
 static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, struct mr_error *err)
 {
     struct mr_session *session = run->session;
@@ -220,20 +246,17 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
     MR_TRY(recover(run, err));
     if (run->options->fresh || run->options->adopt)
         MR_TRY(mr_stage_forget(run->lease, err));
+    run->resume.state = run->state;
+    run->resume.lease = run->lease;
+    if (run->options->fresh || run->finished_earlier)
+        MR_TRY(
+            mr_resume_forget(&run->resume, run->options->fresh ? INT64_MAX : run->last.epoch, err));
     if (run->options->fresh)
         MR_TRY(forget(run, err));
     else if (run->finished_earlier && is_retry(run))
         return MR_OK;
-    MR_TRY(mr_session_since(session, run->last.watermark, run->last.positions, errors, err));
-    run->stage = (struct mr_stage_run){.session = session, .lease = run->lease};
-    MR_TRY(mr_stage_load(&run->stage, run->state, &run->last, err));
-    struct mr_session_plan_options plan = {.connect = true,
-                                           .with_splits = true,
-                                           .with_sinks = true};
-    MR_TRY(mr_stage_plan(session, &plan, errors, err));
-    MR_TRY(compare_targets(run, &plan, errors, err));
-    mr_stage_anchor(&run->stage, &run->last);
-    MR_TRY(mr_epoch_discard(session, err));
+    MR_TRY(plan_run(run, errors, err));
+    MR_TRY(mr_resume_sweep(&run->resume, err));
     MR_TRY(mr_stage_sweep(&run->stage, err));
     enum mr_status status = execute(run, err);
     if (status == MR_OK)
@@ -241,14 +264,13 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
     if (status == MR_OK && mr_engine_cancelled(session->engine))
         status = mr_error_cancelled(err);
     if (status != MR_OK) {
-        /* What lies there may be another's by now: names derive from the epoch. */
-        if (mr_lease_check(run->lease, NULL) == MR_OK)
-            mr_epoch_discard(session, NULL);
+        mr_resume_leave(&run->resume, status, err);
         return status;
     }
     MR_TRY(mr_epoch_commit(session, run->state, run->lease, &run->result, run->last.epoch + 1,
                            mr_session_next_watermark(session), err));
     mr_stage_done(session, run->lease, run->last.epoch + 1);
+    MR_TRY(mr_resume_committed(&run->resume, err));
     return mr_maintain(session, err);
 }
 
@@ -296,6 +318,7 @@ static char *build_report(const struct run *run, enum mr_status status,
         .failure = failure,
         .recovered_run = run->finished_earlier ? run->last.run_id : NULL,
         .epoch = run->last.epoch + (run->finished_earlier ? 0 : 1),
+        .resume = &run->resume,
     };
     return mr_report_build(&input);
 }
@@ -326,6 +349,7 @@ static enum mr_status end(struct run *run, enum mr_status status, struct mr_erro
 static void let_go(struct run *run)
 {
     mr_exec_result_reset(&run->result);
+    mr_resume_reset(&run->resume);
     mr_lease_release(run->lease);
     mr_state_close(run->state);
 }
@@ -357,6 +381,7 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
 {
     struct run run = {.session = session, .options = options};
     struct mr_error failure = {0};
+    mr_resume_init(&run.resume, session);
     *report = NULL;
     enum mr_status status = mr_pool_enter(&session->ticket, session->runtime.waiter, &failure);
     if (status == MR_OK) {

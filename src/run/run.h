@@ -9,6 +9,7 @@
 
 struct mr_run_options {
     bool fresh;               /* forget positions and watermarks first */
+    bool resume;              /* an unfinished run is gone on with, or the run is refused */
     bool adopt;               /* where a target knows more than the state, go on from that */
     const char *metrics_path; /* where to write the report; NULL = the spec's, if any */
     /* About five times a second from a thread of its own, and once at the end (`done`). */

@@ -27,7 +27,7 @@ static void make_identity(struct mr_session *session)
 {
     struct mr_civil now;
     uint32_t random = 0;
-    session->start_wall = mr_clock_wall_micros();
+    session->start_wall = session->now_micros = mr_clock_wall_micros();
     session->start_monotonic = mr_clock_monotonic_micros();
     mr_civil_from_micros(session->start_wall, &now);
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
@@ -172,7 +172,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .state_key = spec->state_key,
         .state_dir = session->state_path,
         .pipeline_dir = spec->directory,
-        .start_micros = session->start_wall,
+        .start_micros = session->now_micros,
         .parallelism = permits,
         .batch_rows = spec->batch_rows,
         .time_zone = spec->time_zone ? spec->time_zone : "UTC",
@@ -417,7 +417,7 @@ enum mr_status mr_session_plan(struct mr_session *session,
         .arena = &session->arena,
         .runtime = &session->runtime,
         .tz = session->tz,
-        .now_micros = session->start_wall,
+        .now_micros = session->now_micros,
         .last_run_timestamp = session->last_run_timestamp,
         .since = session->since.items,
         .nsince = session->since.count,

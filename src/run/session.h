@@ -50,6 +50,8 @@ struct mr_session {
     int nframes;
     bool knows_since; /* mr_session_since has said it */
     int64_t start_wall;
+    int64_t
+        now_micros; /* of current_timestamp(): start_wall, or that of the run that is gone on with */
     int64_t start_monotonic;
     const struct mr_vault_secret *secrets; /* what mr_session_fetch_credentials brought */
     bool fetched;                          /* it has succeeded */

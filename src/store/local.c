@@ -395,6 +395,7 @@ const struct mr_store mr_store_local = {
     .stage_close = local_stage_close,
     .publish = local_publish,
     .discard = local_discard,
+    .is_staged = local_is_staged,
     .discard_tag = local_discard_tag,
     .sync = local_sync,
     .remove = local_remove,

@@ -9,6 +9,9 @@
 
 #include <sys/stat.h>
 
+/* Between the name and the tag of what is staged. */
+#define LOCAL_STAGED_MARK ".inprogress-"
+
 struct local_stage;
 
 /* An opened root. One thread at a time. */
@@ -70,7 +73,9 @@ enum mr_status local_put_if_absent(void *handle, const char *path, struct mr_sli
 
 enum mr_status local_publish(void *handle, struct mr_slice ticket, struct mr_error *err);
 enum mr_status local_discard(void *handle, struct mr_slice ticket, struct mr_error *err);
+enum mr_status local_is_staged(void *handle, struct mr_slice ticket, bool *whole,
+                               struct mr_error *err);
 enum mr_status local_discard_tag(void *handle, const char *prefix, const char *tag,
-                                 struct mr_error *err);
+                                 const struct mr_map *kept, struct mr_error *err);
 
 #endif

@@ -219,17 +219,46 @@ enum mr_status local_discard(void *handle, struct mr_slice data, struct mr_error
     return status;
 }
 
+enum mr_status local_is_staged(void *handle, struct mr_slice data, bool *whole,
+                               struct mr_error *err)
+{
+    struct local_ticket ticket;
+    struct names names;
+    struct stat info;
+    *whole = false;
+    MR_TRY(local_ticket_read(data, &ticket, err));
+    MR_TRY(names_of(handle, &ticket, &names, err));
+    enum mr_status status = MR_OK;
+    if (lstat(names.staged, &info) == 0)
+        *whole = S_ISREG(info.st_mode) && info.st_nlink == 1 && info.st_size == ticket.size;
+    else if (errno != ENOENT && errno != ENOTDIR)
+        status = local_errno(err, MR_SINK, errno, "cannot look at", names.staged);
+    names_reset(&names);
+    return status;
+}
+
 struct discard_context {
     struct local *local;
     const char *tag;
+    const struct mr_map *kept;
 };
+
+/* ".name.inprogress-tag" is the staged form of "name". */
+static bool is_kept(const struct discard_context *discard, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = (slash ? slash + 1 : path) + 1;
+    size_t tail = strlen(LOCAL_STAGED_MARK) + strlen(discard->tag), size = strlen(name);
+    return discard->kept && size > tail &&
+           mr_map_get(discard->kept, (struct mr_slice){name, size - tail});
+}
 
 static enum mr_status discard_one(void *context, const char *path, const struct stat *info,
                                   struct mr_error *err)
 {
     const struct discard_context *discard = context;
     (void)info;
-    if (!local_is_staged_name(path, discard->tag))
+    if (!local_is_staged_name(path, discard->tag) || is_kept(discard, path))
         return MR_OK;
     char *full;
     MR_TRY(local_full_path(discard->local, path, &full, err));
@@ -239,8 +268,8 @@ static enum mr_status discard_one(void *context, const char *path, const struct 
 }
 
 enum mr_status local_discard_tag(void *handle, const char *prefix, const char *tag,
-                                 struct mr_error *err)
+                                 const struct mr_map *kept, struct mr_error *err)
 {
-    struct discard_context discard = {handle, tag};
+    struct discard_context discard = {handle, tag, kept};
     return local_walk(handle, prefix, true, discard_one, &discard, err);
 }

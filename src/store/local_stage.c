@@ -28,7 +28,6 @@
 
 #define MAX_DESCRIPTORS  64
 #define WRITE_BACK_BYTES ((int64_t)8 << 20)
-#define MARK             ".inprogress-"
 
 struct local_stage {
     struct local *local;
@@ -48,13 +47,13 @@ struct local_stage {
 enum mr_status local_staged_path(const char *full, const char *tag, char **out,
                                  struct mr_error *err)
 {
-    size_t size = strlen(full) + strlen(tag) + sizeof MARK + 1;
+    size_t size = strlen(full) + strlen(tag) + sizeof LOCAL_STAGED_MARK + 1;
     char *text = mr_alloc(size);
     if (!text)
         return mr_error_nomem(err);
     const char *slash = strrchr(full, '/');
     int directory = slash ? (int)(slash - full) + 1 : 0;
-    snprintf(text, size, "%.*s.%s" MARK "%s", directory, full, full + directory, tag);
+    snprintf(text, size, "%.*s.%s" LOCAL_STAGED_MARK "%s", directory, full, full + directory, tag);
     *out = text;
     return MR_OK;
 }
@@ -63,10 +62,10 @@ bool local_is_staged_name(const char *name, const char *tag)
 {
     const char *slash = strrchr(name, '/');
     name = slash ? slash + 1 : name;
-    const char *mark = name[0] == '.' ? strstr(name, MARK) : NULL;
-    for (const char *next = mark; next; next = strstr(next + 1, MARK))
+    const char *mark = name[0] == '.' ? strstr(name, LOCAL_STAGED_MARK) : NULL;
+    for (const char *next = mark; next; next = strstr(next + 1, LOCAL_STAGED_MARK))
         mark = next;
-    return mark && (!tag || strcmp(mark + sizeof MARK - 1, tag) == 0);
+    return mark && (!tag || strcmp(mark + sizeof LOCAL_STAGED_MARK - 1, tag) == 0);
 }
 
 /* ---- the cache of descriptors ---- */

@@ -229,10 +229,46 @@ static void test_discard_tag(void **state)
     stage("p=2/y", "run1", "one");
     void *dead;
     FIXTURE_OK(&f, store->stage_open(handle, "p=3/z", "run1", &dead, &f.err));
-    FIXTURE_OK(&f, store->discard_tag(handle, "", "run1", &f.err));
+    FIXTURE_OK(&f, store->discard_tag(handle, "", "run1", NULL, &f.err));
     store->stage_close(dead);
     FIXTURE_OK(&f, store->publish(handle, other, &f.err));
     assert_string_equal(list("", true), "p=1/x 3\n");
+}
+
+static bool is_staged(struct mr_slice ticket)
+{
+    bool whole = false;
+    void *again = open_again();
+    FIXTURE_OK(&f, store->is_staged(again, ticket, &whole, &f.err));
+    store->close(again);
+    return whole;
+}
+
+/* What another run goes on with survives, and is known to be whole. */
+static void test_kept(void **state)
+{
+    (void)state;
+    struct mr_map kept;
+    struct mr_slice keep = stage("p=1/x-run1", "run1", "one");
+    struct mr_slice also = stage("p=2/x-run1", "run1", "two");
+    struct mr_slice lost = stage("p=1/y", "run1", "three");
+    FIXTURE_OK(&f, store->sync(handle, &f.err));
+    assert_true(is_staged(keep) && is_staged(also) && is_staged(lost));
+    mr_map_init(&kept, false);
+    FIXTURE_OK(&f, mr_map_put(&kept, mr_slice_of("x-run1"), &kept, &f.err));
+    for (int i = 0; i < 2; i++)
+        FIXTURE_OK(&f, store->discard_tag(handle, "", "run1", &kept, &f.err));
+    FIXTURE_OK(&f, store->sync(handle, &f.err));
+    mr_map_reset(&kept);
+    assert_true(is_staged(keep) && is_staged(also));
+    assert_false(is_staged(lost));
+    FIXTURE_OK(&f, store->publish(handle, keep, &f.err));
+    FIXTURE_OK(&f, store->sync(handle, &f.err));
+    assert_false(is_staged(keep));
+    FIXTURE_OK(&f, store->discard(handle, also, &f.err));
+    FIXTURE_OK(&f, store->sync(handle, &f.err));
+    assert_false(is_staged(also));
+    assert_string_equal(list("", true), "p=1/x-run1 3\n");
 }
 
 /* A dead run's object under the same name and tag is no obstacle, and no harm to what it had published. */
@@ -315,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_publish_never_replaces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_discard_tag, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_stages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_ticket, setup, teardown),

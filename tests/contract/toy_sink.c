@@ -261,7 +261,7 @@ static enum mr_status toy_abort(const struct mr_options *options, struct mr_runt
     MR_TRY(store->open(token.path, NULL, runtime, &handle, err));
     enum mr_status status = MR_OK;
     if (!data.size)
-        status = store->discard_tag(handle, "", runtime->state_key, err);
+        status = store->discard_tag(handle, "", runtime->state_key, NULL, err);
     for (int i = 0; i < token.ntickets && status == MR_OK; i++)
         status = store->discard(handle, token.tickets[i], err);
     if (status == MR_OK)

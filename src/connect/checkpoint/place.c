@@ -124,7 +124,7 @@ static enum mr_status remove_found(const struct mr_store *store, void *handle, s
     const char *prefix = mr_arena_printf(sweep->arena, "millrace-%s", sweep->key);
     if (prefix == NULL)
         return mr_error_nomem(err);
-    MR_TRY(store->discard_tag(handle, prefix, sweep->key, err));
+    MR_TRY(store->discard_tag(handle, prefix, sweep->key, NULL, err));
     MR_TRY(store->list(handle, prefix, NULL, false, look, sweep, err));
     for (int i = 0; i < sweep->nfound; i++)
         MR_TRY(store->remove(handle, sweep->found[i], err));

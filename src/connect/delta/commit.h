@@ -96,6 +96,7 @@ enum mr_status delta_writer_add(struct delta_writer *writer, struct mr_batch *ba
                                 struct mr_error *err);
 enum mr_status delta_writer_relieve(struct delta_writer *writer, int64_t bytes,
                                     struct mr_error *err);
+int64_t delta_writer_part_bytes(const struct delta_writer *writer);
 /* What is sealed: adds (without `version`) and the tickets that publish them, as one byte string. */
 enum mr_status delta_writer_finish(struct delta_writer *writer, struct mr_bytes *out,
                                    struct mr_error *err);

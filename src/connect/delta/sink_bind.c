@@ -364,6 +364,7 @@ static enum mr_status bind_all(struct delta_sink *sink, const struct mr_sink_bin
     info->skip = snapshot && sink->mode == DELTA_MODE_IGNORE;
     if (bind->schema && !info->skip)
         MR_TRY(bind_target(sink, bind, snapshot, err));
+    info->basis = delta_sink_basis(sink);
     return make_notes(sink, bind, info, err);
 }
 
@@ -400,11 +401,13 @@ const struct mr_sink mr_sink_delta = {
     .writer_open = delta_sink_writer_open,
     .write = delta_sink_write,
     .relieve = delta_sink_relieve,
+    .part_bytes = delta_sink_part_bytes,
     .writer_finish = delta_sink_writer_finish,
     .writer_close = delta_sink_writer_close,
     .prepare = delta_sink_prepare,
     .commit = delta_sink_commit,
     .recover = delta_sink_recover,
     .abort = delta_sink_abort,
+    .sweep = delta_sink_sweep,
     .close = delta_sink_close,
 };

@@ -450,7 +450,7 @@ static enum mr_status abort_dead_run(const struct mr_options *options, struct co
         return MR_OK;
     delta_sink_tag(commit->runtime, tag);
     MR_TRY(delta_table_open(&location, options, commit->runtime, &commit->table, err));
-    MR_TRY(commit->table.store->discard_tag(commit->table.handle, "", tag, err));
+    MR_TRY(commit->table.store->discard_tag(commit->table.handle, "", tag, NULL, err));
     return commit->table.store->sync(commit->table.handle, err);
 }
 

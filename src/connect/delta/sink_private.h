@@ -62,6 +62,7 @@ enum mr_status delta_sink_writer_open(void *state, struct mr_runtime *runtime,
                                       struct mr_error *err);
 enum mr_status delta_sink_write(void *writer, struct mr_batch *batch, struct mr_error *err);
 enum mr_status delta_sink_relieve(void *writer, int64_t bytes, struct mr_error *err);
+int64_t delta_sink_part_bytes(void *writer);
 enum mr_status delta_sink_writer_finish(void *writer, struct mr_bytes *committable,
                                         struct mr_error *err);
 void delta_sink_writer_close(void *writer);
@@ -111,6 +112,11 @@ enum mr_status delta_token_read(struct mr_slice data, struct mr_arena *arena,
                                 struct delta_token *out, struct mr_error *err);
 /* Of what a writer depends on: schema, partition columns, properties. */
 uint64_t delta_metadata_hash(const struct delta_metadata *metadata);
+/*
+ * Of what staged rows depend on. The random id of a table that is only now created is none of it; the version
+ * is, when places of its rows are.
+ */
+uint64_t delta_sink_basis(const struct delta_sink *sink);
 
 /* ---- sink_prepare.c ---- */
 
@@ -135,6 +141,11 @@ enum mr_status delta_sink_recover(const struct mr_options *options, struct mr_ru
                                   int lane, struct mr_recovered *out, struct mr_error *err);
 enum mr_status delta_sink_abort(const struct mr_options *options, struct mr_runtime *runtime,
                                 struct mr_slice token, struct mr_error *err);
+/* ---- sink_sweep.c ---- */
+
+enum mr_status delta_sink_sweep(const struct mr_options *options, struct mr_runtime *runtime,
+                                struct mr_sink_kept *kept, int nkept, struct mr_error *err);
+
 /* The table that options name, its newest version (NULL: no table yet). The caller closes it. */
 enum mr_status delta_sink_open(const struct mr_options *options, struct mr_runtime *runtime,
                                struct mr_arena *arena, struct mr_location *location,

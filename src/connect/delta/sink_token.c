@@ -175,10 +175,10 @@ static void hash_text(uint64_t *hash, const char *text)
     *hash = mr_hash64_seed(text ? text : "", text ? strlen(text) + 1 : 0, *hash);
 }
 
-uint64_t delta_metadata_hash(const struct delta_metadata *metadata)
+static uint64_t hash_metadata(const struct delta_metadata *metadata, const char *id)
 {
     uint64_t hash = 0, properties = 0;
-    hash_text(&hash, metadata->id);
+    hash_text(&hash, id);
     hash_text(&hash, metadata->schema_json);
     for (int i = 0; i < metadata->npartition_columns; i++)
         hash_text(&hash, metadata->partition_columns[i]);
@@ -190,4 +190,21 @@ uint64_t delta_metadata_hash(const struct delta_metadata *metadata)
         properties += mr_hash_mix(one);
     }
     return mr_hash_combine(hash, properties);
+}
+
+uint64_t delta_metadata_hash(const struct delta_metadata *metadata)
+{
+    return hash_metadata(metadata, metadata->id);
+}
+
+uint64_t delta_sink_basis(const struct delta_sink *sink)
+{
+    const struct delta_snapshot *snapshot = sink->target.snapshot;
+    bool places = sink->addresses || sink->removal == DELTA_REMOVE_LISTED;
+    if (!sink->target.metadata)
+        return 0;
+    uint64_t hash = hash_metadata(sink->target.metadata, snapshot ? snapshot->metadata.id : "");
+    if (snapshot)
+        hash = mr_hash_combine(hash, delta_metadata_hash(&snapshot->metadata));
+    return mr_hash_combine(hash, places && snapshot ? (uint64_t)snapshot->version : UINT64_MAX);
 }

@@ -228,6 +228,11 @@ enum mr_status delta_sink_relieve(void *opaque, int64_t bytes, struct mr_error *
     return delta_writer_relieve(((struct writer *)opaque)->writer, bytes, err);
 }
 
+int64_t delta_sink_part_bytes(void *opaque)
+{
+    return delta_writer_part_bytes(((struct writer *)opaque)->writer);
+}
+
 /* ---- finish ---- */
 
 static enum mr_status put_bitmap(const char *path, roaring_bitmap_t *bitmap, struct mr_bytes *out,

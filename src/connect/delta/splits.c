@@ -5,18 +5,20 @@
  * cut is right. Small files are put together until a split has enough to do, opening a file counted
  * as a megabyte; how much is enough depends on how many splits there are to share.
  *
- * Token: 01 | version | parts, each: file | offset | size + 1 or 0 for "to the end" (all varints).
- * The number of a file is its place in the version, which has one order whoever reads it. Of an
- * increment: 02 | version | the version that it is behind + 1 | parts.
+ * Token: 03 | version | parts, each: file | offset | size + 1 or 0 for "to the end" (all varints), then
+ * u64 hash of the table's id and of what the files are. The number of a file is its place in the version, which has
+ * one order whoever reads it; the hash tells the token from one of another table that took this one's place. Of an
+ * increment: 04 | version | the version that it is behind + 1 | parts | hash.
  */
+#include "base/hash.h"
 #include "base/time.h"
 #include "connect/delta/source.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define VERSION         1
-#define INCREMENT       2
+#define VERSION         3
+#define INCREMENT       4
 #define CUT             ((int64_t)128 << 20)
 #define OPENING         ((int64_t)1 << 20)
 #define LEAST           ((int64_t)8 << 20)
@@ -29,6 +31,7 @@ struct builder {
     struct mr_split_list *out;
     struct mr_bytes token; /* of the split that is open, from its parts on */
     int nparts;
+    uint64_t identity;              /* of its files */
     const struct delta_file *first; /* of the open split */
     int64_t offset;                 /* of its first part */
     int64_t weight;
@@ -57,6 +60,8 @@ static enum mr_status finish_split(struct builder *builder, struct mr_error *err
 {
     if (builder->nparts == 0)
         return MR_OK;
+    const char *id = builder->source->snapshot->metadata.id;
+    id = id ? id : "";
     struct mr_bytes whole;
     mr_bytes_init(&whole, MR_BYTES_DEFAULT_MAXIMUM);
     int64_t from = delta_source_from(builder->source);
@@ -66,6 +71,7 @@ static enum mr_status finish_split(struct builder *builder, struct mr_error *err
         mr_bytes_varint(&whole, (uint64_t)(from + 1));
     mr_bytes_varint(&whole, (uint64_t)builder->nparts);
     mr_bytes_append(&whole, builder->token.data, builder->token.size);
+    mr_bytes_u64le(&whole, mr_hash64_seed(id, strlen(id), builder->identity));
     enum mr_status status = mr_bytes_status(&builder->token, err);
     if (status == MR_OK)
         status = mr_bytes_status(&whole, err);
@@ -83,6 +89,7 @@ static enum mr_status finish_split(struct builder *builder, struct mr_error *err
     mr_bytes_reset(&whole);
     mr_bytes_clear(&builder->token);
     builder->nparts = 0;
+    builder->identity = 0;
     builder->weight = builder->rows = builder->bytes = 0;
     return status;
 }
@@ -93,6 +100,9 @@ static void add_part(struct builder *builder, int number, int64_t offset, int64_
     const struct delta_file *file = &builder->source->snapshot->files[number];
     delta_statistics_file(builder->statistics, file);
     int64_t rows = delta_statistics_rows(builder->statistics);
+    builder->identity = mr_hash64_seed(file->raw_path, strlen(file->raw_path), builder->identity);
+    builder->identity = mr_hash_combine(builder->identity, (uint64_t)file->size);
+    builder->identity = mr_hash_combine(builder->identity, (uint64_t)file->modified_millis);
     if (builder->nparts++ == 0) {
         builder->first = file;
         builder->offset = offset;
@@ -203,5 +213,8 @@ enum mr_status delta_split_read(struct mr_slice token, struct mr_arena *arena,
         out->parts[i] =
             (struct delta_part){(int)file, (int64_t)offset, size ? (int64_t)size - 1 : INT64_MAX};
     }
+    mr_byte_reader_u64le(&reader);
+    if (reader.bad || reader.at != reader.end)
+        return mr_error_internal(err, "a split of a Delta table of an unknown form");
     return MR_OK;
 }

@@ -321,6 +321,11 @@ enum mr_status delta_writer_relieve(struct delta_writer *writer, int64_t bytes,
     return mr_dataset_writer_relieve(writer->writer, bytes, err);
 }
 
+int64_t delta_writer_part_bytes(const struct delta_writer *writer)
+{
+    return mr_dataset_writer_part_bytes(writer->writer);
+}
+
 enum mr_status delta_writer_finish(struct delta_writer *writer, struct mr_bytes *out,
                                    struct mr_error *err)
 {

@@ -320,11 +320,13 @@ const struct mr_sink mr_sink_files = {
     .writer_open = files_writer_open,
     .write = files_write,
     .relieve = files_relieve,
+    .part_bytes = files_part_bytes,
     .writer_finish = files_writer_finish,
     .writer_close = files_writer_close,
     .prepare = files_prepare,
     .commit = files_commit,
     .recover = files_recover,
     .abort = files_abort,
+    .sweep = files_sweep,
     .close = files_close,
 };

@@ -395,7 +395,7 @@ static enum mr_status abort_dead_run(const struct mr_options *options, struct mr
         return MR_OK;
     files_tag(runtime, tag);
     MR_TRY(location.store->open(location.url, options, runtime, &handle, err));
-    enum mr_status status = location.store->discard_tag(handle, "", tag, err);
+    enum mr_status status = location.store->discard_tag(handle, "", tag, NULL, err);
     if (status == MR_OK)
         status = location.store->sync(handle, err);
     location.store->close(handle);

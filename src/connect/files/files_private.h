@@ -63,6 +63,9 @@ enum mr_status files_commit(const struct mr_options *options, struct mr_runtime 
                             struct mr_slice token, struct mr_error *err);
 enum mr_status files_recover(const struct mr_options *options, struct mr_runtime *runtime, int lane,
                              struct mr_recovered *out, struct mr_error *err);
+int64_t files_part_bytes(void *writer);
+enum mr_status files_sweep(const struct mr_options *options, struct mr_runtime *runtime,
+                           struct mr_sink_kept *kept, int nkept, struct mr_error *err);
 enum mr_status files_abort(const struct mr_options *options, struct mr_runtime *runtime,
                            struct mr_slice token, struct mr_error *err);
 

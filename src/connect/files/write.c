@@ -120,6 +120,11 @@ enum mr_status files_relieve(void *opaque, int64_t bytes, struct mr_error *err)
     return mr_dataset_writer_relieve(((struct files_writer *)opaque)->writer, bytes, err);
 }
 
+int64_t files_part_bytes(void *opaque)
+{
+    return mr_dataset_writer_part_bytes(((struct files_writer *)opaque)->writer);
+}
+
 enum mr_status files_writer_finish(void *opaque, struct mr_bytes *committable, struct mr_error *err)
 {
     struct files_writer *writer = opaque;

@@ -97,15 +97,25 @@ static enum mr_status abort_marked(struct s3 *s3, const char *mark, const char *
     return s3_background_settle(s3, 0, err);
 }
 
+/* Is the last part of a path, without an ending of so many bytes, among the kept? */
+static bool is_kept(const struct mr_map *kept, const char *path, size_t ending)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t size = strlen(name);
+    return kept && size > ending && mr_map_get(kept, (struct mr_slice){name, size - ending});
+}
+
 /* `path` is ".millrace/<tag>/<token>/<object>.inprogress" or ".upload". */
 static enum mr_status discard_left(struct s3 *s3, const char *path, const char *prefix,
-                                   size_t below, struct mr_error *err)
+                                   size_t below, const struct mr_map *kept, struct mr_error *err)
 {
     const char *slash = strchr(path + below, '/');
     bool upload = ends_in(path, ".upload");
     char object[S3_PATH_MAX + 1];
     if (!slash || strlen(slash) > S3_PATH_MAX || (!upload && !ends_in(path, ".inprogress")) ||
-        !is_below(slash + 1, prefix))
+        !is_below(slash + 1, prefix) ||
+        is_kept(kept, path, strlen(upload ? ".upload" : ".inprogress")))
         return MR_OK;
     if (upload) {
         snprintf(object, sizeof object, "%.*s", (int)(strlen(slash + 1) - strlen(".upload")),
@@ -120,6 +130,7 @@ static enum mr_status discard_left(struct s3 *s3, const char *path, const char *
 struct uploads {
     struct s3 *s3;
     const char *tag;
+    const struct mr_map *kept;
     struct mr_arena arena; /* of a page */
     const char *key;
     const char *id;
@@ -135,7 +146,8 @@ static enum mr_status take_upload(struct uploads *uploads, struct mr_error *err)
     if (!uploads->key || !uploads->id || strncmp(uploads->key, s3->config.prefix, root) != 0)
         return MR_OK;
     const char *path = uploads->key + root;
-    if (s3_needs_mark(mr_slice_of(path), mr_slice_of(uploads->tag)))
+    if (s3_needs_mark(mr_slice_of(path), mr_slice_of(uploads->tag)) ||
+        is_kept(uploads->kept, path, 0))
         return MR_OK;
     return s3_abort_start(s3, path, uploads->id, err);
 }
@@ -213,9 +225,9 @@ static enum mr_status take_page(struct uploads *uploads, const struct s3_flight 
 }
 
 static enum mr_status discard_uploads(struct s3 *s3, const char *prefix, const char *tag,
-                                      struct mr_error *err)
+                                      const struct mr_map *kept, struct mr_error *err)
 {
-    struct uploads uploads = {.s3 = s3, .tag = tag};
+    struct uploads uploads = {.s3 = s3, .tag = tag, .kept = kept};
     enum mr_status status = MR_OK;
     mr_arena_init(&uploads.arena, s3->runtime->memory);
     int pages = 0;
@@ -234,7 +246,7 @@ out:
 }
 
 enum mr_status s3_discard_tag(void *handle, const char *prefix, const char *tag,
-                              struct mr_error *err)
+                              const struct mr_map *kept, struct mr_error *err)
 {
     struct s3 *s3 = handle;
     struct leftovers left = {0};
@@ -243,10 +255,10 @@ enum mr_status s3_discard_tag(void *handle, const char *prefix, const char *tag,
     const char *where = mr_arena_printf(&left.arena, S3_HIDDEN "%s/", tag);
     if (!where)
         MR_TRY_OUT(mr_error_nomem(err));
-    MR_TRY_OUT(discard_uploads(s3, prefix, tag, err));
+    MR_TRY_OUT(discard_uploads(s3, prefix, tag, kept, err));
     MR_TRY_OUT(s3_list(s3, where, NULL, true, note, &left, err));
     for (size_t i = 0; i < left.count; i++)
-        MR_TRY_OUT(discard_left(s3, left.paths[i], prefix, strlen(where), err));
+        MR_TRY_OUT(discard_left(s3, left.paths[i], prefix, strlen(where), kept, err));
     MR_TRY_OUT(s3_background_settle(s3, 0, err));
 out:
     mr_arena_reset(&left.arena);

@@ -20,10 +20,13 @@
 
 #include "base/failpoint.h"
 #include "base/hash.h"
+#include "store/s3/xml.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define TICKET_VERSION  1
+#define S3_ETAG_MAX     300
 #define CHECK_BYTES     ((size_t)8 << 20)
 #define CONTROL_MICROS  INT64_C(60000000)
 #define COMPLETE_MICROS INT64_C(600000000)
@@ -338,6 +341,125 @@ enum mr_status s3_publish(void *handle, struct mr_slice data, struct mr_error *e
         status = MR_FAILPOINT("store.publish.after", err);
     if (status == MR_OK && has_staged(&ticket))
         status = s3_background_remove(s3, names.staged, err);
+    mr_arena_reset(&names.arena);
+    return status;
+}
+
+/* The parts of an open upload, as they are listed, against those of the ticket. */
+struct listed {
+    const struct s3_ticket *ticket;
+    char etag[S3_ETAG_MAX]; /* of the part being read */
+    int number;
+    bool *seen; /* by number */
+    int count;  /* of those seen */
+    int last;   /* the highest number listed */
+    bool truncated;
+};
+
+static struct mr_slice bare(struct mr_slice etag)
+{
+    bool quoted = etag.size > 1 && etag.data[0] == '"' && etag.data[etag.size - 1] == '"';
+    return quoted ? (struct mr_slice){etag.data + 1, etag.size - 2} : etag;
+}
+
+static struct mr_slice etag_of(const struct s3_ticket *ticket, int number)
+{
+    struct mr_byte_reader reader;
+    struct mr_slice etag = {"", 0};
+    mr_byte_reader_init(&reader, ticket->parts.data, ticket->parts.size);
+    for (int i = 0; i < number; i++) {
+        etag = mr_byte_reader_lenpref(&reader);
+        mr_byte_reader_lenpref(&reader);
+    }
+    return etag;
+}
+
+/* A number may be listed more than once by services that keep what was sent again. */
+static void take_listed_part(struct listed *listed)
+{
+    int number = listed->number;
+    bool known = number > 0 && number <= listed->ticket->nparts && !listed->seen[number];
+    if (number > listed->last)
+        listed->last = number;
+    if (known &&
+        mr_slice_equal(bare(etag_of(listed->ticket, number)), bare(mr_slice_of(listed->etag)))) {
+        listed->seen[number] = true;
+        listed->count++;
+    }
+    listed->number = 0;
+    listed->etag[0] = '\0';
+}
+
+static enum mr_status take_listed(void *context, const char *parent, const char *name,
+                                  struct mr_slice text, struct mr_error *err)
+{
+    struct listed *listed = context;
+    (void)err;
+    if (strcmp(name, "IsTruncated") == 0)
+        listed->truncated = text.size == 4 && memcmp(text.data, "true", 4) == 0;
+    if (strcmp(name, "Part") == 0)
+        take_listed_part(listed);
+    if (strcmp(parent, "Part") != 0)
+        return MR_OK;
+    if (strcmp(name, "ETag") == 0)
+        snprintf(listed->etag, sizeof listed->etag, "%.*s", (int)text.size, text.data);
+    if (strcmp(name, "PartNumber") == 0 && text.size < 8) {
+        char digits[8];
+        snprintf(digits, sizeof digits, "%.*s", (int)text.size, text.data);
+        listed->number = atoi(digits);
+    }
+    return MR_OK;
+}
+
+/*
+ * Is the upload still open, with our parts? Some services answer 200 and an empty list when it is not. One page is looked
+ * at: parts live as long as their upload does.
+ */
+static enum mr_status is_open(struct s3 *s3, const struct s3_ticket *ticket,
+                              const struct names *names, bool *open, struct mr_error *err)
+{
+    struct s3_flight *flight;
+    struct listed listed = {.ticket = ticket};
+    const struct s3_xml reader = {take_listed, &listed};
+    MR_TRY(s3_flight_new(s3, &flight, err));
+    flight->call.method = "GET";
+    flight->call.key = s3_flight_key(flight, names->path);
+    flight->call.timeout_micros = CONTROL_MICROS;
+    flight->call.write = true;
+    listed.seen = mr_arena_calloc(&flight->arena, (size_t)ticket->nparts + 1, sizeof(bool));
+    enum mr_status status = flight->call.key && listed.seen ? MR_OK : mr_error_nomem(err);
+    if (status == MR_OK) {
+        s3_flight_query(flight, "uploadId", names->upload_id);
+        status = s3_flight_run(flight, err);
+    }
+    bool answered = status == MR_OK && s3_flight_ok(flight);
+    if (answered)
+        status = s3_xml_read(s3_flight_body(flight), &reader, err);
+    *open = answered && status == MR_OK && listed.count > 0 &&
+            listed.count == (listed.truncated ? listed.last : ticket->nparts);
+    s3_flight_free(flight);
+    return status;
+}
+
+enum mr_status s3_is_staged(void *handle, struct mr_slice data, bool *whole, struct mr_error *err)
+{
+    struct s3 *s3 = handle;
+    struct s3_ticket ticket;
+    struct names names;
+    *whole = false;
+    MR_TRY(s3_ticket_read(data, &ticket, err));
+    MR_TRY(s3_background_settle(s3, 0, err));
+    MR_TRY(names_of(s3, &ticket, &names, err));
+    s3_forget(s3);
+    enum mr_status status = MR_OK;
+    if (ticket.kind == S3_TICKET_UPLOAD) {
+        status = is_open(s3, &ticket, &names, whole, err);
+    } else {
+        struct s3_head head;
+        status = s3_head(s3, names.staged, true, &head, err);
+        *whole = status == MR_OK && head.exists && head.size == ticket.size &&
+                 strcmp(head.token, names.token) == 0;
+    }
     mr_arena_reset(&names.arena);
     return status;
 }

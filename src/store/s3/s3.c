@@ -70,6 +70,7 @@ const struct mr_store mr_store_s3 = {
     .stage_close = s3_stage_close,
     .publish = s3_publish,
     .discard = s3_discard,
+    .is_staged = s3_is_staged,
     .discard_tag = s3_discard_tag,
     .sync = s3_sync,
     .remove = s3_remove,

@@ -227,8 +227,10 @@ enum mr_status s3_stage_finish(void *stage, struct mr_bytes *ticket, struct mr_e
 void s3_stage_close(void *stage);
 enum mr_status s3_publish(void *handle, struct mr_slice ticket, struct mr_error *err);
 enum mr_status s3_discard(void *handle, struct mr_slice ticket, struct mr_error *err);
+enum mr_status s3_is_staged(void *handle, struct mr_slice ticket, bool *whole,
+                            struct mr_error *err);
 enum mr_status s3_discard_tag(void *handle, const char *prefix, const char *tag,
-                              struct mr_error *err);
+                              const struct mr_map *kept, struct mr_error *err);
 
 /*
  * Work whose end nobody waits for at once. The flight becomes the handle's, as does what `release`
