@@ -88,7 +88,9 @@ static void run(struct toy *toy, struct parts *parts, int readers, bool ordered,
     assert_int_equal(status, parts->answer);
     qsort(parts->items, (size_t)parts->count, sizeof parts->items[0], by_place);
     for (int i = 0; i < parts->count; i++) {
-        struct part *item = &parts->items[i];
+        struct part *item = &parts->items[i]; /* sorting has moved it */
+        item->committables[0] = (struct mr_slice){item->text, strlen(item->text)};
+        item->part.committables = item->committables;
         item->count = toy->targets[0].count[item->number];
         assert_true(item->count <= 2000);
         memcpy(item->ids, toy->targets[0].ids[item->number],
