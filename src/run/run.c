@@ -8,6 +8,7 @@
  */
 #include "run/run.h"
 
+#include "base/failpoint.h"
 #include "base/time.h"
 #include "run/epoch.h"
 #include "run/judge.h"
@@ -124,7 +125,6 @@ static enum mr_status recover(struct run *run, struct mr_error *err)
     if (mr_maintain_again(session, err) != MR_OK && !run->options->fresh)
         return err ? err->status : MR_SINK;
     mr_stage_done(session, run->lease, run->last.epoch);
-    MR_TRY(close_earlier(run, err));
     run->finished_earlier = true;
     mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
                      "finished the commit of the interrupted run %s; nothing was read again",
@@ -149,12 +149,11 @@ static enum mr_status forget(struct run *run, struct mr_error *err)
 }
 
 /* Is this start the retry of the run that it has just finished, so that nothing is left to do? */
-static bool is_retry(struct run *run)
+static bool is_retry(const struct run *run)
 {
     const char *mark = run->last.fingerprint ? strchr(run->last.fingerprint, ':') : NULL;
     if (!mark || strcmp(mark + 1, run->session->spec->parameters_hash) == 0)
         return true;
-    run->finished_earlier = false;
     mr_logger_printf(&run->session->logger, MR_LOG_INFO, "run",
                      "that run had other parameters: this one follows");
     return false;
@@ -251,10 +250,13 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
     if (run->options->fresh || run->finished_earlier)
         MR_TRY(
             mr_resume_forget(&run->resume, run->options->fresh ? INT64_MAX : run->last.epoch, err));
+    if (run->finished_earlier && !run->options->fresh && is_retry(run))
+        return MR_OK; /* end() closes the earlier run */
+    if (run->finished_earlier)
+        MR_TRY(close_earlier(run, err));
+    run->finished_earlier = false; /* this run has work of its own */
     if (run->options->fresh)
         MR_TRY(forget(run, err));
-    else if (run->finished_earlier && is_retry(run))
-        return MR_OK;
     MR_TRY(plan_run(run, errors, err));
     MR_TRY(mr_resume_sweep(&run->resume, err));
     MR_TRY(mr_stage_sweep(&run->stage, err));
@@ -324,6 +326,18 @@ static char *build_report(const struct run *run, enum mr_status status,
 }
 
 /*
+ * Writes down how this run ended, and after that that the run whose commit it finished has succeeded: killed in between it is started
+ * again, finds that run still interrupted, and reads nothing again. In the other order its retry would be a new run.
+ */
+static enum mr_status record(struct run *run, enum mr_status status, const struct mr_error *failure,
+                             const char *report, struct mr_error *err)
+{
+    MR_TRY(record_end(run, status, failure, report, err));
+    MR_TRY(MR_FAILPOINT("run.recorded", err));
+    return status == MR_OK && run->finished_earlier ? close_earlier(run, err) : MR_OK;
+}
+
+/*
  * The report, and the end in the state. A success that could not be recorded is none: the next start would take this run for an
  * interrupted one and leave its own work undone. As a failure it is started again, and that start finds the rows committed.
  */
@@ -332,7 +346,7 @@ static enum mr_status end(struct run *run, enum mr_status status, struct mr_erro
 {
     struct mr_error err = {0};
     *report = build_report(run, status, failure);
-    enum mr_status recorded = record_end(run, status, failure, *report, &err);
+    enum mr_status recorded = record(run, status, failure, *report, &err);
     if (recorded != MR_OK && status == MR_OK) {
         status = recorded;
         *failure = err;

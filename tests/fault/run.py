@@ -306,6 +306,23 @@ def fresh_after_a_kill(server):
         equal(ids(space), sorted(2 * list(range(1, 11))), "ids")
 
 
+def killed_while_it_finishes(server):
+    """A start that finished a killed run's commit is killed as well, before it says so to anybody: the third one has nothing to do."""
+    with Workspace(postgres=server.credentials("fault")) as space:
+        pipeline = stamped(server, "stamped")
+        pipeline["steps"][0]["config"] = {"table": "stamped"}
+        space.write("pipeline.json", pipeline)
+        killed = space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": "epoch.after_commit=kill"})
+        if killed.code == 0:
+            raise Skip("built without --enable-failpoints")
+        wanted = ids(space)
+        check(space.run("pipeline.json", environment={"MILLRACE_FAILPOINT": "run.recorded=kill"}).code != 0, "it was not killed")
+        space.run("pipeline.json").expect(0)
+        equal(ids(space), wanted, "ids after the third start")
+        space.run("pipeline.json").expect(0)
+        equal(ids(space), sorted(2 * wanted), "ids after the next run")
+
+
 def foreign_link(server):
     """An overwrite leaves alone what a link inside the target leads to."""
     with Workspace(postgres=server.credentials("fault")) as space:
@@ -333,6 +350,7 @@ def main():
         suite.case("--fresh forgets the watermark", fresh_forgets_the_watermark, server)
         suite.case("the watermark of a finished commit", watermark_of_a_finished_commit, server)
         suite.case("--fresh after a kill", fresh_after_a_kill, server)
+        suite.case("killed while it finishes", killed_while_it_finishes, server)
         suite.case("a link inside the target", foreign_link, server)
         for target in TARGETS:
             suite.case(f"{target.name}: undisturbed", undisturbed, server, target)
