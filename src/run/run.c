@@ -333,8 +333,10 @@ static enum mr_status record(struct run *run, enum mr_status status, const struc
                              const char *report, struct mr_error *err)
 {
     MR_TRY(record_end(run, status, failure, report, err));
+    if (status != MR_OK || !run->finished_earlier)
+        return MR_OK;
     MR_TRY(MR_FAILPOINT("run.recorded", err));
-    return status == MR_OK && run->finished_earlier ? close_earlier(run, err) : MR_OK;
+    return close_earlier(run, err);
 }
 
 /*
