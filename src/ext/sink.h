@@ -65,6 +65,8 @@ struct mr_recovered {
      * and --fresh.
      */
     char state_uuid[33];
+    bool
+        missing; /* there is no such table, whatever is remembered; of files that is nothing strange */
     /* a repeated epoch would bring its rows twice (append); false: it may begin anew (overwrite, upsert) */
     bool adds;
 };

@@ -160,6 +160,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
         entries[record.ntokens++] = (struct mr_epoch_token){
             .step = node->step->index,
             .method = node->step->method_name,
+            .location = node->sink_info.location,
             .token = {tokens[i].data, tokens[i].size},
         };
     }

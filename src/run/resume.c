@@ -213,13 +213,12 @@ static enum mr_status sweep_sink(struct mr_resume *resume, const struct mr_plan_
                                  bool *lost, struct mr_error *err)
 {
     const struct mr_plan *plan = resume->session->plan;
-    struct mr_runtime runtime = *node->runtime;
-    struct mr_waiter waiter = mr_waiter_plain();
+    struct mr_epoch_lent lent;
+    struct mr_runtime *runtime = mr_epoch_runtime(&lent, node->runtime);
     int count = count_kept(resume, node->sink), n = 0;
     struct mr_sink_kept *kept = mr_calloc((size_t)count + 1, sizeof *kept);
     int *parts = mr_calloc((size_t)count + 1, sizeof *parts);
     enum mr_status status = kept && parts ? MR_OK : mr_error_nomem(err);
-    runtime.waiter = &waiter;
     for (int p = 0; status == MR_OK && p < resume->nparts; p++)
         for (int i = 0; i < plan->nsinks && !resume->parts[p].lost; i++) {
             struct mr_slice staged = resume->parts[p].part.committables[i];
@@ -231,7 +230,7 @@ static enum mr_status sweep_sink(struct mr_resume *resume, const struct mr_plan_
                                               .whole = true};
         }
     if (status == MR_OK)
-        status = node->sink->sweep(node->sink_options, &runtime, kept, n, err);
+        status = node->sink->sweep(node->sink_options, runtime, kept, n, err);
     for (int i = 0; status == MR_OK && i < n; i++)
         if (kept[i].own && !kept[i].whole)
             *lost = resume->parts[parts[i]].lost = true;

@@ -4,7 +4,8 @@
  * A state that was lost or copied must not look like work that was never done: each target that knows this pipeline under another
  * state, or a later epoch, stops the run. All targets are asked before anything is decided. --adopt goes on from what they know, for which
  * they must know the same: of two targets one of which lacks the last epoch there is no place to go on from that is right for both.
- * So does a target that lacks what this state has committed to it, where that would not be read again: it was restored from a copy.
+ * So does a target that lacks what this state has committed to it, where that would not be read again: it was restored from a copy, or
+ * dropped.
  * A commit that was begun there and not ended is finished first (--adopt) or given up (--fresh), and what the other state left
  * staged is discarded.
  */
@@ -54,20 +55,24 @@ static bool is_lost(const struct mr_session *session, const struct mr_recovered 
     return known->adds || known->unfinished.size > 0 || how != MR_LOST_STOP;
 }
 
-/* Was it this load, as far as can be told, that the last epoch was committed by? Other parameters may mean another place. */
+/* Was it this load, as far as can be told, that the last epoch was committed by, and into this place? */
 static bool has_loaded(const struct mr_session *session, const struct mr_plan_node *node,
                        const struct mr_epoch_record *last)
 {
     const char *mark = last->fingerprint ? strchr(last->fingerprint, ':') : NULL;
+    const char *here = node->sink_info.location;
     bool found = false;
-    for (int i = 0; i < last->ntokens; i++)
-        found = found || (last->tokens[i].step == node->step->index &&
-                          strcmp(last->tokens[i].method, node->step->method_name) == 0);
+    for (int i = 0; i < last->ntokens; i++) {
+        const struct mr_epoch_token *token = &last->tokens[i];
+        bool elsewhere = token->location[0] && here && strcmp(token->location, here) != 0;
+        found = found || (token->step == node->step->index && !elsewhere &&
+                          strcmp(token->method, node->step->method_name) == 0);
+    }
     return found && mark && strcmp(mark + 1, session->spec->parameters_hash) == 0;
 }
 
 /*
- * Does the target lack the last epoch? Then it was restored from a copy (or a standby took its place), and what incremental steps
+ * Does the target lack the last epoch? Then it was restored from a copy (or a standby took its place) or dropped, and what incremental steps
  * have read since would never be read again.
  */
 static bool is_behind(const struct mr_session *session, const struct target *target,
@@ -75,14 +80,24 @@ static bool is_behind(const struct mr_session *session, const struct target *tar
 {
     const struct mr_recovered *known = &target->known;
     bool goes_on = session->plan->npositions > 0 || session->spec->uses_last_run_timestamp;
-    return goes_on && has_loaded(session, target->node, last) &&
-           known->load == target->node->sink_sequence && known->epoch > 0 &&
-           known->epoch < last->epoch && !is_foreign(session, known);
+    return goes_on && has_loaded(session, target->node, last) && !is_foreign(session, known) &&
+           (known->missing || (known->load == target->node->sink_sequence && known->epoch > 0 &&
+                               known->epoch < last->epoch));
 }
 
 static enum mr_status lost(const struct mr_session *session, const struct mr_recovered *known,
                            const struct mr_epoch_record *last, struct mr_error *err)
 {
+    if (known->missing && !is_foreign(session, known) && known->epoch <= last->epoch) {
+        mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                     "the target is not there any more, and lacks the rows that %lld epochs of %s "
+                     "have loaded",
+                     (long long)last->epoch, session->spec->state_key);
+        mr_error_hint(err, "restore it, or run with --fresh to load everything again; to go on "
+                           "with what is new alone, say from where with millrace watermark set, "
+                           "and run with --adopt");
+        return MR_SINK;
+    }
     bool behind = !is_foreign(session, known) && known->epoch < last->epoch;
     mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
                  behind ? "the target knows epoch %lld of %s and the state %lld: the target was "

@@ -1,19 +1,20 @@
 /*
- * record.c - an epoch record as bytes: "MRE1", fields, CRC-32 of all before it; and a note, sealed the same way.
+ * record.c - an epoch record as bytes: "MRE2", fields, CRC-32 of all before it; and a note, sealed the same way.
  *
- *   4D 52 45 31 | phase u8 | lane varint | epoch u64le | run id | fingerprint | watermark | positions |
- *   token count varint { step varint, method, token } | crc u32le
+ *   4D 52 45 32 | phase u8 | lane varint | epoch u64le | run id | fingerprint | watermark | positions |
+ *   token count varint { step varint, method, location, token } | crc u32le
  *
  *   4D 52 4E 31 | kind u8 | epoch u64le | name | bytes | crc u32le
  *
  * A note says whose it is inside its checksum, so that one in the wrong row is damage too. Texts and byte strings have a varint length in front; a watermark that is absent is an empty one. A binary form of our own
- * rather than JSON, because tokens are binary and because every flipped bit must be noticed.
+ * rather than JSON, because tokens are binary and because every flipped bit must be noticed. "MRE1" had no locations.
  */
 #include "state/record.h"
 
 #include "base/hash.h"
 
-static const char record_magic[4] = {'M', 'R', 'E', '1'};
+static const char record_magic[4] = {'M', 'R', 'E', '2'};
+static const char first_magic[4] = {'M', 'R', 'E', '1'};
 
 static void put_text(struct mr_bytes *out, const char *text)
 {
@@ -35,6 +36,7 @@ void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_byte
     for (int i = 0; i < record->ntokens; i++) {
         mr_bytes_varint(out, (uint64_t)record->tokens[i].step);
         put_text(out, record->tokens[i].method);
+        put_text(out, record->tokens[i].location);
         mr_bytes_lenpref(out, record->tokens[i].token.data, record->tokens[i].token.size);
     }
     if (mr_bytes_status(out, NULL) == MR_OK)
@@ -53,8 +55,10 @@ static struct mr_slice get_slice(struct mr_byte_reader *reader, struct mr_arena 
 bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
                             struct mr_epoch_record *out)
 {
-    if (bytes.size < sizeof record_magic + 4 ||
-        memcmp(bytes.data, record_magic, sizeof record_magic) != 0)
+    if (bytes.size < sizeof record_magic + 4)
+        return false;
+    bool first = memcmp(bytes.data, first_magic, sizeof first_magic) == 0;
+    if (!first && memcmp(bytes.data, record_magic, sizeof record_magic) != 0)
         return false;
     struct mr_byte_reader reader;
     size_t body = bytes.size - 4;
@@ -80,6 +84,7 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
     for (int i = 0; out->tokens && i < out->ntokens; i++) {
         out->tokens[i].step = (int)mr_byte_reader_varint(&reader);
         out->tokens[i].method = get_slice(&reader, arena, &ok).data;
+        out->tokens[i].location = first ? "" : get_slice(&reader, arena, &ok).data;
         out->tokens[i].token = get_slice(&reader, arena, &ok);
     }
     return ok && out->tokens && !reader.bad && reader.at == reader.end;

@@ -51,8 +51,9 @@ enum mr_status mr_lease_check(struct mr_lease *lease, struct mr_error *err);
 enum mr_epoch_phase { MR_EPOCH_NONE, MR_EPOCH_PREPARED, MR_EPOCH_COMMITTED };
 
 struct mr_epoch_token {
-    int step;           /* index of the step that asked for the sink */
-    const char *method; /* "toS3": whose commit understands the token */
+    int step;             /* index of the step that asked for the sink */
+    const char *method;   /* "toS3": whose commit understands the token */
+    const char *location; /* of the target (mr_sink_info), "" = not known */
     struct mr_slice token;
 };
 

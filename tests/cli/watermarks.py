@@ -228,11 +228,38 @@ def restored(server):
         equal(place.sql.execute(ids).fetchone()[0], [1, 2, 3, 4], "rows after the next run")
 
 
+def dropped(server):
+    """The target is gone and the state is not: what was loaded before would be missing from the new one without a word."""
+    for load, drop in (({"method": "toPostgres", "config": {"table": "gone.t", "mode": "append"}}, "DROP TABLE gone.t"),
+                       ({"method": "toPostgres", "config": {"table": "gone.t", "mode": "append"}}, "DROP TABLE gone.t, gone._millrace_state"),
+                       ({"method": "toPostgres", "config": {"table": "gone.t", "mode": "upsert", "keys": ["id"]}}, "DROP TABLE gone.t"),
+                       ({"method": "toDelta", "config": {"path": "gone/"}}, None)):
+        with Place(server, "left") as place:
+            place.sql.execute("DROP SCHEMA IF EXISTS gone CASCADE; CREATE SCHEMA gone")
+            place.write(extract("ids", schema="left", table="t", columns=["id"], incremental={"column": "id"}),
+                        {"type": "load", **load})
+            place.space.run("p.json").expect(0)  # no rows yet
+            place.space.run("p.json").expect(0)
+            place.add(1)
+            place.space.run("p.json").expect(0)
+            if drop:
+                place.sql.execute(drop)
+            else:
+                shutil.rmtree(place.space.file("gone"))
+            place.add(2)
+            done = place.space.run("p.json").expect(6)
+            check("not there any more" in done.err and "--fresh" in done.err, done)
+            equal(place.space.run("p.json", "--fresh").expect(0).report["rows_written"], 2, "rows after --fresh")
+            place.add(3)
+            equal(place.space.run("p.json").expect(0).report["rows_written"], 1, "rows of the next run")
+
+
 def add(suite, server):
     suite.case("watermark: show and set", show_and_set, server)
     suite.case("watermark: with the state on a server", show_and_set_on_a_server, server)
     suite.case("watermark: an interrupted commit", interrupted, server)
     suite.case("watermark: what a person says is adopted", adopted, server)
     suite.case("watermark: a target that was restored from a copy", restored, server)
+    suite.case("watermark: a target that is gone", dropped, server)
     suite.case("last_run_timestamp: the safe time of the last run", last_run, server)
     suite.case("last_run_timestamp: of incremental steps", last_run_of_steps, server)

@@ -522,6 +522,7 @@ enum mr_status delta_sink_recover(const struct mr_options *options, struct mr_ru
         mr_arena_printf(&arena, "millrace:%s:", runtime->state_key ? runtime->state_key : "");
     if (status == MR_OK && !key)
         status = mr_error_nomem(err);
+    out->missing = status == MR_OK && !snapshot;
     if (status == MR_OK && snapshot)
         look_for_epochs(snapshot, runtime->state_uuid ? runtime->state_uuid : "", key, lane, out);
     out->adds = strcmp(mr_options_text(options, "mode"), "append") == 0;

@@ -207,6 +207,7 @@ static enum mr_status recover(void *context, struct mr_pg *pg, struct mr_error *
     mr_bytes_clear(&out->positions);
     MR_TRY(
         pg_target_find(pg, mr_options_text(asking->options, "table"), asking->arena, &target, err));
+    out->missing = !target.exists;
     const char *own = mr_arena_printf(asking->arena, "%s#%d", target.name, out->load);
     if (!own)
         return mr_error_nomem(err);

@@ -110,8 +110,8 @@ static void let_go(const struct fixture *fixture)
 }
 
 static struct mr_epoch_token tokens[] = {
-    {.step = 3, .method = "toS3", .token = {"a\0b", 3}},
-    {.step = 7, .method = "toFile", .token = {"", 0}},
+    {.step = 3, .method = "toS3", .location = "s3://b/p", .token = {"a\0b", 3}},
+    {.step = 7, .method = "toFile", .location = "", .token = {"", 0}},
 };
 
 static struct mr_epoch_record sample(void)
@@ -143,6 +143,7 @@ static void check_sample(const struct mr_epoch_record *read)
     assert_int_equal(read->ntokens, 2);
     assert_int_equal(read->tokens[0].step, 3);
     assert_string_equal(read->tokens[0].method, "toS3");
+    assert_string_equal(read->tokens[0].location, "s3://b/p");
     assert_memory_equal(read->tokens[0].token.data, "a\0b", 3);
     assert_int_equal(read->tokens[1].token.size, 0);
 }
