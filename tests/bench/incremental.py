@@ -4,7 +4,7 @@
 usage: incremental.py [ROWS] [--runs N] [--shares 0.01,0.001]   (10,000,000 rows, 3 runs)
 
 The source has an index on its cursor column (a timestamp) and a primary key. A share of its rows, scattered, is changed in one transaction before each
-incremental run; the full re-load reads the whole source and replaces the target. After each run the target is compared with the
+incremental run; the full re-load reads the whole source and replaces a target of its own (overwrite). Both targets have the indexes of the source. After each run the target is compared with the
 source, row by row as sums of hashes.
 MILLRACE_BIN is the program. The server does not sync.
 """
@@ -31,7 +31,7 @@ class Bench:
         self.server, self.space, self.rows, self.round = server, space, rows, 0
         server.database("bench")
         server.execute("bench", SOURCE.format(rows=rows), "ALTER TABLE source ADD PRIMARY KEY (id)", "CREATE INDEX ON source (changed)",
-                       "VACUUM ANALYZE source", "CREATE TABLE target (LIKE source INCLUDING INDEXES)", "CREATE TABLE whole (LIKE source)")
+                       "VACUUM ANALYZE source", "CREATE TABLE target (LIKE source INCLUDING INDEXES)", "CREATE TABLE whole (LIKE source INCLUDING INDEXES)")
 
     def run(self, name, table, mode, **incremental):
         steps = [{"type": "extract", "method": "fromPostgres", "name": "source", "config": {"table": "source", **incremental}},
