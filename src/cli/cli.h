@@ -11,6 +11,8 @@
 
 /* Dispatches to a command; returns the exit code. */
 int mr_cli_main(int argc, char **argv);
+/* What a command's help shows behind its options; NULL = no command. */
+const char *mr_cli_usage(const char *command);
 
 /* argv[0] is the command's name. */
 int mr_cli_run(int argc, char **argv);

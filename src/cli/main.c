@@ -30,7 +30,7 @@ static const struct command {
     {"bench", mr_cli_bench, "BASELINE OPTIMIZED..", "time configurations against each other"},
     {"verify", mr_cli_verify, "FILE", "compare the targets with what was loaded into them"},
     {"runs", mr_cli_runs, "[show ID]", "list earlier runs, or show one's report"},
-    {"watermark", mr_cli_watermark, "show|set FILE",
+    {"watermark", mr_cli_watermark, "show|set FILE [VALUE]",
      "show where incremental reading has ended, or set where it goes on"},
     {"delta", mr_cli_delta, "optimize|vacuum|delete|history|describe URL",
      "maintain a Delta table, or show what it says of itself"},
@@ -41,6 +41,14 @@ static const struct command {
 };
 
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
+
+const char *mr_cli_usage(const char *command)
+{
+    for (size_t i = 0; i < NCOMMANDS; i++)
+        if (strcmp(commands[i].name, command) == 0)
+            return commands[i].usage;
+    return NULL;
+}
 
 static void print_help(FILE *out)
 {

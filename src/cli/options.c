@@ -68,12 +68,10 @@ static int usage(const char *command, const char *format, const char *what, cons
     return MILLRACE_USAGE;
 }
 
-static void help(const char *command, const char *allowed, int max_files)
+static void help(const char *command, const char *allowed)
 {
-    printf("usage: millrace %s [options]%s\n", command,
-           max_files == 0   ? ""
-           : max_files == 1 ? " FILE"
-                            : " FILE..");
+    const char *files = mr_cli_usage(command);
+    printf("usage: millrace %s [options] %s\n", command, files ? files : "URL");
     for (size_t i = 0; i < sizeof cli_options / sizeof cli_options[0]; i++) {
         const struct cli_option *option = &cli_options[i];
         char left[64];
@@ -264,7 +262,7 @@ int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int 
             continue;
         }
         if (!only_files && (!strcmp(arg, "--help") || !strcmp(arg, "-h"))) {
-            help(argv[0], allowed, max_files);
+            help(argv[0], allowed);
             return -1;
         }
         if (only_files || arg[0] != '-' || !arg[1]) {

@@ -232,6 +232,7 @@ def usage(server):
         check("--resume" in space.millrace("run", "a.json", "--resume", "--fresh").expect(2).err, "options that contradict each other")
         check("--rows takes N" in space.millrace("preview", "a.json", "--rows", "many").expect(2).err, "a bad value")
         check("no-such-file.json" in space.millrace("run", "no-such-file.json").expect(3).err, "a file that is not there")
+        check("show|set FILE [VALUE]" in space.millrace("watermark", "--help").expect(0).out, "usage of watermark")
         check("--param" in space.millrace("run", "--help").expect(0).out, "help")
 
 

@@ -108,7 +108,9 @@ static const struct state_hint hints[] = {
      ") and INSERT on the table, TRUNCATE or DELETE to overwrite, UPDATE and SELECT to upsert; "
      "overwriteMode swap, indexes and ANALYZE need its owner"},
     {"23502", MR_CLASS_DATA,
-     "filter the rows, fill the value (coalesce), or ALTER TABLE .. ALTER COLUMN .. DROP NOT NULL"},
+     "filter the rows, fill the value (coalesce), or, unless it is of a primary key, ALTER TABLE "
+     ".. "
+     "ALTER COLUMN .. DROP NOT NULL"},
     {"23505", MR_CLASS_DATA,
      "mode upsert with \"keys\" replaces such rows; deduplicate removes doubles of the load"},
     {"23503", MR_CLASS_DATA, "load the table that is referred to before"},
