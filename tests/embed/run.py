@@ -42,7 +42,7 @@ def compile_program(folder, source):
     library = os.path.join(BUILD, ".libs")
     flags = os.environ.get("MILLRACE_EMBED_CFLAGS", "").split()
     subprocess.run(
-        [os.environ.get("CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror", *flags, "-o", target,
+        [*os.environ.get("CC", "cc").split(), "-std=c11", "-Wall", "-Wextra", "-Werror", *flags, "-o", target,
          os.path.join(ROOT, source), "-I", os.path.join(ROOT, "include"),
          "-L", library, "-Wl,-rpath," + library, "-lmillrace", "-lpthread"], check=True)
     return target

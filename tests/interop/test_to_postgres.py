@@ -206,7 +206,7 @@ def refusals(server):
     refused(server, "no unique index", ["no unique index"], mode="upsert", keys=["name"])
     refused(server, "NULL key", ["\"name\"", "null value"], [(1, None, 1)], sql=["ALTER TABLE t ADD UNIQUE (name)"],
             mode="upsert", keys=["name"])
-    refused(server, "outside of replaceWhere", ["2 rows", "replaceWhere"], [(1, "a", 1), (20, "b", 1), (21, "c", 1)],
+    refused(server, "outside of replaceWhere", ["rows of the load: 2", "replaceWhere"], [(1, "a", 1), (20, "b", 1), (21, "c", 1)],
             replaceWhere="id < 10")
     refused(server, "replaceWhere without sense", ["replaceWhere", "nonsense"], [(1, "a", 1)], replaceWhere="nonsense > 1")
     refused(server, "swap below a view", ["view", "truncate"], [(1, "a", 1)], sql=["CREATE VIEW v AS SELECT * FROM t"],
