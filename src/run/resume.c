@@ -98,7 +98,7 @@ enum mr_status mr_resume_find(struct mr_resume *resume, struct mr_state *state,
     struct mr_session *session = resume->session;
     struct mr_note *notes;
     int count;
-    int64_t instant;
+    int64_t instant = 0;
     resume->state = state;
     resume->lease = lease;
     resume->epoch = last->epoch + 1;
