@@ -7,9 +7,12 @@
  */
 #include "base/bytes.h"
 
+#include "base/hash.h"
 #include "base/text.h"
 
 #include <stdio.h>
+
+#define SEAL_SIZE 4 /* a CRC-32 */
 
 bool mr_slice_equal(struct mr_slice a, struct mr_slice b)
 {
@@ -204,6 +207,12 @@ void mr_bytes_lenpref(struct mr_bytes *bytes, const void *data, size_t size)
     mr_bytes_append(bytes, data, size);
 }
 
+void mr_bytes_seal(struct mr_bytes *bytes, size_t start)
+{
+    if (bytes->status == MR_OK)
+        mr_bytes_u32le(bytes, mr_crc32(0, bytes->data + start, bytes->size - start));
+}
+
 enum mr_status mr_bytes_status(const struct mr_bytes *bytes, struct mr_error *err)
 {
     if (bytes->status == MR_NOMEM)
@@ -293,4 +302,27 @@ struct mr_slice mr_byte_reader_lenpref(struct mr_byte_reader *reader)
     uint64_t size = mr_byte_reader_varint(reader);
     const uint8_t *at = take(reader, size);
     return (struct mr_slice){(const char *)at, at ? (size_t)size : 0};
+}
+
+bool mr_byte_reader_unseal(struct mr_byte_reader *reader, struct mr_slice bytes)
+{
+    size_t body = bytes.size < SEAL_SIZE ? 0 : bytes.size - SEAL_SIZE;
+    mr_byte_reader_init(reader, bytes.data, bytes.size);
+    const uint8_t *record = take(reader, body);
+    uint32_t crc = mr_byte_reader_u32le(reader);
+    if (reader->bad || crc != mr_crc32(0, record, body)) {
+        reader->bad = true;
+        return false;
+    }
+    mr_byte_reader_init(reader, bytes.data, body);
+    return true;
+}
+
+bool mr_byte_reader_expect(struct mr_byte_reader *reader, const void *data, size_t size)
+{
+    if (reader->bad || (size_t)(reader->end - reader->at) < size ||
+        memcmp(reader->at, data, size) != 0)
+        return false;
+    reader->at += size;
+    return true;
 }

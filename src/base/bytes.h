@@ -56,6 +56,11 @@ void mr_bytes_u64le(struct mr_bytes *bytes, uint64_t value);
 void mr_bytes_varint(struct mr_bytes *bytes, uint64_t value);
 /* varint length, then the bytes. */
 void mr_bytes_lenpref(struct mr_bytes *bytes, const void *data, size_t size);
+/*
+ * Ends a record that began at `start` with the CRC-32 of its bytes, so that every flipped bit of it is noticed
+ * (mr_byte_reader_unseal).
+ */
+void mr_bytes_seal(struct mr_bytes *bytes, size_t start);
 /* MR_OK, MR_NOMEM or MR_LIMIT, as an error if `err` is given. */
 enum mr_status mr_bytes_status(const struct mr_bytes *bytes, struct mr_error *err);
 /* The storage moves to the caller (mr_free); `bytes` is empty afterwards. */
@@ -76,5 +81,17 @@ uint32_t mr_byte_reader_u32le(struct mr_byte_reader *reader);
 uint64_t mr_byte_reader_u64le(struct mr_byte_reader *reader);
 uint64_t mr_byte_reader_varint(struct mr_byte_reader *reader);
 struct mr_slice mr_byte_reader_lenpref(struct mr_byte_reader *reader);
+/*
+ * Init for the whole of a sealed record, without its CRC-32; false (and `bad`) if that is not the CRC-32 of
+ * the bytes in front of it.
+ */
+bool mr_byte_reader_unseal(struct mr_byte_reader *reader, struct mr_slice bytes);
+/* Skips these bytes if they come next; else reads nothing and returns false. */
+bool mr_byte_reader_expect(struct mr_byte_reader *reader, const void *data, size_t size);
+/* All was read, and nothing was short. */
+static inline bool mr_byte_reader_done(const struct mr_byte_reader *reader)
+{
+    return !reader->bad && reader->at == reader->end;
+}
 
 #endif

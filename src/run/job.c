@@ -120,7 +120,7 @@ static bool task_decode(struct mr_slice bytes, struct mr_arena *arena, struct ta
     for (int i = 0; out->splits && i < out->nnodes; i++)
         if (!get_splits(&reader, arena, &out->splits[i]))
             return false;
-    return out->splits && out->state_uuid && !reader.bad && reader.at == reader.end;
+    return out->splits && out->state_uuid && mr_byte_reader_done(&reader);
 }
 
 /* The session takes on the identity of the run that the task belongs to, and plans with its splits. */

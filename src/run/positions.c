@@ -8,8 +8,6 @@
  */
 #include "run/positions.h"
 
-#include "base/hash.h"
-
 static const char positions_magic[4] = {'M', 'R', 'P', '2'};
 
 static void encode_one(const struct mr_source_position *item, struct mr_bytes *out)
@@ -34,8 +32,7 @@ void mr_positions_encode(const struct mr_source_position *items, int count, cons
         encode_one(&items[i], out);
     if (watermark != NULL)
         encode_one(&run, out);
-    if (out->status == MR_OK)
-        mr_bytes_u32le(out, mr_crc32(0, out->data + start, out->size - start));
+    mr_bytes_seal(out, start);
 }
 
 const char *mr_positions_watermark(const struct mr_positions *positions)
@@ -66,16 +63,11 @@ enum mr_status mr_positions_decode(struct mr_slice bytes, struct mr_arena *arena
     *out = (struct mr_positions){.count = 0};
     if (bytes.size == 0)
         return MR_OK;
-    size_t magic = sizeof positions_magic;
-    if (bytes.size <= magic + 4 || memcmp(bytes.data, positions_magic, magic) != 0)
+    if (!mr_byte_reader_unseal(&reader, bytes) ||
+        !mr_byte_reader_expect(&reader, positions_magic, sizeof positions_magic))
         return damaged(err);
-    size_t size = bytes.size - 4;
-    mr_byte_reader_init(&reader, bytes.data + size, 4);
-    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, size))
-        return damaged(err);
-    mr_byte_reader_init(&reader, bytes.data + magic, size - magic);
     uint64_t count = mr_byte_reader_varint(&reader);
-    if (reader.bad || count > size)
+    if (reader.bad || count > bytes.size)
         return damaged(err);
     out->items = mr_arena_calloc(arena, count + 1, sizeof *out->items);
     for (uint64_t i = 0; out->items && i < count; i++) {
@@ -91,7 +83,7 @@ enum mr_status mr_positions_decode(struct mr_slice bytes, struct mr_arena *arena
     }
     if (!out->items)
         return mr_error_nomem(err);
-    if (reader.bad || reader.at != reader.end)
+    if (!mr_byte_reader_done(&reader))
         return damaged(err);
     out->count = (int)count;
     return MR_OK;

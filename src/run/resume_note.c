@@ -146,5 +146,5 @@ bool mr_resume_note_read(const struct mr_plan *plan, struct mr_slice bytes, uint
     for (int i = 0; i < plan->nnodes && !reader.bad; i++)
         get_tally(&reader, plan->nodes[i].kind == MR_PLAN_OP ? plan->nodes[i].op_info.counts : NULL,
                   arena, &part->tallies[i]);
-    return !reader.bad && reader.at == reader.end;
+    return mr_byte_reader_done(&reader);
 }

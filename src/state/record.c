@@ -11,8 +11,6 @@
  */
 #include "state/record.h"
 
-#include "base/hash.h"
-
 static const char record_magic[4] = {'M', 'R', 'E', '2'};
 static const char first_magic[4] = {'M', 'R', 'E', '1'};
 
@@ -39,8 +37,7 @@ void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_byte
         put_text(out, record->tokens[i].location);
         mr_bytes_lenpref(out, record->tokens[i].token.data, record->tokens[i].token.size);
     }
-    if (mr_bytes_status(out, NULL) == MR_OK)
-        mr_bytes_u32le(out, mr_crc32(0, out->data + start, out->size - start));
+    mr_bytes_seal(out, start);
 }
 
 static struct mr_slice get_slice(struct mr_byte_reader *reader, struct mr_arena *arena, bool *ok)
@@ -55,17 +52,12 @@ static struct mr_slice get_slice(struct mr_byte_reader *reader, struct mr_arena 
 bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
                             struct mr_epoch_record *out)
 {
-    if (bytes.size < sizeof record_magic + 4)
-        return false;
-    bool first = memcmp(bytes.data, first_magic, sizeof first_magic) == 0;
-    if (!first && memcmp(bytes.data, record_magic, sizeof record_magic) != 0)
-        return false;
     struct mr_byte_reader reader;
-    size_t body = bytes.size - 4;
-    mr_byte_reader_init(&reader, bytes.data + body, 4);
-    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, body))
+    if (!mr_byte_reader_unseal(&reader, bytes))
         return false;
-    mr_byte_reader_init(&reader, bytes.data + sizeof record_magic, body - sizeof record_magic);
+    bool first = mr_byte_reader_expect(&reader, first_magic, sizeof first_magic);
+    if (!first && !mr_byte_reader_expect(&reader, record_magic, sizeof record_magic))
+        return false;
     bool ok = true;
     *out = (struct mr_epoch_record){0};
     out->phase = (enum mr_epoch_phase)mr_byte_reader_u8(&reader);
@@ -77,7 +69,7 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
     out->watermark = watermark.size ? watermark.data : NULL;
     out->positions = get_slice(&reader, arena, &ok);
     uint64_t count = mr_byte_reader_varint(&reader);
-    if (reader.bad || count > body)
+    if (reader.bad || count > bytes.size)
         return false;
     out->ntokens = (int)count;
     out->tokens = mr_arena_calloc(arena, count + 1, sizeof *out->tokens);
@@ -87,7 +79,7 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
         out->tokens[i].location = first ? "" : get_slice(&reader, arena, &ok).data;
         out->tokens[i].token = get_slice(&reader, arena, &ok);
     }
-    return ok && out->tokens && !reader.bad && reader.at == reader.end;
+    return ok && out->tokens && mr_byte_reader_done(&reader);
 }
 
 static const char note_magic[4] = {'M', 'R', 'N', '1'};
@@ -100,25 +92,18 @@ void mr_note_encode(enum mr_note_kind kind, const struct mr_note *note, struct m
     mr_bytes_u64le(out, (uint64_t)note->epoch);
     put_text(out, note->name);
     mr_bytes_lenpref(out, note->bytes.data, note->bytes.size);
-    if (mr_bytes_status(out, NULL) == MR_OK)
-        mr_bytes_u32le(out, mr_crc32(0, out->data + start, out->size - start));
+    mr_bytes_seal(out, start);
 }
 
 bool mr_note_unseal(enum mr_note_kind kind, struct mr_note *note)
 {
     struct mr_byte_reader reader;
-    struct mr_slice bytes = note->bytes;
-    if (bytes.size < sizeof note_magic + 4 ||
-        memcmp(bytes.data, note_magic, sizeof note_magic) != 0)
+    if (!mr_byte_reader_unseal(&reader, note->bytes) ||
+        !mr_byte_reader_expect(&reader, note_magic, sizeof note_magic))
         return false;
-    size_t body = bytes.size - 4;
-    mr_byte_reader_init(&reader, bytes.data + body, 4);
-    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, body))
-        return false;
-    mr_byte_reader_init(&reader, bytes.data + sizeof note_magic, body - sizeof note_magic);
     bool same = mr_byte_reader_u8(&reader) == (uint8_t)kind &&
                 mr_byte_reader_u64le(&reader) == (uint64_t)note->epoch;
     same = mr_slice_equal(mr_byte_reader_lenpref(&reader), mr_slice_of(note->name)) && same;
     note->bytes = mr_byte_reader_lenpref(&reader);
-    return same && !reader.bad && reader.at == reader.end;
+    return same && mr_byte_reader_done(&reader);
 }

@@ -33,8 +33,7 @@ enum mr_status delta_mark_write(const struct delta_mark *mark, struct mr_arena *
     mr_bytes_varint(&bytes, (uint64_t)mark->version);
     mr_bytes_u64le(&bytes, mark->commit);
     mr_bytes_lenpref(&bytes, mark->table, strlen(mark->table));
-    if (bytes.status == MR_OK)
-        mr_bytes_u32le(&bytes, mr_crc32(0, bytes.data, bytes.size));
+    mr_bytes_seal(&bytes, 0);
     enum mr_status status = mr_bytes_status(&bytes, err);
     if (status == MR_OK) {
         *out = (struct mr_slice){mr_arena_strndup(arena, bytes.data, bytes.size), bytes.size};
@@ -49,18 +48,13 @@ bool delta_mark_read(struct mr_slice bytes, struct mr_arena *arena, struct delta
 {
     struct mr_byte_reader reader;
     *out = (struct delta_mark){.version = -1};
-    if (bytes.size < 4)
+    if (!mr_byte_reader_unseal(&reader, bytes))
         return false;
-    size_t size = bytes.size - 4;
-    mr_byte_reader_init(&reader, bytes.data + size, 4);
-    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, size))
-        return false;
-    mr_byte_reader_init(&reader, bytes.data, size);
     uint8_t form = mr_byte_reader_u8(&reader);
     uint64_t version = mr_byte_reader_varint(&reader);
     out->commit = mr_byte_reader_u64le(&reader);
     struct mr_slice table = mr_byte_reader_lenpref(&reader);
-    if (reader.bad || form != VERSION || version > INT64_MAX || reader.at != reader.end)
+    if (form != VERSION || version > INT64_MAX || !mr_byte_reader_done(&reader))
         return false;
     out->version = (int64_t)version;
     out->table = mr_arena_strndup(arena, table.size ? table.data : "", table.size);

@@ -66,8 +66,7 @@ enum mr_status files_known_write(const struct files_known *known, struct mr_aren
     mr_bytes_u64le(&bytes, (uint64_t)known->newest);
     put_marks(&bytes, known->listed, known->nlisted);
     put_marks(&bytes, known->gone, known->ngone);
-    if (bytes.status == MR_OK)
-        mr_bytes_u32le(&bytes, mr_crc32(0, bytes.data, bytes.size));
+    mr_bytes_seal(&bytes, 0);
     enum mr_status status = mr_bytes_status(&bytes, err);
     if (status == MR_OK) {
         *out = (struct mr_slice){mr_arena_strndup(arena, bytes.data, bytes.size), bytes.size};
@@ -102,13 +101,8 @@ bool files_known_read(struct mr_slice bytes, struct mr_arena *arena, struct file
 {
     struct mr_byte_reader reader;
     *out = (struct files_known){.newest = INT64_MIN};
-    if (bytes.size < 4)
+    if (!mr_byte_reader_unseal(&reader, bytes))
         return false;
-    size_t size = bytes.size - 4;
-    mr_byte_reader_init(&reader, bytes.data + size, 4);
-    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, size))
-        return false;
-    mr_byte_reader_init(&reader, bytes.data, size);
     uint8_t version = mr_byte_reader_u8(&reader);
     struct mr_slice place = mr_byte_reader_lenpref(&reader);
     out->newest = (int64_t)mr_byte_reader_u64le(&reader);
@@ -125,7 +119,7 @@ bool files_known_read(struct mr_slice bytes, struct mr_arena *arena, struct file
     for (int64_t i = 1; i < out->nlisted; i++)
         if (out->listed[i - 1].name > out->listed[i].name)
             return false;
-    return reader.at == reader.end;
+    return mr_byte_reader_done(&reader);
 }
 
 static int by_name(const void *a, const void *b)

@@ -6,7 +6,6 @@
  */
 #include "connect/postgres/incremental_mark.h"
 
-#include "base/hash.h"
 #include "net/pg_text.h"
 
 #include <stdlib.h>
@@ -72,8 +71,7 @@ enum mr_status mr_postgres_mark_write(const struct mr_postgres_mark *mark, struc
         put(&bytes, mark->keys[i]);
     for (int i = 0; mark->has_value && i <= mr_postgres_mark_keys(mark); i++)
         put(&bytes, mark->values[i]);
-    if (bytes.status == MR_OK)
-        mr_bytes_u32le(&bytes, mr_crc32(0, bytes.data, bytes.size));
+    mr_bytes_seal(&bytes, 0);
     size_t size = bytes.size;
     const char *data = mr_postgres_mark_text(arena, &bytes);
     if (data == NULL)
@@ -96,13 +94,8 @@ bool mr_postgres_mark_read(struct mr_slice bytes, struct mr_arena *arena,
                            struct mr_postgres_mark *mark)
 {
     struct mr_byte_reader reader;
-    if (bytes.size < 4)
+    if (!mr_byte_reader_unseal(&reader, bytes))
         return false;
-    size_t size = bytes.size - 4;
-    mr_byte_reader_init(&reader, bytes.data + size, 4);
-    if (mr_byte_reader_u32le(&reader) != mr_crc32(0, bytes.data, size))
-        return false;
-    mr_byte_reader_init(&reader, bytes.data, size);
     uint8_t version = mr_byte_reader_u8(&reader);
     uint8_t flags = mr_byte_reader_u8(&reader);
     bool good = version == VERSION;
@@ -122,7 +115,7 @@ bool mr_postgres_mark_read(struct mr_slice bytes, struct mr_arena *arena,
         mark->keys[i] = get(&reader, arena, &good);
     for (int i = 0; mark->has_value && i <= mr_postgres_mark_keys(mark); i++)
         mark->values[i] = get(&reader, arena, &good);
-    return good && !reader.bad && reader.at == reader.end;
+    return good && mr_byte_reader_done(&reader);
 }
 
 enum mr_status mr_postgres_mark_refuse(struct mr_error *err, const char *what, const char *before,

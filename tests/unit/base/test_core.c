@@ -228,6 +228,52 @@ static void test_bytes(void **state)
     mr_free(moved);
 }
 
+static void test_sealed(void **state)
+{
+    (void)state;
+    struct mr_bytes bytes;
+    mr_bytes_init(&bytes, 1000);
+    mr_bytes_text(&bytes, "before");
+    size_t start = bytes.size;
+    mr_bytes_text(&bytes, "MRX1");
+    mr_bytes_lenpref(&bytes, "123456789", 9);
+    mr_bytes_seal(&bytes, start);
+    struct mr_slice sealed = {bytes.data + start, bytes.size - start};
+    assert_int_equal(sealed.size, 4 + 10 + 4);
+    struct mr_byte_reader reader;
+    assert_true(mr_byte_reader_unseal(&reader, sealed));
+    assert_false(mr_byte_reader_expect(&reader, "MRX2", 4));
+    assert_true(mr_byte_reader_expect(&reader, "MRX1", 4));
+    assert_false(mr_byte_reader_done(&reader));
+    assert_true(mr_slice_equal(mr_byte_reader_lenpref(&reader), mr_slice_of("123456789")));
+    assert_true(mr_byte_reader_done(&reader));
+    assert_false(mr_byte_reader_expect(&reader, "x", 1));
+
+    for (size_t bit = 0; bit < 8 * sealed.size; bit++) {
+        bytes.data[start + bit / 8] ^= (char)(1 << bit % 8);
+        assert_false(mr_byte_reader_unseal(&reader, sealed));
+        assert_false(mr_byte_reader_expect(&reader, "MRX1", 4));
+        assert_false(mr_byte_reader_done(&reader));
+        bytes.data[start + bit / 8] ^= (char)(1 << bit % 8);
+    }
+    for (size_t size = 0; size < sealed.size; size++)
+        assert_false(mr_byte_reader_unseal(&reader, (struct mr_slice){sealed.data, size}));
+    assert_false(mr_byte_reader_unseal(&reader, (struct mr_slice){NULL, 0}));
+
+    /* The bytes on disk: little-endian, the CRC-32 of zlib. */
+    mr_bytes_clear(&bytes);
+    mr_bytes_text(&bytes, "123456789");
+    mr_bytes_seal(&bytes, 0);
+    assert_memory_equal(bytes.data, "123456789\x26\x39\xF4\xCB", 13);
+    mr_bytes_reset(&bytes);
+    /* What did not fit is not sealed. */
+    mr_bytes_init(&bytes, 3);
+    mr_bytes_text(&bytes, "four");
+    mr_bytes_seal(&bytes, 0);
+    assert_int_equal(mr_bytes_status(&bytes, NULL), MR_LIMIT);
+    mr_bytes_reset(&bytes);
+}
+
 static void test_map(void **state)
 {
     (void)state;
@@ -348,9 +394,9 @@ int main(void)
         cmocka_unit_test(test_error_texts), cmocka_unit_test(test_memory_tree),
         cmocka_unit_test(test_arena),       cmocka_unit_test(test_buffer),
         cmocka_unit_test(test_bitmap),      cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_map),         cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_thread),      cmocka_unit_test(test_wait),
-        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_sealed),      cmocka_unit_test(test_map),
+        cmocka_unit_test(test_hash),        cmocka_unit_test(test_thread),
+        cmocka_unit_test(test_wait),        cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests_name("core", tests, NULL, NULL);
 }
