@@ -167,7 +167,9 @@ enum mr_status mr_json_guess_record(struct mr_json_guess *guess, struct mr_slice
         return guess->tree.nomem ? mr_error_nomem(err) : MR_OK;
     if (guess->tree.count == 0 || guess->tree.nodes[0].kind != MR_JSON_OBJECT)
         return MR_OK;
-    return merge(guess, &guess->root, 0, 0) ? MR_OK : mr_error_nomem(err);
+    if (!merge(guess, &guess->root, 0, 0))
+        return mr_error_nomem(err);
+    return mr_bytes_status(&guess->scratch, err);
 }
 
 static const struct mr_type *type_of(const struct mr_json_guess *guess, const struct shape *shape);

@@ -373,8 +373,12 @@ static struct mr_slice resolved(struct mr_slice raw, bool escaped, struct mr_byt
 {
     if (!escaped)
         return raw;
-    mr_bytes_clear(scratch);
-    mr_json_unescape(raw, scratch);
+    if (scratch->status == MR_OK) {
+        mr_bytes_clear(scratch);
+        mr_json_unescape(raw, scratch);
+    }
+    if (scratch->status != MR_OK)
+        return (struct mr_slice){"", 0};
     return (struct mr_slice){scratch->data ? scratch->data : "", scratch->size};
 }
 

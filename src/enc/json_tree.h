@@ -74,7 +74,10 @@ static inline struct mr_slice mr_json_raw_key(const struct mr_json_tree *tree, u
 }
 /* Appends a string's value: escapes resolved; half of a surrogate pair becomes '?'. */
 void mr_json_unescape(struct mr_slice raw, struct mr_bytes *out);
-/* The value of a string (or number: its text), the key of a member; `scratch` holds it where it has escapes. */
+/*
+ * The value of a string (or number: its text), the key of a member; `scratch` holds it where it has escapes. Where that fails
+ * (memory, its maximum) the text is empty, and so are all later ones that have escapes: the status of `scratch` stays.
+ */
 struct mr_slice mr_json_string(const struct mr_json_tree *tree, uint32_t node,
                                struct mr_bytes *scratch);
 struct mr_slice mr_json_key(const struct mr_json_tree *tree, uint32_t node,

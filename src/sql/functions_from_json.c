@@ -421,6 +421,8 @@ static enum mr_status kernel_from_json(struct mr_call *call, struct mr_column **
         struct mr_slice text = mr_arg_text(&document, row);
         if (status == MR_OK)
             status = append_document(&self, text, &builder);
+        if (status == MR_OK)
+            status = mr_bytes_status(&self.state->scratch, call->err);
         if (status == MR_OK && self.failed && self.rules->fail_fast)
             status = mr_call_fail(call, "a text that does not fit the type (mode FAILFAST)");
         if (status != MR_OK)

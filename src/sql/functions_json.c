@@ -237,10 +237,13 @@ static enum mr_status kernel_get_json_object(struct mr_call *call, struct mr_col
             break;
         mr_bytes_clear(text);
         struct writer writer = {.out = text};
-        if (set_path(path, mr_arg_text(&where, row)) &&
-            mr_json_parse_row(call, path->json, mr_arg_text(&document, row), MR_JSON_SPARK_RULES,
-                              &result.status) &&
-            evaluate(path, 0, 0, RAW, &writer) &&
+        bool found = set_path(path, mr_arg_text(&where, row)) &&
+                     mr_json_parse_row(call, path->json, mr_arg_text(&document, row),
+                                       MR_JSON_SPARK_RULES, &result.status) &&
+                     evaluate(path, 0, 0, RAW, &writer);
+        if (result.status == MR_OK)
+            result.status = mr_bytes_status(&path->json->scratch, call->err);
+        if (found && result.status == MR_OK &&
             (result.status = mr_bytes_status(text, call->err)) == MR_OK)
             mr_result_text(&result, row, text->data ? text->data : "", text->size);
         else
@@ -284,7 +287,7 @@ static enum mr_status append_keys(struct mr_json_state *state, struct mr_builder
         struct mr_slice key = mr_json_key(tree, i, &state->scratch);
         MR_TRY(mr_builder_bytes(keys, key.data, key.size, err));
     }
-    return MR_OK;
+    return mr_bytes_status(&state->scratch, err);
 }
 
 static enum mr_status kernel_object_keys(struct mr_call *call, struct mr_column **out)
@@ -508,6 +511,8 @@ static enum mr_status kernel_schema(struct mr_call *call, struct mr_column **out
         put_shape(&shape, &state->out);
         result.status =
             self.nomem ? mr_error_nomem(call->err) : mr_bytes_status(&state->out, call->err);
+        if (result.status == MR_OK)
+            result.status = mr_bytes_status(&state->scratch, call->err);
         mr_result_text(&result, row, state->out.data, state->out.size);
         mr_arena_reset(&self.arena);
     }

@@ -148,10 +148,12 @@ static void patch(struct documents *self, uint32_t target, uint32_t with)
     put_end(first, out);
 }
 
-static void finish_row(struct mr_result *result, int64_t row, struct mr_bytes *out)
+static void finish_row(const struct documents *self, struct mr_result *result, int64_t row,
+                       const struct mr_bytes *out)
 {
-    if (result->status == MR_OK)
-        result->status = mr_bytes_status(out, result->call->err);
+    const struct mr_bytes *const made[] = {out, &self->keys, &self->other};
+    for (int i = 0; i < 3 && result->status == MR_OK; i++)
+        result->status = mr_bytes_status(made[i], result->call->err);
     mr_result_text(result, row, out->data ? out->data : "", out->size);
 }
 
@@ -180,7 +182,7 @@ static enum mr_status kernel_merge(struct mr_call *call, struct mr_column **out)
             self->out = swap;
         }
         if (good)
-            finish_row(&result, row, &self->merged);
+            finish_row(self, &result, row, &self->merged);
     }
     return mr_result_finish(&result, out);
 }
@@ -199,7 +201,7 @@ static enum mr_status kernel_merge_patch(struct mr_call *call, struct mr_column 
             continue;
         mr_bytes_clear(&self->out);
         patch(self, 0, 0);
-        finish_row(&result, row, &self->out);
+        finish_row(self, &result, row, &self->out);
     }
     return mr_result_finish(&result, out);
 }
@@ -249,7 +251,7 @@ static enum mr_status some_keys(struct mr_call *call, bool keep, struct mr_colum
             mr_json_write_verbatim(tree, i, &self->out);
         }
         put_end(first, &self->out);
-        finish_row(&result, row, &self->out);
+        finish_row(self, &result, row, &self->out);
     }
     mr_column_unref(keys);
     return mr_result_finish(&result, out);
@@ -431,7 +433,7 @@ static enum mr_status kernel_canonical(struct mr_call *call, struct mr_column **
             continue;
         mr_bytes_clear(&self->out);
         if (put_canonical(self, 0) || self->out.status != MR_OK)
-            finish_row(&result, row, &self->out);
+            finish_row(self, &result, row, &self->out);
         else
             mr_result_fail_value(&result, row, text, "a number that no double holds");
     }

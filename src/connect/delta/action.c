@@ -83,6 +83,8 @@ static uint32_t child_of(const struct line *line, uint32_t object, const char *n
 
 static const char *keep(struct line *line, struct mr_slice text)
 {
+    if (line->scratch.status != MR_OK)
+        return NULL;
     return mr_arena_strndup(line->arena, text.data, text.size);
 }
 

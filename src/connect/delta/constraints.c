@@ -63,6 +63,8 @@ static const char *invariant_text(struct mr_slice json, struct mr_arena *arena)
                 !mr_slice_equal(mr_json_raw_key(&tree, at), mr_slice_of("expression")))
                 continue;
             struct mr_slice found = mr_json_string(&tree, at, &scratch);
+            if (scratch.status != MR_OK)
+                break;
             text = mr_arena_strndup(arena, found.data, found.size);
         }
     }

@@ -56,6 +56,8 @@ static bool is_true(const struct walk *walk, uint32_t object, const char *name)
 static const char *text_of(struct walk *walk, uint32_t node)
 {
     struct mr_slice text = mr_json_string(&walk->tree, node, &walk->scratch);
+    if (walk->scratch.status != MR_OK)
+        return NULL;
     return mr_arena_strndup(walk->arena, text.data, text.size);
 }
 

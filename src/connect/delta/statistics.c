@@ -173,6 +173,8 @@ static bool read_bound(struct delta_statistics *statistics, uint32_t node,
         !(number && (kind == MR_JSON_INTEGER || kind == MR_JSON_NUMBER || kind == MR_JSON_STRING)))
         return false;
     struct mr_slice slice = mr_json_string(tree, node, &statistics->scratch);
+    if (statistics->scratch.status != MR_OK)
+        return false;
     const char *copy = mr_arena_strndup(&statistics->arena, slice.data, slice.size);
     if (!copy)
         return false;

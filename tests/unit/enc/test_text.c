@@ -5,6 +5,7 @@
 #include "contract/fixture.h"
 #include "enc/csv_text.h"
 #include "enc/json_text.h"
+#include "enc/json_tree.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -117,6 +118,26 @@ static void test_json_strings(void **state)
 }
 
 /* interval, uuid, list, struct, map: built by hand. */
+/* No room for a text without its escapes: that is told at the end, whatever is read behind it. */
+static void test_no_room_for_escapes(void **state)
+{
+    struct mr_json_tree tree;
+    struct mr_bytes scratch;
+    (void)state;
+    mr_json_tree_init(&tree);
+    mr_bytes_init(&scratch, 4);
+    assert_true(mr_json_tree_parse(&tree, mr_slice_of("[\"\\tlong text\",\"\\tx\",\"plain\"]"), 0));
+    struct mr_slice text = mr_json_string(&tree, 2, &scratch);
+    assert_int_equal(text.size, 2);
+    assert_memory_equal(text.data, "\tx", 2);
+    assert_int_equal(mr_json_string(&tree, 1, &scratch).size, 0);
+    assert_int_equal(mr_json_string(&tree, 2, &scratch).size, 0);
+    assert_int_equal(mr_json_string(&tree, 3, &scratch).size, 5);
+    assert_int_equal(mr_bytes_status(&scratch, NULL), MR_LIMIT);
+    mr_bytes_reset(&scratch);
+    mr_json_tree_reset(&tree);
+}
+
 static void test_nested(void **state)
 {
     (void)state;
@@ -212,6 +233,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_times, setup, teardown),
         cmocka_unit_test_setup_teardown(test_json_strings, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_room_for_escapes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
         cmocka_unit_test_setup_teardown(test_csv, setup, teardown),
         cmocka_unit_test_setup_teardown(test_csv_refuses, setup, teardown),
