@@ -572,6 +572,13 @@ bool mr_pg_usable(const struct mr_pg *pg)
     return state == PQTRANS_IDLE || state == PQTRANS_INTRANS;
 }
 
+bool mr_pg_quiet(const struct mr_pg *pg)
+{
+    struct pollfd look = {.fd = PQsocket(pg->conn), .events = POLLIN};
+    return mr_pg_usable(pg) && PQtransactionStatus(pg->conn) == PQTRANS_IDLE &&
+           poll(&look, 1, 0) == 0;
+}
+
 const char *mr_pg_parameter(const struct mr_pg *pg, const char *name)
 {
     const char *value = PQparameterStatus(pg->conn, name);

@@ -66,6 +66,8 @@ enum mr_status mr_pg_copy_end(struct mr_pg *pg, int64_t *rows, struct mr_error *
 
 /* Still usable for another statement: idle, and neither broken nor in a failed transaction. */
 bool mr_pg_usable(const struct mr_pg *pg);
+/* Idle outside of a transaction, and the server has said nothing since: what a pool may hand out. */
+bool mr_pg_quiet(const struct mr_pg *pg);
 /* PQparameterStatus; "" when unknown. */
 const char *mr_pg_parameter(const struct mr_pg *pg, const char *name);
 /* "host:5432/db" of the established connection. */

@@ -271,6 +271,16 @@ def batches(server):
             b.same(LOADED, f"batchSize {size}")
 
 
+def sessions(server):
+    """What a load asks one after the other it asks on one session; only tasks that stage side by side have their own."""
+    for name, load in {"append": {}, "upsert": {"mode": "upsert", "keys": ["id"]}}.items():
+        for wanted, tasks in ((1, 1), (2, 2)):
+            with Bench(server, existing=[], maxConnections=tasks, **load) as b:
+                step = b.run().expect(0).report["steps"][-1]
+                check(step["counters"]["connections"] <= wanted, f"{name}, {tasks} tasks: {step['counters']}")
+                b.same(LOADED, name)
+
+
 def wide(server):
     """Values of megabytes, and narrow ones between them."""
     data = [(i, "x" * (3000000 if i % 10 == 0 else 5), 0) for i in range(60)]
@@ -519,7 +529,7 @@ def main():
         for name in MODES:
             suite.case(f"mode: {name}", mode, server, name)
             suite.case(f"repeated: {name}", repeated, server, name)
-        for function in (epochs, refusals, made, existing_types, doubles, batches, wide, partitioned, late_tables, lost_state, lost_staging, two_loads, second_state,
+        for function in (epochs, refusals, made, existing_types, doubles, batches, sessions, wide, partitioned, late_tables, lost_state, lost_staging, two_loads, second_state,
                          killed_while_withdrawing):
             suite.case(function.__name__, function, server)
         for kind in TYPES:

@@ -35,6 +35,9 @@ enum mr_status pg_link_read(struct pg_link *link, const struct mr_options *optio
         return MR_CONFIG;
     }
     MR_TRY(mr_postgres_login_read(&link->login, options, session, runtime, arena, err));
+    link->login.key = mr_arena_printf(arena, "load|%s", link->login.key);
+    if (link->login.key == NULL)
+        return mr_error_nomem(err);
     const char *host = value_of(&link->login, "host");
     const char *database = value_of(&link->login, "dbname");
     snprintf(link->location, sizeof link->location, "%s%s%s", host ? host : "default host",
@@ -51,23 +54,6 @@ enum mr_status pg_link_read(struct pg_link *link, const struct mr_options *optio
     return MR_OK;
 }
 
-enum mr_status pg_link_open(const struct pg_link *link, struct mr_runtime *runtime,
-                            struct mr_pg **out, struct mr_error *err)
-{
-    struct mr_pg *pg = NULL;
-    *out = NULL;
-    MR_TRY(
-        mr_error_of_sink(mr_pg_open(&link->config, runtime->waiter, MR_WAIT_SINK, &pg, err), err));
-    mr_count(runtime, MR_COUNT_CONNECTIONS, 1);
-    enum mr_status status = mr_pg_exec(pg, link->login.session_sql, err);
-    if (status != MR_OK) {
-        mr_pg_close(pg);
-        return mr_error_of_sink(status, err);
-    }
-    *out = pg;
-    return MR_OK;
-}
-
 static enum mr_status ask_once(const struct pg_link *link, struct mr_runtime *runtime,
                                pg_link_fn ask, void *context, struct mr_error *err)
 {
@@ -75,7 +61,10 @@ static enum mr_status ask_once(const struct pg_link *link, struct mr_runtime *ru
     enum mr_status status = pg_link_open(link, runtime, &pg, err);
     if (status == MR_OK)
         status = ask(context, pg, err);
-    mr_pg_close(pg);
+    if (status == MR_OK)
+        pg_link_close(link, runtime, pg);
+    else
+        mr_pg_close(pg);
     return status;
 }
 

@@ -24,16 +24,13 @@ struct pg_link {
     struct mr_pg_config config;
     char location[256];
 };
-/* `link` must stay where it is while connections of it live. */
+/* `link` must stay where it is while connections of it live, unless the runtime shares them. */
 enum mr_status pg_link_read(struct pg_link *link, const struct mr_options *options,
                             const struct mr_runtime *runtime, struct mr_arena *arena,
                             struct mr_error *err);
-/* Once. */
-enum mr_status pg_link_open(const struct pg_link *link, struct mr_runtime *runtime,
-                            struct mr_pg **out, struct mr_error *err);
 /* What can be done on any connection, and again on another when it failed. */
 typedef enum mr_status (*pg_link_fn)(void *context, struct mr_pg *pg, struct mr_error *err);
-/* Connects, calls, disconnects; by the runtime's `retry` again when that failed in passing. `unit` is for the report. */
+/* Calls on a session of the link; by the runtime's `retry` again when that failed in passing. `unit` is for the report. */
 enum mr_status pg_link_ask(const struct pg_link *link, struct mr_runtime *runtime, const char *unit,
                            pg_link_fn ask, void *context, struct mr_error *err);
 /*
@@ -46,6 +43,17 @@ enum mr_status pg_sink_blame(enum mr_status status, const struct mr_pg *pg, cons
 const char *pg_field(const PGresult *result, int row, int column);
 /* What `bytes` holds as a string of the arena; resets it. NULL when out of memory. */
 const char *pg_text(struct mr_arena *arena, struct mr_bytes *bytes);
+
+/* ---- sink_keep.c: sessions ---- */
+
+/* A session, new or the one that is kept. Tried once. Closed with mr_pg_close or pg_link_close. */
+enum mr_status pg_link_open(const struct pg_link *link, struct mr_runtime *runtime,
+                            struct mr_pg **out, struct mr_error *err);
+/*
+ * Keeps it for the next pg_link_open of the run, if it is idle; its settings are those of a new one, and it holds no advisory locks. NULL is
+ * allowed. Any thread.
+ */
+void pg_link_close(const struct pg_link *link, struct mr_runtime *runtime, struct mr_pg *pg);
 
 /* ---- sink_target.c: the table that is loaded ---- */
 

@@ -329,6 +329,16 @@ static enum mr_status commit_staged(struct pg_writer *writer, int64_t rows, stru
     return settling.committed ? MR_OK : status;
 }
 
+/* What is staged outlives the session, and its lock is given back: the commit may have the session. */
+static void leave(struct pg_writer *writer)
+{
+    if (mr_pg_exec(writer->pg, "SELECT pg_advisory_unlock_all()", NULL) == MR_OK)
+        pg_link_close(&writer->sink->link, writer->runtime, writer->pg);
+    else
+        mr_pg_close(writer->pg);
+    writer->pg = NULL;
+}
+
 enum mr_status pg_sink_writer_finish(void *state, struct mr_bytes *committable,
                                      struct mr_error *err)
 {
@@ -346,8 +356,7 @@ enum mr_status pg_sink_writer_finish(void *state, struct mr_bytes *committable,
     MR_TRY(commit_staged(writer, rows, err));
     MR_TRY(MR_FAILPOINT("postgres.after_staged", err));
     pg_committable_write(committable, &(struct pg_staged){writer->name, rows});
-    mr_pg_close(writer->pg);
-    writer->pg = NULL;
+    leave(writer);
     return mr_bytes_status(committable, err);
 }
 
