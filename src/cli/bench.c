@@ -113,16 +113,13 @@ static int describe(const struct mr_cli_options *options, int index, struct mr_b
     struct millrace_pipeline *pipeline = NULL;
     int code = mr_cli_open(options, index, &pipeline);
     if (code == MILLRACE_OK) {
-        mr_cli_catch_signals(pipeline);
         code = millrace_plan(pipeline, false, &config->plan);
         if (code == MILLRACE_OK)
             code = mr_api_run_hashed(pipeline, config->content);
-        mr_cli_catch_signals(NULL);
         if (code != MILLRACE_OK)
             mr_cli_print_errors(pipeline);
     }
-    millrace_close(pipeline);
-    return code;
+    return mr_cli_close(pipeline, code);
 }
 
 static int describe_all(const struct mr_cli_options *options, struct mr_bench *bench)
@@ -189,11 +186,9 @@ int mr_cli_bench(int argc, char **argv)
 {
     struct mr_cli_options options;
     struct mr_bench bench = {0};
-    int code = mr_cli_parse(argc, argv, "pcCSNL", 2, MR_BENCH_MAX_CONFIGS, &options);
+    int code = mr_cli_parse_quiet(argc, argv, "pcCSNL", 2, MR_BENCH_MAX_CONFIGS, &options);
     if (code != 0)
         return code;
-    options.log_level =
-        options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
     code = prepare(&options, &bench);
     if (code == MILLRACE_OK)
         code = describe_all(&options, &bench);

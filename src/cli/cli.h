@@ -76,6 +76,9 @@ struct mr_cli_options {
 /* Which options a command takes: letters of `allowed`, see options.c. Returns 0, or the exit code after a message. */
 int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int max_files,
                  struct mr_cli_options *out);
+/* The same for commands that print an answer: of the log, warnings are enough. */
+int mr_cli_parse_quiet(int argc, char **argv, const char *allowed, int min_files, int max_files,
+                       struct mr_cli_options *out);
 /* Opens a pipeline from its text; `name` stands for the file in messages. */
 int mr_cli_open_text(const struct mr_cli_options *options, const char *name, const char *text,
                      struct millrace_pipeline **out);
@@ -89,8 +92,16 @@ struct mr_cli_log mr_cli_log_of(const struct mr_cli_options *options);
 int mr_cli_open_in(const struct mr_cli_options *options, const char *file,
                    struct millrace_pool *pool, struct mr_cli_log *log,
                    struct millrace_pipeline **out);
-/* Opens options->files[index], with the log on standard error. Prints the errors when it fails. */
+/*
+ * Opens options->files[index], with the log on standard error; signals cancel it until it is closed. Prints the errors when it
+ * fails.
+ */
 int mr_cli_open(const struct mr_cli_options *options, int index, struct millrace_pipeline **out);
+/* The beginning of a command that says something of one file: parse_quiet and open. Close it whatever comes of it. */
+int mr_cli_begin(int argc, char **argv, const char *allowed, struct mr_cli_options *options,
+                 struct millrace_pipeline **out);
+/* Closes what open gave; returns the exit code of a command that ends with `code`. */
+int mr_cli_close(struct millrace_pipeline *pipeline, int code);
 /* Prints what went wrong in the last call, one line each, on standard error. */
 void mr_cli_print_errors(const struct millrace_pipeline *pipeline);
 /*

@@ -1,5 +1,5 @@
 /*
- * common.c - opening a pipeline for a command, printing errors.
+ * common.c - opening and closing a pipeline for a command, printing errors.
  */
 #include "cli/cli.h"
 
@@ -67,9 +67,26 @@ int mr_cli_open_text(const struct mr_cli_options *options, const char *name, con
     static struct mr_cli_log log;
     log = mr_cli_log_of(options);
     int code = open_pipeline(options, name, text, NULL, &log, out);
-    if (code != MILLRACE_OK)
+    if (code == MILLRACE_OK)
+        mr_cli_catch_signals(*out);
+    else
         mr_cli_print_errors(*out);
     return code;
+}
+
+int mr_cli_begin(int argc, char **argv, const char *allowed, struct mr_cli_options *options,
+                 struct millrace_pipeline **out)
+{
+    int code = mr_cli_parse_quiet(argc, argv, allowed, 1, 1, options);
+    *out = NULL;
+    return code == 0 ? mr_cli_open(options, 0, out) : code;
+}
+
+int mr_cli_close(struct millrace_pipeline *pipeline, int code)
+{
+    mr_cli_catch_signals(NULL);
+    millrace_close(pipeline);
+    return mr_cli_exit_code(code);
 }
 
 int mr_cli_open_in(const struct mr_cli_options *options, const char *file,

@@ -111,11 +111,9 @@ static int maintain(size_t verb, const struct mr_cli_options *options, const cha
     }
     int code = mr_cli_open_text(options, "millrace delta", text, &pipeline);
     if (code == MILLRACE_OK) {
-        mr_cli_catch_signals(pipeline);
         code = mr_api_maintain(pipeline, &report);
         if (code != MILLRACE_OK)
             mr_cli_print_errors(pipeline);
-        mr_cli_catch_signals(NULL);
     }
     if (report && options->json) {
         printf("%s\n", report);
@@ -125,9 +123,8 @@ static int maintain(size_t verb, const struct mr_cli_options *options, const cha
         json_decref(result);
     }
     millrace_free(report);
-    millrace_close(pipeline);
     free(text);
-    return mr_cli_exit_code(code);
+    return mr_cli_close(pipeline, code);
 }
 
 int mr_cli_delta(int argc, char **argv)
@@ -139,11 +136,9 @@ int mr_cli_delta(int argc, char **argv)
         char command[32];
         snprintf(command, sizeof command, "delta %s", verbs[verb].name);
         argv[1] = command;
-        int code = mr_cli_parse(argc - 1, argv + 1, verbs[verb].allowed, 1, 1, &options);
+        int code = mr_cli_parse_quiet(argc - 1, argv + 1, verbs[verb].allowed, 1, 1, &options);
         if (code != 0)
             return code;
-        if (options.log_level < MILLRACE_LOG_WARN)
-            options.log_level = MILLRACE_LOG_WARN;
         return maintain(verb, &options, options.files[0]);
     }
     fprintf(stderr, "millrace delta: optimize, vacuum, delete, history or describe, and a table "

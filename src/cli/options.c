@@ -293,3 +293,12 @@ int mr_cli_parse(int argc, char **argv, const char *allowed, int min_files, int 
         return usage(argv[0], "%s", "which file? (millrace COMMAND --help tells more)", NULL);
     return 0;
 }
+
+int mr_cli_parse_quiet(int argc, char **argv, const char *allowed, int min_files, int max_files,
+                       struct mr_cli_options *out)
+{
+    int code = mr_cli_parse(argc, argv, allowed, min_files, max_files, out);
+    if (out->log_level < MILLRACE_LOG_WARN)
+        out->log_level = MILLRACE_LOG_WARN;
+    return code;
+}

@@ -8,24 +8,16 @@
 int mr_cli_plan(int argc, char **argv)
 {
     struct mr_cli_options options;
-    struct millrace_pipeline *pipeline = NULL;
-    int code = mr_cli_parse(argc, argv, "pcCSLFj", 1, 1, &options);
-    if (code != 0)
-        return code;
-    options.log_level =
-        options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
-    code = mr_cli_open(&options, 0, &pipeline);
+    struct millrace_pipeline *pipeline;
+    int code = mr_cli_begin(argc, argv, "pcCSLFj", &options, &pipeline);
     if (code == MILLRACE_OK) {
         char *text = NULL;
-        mr_cli_catch_signals(pipeline);
         code = millrace_plan(pipeline, options.json, &text);
         if (text)
             fputs(text, stdout);
         if (code != MILLRACE_OK)
             mr_cli_print_errors(pipeline);
         millrace_free(text);
-        mr_cli_catch_signals(NULL);
     }
-    millrace_close(pipeline);
-    return mr_cli_exit_code(code);
+    return mr_cli_close(pipeline, code);
 }

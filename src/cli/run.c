@@ -137,7 +137,6 @@ static int run_opened(const struct mr_cli_options *options, struct millrace_pipe
         .progress = options->progress == MR_CLI_PROGRESS_NONE ? NULL : mr_cli_bar_update,
         .progress_context = &bar,
     };
-    mr_cli_catch_signals(pipeline);
     int code = millrace_run(pipeline, &run, &report);
     mr_cli_catch_signals(NULL);
     if (report && !options->quiet && !mr_cli_report_to_stdout(options) && code == MILLRACE_OK)
@@ -161,8 +160,7 @@ static int run_one(const struct mr_cli_options *options)
     else
         write_brief(options, pipeline, code, NULL);
     mr_cli_stop_within(options->stop_within, NULL, NULL);
-    millrace_close(pipeline);
-    return mr_cli_exit_code(code);
+    return mr_cli_close(pipeline, code);
 }
 
 int mr_cli_run(int argc, char **argv)

@@ -135,6 +135,5 @@ int mr_cli_runs(int argc, char **argv)
     code = mr_cli_open_text(&options, options.pipeline, NULL, &where.pipeline);
     if (code == MILLRACE_OK)
         code = look(&options, &where, options.pipeline);
-    millrace_close(where.pipeline);
-    return code;
+    return mr_cli_close(where.pipeline, code);
 }

@@ -47,17 +47,14 @@ static int show_rows(const struct mr_cli_options *options, const char *method, b
         return MILLRACE_INTERNAL;
     int code = mr_cli_open_text(options, "millrace show", text, &pipeline);
     if (code == MILLRACE_OK) {
-        mr_cli_catch_signals(pipeline);
         code = mr_api_show(pipeline, options->rows, options->json, out);
         if (code != MILLRACE_OK && is_table(pipeline))
             *table = true;
         else if (code != MILLRACE_OK)
             mr_cli_print_errors(pipeline);
-        mr_cli_catch_signals(NULL);
     }
-    millrace_close(pipeline);
     free(text);
-    return code;
+    return mr_cli_close(pipeline, code);
 }
 
 /* What the table says of itself: protocol, properties, files. */
@@ -69,15 +66,12 @@ static int describe_table(const struct mr_cli_options *options, char **report)
         return MILLRACE_INTERNAL;
     int code = mr_cli_open_text(options, "millrace show", text, &pipeline);
     if (code == MILLRACE_OK) {
-        mr_cli_catch_signals(pipeline);
         code = mr_api_maintain(pipeline, report);
         if (code != MILLRACE_OK)
             mr_cli_print_errors(pipeline);
-        mr_cli_catch_signals(NULL);
     }
-    millrace_close(pipeline);
     free(text);
-    return code;
+    return mr_cli_close(pipeline, code);
 }
 
 static void print_table(const char *report)
@@ -117,11 +111,9 @@ static int show_table(const struct mr_cli_options *options, struct mr_bytes *out
 int mr_cli_show(int argc, char **argv)
 {
     struct mr_cli_options options;
-    int code = mr_cli_parse(argc, argv, "nCLFj", 1, 1, &options);
+    int code = mr_cli_parse_quiet(argc, argv, "nCLFj", 1, 1, &options);
     if (code != 0)
         return code;
-    if (options.log_level < MILLRACE_LOG_WARN)
-        options.log_level = MILLRACE_LOG_WARN;
     struct mr_bytes out;
     bool table = false;
     mr_bytes_init(&out, SIZE_MAX / 4);

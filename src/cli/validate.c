@@ -8,16 +8,10 @@
 int mr_cli_validate(int argc, char **argv)
 {
     struct mr_cli_options options;
-    struct millrace_pipeline *pipeline = NULL;
+    struct millrace_pipeline *pipeline;
     char *warnings = NULL;
-    int code = mr_cli_parse(argc, argv, "pcCSLFx", 1, 1, &options);
-    if (code != 0)
-        return code;
-    options.log_level =
-        options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
-    code = mr_cli_open(&options, 0, &pipeline);
+    int code = mr_cli_begin(argc, argv, "pcCSLFx", &options, &pipeline);
     if (code == MILLRACE_OK) {
-        mr_cli_catch_signals(pipeline);
         code = millrace_validate(pipeline, options.connect);
         if (code == MILLRACE_OK)
             code = millrace_warnings(pipeline, &warnings);
@@ -27,9 +21,7 @@ int mr_cli_validate(int argc, char **argv)
                    warnings);
         else
             mr_cli_print_errors(pipeline);
-        mr_cli_catch_signals(NULL);
     }
     millrace_free(warnings);
-    millrace_close(pipeline);
-    return mr_cli_exit_code(code);
+    return mr_cli_close(pipeline, code);
 }

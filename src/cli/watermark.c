@@ -145,26 +145,21 @@ int mr_cli_watermark(int argc, char **argv)
     struct mr_cli_options options;
     struct millrace_pipeline *pipeline = NULL;
     struct mr_error err = {0};
-    int code = mr_cli_parse(argc, argv, "pcCSLFjsk", 0, 3, &options);
+    int code = mr_cli_parse_quiet(argc, argv, "pcCSLFjsk", 0, 3, &options);
     if (code != 0)
         return code;
     bool sets = options.nfiles > 0 && strcmp(options.files[0], "set") == 0;
     bool shows = options.nfiles == 2 && strcmp(options.files[0], "show") == 0;
     if (shows ? options.step || options.clear : !sets || options.nfiles != 3 - options.clear)
         return usage();
-    options.log_level =
-        options.log_level > MILLRACE_LOG_WARN ? options.log_level : MILLRACE_LOG_WARN;
     code = mr_cli_open(&options, 1, &pipeline);
     if (code == MILLRACE_OK) {
-        mr_cli_catch_signals(pipeline);
         mr_api_begin(pipeline);
         enum mr_status status =
             shows ? show(pipeline, options.json, &err) : set(pipeline, &options, &err);
         code = mr_api_end(pipeline, status, &err);
         if (code != MILLRACE_OK)
             mr_cli_print_errors(pipeline);
-        mr_cli_catch_signals(NULL);
     }
-    millrace_close(pipeline);
-    return mr_cli_exit_code(code);
+    return mr_cli_close(pipeline, code);
 }
