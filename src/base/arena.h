@@ -25,6 +25,7 @@ void *mr_arena_alloc(struct mr_arena *arena, size_t size);
 /* Cleared, overflow-checked. */
 void *mr_arena_calloc(struct mr_arena *arena, size_t count, size_t size);
 char *mr_arena_strdup(struct mr_arena *arena, const char *text);
+/* `text` may be NULL where `length` is 0. */
 char *mr_arena_strndup(struct mr_arena *arena, const char *text, size_t length);
 char *mr_arena_printf(struct mr_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

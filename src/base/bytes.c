@@ -7,6 +7,7 @@
  */
 #include "base/bytes.h"
 
+#include "base/arena.h"
 #include "base/hash.h"
 #include "base/text.h"
 
@@ -110,6 +111,17 @@ void mr_bytes_printf(struct mr_bytes *bytes, const char *format, ...)
     va_end(args);
 }
 
+void mr_bytes_quoted(struct mr_bytes *bytes, const char *text, char quote)
+{
+    mr_bytes_char(bytes, quote);
+    for (; *text; text++) {
+        if (*text == quote)
+            mr_bytes_char(bytes, quote);
+        mr_bytes_char(bytes, *text);
+    }
+    mr_bytes_char(bytes, quote);
+}
+
 static void json_escape(struct mr_bytes *bytes, unsigned char c)
 {
     switch (c) {
@@ -207,6 +219,11 @@ void mr_bytes_lenpref(struct mr_bytes *bytes, const void *data, size_t size)
     mr_bytes_append(bytes, data, size);
 }
 
+void mr_bytes_lenpref_text(struct mr_bytes *bytes, const char *text)
+{
+    mr_bytes_lenpref(bytes, text ? text : "", text ? strlen(text) : 0);
+}
+
 void mr_bytes_seal(struct mr_bytes *bytes, size_t start)
 {
     if (bytes->status == MR_OK)
@@ -221,6 +238,28 @@ enum mr_status mr_bytes_status(const struct mr_bytes *bytes, struct mr_error *er
         return mr_error_set(err, MR_LIMIT, MR_CLASS_DATA, "a text or message exceeds %zu bytes",
                             bytes->maximum);
     return MR_OK;
+}
+
+char *mr_bytes_to_arena(struct mr_bytes *bytes, struct mr_arena *arena)
+{
+    char *copy = NULL;
+    if (bytes->status == MR_OK)
+        copy = mr_arena_strndup(arena, bytes->data, bytes->size);
+    mr_bytes_reset(bytes);
+    return copy;
+}
+
+enum mr_status mr_bytes_settle(struct mr_bytes *bytes, struct mr_arena *arena, struct mr_slice *out,
+                               struct mr_error *err)
+{
+    enum mr_status status = mr_bytes_status(bytes, err);
+    size_t size = bytes->size;
+    char *copy = mr_bytes_to_arena(bytes, arena);
+    if (status == MR_OK && !copy)
+        status = mr_error_nomem(err);
+    if (status == MR_OK)
+        *out = (struct mr_slice){copy, size};
+    return status;
 }
 
 char *mr_bytes_move(struct mr_bytes *bytes, size_t *size)
@@ -302,6 +341,12 @@ struct mr_slice mr_byte_reader_lenpref(struct mr_byte_reader *reader)
     uint64_t size = mr_byte_reader_varint(reader);
     const uint8_t *at = take(reader, size);
     return (struct mr_slice){(const char *)at, at ? (size_t)size : 0};
+}
+
+char *mr_byte_reader_lenpref_text(struct mr_byte_reader *reader, struct mr_arena *arena)
+{
+    struct mr_slice text = mr_byte_reader_lenpref(reader);
+    return mr_arena_strndup(arena, text.data, text.size);
 }
 
 bool mr_byte_reader_unseal(struct mr_byte_reader *reader, struct mr_slice bytes)

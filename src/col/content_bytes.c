@@ -46,7 +46,7 @@ void mr_content_encode(struct mr_content *content, struct mr_bytes *out)
     for (int i = 0; i < content->npartitions; i++) {
         const struct mr_content_partition *partition = &content->partitions[i];
         mr_bytes_u64le(out, partition->hash);
-        mr_bytes_lenpref(out, partition->label, strlen(partition->label));
+        mr_bytes_lenpref_text(out, partition->label);
         mr_bytes_varint(out, (uint64_t)partition->rows);
         mr_bytes_u64le(out, partition->sum);
     }

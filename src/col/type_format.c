@@ -42,13 +42,7 @@ static void format_name(const char *name, struct mr_bytes *out)
         mr_bytes_text(out, name);
         return;
     }
-    mr_bytes_char(out, '`');
-    for (const char *c = name; *c; c++) {
-        if (*c == '`')
-            mr_bytes_char(out, '`');
-        mr_bytes_char(out, *c);
-    }
-    mr_bytes_char(out, '`');
+    mr_bytes_quoted(out, name, '`');
 }
 
 void mr_type_format(const struct mr_type *type, struct mr_bytes *out)

@@ -267,7 +267,7 @@ static enum mr_status replace(struct mr_config_context *context, struct mr_param
     } else if (status == MR_OK && mr_utf8_valid_prefix(bytes.data, bytes.size) < bytes.size) {
         status = mr_config_problem(context, value->at, "not UTF-8 after replacing parameters");
     } else if (status == MR_OK) {
-        *out = mr_arena_strndup(context->arena, bytes.data ? bytes.data : "", bytes.size);
+        *out = mr_arena_strndup(context->arena, bytes.data, bytes.size);
         status = *out != NULL ? MR_OK : MR_NOMEM;
     }
     mr_bytes_reset(&bytes);

@@ -199,9 +199,7 @@ static char *make_url(const struct vault *vault, const char *prefix, const char 
         else
             mr_bytes_printf(&url, "%%%02X", *c);
     }
-    char *out = url.status == MR_OK ? mr_arena_strdup(vault->arena, url.data) : NULL;
-    mr_bytes_reset(&url);
-    return out;
+    return mr_bytes_to_arena(&url, vault->arena);
 }
 
 static enum mr_status get(const struct vault *vault, const char *prefix, const char *path,

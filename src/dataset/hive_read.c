@@ -19,12 +19,9 @@ static enum mr_status unescaped(struct mr_slice text, struct mr_arena *arena, co
     struct mr_bytes bytes;
     mr_bytes_init(&bytes, 1 << 20);
     mr_hive_unescape(&bytes, text.data, text.size);
-    enum mr_status status = mr_bytes_status(&bytes, err);
-    *out =
-        status == MR_OK ? mr_arena_strndup(arena, bytes.data ? bytes.data : "", bytes.size) : NULL;
-    if (status == MR_OK && *out == NULL)
-        status = mr_error_nomem(err);
-    mr_bytes_reset(&bytes);
+    struct mr_slice copy = {0};
+    enum mr_status status = mr_bytes_settle(&bytes, arena, &copy, err);
+    *out = copy.data;
     return status;
 }
 

@@ -469,15 +469,15 @@ static void write_value(const struct mr_option_value *value, unsigned without, s
         break;
     case MR_OPTION_STRINGS:
         for (int i = 0; i < value->u.strings.count; i++)
-            mr_bytes_lenpref(out, value->u.strings.items[i], strlen(value->u.strings.items[i]));
+            mr_bytes_lenpref_text(out, value->u.strings.items[i]);
         break;
     case MR_OPTION_PAIRS:
     case MR_OPTION_NAMED_OBJECTS:
         for (int i = 0; i < value->u.pairs.count; i++) {
             const struct mr_option_pair *pair = &value->u.pairs.items[i];
-            mr_bytes_lenpref(out, pair->name, strlen(pair->name));
+            mr_bytes_lenpref_text(out, pair->name);
             if (pair->text != NULL)
-                mr_bytes_lenpref(out, pair->text, strlen(pair->text));
+                mr_bytes_lenpref_text(out, pair->text);
             mr_options_write(pair->object, without, out);
         }
         break;

@@ -9,13 +9,7 @@
 
 void mr_pg_identifier(struct mr_bytes *sql, const char *name)
 {
-    mr_bytes_char(sql, '"');
-    for (; *name; name++) {
-        if (*name == '"')
-            mr_bytes_char(sql, '"');
-        mr_bytes_char(sql, *name);
-    }
-    mr_bytes_char(sql, '"');
+    mr_bytes_quoted(sql, name, '"');
 }
 
 bool mr_pg_literal(struct mr_bytes *sql, struct mr_slice text)

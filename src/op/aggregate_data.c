@@ -151,7 +151,7 @@ static enum mr_status describe(const struct mr_agg_ask *ask, const struct mr_op_
         if (ask->entries[i])
             mr_bytes_printf(&text, "%s%s = %s", text.size ? (i ? ", " : ": ") : "", ask->names[i],
                             ask->texts[i]);
-    info->details = mr_arena_strndup(bind->arena, text.data ? text.data : "", text.size);
+    info->details = mr_arena_strndup(bind->arena, text.data, text.size);
     enum mr_status status = mr_bytes_status(&text, err);
     mr_bytes_reset(&text);
     MR_TRY(status);

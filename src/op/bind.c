@@ -29,19 +29,10 @@ const int *mr_op_passes_all(struct mr_arena *arena, const struct mr_schema *sche
 
 char *mr_op_quote_name(struct mr_arena *arena, const char *name)
 {
-    char *quoted = mr_arena_alloc(arena, strlen(name) * 2 + 3);
-    if (!quoted)
-        return NULL;
-    char *at = quoted;
-    *at++ = '`';
-    for (const char *c = name; *c; c++) {
-        if (*c == '`')
-            *at++ = '`';
-        *at++ = *c;
-    }
-    *at++ = '`';
-    *at = '\0';
-    return quoted;
+    struct mr_bytes quoted;
+    mr_bytes_init(&quoted, MR_BYTES_DEFAULT_MAXIMUM);
+    mr_bytes_quoted(&quoted, name, '`');
+    return mr_bytes_to_arena(&quoted, arena);
 }
 
 enum mr_status mr_op_option_failed(const struct mr_options *options, const char *option,

@@ -105,7 +105,7 @@ static enum mr_status enrich_bind(const struct mr_op_bind *bind, void **plan,
     mr_bytes_init(&details, MR_BYTES_DEFAULT_MAXIMUM);
     for (int i = 0; i < count; i++)
         mr_bytes_printf(&details, "%s%s = %s", i ? ", " : "", pairs[i].name, pairs[i].text);
-    info->details = mr_arena_strndup(bind->arena, details.data ? details.data : "", details.size);
+    info->details = mr_arena_strndup(bind->arena, details.data, details.size);
     mr_bytes_reset(&details);
     MR_TRY(enrich_stages(bind, pairs, count, &self, err));
     *plan = self;

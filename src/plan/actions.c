@@ -41,7 +41,7 @@ static enum mr_status describe(struct mr_plan_builder *builder, struct mr_plan_a
     if (status == MR_OK)
         status = mr_bytes_status(&text, err);
     if (status == MR_OK) {
-        action->text = mr_arena_strndup(builder->arena, text.size ? text.data : "", text.size);
+        action->text = mr_arena_strndup(builder->arena, text.data, text.size);
         if (action->text == NULL)
             status = mr_error_nomem(err);
     }

@@ -83,7 +83,7 @@ static void print_node(const struct stages *stages, int at, struct mr_bytes *out
         mr_bytes_printf(out, " %d.%d", node->inputs[k].node, node->inputs[k].port);
     mr_bytes_char(out, '\n');
     if (node->kind == MR_PLAN_SOURCE)
-        mr_bytes_lenpref(out, node->step->key, strlen(node->step->key));
+        mr_bytes_lenpref_text(out, node->step->key);
     if (durable_of(node) == NULL)
         mr_plan_print_options(out, node->step->options, true);
     mr_bytes_char(out, '\n');

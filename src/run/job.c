@@ -22,18 +22,13 @@ bool mr_job_segment_writes(const struct mr_plan *plan, const struct mr_plan_segm
     return false;
 }
 
-static void put_text(struct mr_bytes *out, const char *text)
-{
-    mr_bytes_lenpref(out, text ? text : "", text ? strlen(text) : 0);
-}
-
 static void put_splits(struct mr_bytes *out, const struct mr_split_list *splits)
 {
     mr_bytes_varint(out, (uint64_t)splits->count);
     for (int i = 0; i < splits->count; i++) {
         const struct mr_split *split = &splits->items[i];
         mr_bytes_lenpref(out, split->token.data, split->token.size);
-        put_text(out, split->label);
+        mr_bytes_lenpref_text(out, split->label);
         mr_bytes_varint(out, (uint64_t)(split->rows + 1));
         mr_bytes_varint(out, (uint64_t)(split->bytes + 1));
         mr_bytes_varint(out, (uint64_t)split->lane);
@@ -46,9 +41,9 @@ void mr_job_task_encode(const struct mr_session *session, int64_t epoch, int seg
 {
     const struct mr_plan *plan = session->plan;
     mr_bytes_append(out, task_magic, sizeof task_magic);
-    put_text(out, plan->fingerprint);
-    put_text(out, session->run_id);
-    put_text(out, session->runtime.state_uuid);
+    mr_bytes_lenpref_text(out, plan->fingerprint);
+    mr_bytes_lenpref_text(out, session->run_id);
+    mr_bytes_lenpref_text(out, session->runtime.state_uuid);
     mr_bytes_u64le(out, (uint64_t)session->start_wall);
     mr_bytes_u64le(out, (uint64_t)epoch);
     mr_bytes_varint(out, (uint64_t)segment);
@@ -70,12 +65,6 @@ struct task {
     struct mr_split_list *splits;
 };
 
-static const char *get_text(struct mr_byte_reader *reader, struct mr_arena *arena)
-{
-    struct mr_slice text = mr_byte_reader_lenpref(reader);
-    return mr_arena_strndup(arena, text.size ? text.data : "", text.size);
-}
-
 static bool get_splits(struct mr_byte_reader *reader, struct mr_arena *arena,
                        struct mr_split_list *out)
 {
@@ -88,9 +77,8 @@ static bool get_splits(struct mr_byte_reader *reader, struct mr_arena *arena,
         struct mr_split *split = &out->items[i];
         struct mr_slice token = mr_byte_reader_lenpref(reader);
         split->token =
-            (struct mr_slice){mr_arena_strndup(arena, token.size ? token.data : "", token.size),
-                              token.size};
-        split->label = get_text(reader, arena);
+            (struct mr_slice){mr_arena_strndup(arena, token.data, token.size), token.size};
+        split->label = mr_byte_reader_lenpref_text(reader, arena);
         split->rows = (int64_t)mr_byte_reader_varint(reader) - 1;
         split->bytes = (int64_t)mr_byte_reader_varint(reader) - 1;
         split->lane = (int)mr_byte_reader_varint(reader);
@@ -105,9 +93,9 @@ static bool task_decode(struct mr_slice bytes, struct mr_arena *arena, struct ta
     if (bytes.size < sizeof task_magic || memcmp(bytes.data, task_magic, sizeof task_magic) != 0)
         return false;
     mr_byte_reader_init(&reader, bytes.data + sizeof task_magic, bytes.size - sizeof task_magic);
-    out->fingerprint = get_text(&reader, arena);
-    out->run_id = get_text(&reader, arena);
-    out->state_uuid = get_text(&reader, arena);
+    out->fingerprint = mr_byte_reader_lenpref_text(&reader, arena);
+    out->run_id = mr_byte_reader_lenpref_text(&reader, arena);
+    out->state_uuid = mr_byte_reader_lenpref_text(&reader, arena);
     out->now = (int64_t)mr_byte_reader_u64le(&reader);
     out->epoch = (int64_t)mr_byte_reader_u64le(&reader);
     out->segment = (int)mr_byte_reader_varint(&reader);

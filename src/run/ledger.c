@@ -66,17 +66,13 @@ const char *mr_ledger_target(const struct mr_step_spec *step, struct mr_arena *a
 {
     static const char *const names[] = {"host", "database", "schema", "table", "bucket", "path"};
     struct mr_bytes text;
-    const char *out = NULL;
     mr_bytes_init(&text, 1 << 16);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *value = text_option(step, names[i]);
         if (value)
             mr_bytes_printf(&text, "%s%s", text.size ? "/" : "", value);
     }
-    if (text.status == MR_OK)
-        out = mr_arena_strndup(arena, text.size ? text.data : "", text.size);
-    mr_bytes_reset(&text);
-    return out;
+    return mr_bytes_to_arena(&text, arena);
 }
 
 /* What a load does to what is known. */
@@ -206,30 +202,25 @@ enum mr_status mr_ledger_specs(struct mr_session *session,
 
 /* ---- bytes ---- */
 
-static void put_text(struct mr_bytes *out, const char *text)
-{
-    mr_bytes_lenpref(out, text ? text : "", text ? strlen(text) : 0);
-}
-
 static void put_texts(struct mr_bytes *out, const char *const *texts, int count)
 {
     mr_bytes_varint(out, (uint64_t)count);
     for (int i = 0; i < count; i++)
-        put_text(out, texts[i]);
+        mr_bytes_lenpref_text(out, texts[i]);
 }
 
 static void encode(const struct mr_ledger *ledger, struct mr_bytes *out)
 {
     mr_bytes_append(out, magic, sizeof magic);
-    put_text(out, ledger->step);
-    put_text(out, ledger->target);
+    mr_bytes_lenpref_text(out, ledger->step);
+    mr_bytes_lenpref_text(out, ledger->target);
     mr_bytes_u8(out, (uint8_t)ledger->scope);
-    put_text(out, ledger->text);
+    mr_bytes_lenpref_text(out, ledger->text);
     mr_bytes_varint(out, (uint64_t)ledger->first_epoch);
     mr_bytes_varint(out, (uint64_t)ledger->last_epoch);
     mr_bytes_varint(out, (uint64_t)ledger->loads);
-    put_text(out, ledger->schema);
-    put_text(out, ledger->range);
+    mr_bytes_lenpref_text(out, ledger->schema);
+    mr_bytes_lenpref_text(out, ledger->range);
     put_texts(out, ledger->partitions, ledger->npartitions);
     put_texts(out, ledger->keys, ledger->nkeys);
     put_texts(out, ledger->texts, ledger->ntexts);
@@ -238,8 +229,7 @@ static void encode(const struct mr_ledger *ledger, struct mr_bytes *out)
 
 static const char *get_text(struct mr_byte_reader *reader, struct mr_arena *arena)
 {
-    struct mr_slice text = mr_byte_reader_lenpref(reader);
-    const char *copy = mr_arena_strndup(arena, text.size ? text.data : "", text.size);
+    const char *copy = mr_byte_reader_lenpref_text(reader, arena);
     if (!copy)
         reader->bad = true;
     return copy;
@@ -511,11 +501,7 @@ static const char *schema_text(const struct mr_schema *schema, int ncolumns, str
     }
     mr_bytes_init(&text, MR_BYTES_DEFAULT_MAXIMUM);
     mr_schema_format(&some, &text);
-    const char *out = text.status == MR_OK
-                          ? mr_arena_strndup(arena, text.data ? text.data : "", text.size)
-                          : NULL;
-    mr_bytes_reset(&text);
-    return out;
+    return mr_bytes_to_arena(&text, arena);
 }
 
 /* All that its tasks counted, in their order. *whole: every one that wrote has counted. */

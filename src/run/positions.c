@@ -12,9 +12,9 @@ static const char positions_magic[4] = {'M', 'R', 'P', '2'};
 
 static void encode_one(const struct mr_source_position *item, struct mr_bytes *out)
 {
-    mr_bytes_lenpref(out, item->step, strlen(item->step));
-    mr_bytes_lenpref(out, item->method, strlen(item->method));
-    mr_bytes_lenpref(out, item->text, strlen(item->text));
+    mr_bytes_lenpref_text(out, item->step);
+    mr_bytes_lenpref_text(out, item->method);
+    mr_bytes_lenpref_text(out, item->text);
     mr_bytes_lenpref(out, item->bytes.data, item->bytes.size);
 }
 
@@ -43,12 +43,6 @@ const char *mr_positions_watermark(const struct mr_positions *positions)
     return NULL;
 }
 
-static const char *read_text(struct mr_byte_reader *reader, struct mr_arena *arena)
-{
-    struct mr_slice slice = mr_byte_reader_lenpref(reader);
-    return mr_arena_strndup(arena, slice.size ? slice.data : "", slice.size);
-}
-
 static enum mr_status damaged(struct mr_error *err)
 {
     mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "the stored positions are damaged");
@@ -72,11 +66,11 @@ enum mr_status mr_positions_decode(struct mr_slice bytes, struct mr_arena *arena
     out->items = mr_arena_calloc(arena, count + 1, sizeof *out->items);
     for (uint64_t i = 0; out->items && i < count; i++) {
         struct mr_source_position *item = &out->items[i];
-        item->step = read_text(&reader, arena);
-        item->method = read_text(&reader, arena);
-        item->text = read_text(&reader, arena);
+        item->step = mr_byte_reader_lenpref_text(&reader, arena);
+        item->method = mr_byte_reader_lenpref_text(&reader, arena);
+        item->text = mr_byte_reader_lenpref_text(&reader, arena);
         struct mr_slice own = mr_byte_reader_lenpref(&reader);
-        item->bytes.data = mr_arena_strndup(arena, own.size ? own.data : "", own.size);
+        item->bytes.data = mr_arena_strndup(arena, own.data, own.size);
         item->bytes.size = own.size;
         if (!item->step || !item->method || !item->text || !item->bytes.data)
             return mr_error_nomem(err);

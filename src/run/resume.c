@@ -50,8 +50,8 @@ static void write_basis(const struct mr_resume *resume, struct mr_bytes *out)
     const char *run_id = resume->session->run_id;
     mr_bytes_append(out, magic, sizeof magic);
     mr_bytes_u64le(out, (uint64_t)resume->session->now_micros);
-    mr_bytes_lenpref(out, run_id, strlen(run_id));
-    mr_bytes_lenpref(out, resume->basis.text, strlen(resume->basis.text));
+    mr_bytes_lenpref_text(out, run_id);
+    mr_bytes_lenpref_text(out, resume->basis.text);
 }
 
 static bool read_basis(struct mr_resume *resume, struct mr_slice bytes, int64_t *instant)

@@ -35,7 +35,7 @@ void mr_resume_note_write(const struct mr_plan *plan, const struct mr_exec_part 
 {
     mr_bytes_append(out, magic, sizeof magic);
     mr_bytes_u64le(out, basis);
-    mr_bytes_lenpref(out, run_id, strlen(run_id));
+    mr_bytes_lenpref_text(out, run_id);
     mr_bytes_varint(out, (uint64_t)part->segment);
     mr_bytes_varint(out, (uint64_t)part->first_split);
     mr_bytes_varint(out, (uint64_t)part->end_split);
@@ -115,8 +115,7 @@ bool mr_resume_note_read(const struct mr_plan *plan, struct mr_slice bytes, uint
     mr_byte_reader_init(&reader, bytes.data + sizeof magic, bytes.size - sizeof magic);
     if (mr_byte_reader_u64le(&reader) != basis)
         return false;
-    struct mr_slice run_id = mr_byte_reader_lenpref(&reader);
-    out->run_id = mr_arena_strndup(arena, run_id.size ? run_id.data : "", run_id.size);
+    out->run_id = mr_byte_reader_lenpref_text(&reader, arena);
     part->segment = get_int(&reader, INT32_MAX);
     part->first_split = get_int(&reader, INT32_MAX);
     part->end_split = get_int(&reader, INT32_MAX);

@@ -10,26 +10,21 @@
 
 static const char note_magic[4] = {'M', 'R', 'K', '1'};
 
-static void put_text(struct mr_bytes *out, const char *text)
-{
-    mr_bytes_lenpref(out, text, strlen(text));
-}
-
 void mr_stage_note_encode(const struct mr_stage_note *note, struct mr_bytes *out)
 {
     const struct mr_plan_restorable *frame = &note->frame;
     struct mr_bytes positions;
     mr_bytes_append(out, note_magic, sizeof note_magic);
-    put_text(out, frame->fingerprint);
-    put_text(out, note->parameters_hash);
-    put_text(out, frame->run_id);
+    mr_bytes_lenpref_text(out, frame->fingerprint);
+    mr_bytes_lenpref_text(out, note->parameters_hash);
+    mr_bytes_lenpref_text(out, frame->run_id);
     mr_bytes_u64le(out, note->since);
     mr_bytes_u8(out, frame->has_clock);
     mr_bytes_varint(out, (uint64_t)frame->rows);
     mr_bytes_varint(out, (uint64_t)frame->ncovers);
     for (int i = 0; i < frame->ncovers; i++) {
-        put_text(out, frame->covers[i].step);
-        put_text(out, frame->covers[i].reading);
+        mr_bytes_lenpref_text(out, frame->covers[i].step);
+        mr_bytes_lenpref_text(out, frame->covers[i].reading);
     }
     mr_bytes_init(&positions, (size_t)1 << 29);
     mr_positions_encode(frame->positions, frame->npositions, frame->safe_time, &positions);
@@ -38,12 +33,6 @@ void mr_stage_note_encode(const struct mr_stage_note *note, struct mr_bytes *out
         out->status = positions.status;
     mr_bytes_reset(&positions);
     mr_bytes_lenpref(out, frame->frame.data, frame->frame.size);
-}
-
-static const char *get_text(struct mr_byte_reader *reader, struct mr_arena *arena)
-{
-    struct mr_slice slice = mr_byte_reader_lenpref(reader);
-    return mr_arena_strndup(arena, slice.size > 0 ? slice.data : "", slice.size);
 }
 
 static enum mr_status get_covers(struct mr_byte_reader *reader, struct mr_arena *arena,
@@ -58,8 +47,8 @@ static enum mr_status get_covers(struct mr_byte_reader *reader, struct mr_arena 
     if (covers == NULL)
         return mr_error_nomem(err);
     for (uint64_t i = 0; i < count; i++) {
-        covers[i].step = get_text(reader, arena);
-        covers[i].reading = get_text(reader, arena);
+        covers[i].step = mr_byte_reader_lenpref_text(reader, arena);
+        covers[i].reading = mr_byte_reader_lenpref_text(reader, arena);
         if (covers[i].step == NULL || covers[i].reading == NULL)
             return mr_error_nomem(err);
     }
@@ -102,9 +91,9 @@ enum mr_status mr_stage_note_decode(struct mr_slice bytes, struct mr_arena *aren
     if (bytes.size < magic || memcmp(bytes.data, note_magic, magic) != 0)
         return damaged(err);
     mr_byte_reader_init(&reader, bytes.data + magic, bytes.size - magic);
-    frame->fingerprint = get_text(&reader, arena);
-    out->parameters_hash = get_text(&reader, arena);
-    frame->run_id = get_text(&reader, arena);
+    frame->fingerprint = mr_byte_reader_lenpref_text(&reader, arena);
+    out->parameters_hash = mr_byte_reader_lenpref_text(&reader, arena);
+    frame->run_id = mr_byte_reader_lenpref_text(&reader, arena);
     out->since = mr_byte_reader_u64le(&reader);
     frame->has_clock = mr_byte_reader_u8(&reader) != 0;
     frame->rows = (int64_t)mr_byte_reader_varint(&reader);

@@ -190,7 +190,7 @@ static enum mr_status adopt(struct mr_session *session, const struct mr_recovere
     struct mr_slice from = known->positions.size > 0
                                ? (struct mr_slice){known->positions.data, known->positions.size}
                                : last->positions; /* a person's */
-    char *bytes = mr_arena_strndup(arena, from.size ? from.data : "", from.size);
+    char *bytes = mr_arena_strndup(arena, from.data, from.size);
     if (bytes == NULL)
         return mr_error_nomem(err);
     struct mr_slice slice = {bytes, from.size};

@@ -50,7 +50,7 @@ static enum mr_status add_place(struct comparison *with, struct mr_bytes *text, 
     MR_TRY(mr_bytes_status(text, err));
     struct mr_verified_place *place = &with->places[out->nplaces++];
     *place = (struct mr_verified_place){.rows_loaded = loaded, .rows_found = found};
-    place->text = mr_arena_strndup(with->arena, text->size ? text->data : "", text->size);
+    place->text = mr_arena_strndup(with->arena, text->data, text->size);
     if (row && row->size)
         place->row = mr_arena_strndup(with->arena, row->data, row->size);
     return place->text && (!row || !row->size || place->row) ? MR_OK : mr_error_nomem(err);

@@ -208,36 +208,25 @@ static const char *incomparable(const struct mr_ledger *ledger, const struct mr_
     return NULL;
 }
 
-static void put_name(struct mr_bytes *out, const char *name)
-{
-    mr_bytes_char(out, '`');
-    for (; *name; name++) {
-        if (*name == '`')
-            mr_bytes_char(out, '`');
-        mr_bytes_char(out, *name);
-    }
-    mr_bytes_char(out, '`');
-}
-
 /* A value of the target as one of the loaded type: NULL when there is none that is the same. */
 static void put_value(struct mr_bytes *out, const struct mr_type *type,
                       const struct mr_field *found)
 {
     bool rounds = mr_type_is_numeric(type) || type->id == MR_TYPE_DATE;
     if (same_hash(type, found->type)) {
-        put_name(out, found->name);
+        mr_bytes_quoted(out, found->name, '`');
         return;
     }
     for (int i = rounds ? 0 : 1; i < 2; i++) {
         mr_bytes_text(out, i == 0 ? "CASE WHEN TRY_CAST(" : "TRY_CAST(");
-        put_name(out, found->name);
+        mr_bytes_quoted(out, found->name, '`');
         mr_bytes_text(out, " AS ");
         mr_type_format(type, out);
         mr_bytes_char(out, ')');
         if (i > 0)
             break;
         mr_bytes_text(out, " = ");
-        put_name(out, found->name);
+        mr_bytes_quoted(out, found->name, '`');
         mr_bytes_text(out, " THEN ");
     }
     mr_bytes_text(out, rounds ? " END" : "");

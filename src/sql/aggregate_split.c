@@ -277,7 +277,7 @@ enum mr_status mr_sql_named_expression(struct mr_arena *arena, const char *text,
             mr_bytes_text(&bytes, ast->name);
         else
             mr_ast_name(&bytes, ast);
-        *name = mr_arena_strndup(arena, bytes.data ? bytes.data : "", bytes.size);
+        *name = mr_arena_strndup(arena, bytes.data, bytes.size);
         enum mr_status status = mr_bytes_status(&bytes, err);
         mr_bytes_reset(&bytes);
         MR_TRY(status);

@@ -115,7 +115,7 @@ static const char *print(struct stager *stager, const struct mr_ast *ast)
     mr_bytes_init(&bytes, MR_SQL_MAX_TEXT);
     mr_ast_print(&bytes, ast);
     if (mr_bytes_status(&bytes, stager->err) == MR_OK &&
-        !(text = mr_arena_strndup(stager->arena, bytes.data ? bytes.data : "", bytes.size)))
+        !(text = mr_arena_strndup(stager->arena, bytes.data, bytes.size)))
         mr_error_nomem(stager->err);
     mr_bytes_reset(&bytes);
     return text;

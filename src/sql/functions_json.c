@@ -443,13 +443,7 @@ static void put_name(const char *name, struct mr_bytes *out)
         mr_bytes_text(out, name);
         return;
     }
-    mr_bytes_char(out, '`');
-    for (const char *at = name; *at; at++) {
-        if (*at == '`')
-            mr_bytes_char(out, '`');
-        mr_bytes_char(out, *at);
-    }
-    mr_bytes_char(out, '`');
+    mr_bytes_quoted(out, name, '`');
 }
 
 /* An object without fields, where it is a field, is left out, as Spark does. */

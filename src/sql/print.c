@@ -130,13 +130,7 @@ void mr_name_print(struct mr_bytes *out, const char *name)
         mr_bytes_text(out, name);
         return;
     }
-    mr_bytes_char(out, '`');
-    for (const char *c = name; *c; c++) {
-        if (*c == '`')
-            mr_bytes_char(out, '`');
-        mr_bytes_char(out, *c);
-    }
-    mr_bytes_char(out, '`');
+    mr_bytes_quoted(out, name, '`');
 }
 
 /* 'text' with what the lexer would change escaped: a backslash in front of % and _ stays one. */

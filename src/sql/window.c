@@ -92,7 +92,7 @@ static const char *print(struct mr_arena *arena, const struct mr_ast *ast, struc
     mr_ast_print(&bytes, ast);
     const char *out = NULL;
     if (mr_bytes_status(&bytes, err) == MR_OK) {
-        out = mr_arena_strndup(arena, bytes.data ? bytes.data : "", bytes.size);
+        out = mr_arena_strndup(arena, bytes.data, bytes.size);
         if (!out)
             mr_error_nomem(err);
     }

@@ -14,11 +14,6 @@
 static const char record_magic[4] = {'M', 'R', 'E', '2'};
 static const char first_magic[4] = {'M', 'R', 'E', '1'};
 
-static void put_text(struct mr_bytes *out, const char *text)
-{
-    mr_bytes_lenpref(out, text ? text : "", text ? strlen(text) : 0);
-}
-
 void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_bytes *out)
 {
     size_t start = out->size;
@@ -26,15 +21,15 @@ void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_byte
     mr_bytes_u8(out, (uint8_t)record->phase);
     mr_bytes_varint(out, (uint64_t)record->lane);
     mr_bytes_u64le(out, (uint64_t)record->epoch);
-    put_text(out, record->run_id);
-    put_text(out, record->fingerprint);
-    put_text(out, record->watermark);
+    mr_bytes_lenpref_text(out, record->run_id);
+    mr_bytes_lenpref_text(out, record->fingerprint);
+    mr_bytes_lenpref_text(out, record->watermark);
     mr_bytes_lenpref(out, record->positions.data, record->positions.size);
     mr_bytes_varint(out, (uint64_t)record->ntokens);
     for (int i = 0; i < record->ntokens; i++) {
         mr_bytes_varint(out, (uint64_t)record->tokens[i].step);
-        put_text(out, record->tokens[i].method);
-        put_text(out, record->tokens[i].location);
+        mr_bytes_lenpref_text(out, record->tokens[i].method);
+        mr_bytes_lenpref_text(out, record->tokens[i].location);
         mr_bytes_lenpref(out, record->tokens[i].token.data, record->tokens[i].token.size);
     }
     mr_bytes_seal(out, start);
@@ -43,7 +38,7 @@ void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_byte
 static struct mr_slice get_slice(struct mr_byte_reader *reader, struct mr_arena *arena, bool *ok)
 {
     struct mr_slice slice = mr_byte_reader_lenpref(reader);
-    char *copy = mr_arena_strndup(arena, slice.size ? slice.data : "", slice.size);
+    char *copy = mr_arena_strndup(arena, slice.data, slice.size);
     if (!copy)
         *ok = false;
     return (struct mr_slice){copy, slice.size};
@@ -90,7 +85,7 @@ void mr_note_encode(enum mr_note_kind kind, const struct mr_note *note, struct m
     mr_bytes_append(out, note_magic, sizeof note_magic);
     mr_bytes_u8(out, (uint8_t)kind);
     mr_bytes_u64le(out, (uint64_t)note->epoch);
-    put_text(out, note->name);
+    mr_bytes_lenpref_text(out, note->name);
     mr_bytes_lenpref(out, note->bytes.data, note->bytes.size);
     mr_bytes_seal(out, start);
 }

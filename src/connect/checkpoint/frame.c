@@ -22,11 +22,11 @@ static const char magic[4] = {'M', 'R', 'F', '1'};
 void frame_encode(const struct frame *frame, struct mr_bytes *out)
 {
     mr_bytes_append(out, magic, sizeof magic);
-    mr_bytes_lenpref(out, frame->url, strlen(frame->url));
+    mr_bytes_lenpref_text(out, frame->url);
     frame_put_schema(out, frame->schema);
     mr_bytes_varint(out, (uint64_t)frame->nfiles);
     for (int i = 0; i < frame->nfiles; i++) {
-        mr_bytes_lenpref(out, frame->files[i].path, strlen(frame->files[i].path));
+        mr_bytes_lenpref_text(out, frame->files[i].path);
         mr_bytes_varint(out, (uint64_t)frame->files[i].size);
     }
     mr_bytes_varint(out, (uint64_t)frame->nchunks);
@@ -44,12 +44,6 @@ static enum mr_status damaged(struct mr_error *err)
 {
     return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL,
                         "the description of the checkpoint is damaged");
-}
-
-static const char *get_text(struct mr_byte_reader *reader, struct mr_arena *arena)
-{
-    struct mr_slice slice = mr_byte_reader_lenpref(reader);
-    return mr_arena_strndup(arena, slice.size > 0 ? slice.data : "", slice.size);
 }
 
 /* A count of things that take at least `least` bytes each. */
@@ -77,7 +71,7 @@ static enum mr_status get_files(struct mr_byte_reader *reader, struct mr_arena *
     if (out->files == NULL)
         return mr_error_nomem(err);
     for (int i = 0; i < out->nfiles; i++) {
-        out->files[i].path = get_text(reader, arena);
+        out->files[i].path = mr_byte_reader_lenpref_text(reader, arena);
         out->files[i].size = get_size(reader, INT64_MAX / 2);
         if (out->files[i].path == NULL)
             return mr_error_nomem(err);
@@ -123,7 +117,7 @@ enum mr_status frame_decode(struct mr_slice bytes, struct mr_arena *arena, struc
     if (bytes.size < sizeof magic || memcmp(bytes.data, magic, sizeof magic) != 0)
         return damaged(err);
     mr_byte_reader_init(&reader, bytes.data + sizeof magic, bytes.size - sizeof magic);
-    out->url = get_text(&reader, arena);
+    out->url = mr_byte_reader_lenpref_text(&reader, arena);
     if (out->url == NULL)
         return mr_error_nomem(err);
     out->schema = frame_get_schema(&reader, arena);

@@ -15,7 +15,7 @@ static void put_text(struct mr_bytes *out, const char *text)
 {
     mr_bytes_u8(out, text != NULL);
     if (text != NULL)
-        mr_bytes_lenpref(out, text, strlen(text));
+        mr_bytes_lenpref_text(out, text);
 }
 
 static void put_fields(struct mr_bytes *out, const struct mr_field *fields, int nfields)
@@ -43,8 +43,7 @@ static const char *get_text(struct mr_byte_reader *reader, struct mr_arena *aren
 {
     if (mr_byte_reader_u8(reader) == 0)
         return NULL;
-    struct mr_slice slice = mr_byte_reader_lenpref(reader);
-    const char *copy = mr_arena_strndup(arena, slice.size > 0 ? slice.data : "", slice.size);
+    const char *copy = mr_byte_reader_lenpref_text(reader, arena);
     reader->bad = reader->bad || copy == NULL;
     return copy;
 }

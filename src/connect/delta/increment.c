@@ -32,16 +32,9 @@ enum mr_status delta_mark_write(const struct delta_mark *mark, struct mr_arena *
     mr_bytes_u8(&bytes, VERSION);
     mr_bytes_varint(&bytes, (uint64_t)mark->version);
     mr_bytes_u64le(&bytes, mark->commit);
-    mr_bytes_lenpref(&bytes, mark->table, strlen(mark->table));
+    mr_bytes_lenpref_text(&bytes, mark->table);
     mr_bytes_seal(&bytes, 0);
-    enum mr_status status = mr_bytes_status(&bytes, err);
-    if (status == MR_OK) {
-        *out = (struct mr_slice){mr_arena_strndup(arena, bytes.data, bytes.size), bytes.size};
-        if (!out->data)
-            status = mr_error_nomem(err);
-    }
-    mr_bytes_reset(&bytes);
-    return status;
+    return mr_bytes_settle(&bytes, arena, out, err);
 }
 
 bool delta_mark_read(struct mr_slice bytes, struct mr_arena *arena, struct delta_mark *out)
@@ -57,7 +50,7 @@ bool delta_mark_read(struct mr_slice bytes, struct mr_arena *arena, struct delta
     if (form != VERSION || version > INT64_MAX || !mr_byte_reader_done(&reader))
         return false;
     out->version = (int64_t)version;
-    out->table = mr_arena_strndup(arena, table.size ? table.data : "", table.size);
+    out->table = mr_arena_strndup(arena, table.data, table.size);
     return out->table != NULL;
 }
 

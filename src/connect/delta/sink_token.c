@@ -14,11 +14,6 @@ static enum mr_status damaged(struct mr_error *err)
                         "the record of this commit is damaged or of another version");
 }
 
-static void put_text(struct mr_bytes *out, const char *text)
-{
-    mr_bytes_lenpref(out, text ? text : "", text ? strlen(text) : 0);
-}
-
 static void put_slice(struct mr_bytes *out, struct mr_slice slice)
 {
     mr_bytes_lenpref(out, slice.data, slice.size);
@@ -33,10 +28,7 @@ struct take {
 
 static const char *take_text(struct take *take)
 {
-    struct mr_slice text = mr_byte_reader_lenpref(&take->reader);
-    const char *copy = take->reader.bad
-                           ? ""
-                           : mr_arena_strndup(take->arena, text.size ? text.data : "", text.size);
+    const char *copy = mr_byte_reader_lenpref_text(&take->reader, take->arena);
     take->nomem = take->nomem || !copy;
     return copy ? copy : "";
 }
@@ -74,7 +66,7 @@ void delta_committable_begin(struct mr_bytes *out, int64_t rows, struct mr_slice
 
 void delta_committable_address(struct mr_bytes *out, const char *path, struct mr_slice bitmap)
 {
-    put_text(out, path);
+    mr_bytes_lenpref_text(out, path);
     put_slice(out, bitmap);
 }
 
@@ -113,23 +105,23 @@ void delta_token_write(const struct delta_token *token, struct mr_bytes *out)
     mr_bytes_u8(out, VERSION);
     mr_bytes_u8(out, (uint8_t)token->mode);
     mr_bytes_u8(out, (uint8_t)token->removal);
-    put_text(out, token->url);
-    put_text(out, token->text);
-    put_text(out, token->app_id);
+    mr_bytes_lenpref_text(out, token->url);
+    mr_bytes_lenpref_text(out, token->text);
+    mr_bytes_lenpref_text(out, token->app_id);
     mr_bytes_u64le(out, (uint64_t)token->epoch);
-    put_text(out, token->operation);
-    put_text(out, token->parameters);
-    put_text(out, token->metrics);
-    put_text(out, token->where);
+    mr_bytes_lenpref_text(out, token->operation);
+    mr_bytes_lenpref_text(out, token->parameters);
+    mr_bytes_lenpref_text(out, token->metrics);
+    mr_bytes_lenpref_text(out, token->where);
     mr_bytes_u64le(out, (uint64_t)token->read_version);
     mr_bytes_u64le(out, token->basis);
-    put_text(out, token->definition);
+    mr_bytes_lenpref_text(out, token->definition);
     mr_bytes_varint(out, (uint64_t)token->nwritten);
     for (int i = 0; i < token->nwritten; i++)
         put_slice(out, token->written[i]);
     mr_bytes_varint(out, (uint64_t)token->nremoves);
     for (int i = 0; i < token->nremoves; i++)
-        put_text(out, token->removes[i]);
+        mr_bytes_lenpref_text(out, token->removes[i]);
 }
 
 enum mr_status delta_token_read(struct mr_slice data, struct mr_arena *arena,

@@ -99,17 +99,6 @@ bool delta_type_fits(const struct mr_type *from, const struct mr_type *to)
 
 /* ---- expressions ---- */
 
-static void put_name(struct mr_bytes *out, const char *name)
-{
-    mr_bytes_char(out, '`');
-    for (; *name; name++) {
-        if (*name == '`')
-            mr_bytes_char(out, '`');
-        mr_bytes_char(out, *name);
-    }
-    mr_bytes_char(out, '`');
-}
-
 static void put_literal(struct mr_bytes *out, const char *text)
 {
     mr_bytes_char(out, '\'');
@@ -132,10 +121,8 @@ char *delta_quoted_name(const char *name, struct mr_arena *arena)
 {
     struct mr_bytes text;
     mr_bytes_init(&text, 1 << 20);
-    put_name(&text, name);
-    char *copy = text.status == MR_OK ? mr_arena_strdup(arena, text.data) : NULL;
-    mr_bytes_reset(&text);
-    return copy;
+    mr_bytes_quoted(&text, name, '`');
+    return mr_bytes_to_arena(&text, arena);
 }
 
 char *delta_null_of(const struct mr_type *type, struct mr_arena *arena)
@@ -143,9 +130,7 @@ char *delta_null_of(const struct mr_type *type, struct mr_arena *arena)
     struct mr_bytes text;
     mr_bytes_init(&text, 1 << 20);
     put_cast(&text, "NULL", type);
-    char *copy = text.status == MR_OK ? mr_arena_strdup(arena, text.data) : NULL;
-    mr_bytes_reset(&text);
-    return copy;
+    return mr_bytes_to_arena(&text, arena);
 }
 
 static const struct mr_field *find(const struct mr_field *fields, int nfields, const char *name)
@@ -203,7 +188,7 @@ static enum mr_status put_struct(const struct projection *projection, struct mr_
         struct mr_bytes inner;
         mr_bytes_init(&inner, 1 << 20);
         mr_bytes_printf(&inner, "%s.", expression);
-        put_name(&inner, field->name);
+        mr_bytes_quoted(&inner, field->name, '`');
         enum mr_status status = mr_bytes_status(&inner, err);
         if (status == MR_OK)
             status = put_value(projection, out, inner.data, field->type, to->fields[i].type, err);
@@ -239,7 +224,7 @@ static enum mr_status project_column(const struct projection *projection,
     mr_bytes_init(&text, 1 << 20);
     enum mr_status status = MR_OK;
     if (from) {
-        put_name(&name, from->name);
+        mr_bytes_quoted(&name, from->name, '`');
         status = mr_bytes_status(&name, err);
         if (status == MR_OK)
             status = put_value(projection, &text, name.data, from->type, to->type, err);

@@ -371,12 +371,6 @@ static enum mr_status damaged(struct mr_error *err)
                         "the record of this commit is damaged or of another version");
 }
 
-static const char *take_text(struct mr_byte_reader *reader, struct mr_arena *arena)
-{
-    struct mr_slice text = mr_byte_reader_lenpref(reader);
-    return reader->bad ? NULL : mr_arena_strndup(arena, text.size ? text.data : "", text.size);
-}
-
 static enum mr_status take_values(struct mr_byte_reader *reader, struct mr_arena *arena,
                                   struct delta_file *file, struct mr_error *err)
 {
@@ -388,7 +382,7 @@ static enum mr_status take_values(struct mr_byte_reader *reader, struct mr_arena
         return mr_error_nomem(err);
     for (uint64_t i = 0; i < count; i++) {
         bool null = mr_byte_reader_u8(reader) != 0;
-        const char *text = take_text(reader, arena);
+        const char *text = mr_byte_reader_lenpref_text(reader, arena);
         if (reader->bad)
             return damaged(err);
         if (!text)
@@ -408,11 +402,11 @@ static enum mr_status take_file(struct mr_byte_reader *reader, struct mr_arena *
                                 .data_change = true,
                                 .deleted_millis = -1,
                                 .version = -1};
-    file->raw_path = take_text(reader, arena);
+    file->raw_path = mr_byte_reader_lenpref_text(reader, arena);
     file->size = (int64_t)mr_byte_reader_u64le(reader);
     file->modified_millis = (int64_t)mr_byte_reader_u64le(reader);
     MR_TRY(take_values(reader, arena, file, err));
-    file->stats = take_text(reader, arena);
+    file->stats = mr_byte_reader_lenpref_text(reader, arena);
     *ticket = mr_byte_reader_lenpref(reader);
     if (reader->bad)
         return damaged(err);

@@ -62,19 +62,12 @@ enum mr_status files_known_write(const struct files_known *known, struct mr_aren
     struct mr_bytes bytes;
     mr_bytes_init(&bytes, (size_t)256 << 20);
     mr_bytes_u8(&bytes, VERSION);
-    mr_bytes_lenpref(&bytes, known->place, strlen(known->place));
+    mr_bytes_lenpref_text(&bytes, known->place);
     mr_bytes_u64le(&bytes, (uint64_t)known->newest);
     put_marks(&bytes, known->listed, known->nlisted);
     put_marks(&bytes, known->gone, known->ngone);
     mr_bytes_seal(&bytes, 0);
-    enum mr_status status = mr_bytes_status(&bytes, err);
-    if (status == MR_OK) {
-        *out = (struct mr_slice){mr_arena_strndup(arena, bytes.data, bytes.size), bytes.size};
-        if (out->data == NULL)
-            status = mr_error_nomem(err);
-    }
-    mr_bytes_reset(&bytes);
-    return status;
+    return mr_bytes_settle(&bytes, arena, out, err);
 }
 
 static bool get_marks(struct mr_byte_reader *reader, struct mr_arena *arena, int64_t *count,
@@ -108,7 +101,7 @@ bool files_known_read(struct mr_slice bytes, struct mr_arena *arena, struct file
     out->newest = (int64_t)mr_byte_reader_u64le(&reader);
     if (reader.bad || version != VERSION)
         return false;
-    out->place = mr_arena_strndup(arena, place.size ? place.data : "", place.size);
+    out->place = mr_arena_strndup(arena, place.data, place.size);
     if (out->place == NULL) {
         mr_error_nomem(err);
         return false;

@@ -11,18 +11,6 @@ static enum mr_status damaged(struct mr_error *err)
                         "the record of this commit is damaged or of another version");
 }
 
-static void put_text(struct mr_bytes *out, const char *text)
-{
-    mr_bytes_lenpref(out, text, strlen(text));
-}
-
-/* A copy with a NUL behind it; NULL when the reader is bad or memory is out. */
-static const char *take_text(struct mr_byte_reader *reader, struct mr_arena *arena)
-{
-    struct mr_slice text = mr_byte_reader_lenpref(reader);
-    return reader->bad ? NULL : mr_arena_strndup(arena, text.size ? text.data : "", text.size);
-}
-
 void files_committable_begin(struct mr_bytes *out)
 {
     mr_bytes_u8(out, VERSION);
@@ -30,8 +18,8 @@ void files_committable_begin(struct mr_bytes *out)
 
 void files_committable_add(struct mr_bytes *out, const struct files_staged *file)
 {
-    put_text(out, file->path);
-    put_text(out, file->directory);
+    mr_bytes_lenpref_text(out, file->path);
+    mr_bytes_lenpref_text(out, file->directory);
     mr_bytes_lenpref(out, file->ticket.data, file->ticket.size);
     mr_bytes_u64le(out, (uint64_t)file->rows);
     mr_bytes_u64le(out, (uint64_t)file->bytes);
@@ -56,8 +44,8 @@ enum mr_status files_committable_read(struct mr_slice data, struct mr_arena *are
             *files = more;
         }
         struct files_staged *file = &(*files)[*count];
-        file->path = take_text(&reader, arena);
-        file->directory = take_text(&reader, arena);
+        file->path = mr_byte_reader_lenpref_text(&reader, arena);
+        file->directory = mr_byte_reader_lenpref_text(&reader, arena);
         file->ticket = mr_byte_reader_lenpref(&reader);
         file->rows = (int64_t)mr_byte_reader_u64le(&reader);
         file->bytes = (int64_t)mr_byte_reader_u64le(&reader);
@@ -74,24 +62,24 @@ void files_token_write(const struct files_token *token, struct mr_bytes *out)
 {
     mr_bytes_u8(out, VERSION);
     mr_bytes_u8(out, (uint8_t)token->mode);
-    put_text(out, token->url);
+    mr_bytes_lenpref_text(out, token->url);
     mr_bytes_u8(out, (uint8_t)token->manifest);
-    put_text(out, token->state_key);
-    put_text(out, token->uuid);
+    mr_bytes_lenpref_text(out, token->state_key);
+    mr_bytes_lenpref_text(out, token->uuid);
     mr_bytes_varint(out, (uint64_t)token->load);
     mr_bytes_varint(out, (uint64_t)token->lane);
     mr_bytes_u64le(out, (uint64_t)token->epoch);
     mr_bytes_lenpref(out, token->positions.data, token->positions.size);
     mr_bytes_varint(out, (uint64_t)token->npublish);
     for (int i = 0; i < token->npublish; i++) {
-        put_text(out, token->publish[i].path);
+        mr_bytes_lenpref_text(out, token->publish[i].path);
         mr_bytes_lenpref(out, token->publish[i].ticket.data, token->publish[i].ticket.size);
         mr_bytes_u64le(out, (uint64_t)token->publish[i].rows);
         mr_bytes_u64le(out, (uint64_t)token->publish[i].bytes);
     }
     mr_bytes_varint(out, (uint64_t)token->nremove);
     for (int i = 0; i < token->nremove; i++)
-        put_text(out, token->remove[i]);
+        mr_bytes_lenpref_text(out, token->remove[i]);
 }
 
 /* A count that the rest of the record has room for. */
@@ -106,8 +94,8 @@ static int take_count(struct mr_byte_reader *reader)
 static void take_identity(struct mr_byte_reader *reader, struct mr_arena *arena,
                           struct files_token *out)
 {
-    out->state_key = take_text(reader, arena);
-    out->uuid = take_text(reader, arena);
+    out->state_key = mr_byte_reader_lenpref_text(reader, arena);
+    out->uuid = mr_byte_reader_lenpref_text(reader, arena);
     uint64_t load = mr_byte_reader_varint(reader), lane = mr_byte_reader_varint(reader);
     out->epoch = (int64_t)mr_byte_reader_u64le(reader);
     out->positions = mr_byte_reader_lenpref(reader);
@@ -127,7 +115,7 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
         return damaged(err);
     uint8_t mode = mr_byte_reader_u8(&reader);
     out->mode = (enum files_mode)mode;
-    out->url = take_text(&reader, arena);
+    out->url = mr_byte_reader_lenpref_text(&reader, arena);
     uint8_t manifest = mr_byte_reader_u8(&reader);
     out->manifest = (enum files_manifest)manifest;
     take_identity(&reader, arena, out);
@@ -136,7 +124,7 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
     if (!out->publish)
         return mr_error_nomem(err);
     for (int i = 0; i < out->npublish && !reader.bad; i++) {
-        out->publish[i].path = take_text(&reader, arena);
+        out->publish[i].path = mr_byte_reader_lenpref_text(&reader, arena);
         out->publish[i].ticket = mr_byte_reader_lenpref(&reader);
         out->publish[i].rows = (int64_t)mr_byte_reader_u64le(&reader);
         out->publish[i].bytes = (int64_t)mr_byte_reader_u64le(&reader);
@@ -146,7 +134,7 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
     if (!out->remove)
         return mr_error_nomem(err);
     for (int i = 0; i < out->nremove && !reader.bad; i++)
-        out->remove[i] = take_text(&reader, arena);
+        out->remove[i] = mr_byte_reader_lenpref_text(&reader, arena);
     if (reader.bad || reader.at != reader.end || mode > FILES_IGNORE ||
         manifest > FILES_MANIFEST_REPLACES)
         return damaged(err);

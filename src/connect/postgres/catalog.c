@@ -26,15 +26,6 @@ static uint32_t to_u32(const char *text)
     return (uint32_t)strtoul(text, NULL, 10);
 }
 
-static const char *bytes_to_arena(struct mr_arena *arena, struct mr_bytes *bytes)
-{
-    const char *text = NULL;
-    if (mr_bytes_status(bytes, NULL) == MR_OK)
-        text = mr_arena_strndup(arena, bytes->data ? bytes->data : "", bytes->size);
-    mr_bytes_reset(bytes);
-    return text;
-}
-
 /* --- relations --- */
 
 /* The columns of this list are read by fill_relation. */
@@ -76,7 +67,7 @@ static enum mr_status fill_relation(const PGresult *result, int row, struct mr_a
     mr_pg_identifier(&from, out->schema);
     mr_bytes_char(&from, '.');
     mr_pg_identifier(&from, out->name);
-    out->from = bytes_to_arena(arena, &from);
+    out->from = mr_bytes_to_arena(&from, arena);
     out->label = mr_arena_printf(arena, "%s.%s", out->schema, out->name);
     return out->from && out->label ? MR_OK : mr_error_nomem(err);
 }

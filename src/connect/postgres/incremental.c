@@ -465,7 +465,7 @@ static enum mr_status write_lower(struct mr_postgres_state *state,
         mr_pg_identifier(&sql, work->column->name);
         mr_bytes_text(&sql, " IS NULL");
     }
-    work->lower = mr_postgres_mark_text(state->arena, &sql);
+    work->lower = mr_bytes_to_arena(&sql, state->arena);
     return work->lower ? MR_OK : mr_error_nomem(err);
 }
 

@@ -15,15 +15,6 @@
 #define INCLUSIVE 2
 #define HAS_KEYS  4
 
-const char *mr_postgres_mark_text(struct mr_arena *arena, struct mr_bytes *bytes)
-{
-    const char *text = NULL;
-    if (mr_bytes_status(bytes, NULL) == MR_OK)
-        text = mr_arena_strndup(arena, bytes->data ? bytes->data : "", bytes->size);
-    mr_bytes_reset(bytes);
-    return text;
-}
-
 bool mr_postgres_is_time(const struct mr_postgres_column *column)
 {
     return column->base == MR_PG_DATE || column->base == MR_PG_TIMESTAMP ||
@@ -47,11 +38,6 @@ bool mr_postgres_is_number(const struct mr_postgres_column *column)
 
 /* --- where a run ended, as bytes --- */
 
-static void put(struct mr_bytes *bytes, const char *text)
-{
-    mr_bytes_lenpref(bytes, text, strlen(text));
-}
-
 enum mr_status mr_postgres_mark_write(const struct mr_postgres_mark *mark, struct mr_arena *arena,
                                       struct mr_slice *out, struct mr_error *err)
 {
@@ -61,23 +47,18 @@ enum mr_status mr_postgres_mark_write(const struct mr_postgres_mark *mark, struc
     mr_bytes_u8(&bytes,
                 (uint8_t)((mark->has_value ? HAS_VALUE : 0) | (mark->inclusive ? INCLUSIVE : 0) |
                           (mark->has_keys ? HAS_KEYS : 0)));
-    put(&bytes, mark->system);
-    put(&bytes, mark->database);
-    put(&bytes, mark->relation);
-    put(&bytes, mark->column);
-    put(&bytes, mark->type);
+    mr_bytes_lenpref_text(&bytes, mark->system);
+    mr_bytes_lenpref_text(&bytes, mark->database);
+    mr_bytes_lenpref_text(&bytes, mark->relation);
+    mr_bytes_lenpref_text(&bytes, mark->column);
+    mr_bytes_lenpref_text(&bytes, mark->type);
     mr_bytes_varint(&bytes, (uint64_t)mark->nkeys);
     for (int i = 0; i < mark->nkeys; i++)
-        put(&bytes, mark->keys[i]);
+        mr_bytes_lenpref_text(&bytes, mark->keys[i]);
     for (int i = 0; mark->has_value && i <= mr_postgres_mark_keys(mark); i++)
-        put(&bytes, mark->values[i]);
+        mr_bytes_lenpref_text(&bytes, mark->values[i]);
     mr_bytes_seal(&bytes, 0);
-    size_t size = bytes.size;
-    const char *data = mr_postgres_mark_text(arena, &bytes);
-    if (data == NULL)
-        return mr_error_nomem(err);
-    *out = (struct mr_slice){data, size};
-    return MR_OK;
+    return mr_bytes_settle(&bytes, arena, out, err);
 }
 
 static const char *get(struct mr_byte_reader *reader, struct mr_arena *arena, bool *good)
@@ -85,7 +66,7 @@ static const char *get(struct mr_byte_reader *reader, struct mr_arena *arena, bo
     struct mr_slice text = mr_byte_reader_lenpref(reader);
     const char *copy = NULL;
     if (!reader->bad && (text.size == 0 || memchr(text.data, 0, text.size) == NULL))
-        copy = mr_arena_strndup(arena, text.size ? text.data : "", text.size);
+        copy = mr_arena_strndup(arena, text.data, text.size);
     *good = *good && copy;
     return copy;
 }

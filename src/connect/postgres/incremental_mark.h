@@ -52,8 +52,6 @@ static inline int mr_postgres_mark_keys(const struct mr_postgres_mark *mark)
     return mark->has_keys ? mark->nkeys : 0;
 }
 
-/* The text in the arena; frees the bytes. NULL when out of memory. */
-const char *mr_postgres_mark_text(struct mr_arena *arena, struct mr_bytes *bytes);
 bool mr_postgres_is_time(const struct mr_postgres_column *column);
 bool mr_postgres_is_number(const struct mr_postgres_column *column);
 

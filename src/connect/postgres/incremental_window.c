@@ -179,7 +179,7 @@ static const char *write_window(const struct mr_postgres_incremental *work, stru
         mr_pg_identifier(&sql, work->column->name);
         mr_bytes_text(&sql, " IS NULL");
     }
-    return mr_postgres_mark_text(arena, &sql);
+    return mr_bytes_to_arena(&sql, arena);
 }
 
 /* For people: the value, or {value,key} as an array of PostgreSQL. */

@@ -193,15 +193,6 @@ static void add_keyword(struct mr_postgres_login *login, int *n, const char *key
     ++*n;
 }
 
-static const char *finish_text(struct mr_arena *arena, struct mr_bytes *bytes)
-{
-    const char *text = NULL;
-    if (mr_bytes_status(bytes, NULL) == MR_OK)
-        text = mr_arena_strndup(arena, bytes->data ? bytes->data : "", bytes->size);
-    mr_bytes_reset(bytes);
-    return text;
-}
-
 /* jit off: compiling a plan per split costs more than it saves on a plain scan. lock_timeout: a queued ALTER TABLE must not hang us. */
 static const char fixed_session[] =
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "
@@ -229,7 +220,7 @@ static const char *session_sql(const struct mr_options *options,
         mr_pg_literal(&sql, mr_slice_of(path));
         mr_bytes_text(&sql, ", false)");
     }
-    return finish_text(arena, &sql);
+    return mr_bytes_to_arena(&sql, arena);
 }
 
 static const char *login_key(const struct mr_postgres_login *login, struct mr_arena *arena)
@@ -248,7 +239,7 @@ static const char *login_key(const struct mr_postgres_login *login, struct mr_ar
             mr_bytes_text(&key, login->values[i]);
     }
     mr_bytes_printf(&key, "|%s", login->session_sql);
-    return finish_text(arena, &key);
+    return mr_bytes_to_arena(&key, arena);
 }
 
 enum mr_status mr_postgres_login_read(struct mr_postgres_login *login,

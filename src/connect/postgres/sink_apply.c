@@ -207,7 +207,7 @@ enum mr_status pg_sink_apply(struct mr_pg *pg, const struct pg_token *token, str
     mr_pg_identifier(&from, token->schema);
     mr_bytes_char(&from, '.');
     mr_pg_identifier(&from, token->name);
-    apply.from = pg_text(&apply.arena, &from);
+    apply.from = mr_bytes_to_arena(&from, &apply.arena);
     apply.label = mr_arena_printf(&apply.arena, "%s.%s", token->schema, token->name);
     enum mr_status status = apply.from && apply.label ? move(&apply, err) : mr_error_nomem(err);
     mr_bytes_reset(&apply.sql);

@@ -162,7 +162,7 @@ static const char *write_definition(const struct pg_sink *sink, const struct mr_
         mr_bytes_char(&sql, ')');
     }
     mr_bytes_char(&sql, ')');
-    return pg_text(arena, &sql);
+    return mr_bytes_to_arena(&sql, arena);
 }
 
 static const char *write_columns(const struct pg_sink *sink, bool cast, struct mr_arena *arena)
@@ -178,7 +178,7 @@ static const char *write_columns(const struct pg_sink *sink, bool cast, struct m
             mr_pg_identifier(&sql, column->name);
         }
     }
-    return pg_text(arena, &sql);
+    return mr_bytes_to_arena(&sql, arena);
 }
 
 static const char *write_conflict(const struct pg_sink *sink, struct mr_arena *arena)
@@ -202,7 +202,7 @@ static const char *write_conflict(const struct pg_sink *sink, struct mr_arena *a
     }
     if (sink->nkeys > 0 && set == 0)
         mr_bytes_text(&sql, "NOTHING");
-    return pg_text(arena, &sql);
+    return mr_bytes_to_arena(&sql, arena);
 }
 
 /* "table_a_b_idx"; a name that is too long ends in a hash of it. */
@@ -271,7 +271,7 @@ out:
         mr_bytes_reset(&sql);
         return status;
     }
-    sink->indexes = pg_text(arena, &sql);
+    sink->indexes = mr_bytes_to_arena(&sql, arena);
     return sink->indexes ? MR_OK : mr_error_nomem(err);
 }
 
@@ -285,7 +285,7 @@ enum mr_status pg_sink_define(struct pg_sink *sink, const struct mr_schema *sche
     MR_TRY(match(sink, schema, arena, err));
     mr_bytes_init(&keys, 1 << 20);
     name_list(&keys, sink->keys, sink->nkeys);
-    sink->key_list = pg_text(arena, &keys);
+    sink->key_list = mr_bytes_to_arena(&keys, arena);
     sink->definition = write_definition(sink, schema, true, arena);
     sink->create = write_definition(sink, schema, false, arena);
     sink->into = write_columns(sink, false, arena);

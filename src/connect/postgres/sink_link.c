@@ -151,12 +151,3 @@ const char *pg_field(const PGresult *result, int row, int column)
 {
     return PQgetisnull(result, row, column) ? "" : PQgetvalue(result, row, column);
 }
-
-const char *pg_text(struct mr_arena *arena, struct mr_bytes *bytes)
-{
-    const char *text = NULL;
-    if (mr_bytes_status(bytes, NULL) == MR_OK)
-        text = mr_arena_strndup(arena, bytes->data ? bytes->data : "", bytes->size);
-    mr_bytes_reset(bytes);
-    return text;
-}

@@ -41,8 +41,6 @@ enum mr_status pg_sink_blame(enum mr_status status, const struct mr_pg *pg, cons
                              const char *target, struct mr_error *err);
 /* The text of a field of a result. */
 const char *pg_field(const PGresult *result, int row, int column);
-/* What `bytes` holds as a string of the arena; resets it. NULL when out of memory. */
-const char *pg_text(struct mr_arena *arena, struct mr_bytes *bytes);
 
 /* ---- sink_keep.c: sessions ---- */
 

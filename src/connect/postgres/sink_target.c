@@ -20,7 +20,7 @@ static const char *qualified(struct mr_arena *arena, const char *schema, const c
     mr_pg_identifier(&text, schema);
     mr_bytes_char(&text, '.');
     mr_pg_identifier(&text, name);
-    return pg_text(arena, &text);
+    return mr_bytes_to_arena(&text, arena);
 }
 
 static enum mr_status fill(const PGresult *result, const char *table, struct mr_arena *arena,

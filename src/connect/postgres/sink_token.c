@@ -16,24 +16,10 @@ static enum mr_status damaged(struct mr_error *err)
                         "the record of this commit is damaged or of another version");
 }
 
-static void put_text(struct mr_bytes *out, const char *text)
-{
-    mr_bytes_lenpref(out, text ? text : "", text ? strlen(text) : 0);
-}
-
-/* NULL when out of memory; "" of a damaged record, which the reader knows. */
-static const char *take_text(struct mr_byte_reader *reader, struct mr_arena *arena)
-{
-    struct mr_slice text = mr_byte_reader_lenpref(reader);
-    if (reader->bad || text.size == 0)
-        return "";
-    return mr_arena_strndup(arena, text.data, text.size);
-}
-
 void pg_committable_write(struct mr_bytes *out, const struct pg_staged *staged)
 {
     mr_bytes_u8(out, VERSION);
-    put_text(out, staged->name);
+    mr_bytes_lenpref_text(out, staged->name);
     mr_bytes_u64le(out, (uint64_t)staged->rows);
 }
 
@@ -43,7 +29,7 @@ enum mr_status pg_committable_read(struct mr_slice data, struct mr_arena *arena,
     struct mr_byte_reader reader;
     mr_byte_reader_init(&reader, data.data, data.size);
     uint8_t version = mr_byte_reader_u8(&reader);
-    out->name = take_text(&reader, arena);
+    out->name = mr_byte_reader_lenpref_text(&reader, arena);
     out->rows = (int64_t)mr_byte_reader_u64le(&reader);
     if (!out->name)
         return mr_error_nomem(err);
@@ -77,13 +63,13 @@ void pg_token_write(const struct pg_token *token, struct mr_bytes *out)
     mr_bytes_u32le(out, (uint32_t)token->lane);
     mr_bytes_u64le(out, (uint64_t)token->epoch);
     for (int i = 0; i < TEXTS; i++)
-        put_text(out, *texts[i]);
+        mr_bytes_lenpref_text(out, *texts[i]);
     mr_bytes_lenpref(out, token->positions.data, token->positions.size);
     mr_bytes_u64le(out, (uint64_t)token->before.epoch);
-    put_text(out, token->before.uuid);
+    mr_bytes_lenpref_text(out, token->before.uuid);
     mr_bytes_varint(out, (uint64_t)token->nstaged);
     for (int i = 0; i < token->nstaged; i++) {
-        put_text(out, token->staged[i].name);
+        mr_bytes_lenpref_text(out, token->staged[i].name);
         mr_bytes_u64le(out, (uint64_t)token->staged[i].rows);
     }
 }
@@ -99,7 +85,7 @@ static enum mr_status take_staged(struct mr_byte_reader *reader, struct mr_arena
     if (!out->staged)
         return mr_error_nomem(err);
     for (int i = 0; i < out->nstaged; i++) {
-        out->staged[i].name = take_text(reader, arena);
+        out->staged[i].name = mr_byte_reader_lenpref_text(reader, arena);
         out->staged[i].rows = (int64_t)mr_byte_reader_u64le(reader);
         if (!out->staged[i].name)
             return mr_error_nomem(err);
@@ -128,13 +114,13 @@ enum mr_status pg_token_read(struct mr_slice data, struct mr_arena *arena, struc
     out->epoch = (int64_t)mr_byte_reader_u64le(&reader);
     texts_of(out, texts);
     for (int i = 0; i < TEXTS; i++) {
-        *texts[i] = take_text(&reader, arena);
+        *texts[i] = mr_byte_reader_lenpref_text(&reader, arena);
         if (!*texts[i])
             return mr_error_nomem(err);
     }
     out->positions = mr_byte_reader_lenpref(&reader);
     out->before.epoch = (int64_t)mr_byte_reader_u64le(&reader);
-    const char *uuid = take_text(&reader, arena);
+    const char *uuid = mr_byte_reader_lenpref_text(&reader, arena);
     if (!uuid)
         return mr_error_nomem(err);
     snprintf(out->before.uuid, sizeof out->before.uuid, "%s", uuid);

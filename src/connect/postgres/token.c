@@ -24,15 +24,7 @@ enum mr_status mr_postgres_split_write(const struct mr_postgres_split *split,
     mr_bytes_lenpref(&bytes, split->from.data, split->from.size);
     mr_bytes_lenpref(&bytes, split->condition.data, split->condition.size);
     mr_bytes_lenpref(&bytes, split->snapshot.data, split->snapshot.size);
-    enum mr_status status = mr_bytes_status(&bytes, err);
-    if (status == MR_OK) {
-        token->data = mr_arena_strndup(arena, bytes.data, bytes.size);
-        token->size = bytes.size;
-        if (token->data == NULL)
-            status = mr_error_nomem(err);
-    }
-    mr_bytes_reset(&bytes);
-    return status;
+    return mr_bytes_settle(&bytes, arena, token, err);
 }
 
 enum mr_status mr_postgres_split_read(struct mr_slice token, struct mr_postgres_split *split,

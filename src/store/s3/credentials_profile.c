@@ -271,7 +271,7 @@ enum mr_status s3_run_process(struct s3_chain *chain, const char *command, const
                               "credential_process: %s ended with code %d", words[0],
                               WIFEXITED(code) ? WEXITSTATUS(code) : 128 + WTERMSIG(code));
     if (status == MR_OK) {
-        *out = mr_arena_strndup(chain->arena, output.data ? output.data : "", output.size);
+        *out = mr_arena_strndup(chain->arena, output.data, output.size);
         status = *out ? MR_OK : mr_error_nomem(err);
     }
     if (output.data)

@@ -207,9 +207,7 @@ static enum mr_status make_copy(struct s3 *s3, const struct names *names, struct
     mr_bytes_printf(&source, "/%s/", s3->config.bucket);
     sigv4_encode(&source, mr_slice_of(s3->config.prefix), true);
     sigv4_encode(&source, mr_slice_of(names->staged), true);
-    const char *copy =
-        source.status == MR_OK ? mr_arena_strndup(&flight->arena, source.data, source.size) : NULL;
-    mr_bytes_reset(&source);
+    const char *copy = mr_bytes_to_arena(&source, &flight->arena);
     flight->call.method = "PUT";
     flight->call.key = s3_flight_key(flight, names->path);
     flight->call.write = true;

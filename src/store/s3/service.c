@@ -85,7 +85,7 @@ void s3_service_free(void *object)
 
 static void add(struct mr_bytes *text, const char *value)
 {
-    mr_bytes_lenpref(text, value ? value : "", value ? strlen(value) : 0);
+    mr_bytes_lenpref_text(text, value);
 }
 
 static enum mr_status key_of(const struct s3_config *config, char key[80], struct mr_error *err)

@@ -143,10 +143,7 @@ static const char *encoded(struct mr_arena *arena, const char *text)
     struct mr_bytes out;
     mr_bytes_init(&out, CANONICAL_MAX);
     sigv4_encode(&out, mr_slice_of(text), false);
-    const char *copy =
-        out.status == MR_OK ? mr_arena_strndup(arena, out.data ? out.data : "", out.size) : NULL;
-    mr_bytes_reset(&out);
-    return copy;
+    return mr_bytes_to_arena(&out, arena);
 }
 
 static enum mr_status add_query(const struct sigv4_pair *query, int nquery, struct mr_arena *arena,

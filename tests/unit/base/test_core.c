@@ -226,6 +226,44 @@ static void test_bytes(void **state)
     moved = mr_bytes_move(&bytes, &size);
     assert_string_equal(moved, "");
     mr_free(moved);
+
+    mr_bytes_quoted(&bytes, "a`b", '`');
+    mr_bytes_quoted(&bytes, "a`b\"", '"');
+    assert_string_equal(bytes.data, "`a``b`\"a`b\"\"\"");
+    mr_bytes_reset(&bytes);
+}
+
+static void test_bytes_in_arenas(void **state)
+{
+    (void)state;
+    struct mr_error err;
+    struct mr_arena arena;
+    mr_arena_init(&arena, NULL);
+    struct mr_bytes bytes;
+    mr_bytes_init(&bytes, 8);
+    assert_string_equal(mr_bytes_to_arena(&bytes, &arena), "");
+    mr_bytes_lenpref_text(&bytes, "abc");
+    mr_bytes_lenpref_text(&bytes, NULL);
+    mr_bytes_char(&bytes, 9);
+    struct mr_slice record;
+    assert_int_equal(mr_bytes_settle(&bytes, &arena, &record, &err), MR_OK);
+    assert_int_equal(record.size, 6);
+    assert_null(bytes.data);
+    struct mr_byte_reader reader;
+    mr_byte_reader_init(&reader, record.data, record.size);
+    assert_string_equal(mr_byte_reader_lenpref_text(&reader, &arena), "abc");
+    assert_string_equal(mr_byte_reader_lenpref_text(&reader, &arena), "");
+    assert_false(reader.bad);
+    assert_string_equal(mr_byte_reader_lenpref_text(&reader, &arena), "");
+    assert_true(reader.bad);
+    /* What did not fit is nothing, not a part. */
+    mr_bytes_text(&bytes, "12345678");
+    mr_bytes_char(&bytes, '9');
+    assert_int_equal(mr_bytes_settle(&bytes, &arena, &record, &err), MR_LIMIT);
+    assert_int_equal(bytes.size, 0);
+    mr_bytes_text(&bytes, "123456789");
+    assert_null(mr_bytes_to_arena(&bytes, &arena));
+    mr_arena_reset(&arena);
 }
 
 static void test_sealed(void **state)
@@ -394,9 +432,10 @@ int main(void)
         cmocka_unit_test(test_error_texts), cmocka_unit_test(test_memory_tree),
         cmocka_unit_test(test_arena),       cmocka_unit_test(test_buffer),
         cmocka_unit_test(test_bitmap),      cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_sealed),      cmocka_unit_test(test_map),
-        cmocka_unit_test(test_hash),        cmocka_unit_test(test_thread),
-        cmocka_unit_test(test_wait),        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_sealed),      cmocka_unit_test(test_bytes_in_arenas),
+        cmocka_unit_test(test_map),         cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_thread),      cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests_name("core", tests, NULL, NULL);
 }
