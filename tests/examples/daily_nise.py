@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, need
+from suite import Suite, check, need, skip_all
 
 need("psycopg", "pyarrow", "duckdb")
 import daily
@@ -76,8 +76,7 @@ def run(server):
 
 def main():
     if not program():
-        print("1..0 # SKIP no nise program (Python package koku-nise)")
-        sys.exit(77)
+        skip_all("no nise program (Python package koku-nise)")
     suite = Suite("daily usage, koku-nise")
     with Server() as server:
         suite.case("three days of a generated cluster", run, server)

@@ -20,8 +20,6 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "interop"))
-if os.path.isfile("millrace"):  # make runs this where the command was built
-    os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
 from suite import Skip, Suite, check, checkout, equal, need
 
 need("psycopg", "pyarrow", "duckdb")

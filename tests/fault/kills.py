@@ -30,8 +30,6 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-if os.path.isfile("millrace"):  # make runs this where the command was built
-    os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
 from suite import Failure, Skip, Suite, check, checkout, equal, need
 
 need("pyarrow", "duckdb", "deltalake", "psycopg")

@@ -15,8 +15,6 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-if os.path.isfile("millrace"):  # make check runs where the command was built
-    os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
 from suite import Suite, Skip, check, equal, need
 
 need("pyarrow", "deltalake")

@@ -17,13 +17,9 @@ from suite import Suite, check, equal, need
 
 need("psycopg")
 from engine import Workspace
-from server import Server, binaries
+from server import Server, need_server
 
-try:
-    binaries()
-except RuntimeError as missing:
-    print(f"1..0 # SKIP {missing}")
-    sys.exit(77)
+need_server()
 
 LONG = bool(os.environ.get("MILLRACE_LONG"))
 WRITERS = int(os.environ.get("MILLRACE_WRITERS") or (64 if LONG else 8))

@@ -12,7 +12,7 @@ import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, checkout, equal, need
+from suite import Suite, check, checkout, equal, need, skip_all
 from engine import program
 
 need("pyarrow", "duckdb")
@@ -24,8 +24,7 @@ import pyarrow_stream
 
 LIBRARY = os.path.join(os.path.dirname(program()), ".libs", "libmillrace.so")
 if not os.path.exists(LIBRARY):
-    print("no shared library: skipped")
-    sys.exit(77)
+    skip_all("no shared library")
 LIB = pyarrow_stream.library(LIBRARY)
 
 EPOCH = datetime.datetime(2024, 1, 1)

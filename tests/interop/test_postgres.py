@@ -11,21 +11,14 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Suite, check, equal, need, need_built
 
 need("psycopg")
-from server import Server, binaries
+from server import Server, need_server
 
-try:
-    binaries()
-except RuntimeError as missing:
-    print(f"1..0 # SKIP {missing}")
-    sys.exit(77)
+need_server()
 
-READ = os.path.abspath("tests/interop/postgres_read")
-if not os.path.exists(READ):
-    print("1..0 # SKIP tests/interop/postgres_read is not built")
-    sys.exit(77)
+READ = need_built("tests/interop/postgres_read")
 
 
 class Result:

@@ -13,26 +13,19 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Suite, check, equal, need, need_built
 
 need("psycopg")
 need("pyarrow")
 
 import pyarrow
 import pyarrow.parquet
-from server import Server, binaries
+from server import Server, need_server
 from types_of_postgres import TYPES
 
-try:
-    binaries()
-except RuntimeError as missing:
-    print(f"1..0 # SKIP {missing}")
-    sys.exit(77)
+need_server()
 
-WRITE = os.path.abspath("tests/interop/postgres_write")
-if not os.path.exists(WRITE):
-    print("1..0 # SKIP tests/interop/postgres_write is not built")
-    sys.exit(77)
+WRITE = need_built("tests/interop/postgres_write")
 
 # numeric without a scale is read as numeric(38,18): the value stays, the number of zeros behind it does not.
 BY_VALUE = "numeric"

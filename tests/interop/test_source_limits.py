@@ -15,13 +15,9 @@ from suite import Suite, check, equal, need
 need("psycopg", "pyarrow")
 import table
 from engine import Workspace
-from server import Server, Standby, binaries
+from server import Server, Standby, need_server
 
-try:
-    binaries()
-except RuntimeError as missing:
-    print(f"1..0 # SKIP {missing}")
-    sys.exit(77)
+need_server()
 
 ROWS = 4000
 DATABASE = "limits"

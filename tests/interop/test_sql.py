@@ -22,17 +22,11 @@ import pyarrow
 import pyarrow.parquet
 import table
 from engine import Workspace
-from server import Server, binaries
+from server import Server, need_server
 from sql_queries import QUERIES, generate
 
-try:
-    binaries()
-except RuntimeError as missing:
-    print(f"1..0 # SKIP {missing}")
-    sys.exit(77)
+need_server()
 
-if os.path.exists("millrace"):  # in a folder of make check
-    os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
 BATCH = 20
 TABLES = {
     "t": "id integer NOT NULL, k integer, g text, v double precision, n numeric(10,2), b boolean, d date",

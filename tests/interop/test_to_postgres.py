@@ -17,22 +17,16 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-if os.path.isfile("millrace"):  # make check runs where the command was built
-    os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
 from suite import Suite, Skip, check, equal, need
 
 need("psycopg", "pyarrow")
 import pyarrow as pa
 import pyarrow.parquet
 from engine import Workspace
-from server import Server, binaries
+from server import Server, need_server
 from types_of_postgres import TYPES
 
-try:
-    binaries()
-except RuntimeError as missing:
-    print(f"1..0 # SKIP {missing}")
-    sys.exit(77)
+need_server()
 
 LONG = bool(os.environ.get("MILLRACE_LONG"))
 COUNT = 3000

@@ -11,8 +11,6 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-if os.path.isfile("millrace"):  # make check runs where the command was built
-    os.environ.setdefault("MILLRACE_BIN", os.path.abspath("millrace"))
 from suite import Skip, Suite, check, equal, need
 
 need("psycopg", "pyarrow", "deltalake")
@@ -24,13 +22,9 @@ import pyarrow.fs
 import pyarrow.parquet
 import s3
 from engine import Workspace
-from server import Server, binaries
+from server import Server, need_server
 
-try:
-    binaries()
-except RuntimeError as missing:
-    print(f"1..0 # SKIP {missing}")
-    sys.exit(77)
+need_server()
 
 ROWS = 20000
 SOURCE = f"""

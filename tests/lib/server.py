@@ -13,6 +13,8 @@ import tempfile
 
 import psycopg
 
+from suite import skip_all
+
 SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '{place}'
@@ -38,6 +40,14 @@ def binaries():
     if tool:
         return os.path.dirname(tool)
     raise RuntimeError("no PostgreSQL server binaries (Debian: postgresql)")
+
+
+def need_server():
+    """Ends the program as skipped where no PostgreSQL can be started."""
+    try:
+        binaries()
+    except RuntimeError as missing:
+        skip_all(missing)
 
 
 def free_port():

@@ -10,14 +10,26 @@ import time
 import traceback
 
 
+def skip_all(why):
+    """Ends the program as skipped."""
+    print(f"1..0 # SKIP {why}")
+    sys.exit(77)
+
+
 def need(*modules):
     """Ends the program as skipped where a Python module that the tests read with is missing."""
     for module in modules:
         try:
             __import__(module)
         except ImportError:
-            print(f"1..0 # SKIP no Python module {module} (tests/requirements.txt)")
-            sys.exit(77)
+            skip_all(f"no Python module {module} (tests/requirements.txt)")
+
+
+def need_built(path):
+    """The program of make check, whole; skipped where it was not built."""
+    if not os.path.exists(path):
+        skip_all(f"{path} is not built")
+    return os.path.abspath(path)
 
 
 class Failure(Exception):

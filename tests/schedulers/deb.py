@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Suite, check, equal, need, skip_all
 
 need("pyarrow")
 from engine import Workspace, program
@@ -138,8 +138,7 @@ def repeatable(machine):
 def main():
     missing = [t for t in ("make", "dpkg", "dpkg-deb", "dpkg-shlibdeps", "dpkg-checkbuilddeps") if not shutil.which(t)]
     if missing or os.getuid() != 0:
-        print(f"1..0 # SKIP {'no ' + missing[0] if missing else 'not root'}")
-        sys.exit(77)
+        skip_all(f"{'no ' + missing[0] if missing else 'not root'}")
     suite = Suite("deb")
     machine = Machine()
     try:
