@@ -100,6 +100,7 @@ program_suites() {
     if wanted fault; then
         python fault-kills fault/kills.py
         python fault-signals fault/signals.py
+        python fault-stops fault/stops.py
         python fault-resume fault/resume.py
         python fault-calls fault/calls.py
         python fault-checkpoint fault/checkpoint.py

@@ -69,6 +69,10 @@ enum mr_status mr_failpoint_hit(const char *name, struct mr_error *err)
         return MR_OK;
     if (strcmp(point.action, "kill") == 0)
         kill(getpid(), SIGKILL);
+    if (strcmp(point.action, "stop") == 0) {
+        kill(getpid(), SIGSTOP);
+        return MR_OK;
+    }
     if (strcmp(point.action, "enospc") == 0)
         return mr_error_errno(err, MR_SINK, ENOSPC, "failpoint %s", name);
     if (strcmp(point.action, "eio") == 0)

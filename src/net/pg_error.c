@@ -27,6 +27,9 @@ static const struct state_rule rules[] = {
      "check username, password and the server's pg_hba.conf"},
     {"08", MR_SOURCE, MR_CLASS_TRANSIENT, NULL},
     {"57P0", MR_SOURCE, MR_CLASS_TRANSIENT, NULL},
+    /* Somebody (a debugger, a hypervisor) stopped the process for longer than a transaction may idle. */
+    {"25P03", MR_SOURCE, MR_CLASS_TRANSIENT, NULL},
+    {"25P04", MR_SOURCE, MR_CLASS_TRANSIENT, NULL},
     {"57014", MR_SOURCE, MR_CLASS_CONFIG,
      "the server cancelled the statement: raise statement_timeout or `timeouts.statement`, or use "
      "more splits"},

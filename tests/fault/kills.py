@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """kill -9 at random moments and at every named step, for each kind of target, restarted until done: no row lost, none twice.
 
-KILLS=N kills per target (make check-faults KILLS=N; 4 unless told). SEED=S repeats the moments of an earlier run; ONLY=n repeats its
-kill n alone (LENGTH=seconds: with the length of a run as it was then). The length of a run is measured first and the moments cover all of it. A third of the kills go on during the recovery,
-up to five deep. Every source row has an id and a checksum of its text. What the target holds is read by a reader that is not ours,
+KILLS=N kills per target that hit a running process (make check-faults KILLS=N; 4 unless told): one that comes when the run is over
+does not count, and another follows. SEED=S repeats the moments of an earlier run; ONLY=n repeats its case n alone (LENGTH=seconds: with
+the length of a run as it was then). The length of a run is measured first and the moments cover all of it. A third of the cases go on
+with kills during the recovery, up to five deep. Every source row has an id and a checksum of its text. What the target holds is read by a reader that is not ours,
 and counted row by row. One server serves all kills of a target.
 
 A build with --enable-failpoints also dies at each named step that a load into the target passes, once more at the same step during
@@ -27,6 +28,7 @@ import sqlite3
 import statistics
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -83,6 +85,7 @@ class Sink:
         self.name = name
         self.folder = tempfile.mkdtemp(prefix="millrace-kills-")
         self.used = 0
+        self.lock = threading.Lock()
 
     def open(self):
         for name, first in (("old", 1_000_000), ("new", 0)):
@@ -105,9 +108,10 @@ class Sink:
 
     @contextlib.contextmanager
     def fresh(self):
-        self.used += 1
         with Workspace(extra={"defaults": self.defaults()}) as space:
-            space.target = self.place(space)
+            with self.lock:
+                self.used += 1
+                space.target = self.place(space)
             space.write("pipeline.json", self.pipeline(space.target))
             yield space
             self.remove(space)
@@ -208,11 +212,11 @@ class S3Delta(S3Files):
 
 
 class Postgres(Sink):
-    method = "toPostgres"
+    method, settings = "toPostgres", ""
 
     def open(self):
         super().open()
-        self.server = Server()
+        self.server = Server(self.settings)
         self.server.__enter__()
         self.server.database("kills")
 
@@ -269,10 +273,19 @@ def killed_at(space, seconds):
     return process.wait()
 
 
+TALLIES = {}  # of the random moments, by target
+
+
+def print_table():
+    print(f"# {'target':<14}{'kills':>7}{'restarts':>10}{'lost':>6}{'duplicated':>12}{'damaged':>9}{'staged left':>13}")
+    for name, t in TALLIES.items():
+        print(f"# {name:<14}{t.kills:>7}{t.starts:>10}{t.lost:>6}{t.twice:>12}{t.strange:>9}{t.left:>13}", flush=True)
+
+
 class Tally:
     def __init__(self, usual=0.0):
         self.usual = usual  # how long a run takes
-        self.kills = self.lost = self.twice = self.strange = self.left = 0
+        self.kills = self.starts = self.lost = self.twice = self.strange = self.left = 0  # starts: those after a kill
         self.moments = collections.Counter()
         self.bad = []
 
@@ -314,7 +327,7 @@ def one(sink, number, tally):
             space.run("pipeline.json", "--param", "what=old").expect(0)
         done = state_of(space)[0] + 1
         ended = False
-        for moment in moments:
+        for number_of, moment in enumerate(moments, 1):
             began = time.monotonic()
             code = killed_at(space, moment * tally.usual)
             if code == 0 and not LENGTH:  # other loads of the machine come and go
@@ -326,7 +339,9 @@ def one(sink, number, tally):
             check(code in (0, -signal.SIGKILL), f"{said}: exit {code}")
             if ended:
                 break
+        tally.starts += number_of - 1
         if not ended:
+            tally.starts += 1
             result = space.run("pipeline.json")
             if result.code != 0:
                 tally.bad.append(f"{said}: the last start: {result}")
@@ -350,12 +365,16 @@ def length_of_run(sink):
 def at_random(sink):
     usual = LENGTH or length_of_run(sink)
     tally, began = Tally(usual), time.monotonic()
-    numbers = [int(ONLY)] if ONLY else range(KILLS)
-    for number in numbers:
+    cases = 0
+    for number in [int(ONLY)] if ONLY else range(10 * KILLS):
+        if not ONLY and tally.kills >= KILLS:
+            break
         one(sink, number, tally)
+        cases += 1
     taken = time.monotonic() - began
-    print(f"# {sink.name}: SEED={SEED}, a run takes {usual * 1000:.0f} ms, {taken / len(numbers):.2f} s a kill")
+    print(f"# {sink.name}: SEED={SEED}, a run takes {usual * 1000:.0f} ms, {cases} cases, {taken / cases:.2f} s each")
     print(f"# {sink.name}: {tally.line()}", flush=True)
+    TALLIES[sink.name] = tally
     check(not tally.bad, "\n".join(tally.bad[:20]))
 
 
@@ -513,6 +532,7 @@ def main():
                 suite.case(cases[3], five_deep, sink)
         finally:
             sink.close()
+    print_table()
     if passed and not suite.patterns:
         all_steps_known(passed)
     suite.end()

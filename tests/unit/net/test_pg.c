@@ -66,6 +66,7 @@ static void test_classes(void **state)
     assert_string_equal(err.hint, "");
     check_class("08006", MR_SOURCE, MR_CLASS_TRANSIENT);
     check_class("57P01", MR_SOURCE, MR_CLASS_TRANSIENT);
+    check_class("25P03", MR_SOURCE, MR_CLASS_TRANSIENT);
     check_class("40001", MR_SOURCE, MR_CLASS_TRANSIENT);
     check_class("53300", MR_SOURCE, MR_CLASS_TRANSIENT);
     check_class("", MR_SOURCE, MR_CLASS_TRANSIENT);
