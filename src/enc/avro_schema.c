@@ -524,7 +524,10 @@ static enum mr_status settle_default(struct parser *parser, const struct pending
     enum mr_status status = MR_OK;
     struct mr_avro_field *field = pending->field;
     mr_bytes_init(&data, MAX_DEFAULT);
-    if (mr_avro_encode_json(field->schema, pending->value, 0, &data) && data.status == MR_OK) {
+    bool fits = mr_avro_encode_json(field->schema, pending->value, 0, &data);
+    if (data.status == MR_NOMEM) {
+        status = mr_error_nomem(parser->err);
+    } else if (fits && data.status == MR_OK) {
         char *copy = mr_arena_strndup(parser->arena, "", 0);
         if (data.size > 0) {
             copy = mr_arena_alloc(parser->arena, data.size);

@@ -13,6 +13,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -456,9 +458,52 @@ static void test_check(void **state)
     stop(&f);
 }
 
+#ifdef MR_ENABLE_FAILPOINTS
+static enum mr_status parse_with_defaults(void)
+{
+    const struct mr_avro_document *document;
+    struct mr_arena arena;
+    const char *text =
+        "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\",\"type\":[\"null\","
+        "\"string\"],\"default\":null},{\"name\":\"b\",\"type\":\"bytes\",\"default\":\"x\"}]}";
+    mr_arena_init(&arena, NULL);
+    enum mr_status status = mr_avro_parse(&arena, mr_slice_of(text), true, &document, NULL);
+    mr_arena_reset(&arena);
+    return status;
+}
+
+/*
+ * A schema that is right is never called wrong for want of memory. First of all tests: the number is read at the first allocation
+ * of a process.
+ */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    int code = -1;
+    for (int n = 1; n < 1000 && code != MR_OK; n++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            char number[16];
+            snprintf(number, sizeof number, "%d", n);
+            setenv("MILLRACE_FAIL_ALLOC", number, 1);
+            _exit(parse_with_defaults());
+        }
+        assert_int_equal(waitpid(child, &code, 0), child);
+        assert_true(WIFEXITED(code));
+        code = WEXITSTATUS(code);
+        assert_true(code == MR_OK || code == MR_NOMEM);
+    }
+    assert_int_equal(code, MR_OK);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#ifdef MR_ENABLE_FAILPOINTS
+        cmocka_unit_test(test_no_memory),
+#endif
         cmocka_unit_test(test_matrix),        cmocka_unit_test(test_columns),
         cmocka_unit_test(test_wrong_schemas), cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_printed),       cmocka_unit_test(test_bounded),
