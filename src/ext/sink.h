@@ -34,6 +34,7 @@ struct mr_sink_bind {
 struct mr_sink_info {
     unsigned kinds;
     int tasks;                /* wished number of writers, 0 = no wish, 1 = only one */
+    int64_t small_bytes;      /* fewer are best left to one writer; 0 = as for files */
     const char *location;     /* for people: "file:///data/out (parquet, snappy)" */
     const char *const *notes; /* for the plan: predicted files, small-file warning */
     int nnotes;

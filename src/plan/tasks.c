@@ -3,8 +3,8 @@
  * where the queues are.
  *
  * The number of output tasks decides the number of files, so what the user wrote is obeyed as
- * written. Without a word from them: one task for little data (under 64 MB), the parallelism of the
- * run for more. Tasks take contiguous runs of splits of about equal predicted bytes, so that names
+ * written. Without a word from them: one task for little data (under 64 MB, or what the sink calls
+ * little), the parallelism of the run for more. Tasks take contiguous runs of splits of about equal predicted bytes, so that names
  * and contents of files depend on the plan alone and not on who was faster.
  *
  * Readers are limited by the source (connections). No more readers than tasks: everything of a task
@@ -141,6 +141,21 @@ static bool wants_one_task(const struct mr_plan_segment *segment, const struct m
                                 !mr_plan_fills(segment, node->id));
 }
 
+/* Less than that goes to one task. */
+static int64_t small_bytes(const struct mr_plan_builder *builder,
+                           const struct mr_plan_segment *segment)
+{
+    int64_t most = TINY_BYTES;
+    for (int i = 0; i < segment->nnodes; i++) {
+        const struct mr_plan_node *node = &builder->nodes[segment->nodes[i]];
+        if (node->kind != MR_PLAN_SINK)
+            continue;
+        int64_t own = node->sink_info.small_bytes > 0 ? node->sink_info.small_bytes : SMALL_BYTES;
+        most = own > most ? own : most;
+    }
+    return most;
+}
+
 static int count_tasks(const struct mr_plan_builder *builder, const struct mr_plan_segment *segment)
 {
     int bound;
@@ -151,8 +166,7 @@ static int count_tasks(const struct mr_plan_builder *builder, const struct mr_pl
     int tasks = exact;
     if (tasks == 0) {
         int64_t bytes = segment_bytes(builder, segment);
-        int64_t least = has_sink(builder, segment) ? SMALL_BYTES : TINY_BYTES;
-        bool small = bytes >= 0 && bytes < least;
+        bool small = bytes >= 0 && bytes < small_bytes(builder, segment);
         tasks = small ? 1 : parallelism(builder);
         if (bound > 0 && tasks > bound)
             tasks = bound;

@@ -506,6 +506,33 @@ def crashed(server, name):
         b.same(MODES[name][3], name)
 
 
+def several_tasks(server):
+    """Three connections load; what they noted of a new table is compared by the commit, as the rows of staging tables are."""
+    for existing, load in ((None, {}), (BEFORE, {}), (BEFORE, {"mode": "upsert", "keys": ["id"]})):
+        with Bench(server, existing=existing, data=OTHERS, **load) as b:
+            steps = b.pipeline()
+            steps["steps"].insert(1, {"type": "transform", "method": "repartition", "config": {"numPartitions": 3}})
+            failed = b.space.run(steps, environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
+            if failed.code != 0:
+                staged = [name for name, in b.leftovers()]
+                equal(len(staged), 2 if existing is None else 3, f"staging tables {staged}")
+                changed = f'UPDATE "{max(staged)}" SET rows = rows + 1 WHERE task = (SELECT max(task) FROM "{max(staged)}")' if existing is None else f'DELETE FROM "{staged[1]}" WHERE part = 1'
+                server.execute(b.name, changed)
+                result = b.space.run(steps).expect(0)
+                check("are there now" in result.err and "withdrawn" in result.err, result.err)
+            b.same((existing or []) + OTHERS if not load else [r for r in BEFORE if r[0] < 5000] + OTHERS, f"three tasks, {load}")
+
+
+def kept_out(server):
+    """Rows that a trigger of the table keeps out are no staged rows that were lost."""
+    with Bench(server, existing=BEFORE, data=OTHERS) as b:
+        server.execute(
+            b.name, "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN NEW.id % 3 > 0 THEN NEW END; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()")
+        b.run().expect(0)
+        b.same(BEFORE + [row for row in OTHERS if row[0] % 3 > 0], "with a trigger")
+
+
 def killed_while_withdrawing(server):
     """A commit that the server refuses, and a kill in the middle of giving it up: the next run loads, instead of trying it again for ever."""
     with Bench(server, existing=BEFORE, data=OTHERS) as b:
@@ -524,7 +551,7 @@ def main():
             suite.case(f"mode: {name}", mode, server, name)
             suite.case(f"repeated: {name}", repeated, server, name)
         for function in (epochs, refusals, made, existing_types, doubles, batches, sessions, wide, partitioned, late_tables, lost_state, lost_staging, two_loads, second_state,
-                         killed_while_withdrawing):
+                         several_tasks, kept_out, killed_while_withdrawing):
             suite.case(function.__name__, function, server)
         for kind in TYPES:
             for into in ("e", "n"):

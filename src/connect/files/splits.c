@@ -3,7 +3,8 @@
  *
  * A large file is cut into equal ranges; small files that follow each other share a split, so that ten thousand of
  * them are not ten thousand tasks. The size aimed at gives every thread several splits (so that they end together), but none below 16 MB,
- * where opening costs more than it gains, nor above 128 MB. Opening a file counts as 1 MB. A cut may be anywhere: formats read
+ * where opening costs more than it gains, nor above 128 MB. One file is cut into a multiple of the threads' number, but for pieces
+ * of less than 8 MB: three parts of a file for two threads would leave one of them waiting for a third of the time. Opening a file counts as 1 MB. A cut may be anywhere: formats read
  * the rows that begin in their range.
  */
 #include "connect/files/incremental.h"
@@ -20,6 +21,7 @@ struct cutting {
     struct mr_split_list *out;
     int capacity;
     int64_t aim;
+    int64_t threads;
     /* the split that is being filled */
     struct mr_bytes pieces;
     int npieces;
@@ -31,13 +33,12 @@ struct cutting {
     int64_t end;
 };
 
-static int64_t aim_of(const struct files_source *source, const struct mr_runtime *runtime)
+static int64_t aim_of(const struct files_source *source, int64_t threads)
 {
     int64_t bytes = 0;
     for (int i = 0; i < source->nentries; i++)
         if (!source->entries[i].skipped)
             bytes += source->entries[i].size;
-    int64_t threads = runtime->parallelism > 0 ? runtime->parallelism : 1;
     int64_t aim = bytes / (threads * SPLITS_A_THREAD);
     return aim < LEAST ? LEAST : aim > MOST ? MOST : aim;
 }
@@ -127,10 +128,20 @@ static enum mr_status add_piece(struct cutting *cutting, const struct files_entr
     return mr_bytes_status(&cutting->pieces, err);
 }
 
+/* Into how many ranges a file is cut. */
+static int64_t ranges_of(const struct cutting *cutting, const struct files_entry *entry)
+{
+    if (entry->one_range)
+        return 1;
+    int64_t ranges = (entry->size + cutting->aim / 2) / cutting->aim;
+    int64_t even = (ranges + cutting->threads - 1) / cutting->threads * cutting->threads;
+    return ranges > 1 && entry->size / even >= LEAST / 2 ? even : ranges;
+}
+
 static enum mr_status cut_file(struct cutting *cutting, const struct files_entry *entry,
                                struct mr_error *err)
 {
-    int64_t ranges = entry->one_range ? 1 : (entry->size + cutting->aim / 2) / cutting->aim;
+    int64_t ranges = ranges_of(cutting, entry);
     if (ranges <= 1) {
         if (cutting->cost + entry->size > cutting->aim + cutting->aim / 4 ||
             cutting->npieces == PIECES_MOST)
@@ -163,10 +174,12 @@ enum mr_status files_splits(void *state, struct mr_runtime *runtime, struct mr_a
                             struct mr_split_list *out, struct mr_error *err)
 {
     const struct files_source *source = state;
+    int64_t threads = runtime->parallelism > 0 ? runtime->parallelism : 1;
     struct cutting cutting = {.source = source,
                               .arena = arena,
                               .out = out,
-                              .aim = aim_of(source, runtime)};
+                              .aim = aim_of(source, threads),
+                              .threads = threads};
     *out = (struct mr_split_list){0};
     mr_bytes_init(&cutting.pieces, MR_BYTES_DEFAULT_MAXIMUM);
     enum mr_status status = MR_OK;

@@ -1,8 +1,9 @@
 /*
  * sink_apply.c - inside of the transaction of a commit: staged rows become rows of the target.
  *
- * A table that the load made (direct) is renamed; otherwise its rows are inserted, task after task, in their order. Before that the rows
- * are counted: an unlogged table is empty after a crash of the server, and that must not pass for a table without rows.
+ * A table that the load made (direct) is renamed; otherwise its rows are inserted, task after task, in their order. They must be as many
+ * as were staged: an unlogged table is empty after a crash of the server, and that must not pass for a table without rows. What tells
+ * their number is the INSERT, where it takes them all and says so; the tasks' notes for a direct table (see sink_write.c); else a count.
  *
  * Upsert: of several rows with the same keys the last counts. Within a task DISTINCT ON picks it by its place in the staging table, which
  * was filled in the order of the rows; a later task's row replaces that of an earlier one like any row of the table. An
@@ -40,11 +41,23 @@ static enum mr_status run(struct apply *apply, const char *staging, int64_t *num
     return status;
 }
 
-static void put_staging(struct apply *apply, const struct pg_staged *staged)
+static void put_table(struct apply *apply, const char *name)
 {
     mr_pg_identifier(&apply->sql, apply->token->schema);
     mr_bytes_char(&apply->sql, '.');
-    mr_pg_identifier(&apply->sql, staged->name);
+    mr_pg_identifier(&apply->sql, name);
+}
+
+static void put_staging(struct apply *apply, const struct pg_staged *staged)
+{
+    put_table(apply, staged->name);
+}
+
+static void put_notes(struct apply *apply)
+{
+    char name[PG_NAME_MAX];
+    pg_staging_notes(apply->token->staged[0].name, name);
+    put_table(apply, name);
 }
 
 static enum mr_status target_exists(struct apply *apply, bool *exists, struct mr_error *err)
@@ -62,8 +75,13 @@ static enum mr_status count(struct apply *apply, const struct pg_staged *staged,
                             struct mr_error *err)
 {
     int64_t rows = 0;
-    mr_bytes_text(&apply->sql, "SELECT count(*) FROM ");
-    put_staging(apply, staged);
+    if (apply->token->noted) {
+        mr_bytes_text(&apply->sql, "SELECT coalesce(sum(rows), 0) FROM ");
+        put_notes(apply);
+    } else {
+        mr_bytes_text(&apply->sql, "SELECT count(*) FROM ");
+        put_staging(apply, staged);
+    }
     MR_TRY(run(apply, NULL, &rows, err));
     if (rows == staged->rows)
         return MR_OK;
@@ -108,10 +126,17 @@ static enum mr_status remove_rows(struct apply *apply, struct mr_error *err)
     return run(apply, NULL, NULL, err);
 }
 
+/* Does the INSERT itself tell how many rows were staged? Upsert leaves out those with keys that come again. */
+static bool insert_counts(const struct pg_token *token)
+{
+    return !token->noted && !token->key_list[0];
+}
+
 static enum mr_status insert(struct apply *apply, const struct pg_staged *staged,
                              struct mr_error *err)
 {
     const struct pg_token *token = apply->token;
+    int64_t rows = 0;
     mr_bytes_printf(&apply->sql, "INSERT INTO %s (%s)%s SELECT ", apply->from, token->into,
                     token->overriding ? " OVERRIDING SYSTEM VALUE" : "");
     if (token->key_list[0])
@@ -123,7 +148,10 @@ static enum mr_status insert(struct apply *apply, const struct pg_staged *staged
     if (token->key_list[0])
         mr_bytes_printf(&apply->sql, " ORDER BY %s, ctid DESC) AS s%s", token->key_list,
                         token->conflict);
-    MR_TRY(run(apply, staged->name, NULL, err));
+    MR_TRY(run(apply, staged->name, &rows, err));
+    /* A trigger or a rule of the table may keep rows out of it: then they are counted. */
+    if (rows != staged->rows && insert_counts(token))
+        MR_TRY(count(apply, staged, err));
     mr_bytes_text(&apply->sql, "DROP TABLE ");
     put_staging(apply, staged);
     return run(apply, NULL, NULL, err);
@@ -180,7 +208,8 @@ static enum mr_status move(struct apply *apply, struct mr_error *err)
     const struct pg_token *token = apply->token;
     bool exists;
     for (int i = 0; i < token->nstaged; i++) {
-        MR_TRY(count(apply, &token->staged[i], err));
+        if (token->direct || !insert_counts(token))
+            MR_TRY(count(apply, &token->staged[i], err));
         if (token->where[0])
             MR_TRY(check_where(apply, &token->staged[i], err));
     }
@@ -193,6 +222,11 @@ static enum mr_status move(struct apply *apply, struct mr_error *err)
         MR_TRY(take_place(apply, exists, err));
     else
         MR_TRY(insert_all(apply, exists, err));
+    if (token->noted) {
+        mr_bytes_text(&apply->sql, "DROP TABLE ");
+        put_notes(apply);
+        MR_TRY(run(apply, NULL, NULL, err));
+    }
     return pg_sink_blame(token->indexes[0] ? mr_pg_exec(apply->pg, token->indexes, err) : MR_OK,
                          apply->pg, NULL, NULL, err);
 }

@@ -13,6 +13,9 @@
 #include "connect/postgres/postgres.h"
 #include "connect/postgres/sink_private.h"
 
+/* Less is loaded by one connection before a second one has a table to fill. */
+#define SMALL_BYTES ((int64_t)4 << 20)
+
 static enum mr_status read_options(struct pg_sink *sink, struct mr_error *err)
 {
     const struct mr_options *options = sink->options;
@@ -173,6 +176,7 @@ enum mr_status pg_sink_bind(const struct mr_sink_bind *bind, void **state,
     MR_TRY(read_options(sink, err));
     MR_TRY(pg_link_read(&sink->link, bind->options, bind->runtime, bind->arena, err));
     info->tasks = (int)mr_options_integer(bind->options, "maxConnections", 0);
+    info->small_bytes = SMALL_BYTES;
     struct binding binding = {sink, bind, info};
     if (!bind->runtime->offline)
         MR_TRY(

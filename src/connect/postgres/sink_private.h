@@ -146,6 +146,8 @@ uint64_t pg_staging_number(const struct mr_runtime *runtime);
  * digits of the stateKey and is that of all states of the pipeline.
  */
 void pg_staging_prefix(const struct mr_runtime *runtime, char out[PG_NAME_MAX]);
+/* The table beside a direct staging table in which every task notes, in its own transaction, how many rows it has put there. */
+void pg_staging_notes(const char *staging, char out[PG_NAME_MAX]);
 enum mr_status pg_sink_writer_open(void *state, struct mr_runtime *runtime,
                                    const struct mr_epoch *epoch, int task, void **writer,
                                    struct mr_error *err);
@@ -166,6 +168,7 @@ struct pg_token {
     enum pg_mode mode;
     bool swap;
     bool direct;
+    bool noted; /* the tasks' rows are in the table of notes */
     bool overriding;
     bool analyze;
     int lane;

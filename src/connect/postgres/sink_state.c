@@ -309,6 +309,11 @@ static enum mr_status drop_staged(struct mr_pg *pg, struct mr_slice data, struct
     MR_TRY(pg_token_read(data, arena, &token, err));
     for (int i = 0; i < token.nstaged; i++)
         MR_TRY(drop(pg, token.schema, token.staged[i].name, err));
+    char notes[PG_NAME_MAX];
+    if (token.noted && token.nstaged > 0) {
+        pg_staging_notes(token.staged[0].name, notes);
+        MR_TRY(drop(pg, token.schema, notes, err));
+    }
     return MR_OK;
 }
 

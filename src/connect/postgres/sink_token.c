@@ -8,7 +8,7 @@
 
 #define VERSION 1
 
-enum { FLAG_SWAP = 1, FLAG_DIRECT = 2, FLAG_OVERRIDING = 4, FLAG_ANALYZE = 8 };
+enum { FLAG_SWAP = 1, FLAG_DIRECT = 2, FLAG_OVERRIDING = 4, FLAG_ANALYZE = 8, FLAG_NOTED = 16 };
 
 static enum mr_status damaged(struct mr_error *err)
 {
@@ -57,9 +57,10 @@ void pg_token_write(const struct pg_token *token, struct mr_bytes *out)
     texts_of(&copy, texts);
     mr_bytes_u8(out, VERSION);
     mr_bytes_u8(out, (uint8_t)token->mode);
-    mr_bytes_u8(out, (uint8_t)((token->swap ? FLAG_SWAP : 0) | (token->direct ? FLAG_DIRECT : 0) |
-                               (token->overriding ? FLAG_OVERRIDING : 0) |
-                               (token->analyze ? FLAG_ANALYZE : 0)));
+    mr_bytes_u8(out,
+                (uint8_t)((token->swap ? FLAG_SWAP : 0) | (token->direct ? FLAG_DIRECT : 0) |
+                          (token->overriding ? FLAG_OVERRIDING : 0) |
+                          (token->analyze ? FLAG_ANALYZE : 0) | (token->noted ? FLAG_NOTED : 0)));
     mr_bytes_u32le(out, (uint32_t)token->lane);
     mr_bytes_u64le(out, (uint64_t)token->epoch);
     for (int i = 0; i < TEXTS; i++)
@@ -110,6 +111,7 @@ enum mr_status pg_token_read(struct mr_slice data, struct mr_arena *arena, struc
     out->direct = flags & FLAG_DIRECT;
     out->overriding = flags & FLAG_OVERRIDING;
     out->analyze = flags & FLAG_ANALYZE;
+    out->noted = flags & FLAG_NOTED;
     out->lane = (int)mr_byte_reader_u32le(&reader);
     out->epoch = (int64_t)mr_byte_reader_u64le(&reader);
     texts_of(out, texts);
@@ -160,6 +162,7 @@ enum mr_status pg_sink_prepare(void *state, struct mr_runtime *runtime,
         .mode = sink->mode,
         .swap = sink->swap,
         .direct = sink->direct,
+        .noted = sink->direct,
         .overriding = sink->overriding,
         .analyze = mr_options_boolean(sink->options, "analyze", true),
         .lane = epoch->lane,

@@ -7,7 +7,10 @@
  *
  * A staging table of one task is made in the transaction that fills it, so that its rows are frozen, its pages fill strictly in the
  * order of the rows (upsert relies on it), and nothing of it remains after a failure. The table that all tasks
- * share (`direct`) is made by whichever comes first; an advisory lock lets the others find it there.
+ * share (`direct`) is made by whichever comes first; an advisory lock lets the others find it there. It is frozen by nobody: FREEZE wants
+ * a table of the same transaction. Beside it stands a small table where every task notes, in the transaction of its rows, how many
+ * they are. The commit then need not read all rows to see that they are there and there once: notes and rows are kept or lost
+ * together, also by a standby that takes over. Unlogged tables are counted instead: a crash empties them and would keep the notes.
  */
 #include "connect/postgres/sink_private.h"
 
@@ -32,6 +35,7 @@ struct pg_writer {
     int64_t charged;
     int64_t pending; /* rows in `bytes` */
     int64_t step;    /* rows that are encoded together */
+    int task;
     char name[PG_NAME_MAX];
 };
 
@@ -63,17 +67,34 @@ static void staging_name(const struct pg_sink *sink, const struct mr_runtime *ru
              (unsigned)(mr_hash64(run, strlen(run)) & 0xffffffff));
 }
 
+void pg_staging_notes(const char *staging, char out[PG_NAME_MAX])
+{
+    snprintf(out, PG_NAME_MAX, "%.*s_n", PG_NAME_MAX - 4, staging);
+}
+
 static enum mr_status blame(const struct pg_writer *writer, enum mr_status status,
                             struct mr_error *err)
 {
     return pg_sink_blame(status, writer->pg, writer->name, writer->sink->target.label, err);
 }
 
-static void staging_from(const struct pg_writer *writer, struct mr_bytes *sql)
+static void put_from(const struct pg_writer *writer, const char *name, struct mr_bytes *sql)
 {
     mr_pg_identifier(sql, writer->sink->target.schema);
     mr_bytes_char(sql, '.');
-    mr_pg_identifier(sql, writer->name);
+    mr_pg_identifier(sql, name);
+}
+
+static void staging_from(const struct pg_writer *writer, struct mr_bytes *sql)
+{
+    put_from(writer, writer->name, sql);
+}
+
+static void notes_from(const struct pg_writer *writer, struct mr_bytes *sql)
+{
+    char name[PG_NAME_MAX];
+    pg_staging_notes(writer->name, name);
+    put_from(writer, name, sql);
 }
 
 /* What is committed before it counts must outlive a crash of the server as well. */
@@ -105,8 +126,11 @@ static void write_open(const struct pg_writer *writer, struct mr_bytes *sql)
     staging_from(writer, sql);
     mr_bytes_printf(sql, " %s%s; ", sink->definition,
                     sink->direct ? "" : " WITH (autovacuum_enabled = false)");
-    if (sink->direct)
-        mr_bytes_text(sql, "COMMIT; BEGIN; ");
+    if (!sink->direct)
+        return;
+    mr_bytes_text(sql, "CREATE TABLE IF NOT EXISTS ");
+    notes_from(writer, sql);
+    mr_bytes_text(sql, " (task integer NOT NULL, rows bigint NOT NULL); COMMIT; BEGIN; ");
 }
 
 static enum mr_status begin_copy(struct pg_writer *writer, struct mr_error *err)
@@ -166,6 +190,7 @@ enum mr_status pg_sink_writer_open(void *state, struct mr_runtime *runtime,
         return mr_error_nomem(err);
     writer->sink = sink;
     writer->runtime = runtime;
+    writer->task = task;
     mr_bytes_init(&writer->bytes, MAX_ROWS);
     mr_copy_encoder_init(&writer->encoder, sink->columns, sink->ncolumns, sink->target.label);
     staging_name(sink, runtime, epoch, task, writer->name);
@@ -305,14 +330,35 @@ static enum mr_status settle(void *context, struct mr_pg *pg, struct mr_error *e
     return MR_OK;
 }
 
+/* The number of the transaction; in a table that all tasks fill, the note of its rows as well. */
+static enum mr_status note(struct pg_writer *writer, int64_t rows, char xid[24],
+                           struct mr_error *err)
+{
+    struct mr_bytes sql;
+    PGresult *result = NULL;
+    mr_bytes_init(&sql, 4096);
+    if (writer->sink->direct) {
+        mr_bytes_text(&sql, "INSERT INTO ");
+        notes_from(writer, &sql);
+        mr_bytes_printf(&sql, " VALUES (%d, %" PRId64 ") RETURNING txid_current()", writer->task,
+                        rows);
+    } else {
+        mr_bytes_text(&sql, "SELECT txid_current()");
+    }
+    enum mr_status status = mr_bytes_status(&sql, err);
+    if (status == MR_OK)
+        status = blame(writer, mr_pg_query(writer->pg, sql.data, 0, NULL, &result, err), err);
+    mr_bytes_reset(&sql);
+    if (status == MR_OK)
+        snprintf(xid, 24, "%s", pg_field(result, 0, 0));
+    PQclear(result);
+    return status;
+}
+
 static enum mr_status commit_staged(struct pg_writer *writer, int64_t rows, struct mr_error *err)
 {
-    PGresult *result = NULL;
     char xid[24];
-    MR_TRY(blame(writer, mr_pg_query(writer->pg, "SELECT txid_current()", 0, NULL, &result, err),
-                 err));
-    snprintf(xid, sizeof xid, "%s", pg_field(result, 0, 0));
-    PQclear(result);
+    MR_TRY(note(writer, rows, xid, err));
     struct mr_error cause = {0};
     enum mr_status status = blame(writer, mr_pg_exec(writer->pg, "COMMIT", &cause), &cause);
     if (status == MR_OK)
