@@ -160,3 +160,16 @@ struct mr_column *sample_dictionary(struct mr_memory *memory, const struct mr_ty
     mr_column_unref(index);
     return column;
 }
+
+struct mr_column *sample_constant(struct mr_memory *memory, const struct mr_type *type,
+                                  int64_t rows, bool null)
+{
+    struct mr_column *row = sample_column(memory, type, 9, 9, 0), *column;
+    struct mr_error err;
+    struct mr_value value;
+    mr_column_get(row, 6, &value);
+    value.is_null |= null;
+    assert_int_equal(mr_column_new_constant(memory, type, &value, rows, &column, &err), MR_OK);
+    mr_column_unref(row);
+    return column;
+}

@@ -19,5 +19,8 @@ struct mr_column *sample_column(struct mr_memory *memory, const struct mr_type *
 /* A DICTIONARY column over `distinct` entries; every `null_every`th row is NULL (0 = none). */
 struct mr_column *sample_dictionary(struct mr_memory *memory, const struct mr_type *type,
                                     int64_t rows, int64_t distinct, int null_every);
+/* A CONSTANT column. */
+struct mr_column *sample_constant(struct mr_memory *memory, const struct mr_type *type,
+                                  int64_t rows, bool null);
 
 #endif

@@ -6,6 +6,7 @@
 #include "col/builder.h"
 #include "col/content.h"
 #include "col/kernel.h"
+#include "fixture.h"
 #include "sample.h"
 
 #include <setjmp.h>
@@ -15,28 +16,6 @@
 #include <cmocka.h>
 
 #define ROWS 3000
-
-struct fixture {
-    struct mr_arena arena;
-    struct mr_memory memory;
-    struct mr_error err;
-};
-
-static int setup(void **state)
-{
-    static struct fixture fixture;
-    mr_arena_init(&fixture.arena, NULL);
-    mr_memory_init(&fixture.memory, NULL, "test", INT64_MAX);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    mr_arena_reset(&f->arena);
-    return mr_memory_used(&f->memory) != 0;
-}
 
 static const struct mr_schema *schema_of(struct fixture *f, const char *text)
 {
@@ -363,15 +342,15 @@ static void test_range_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_divided, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_widths, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_encodings, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_differences, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nulls, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ranges, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_sample, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_range_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_divided, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_bytes, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_widths, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_encodings, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_differences, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_nulls, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_ranges, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_sample, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_range_text, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "col/batch.h"
 #include "col/group_table.h"
+#include "fixture.h"
 #include "sample.h"
 
 #include <setjmp.h>
@@ -15,33 +16,9 @@
 
 #define ROWS 900
 
-struct fixture {
-    struct mr_arena arena;
-    struct mr_memory memory;
-    struct mr_error err;
-};
-
-static int setup(void **state)
-{
-    static struct fixture fixture;
-    mr_arena_init(&fixture.arena, NULL);
-    mr_memory_init(&fixture.memory, NULL, "test", INT64_MAX);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    mr_arena_reset(&f->arena);
-    return mr_memory_used(&f->memory) != 0;
-}
-
 /* Flat without and with NULLs, dictionary, constant, constant NULL; NULL when the type has no such. */
 static struct mr_column *variant(struct fixture *f, const struct mr_type *type, int which)
 {
-    struct mr_column *column = NULL, *row;
-    struct mr_value value;
     switch (which) {
     case 0:
         return sample_column(&f->memory, type, ROWS, ROWS, 0);
@@ -52,13 +29,7 @@ static struct mr_column *variant(struct fixture *f, const struct mr_type *type, 
     case 3:
         return type->id == MR_TYPE_NULL ? NULL : sample_dictionary(&f->memory, type, ROWS, 500, 0);
     default:
-        row = sample_column(&f->memory, type, 9, 9, 0);
-        mr_column_get(row, 6, &value);
-        value.is_null |= which == 5;
-        assert_int_equal(mr_column_new_constant(&f->memory, type, &value, ROWS, &column, &f->err),
-                         MR_OK);
-        mr_column_unref(row);
-        return column;
+        return sample_constant(&f->memory, type, ROWS, which == 5);
     }
 }
 #define VARIANTS 6
@@ -137,19 +108,12 @@ static void check_table(struct fixture *f, struct mr_column **keys, int n, bool 
     mr_group_table_free(table);
 }
 
-static const struct mr_type *parse(struct fixture *f, const char *text)
-{
-    const struct mr_type *type;
-    assert_int_equal(mr_type_parse(&f->arena, text, &type, &f->err), MR_OK);
-    return type;
-}
-
 static void test_one_key(void **state)
 {
     struct fixture *f = *state;
     for (int t = 0; t < sample_ntypes; t++)
         for (int v = 0; v < VARIANTS; v++) {
-            struct mr_column *column = variant(f, parse(f, sample_types[t]), v);
+            struct mr_column *column = variant(f, fixture_type(f, sample_types[t]), v);
             if (!column)
                 continue;
             check_table(f, &column, 1, true);
@@ -169,7 +133,7 @@ static void test_several_keys(void **state)
             uint64_t draw = mr_hash_mix(seed * 16 + (uint64_t)k);
             int v = seed % 4 == 0 ? 2 + (int)(draw % 4) : 1 + (int)(draw % 5);
             const struct mr_type *type =
-                parse(f, sample_types[(draw >> 20) % (uint64_t)sample_ntypes]);
+                fixture_type(f, sample_types[(draw >> 20) % (uint64_t)sample_ntypes]);
             struct mr_column *column = variant(f, type, v);
             if (column)
                 keys[have++] = column;
@@ -262,11 +226,11 @@ static void test_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_one_key, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_several_keys, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_key, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_key, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_several_keys, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_no_key, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_many, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_limit, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

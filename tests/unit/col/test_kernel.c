@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "col/batch.h"
 #include "col/kernel.h"
+#include "fixture.h"
 #include "sample.h"
 
 #include <setjmp.h>
@@ -15,35 +16,6 @@
 
 #define ROWS 700
 
-struct fixture {
-    struct mr_arena arena;
-    struct mr_memory memory;
-    struct mr_error err;
-};
-
-static int setup(void **state)
-{
-    static struct fixture fixture;
-    mr_arena_init(&fixture.arena, NULL);
-    mr_memory_init(&fixture.memory, NULL, "test", INT64_MAX);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    mr_arena_reset(&f->arena);
-    return mr_memory_used(&f->memory) != 0;
-}
-
-static const struct mr_type *parse(struct fixture *f, const char *text)
-{
-    const struct mr_type *type;
-    assert_int_equal(mr_type_parse(&f->arena, text, &type, &f->err), MR_OK);
-    return type;
-}
-
 static void check(struct fixture *f, const struct mr_column *column)
 {
     if (mr_column_check(column, &f->err) != MR_OK)
@@ -53,8 +25,6 @@ static void check(struct fixture *f, const struct mr_column *column)
 /* The four kinds of column that a kernel can be given; NULL when the type has no such. */
 static struct mr_column *variant(struct fixture *f, const struct mr_type *type, int which)
 {
-    struct mr_column *column = NULL, *row;
-    struct mr_value value;
     switch (which) {
     case 0:
         return sample_column(&f->memory, type, ROWS, ROWS, 0);
@@ -64,13 +34,7 @@ static struct mr_column *variant(struct fixture *f, const struct mr_type *type, 
         return type->id == MR_TYPE_NULL ? NULL : sample_dictionary(&f->memory, type, ROWS, 20, 6);
     case 3:
     case 4:
-        row = sample_column(&f->memory, type, 9, 9, 0);
-        mr_column_get(row, 6, &value);
-        value.is_null |= which == 4;
-        assert_int_equal(mr_column_new_constant(&f->memory, type, &value, ROWS, &column, &f->err),
-                         MR_OK);
-        mr_column_unref(row);
-        return column;
+        return sample_constant(&f->memory, type, ROWS, which == 4);
     default:
         return NULL;
     }
@@ -79,7 +43,7 @@ static struct mr_column *variant(struct fixture *f, const struct mr_type *type, 
 
 #define FOR_EACH(f, type, column)                                                                  \
     for (int t_ = 0; t_ < sample_ntypes; t_++)                                                     \
-        for (const struct mr_type *type = parse(f, sample_types[t_]); type; type = NULL)           \
+        for (const struct mr_type *type = fixture_type(f, sample_types[t_]); type; type = NULL)    \
             for (int v_ = 0; v_ < VARIANTS; v_++)                                                  \
                 for (struct mr_column *column = variant(f, type, v_); column;                      \
                      mr_column_unref(column), column = NULL)
@@ -215,7 +179,7 @@ static void test_concat(void **state)
 {
     struct fixture *f = *state;
     for (int t = 0; t < sample_ntypes; t++) {
-        const struct mr_type *type = parse(f, sample_types[t]);
+        const struct mr_type *type = fixture_type(f, sample_types[t]);
         struct mr_column *parts[VARIANTS + 1], *out;
         int n = 0;
         for (int v = 0; v < VARIANTS; v++) {
@@ -294,7 +258,7 @@ static void test_order(void **state)
     mr_column_unref(column);
 
     /* [] < [NULL] < [1] < [1, 0] < [2] */
-    mr_builder_init(&builder, &f->memory, parse(f, "array<int>"), &f->err);
+    mr_builder_init(&builder, &f->memory, fixture_type(f, "array<int>"), &f->err);
     static const int lists[][3] = {{0}, {1, -1}, {1, 1}, {2, 1, 0}, {1, 2}};
     for (int i = 0; i < 5; i++) {
         for (int j = 1; j <= lists[i][0]; j++) {
@@ -386,9 +350,9 @@ static void test_retype(void **state)
                      MR_INTERNAL);
     mr_column_unref(json);
     mr_column_unref(column);
-    column = sample_column(&f->memory, parse(f, "map<string,struct<a:int>>"), 50, 50, 4);
-    assert_int_equal(mr_column_retype(column, parse(f, "map<string,struct<b:date>>"), &renamed,
-                                      &f->err),
+    column = sample_column(&f->memory, fixture_type(f, "map<string,struct<a:int>>"), 50, 50, 4);
+    assert_int_equal(mr_column_retype(column, fixture_type(f, "map<string,struct<b:date>>"),
+                                      &renamed, &f->err),
                      MR_OK);
     check(f, renamed);
     assert_string_equal(renamed->children[0]->children[1]->type->fields[0].name, "b");
@@ -487,19 +451,19 @@ static void test_batch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_build, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_direct_writes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_take, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_flatten_and_range, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_concat, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hash, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_order_of_all, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retype, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_check_finds, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_build, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_direct_writes, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_limits, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_take, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_flatten_and_range, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_concat, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_hash, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_order, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_order_of_all, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_retype, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_check_finds, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_batch, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests_name("kernel", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  */
 #include "base/hash.h"
 #include "col/sort.h"
+#include "fixture.h"
 #include "sample.h"
 
 #include <setjmp.h>
@@ -15,50 +16,14 @@
 #define ROWS    400
 #define BATCHES 3
 
-struct fixture {
-    struct mr_arena arena;
-    struct mr_memory memory;
-    struct mr_error err;
-};
-
-static int setup(void **state)
-{
-    static struct fixture fixture;
-    mr_arena_init(&fixture.arena, NULL);
-    mr_memory_init(&fixture.memory, NULL, "test", INT64_MAX);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    mr_arena_reset(&f->arena);
-    return mr_memory_used(&f->memory) != 0;
-}
-
-static const struct mr_type *parse(struct fixture *f, const char *text)
-{
-    const struct mr_type *type;
-    assert_int_equal(mr_type_parse(&f->arena, text, &type, &f->err), MR_OK);
-    return type;
-}
-
 /* Batch b has another encoding than batch b + 1. */
 static struct mr_column *column_of_kind(struct fixture *f, const struct mr_type *type, int kind,
                                         int64_t distinct)
 {
     if (kind == 1 && type->id != MR_TYPE_NULL)
         return sample_dictionary(&f->memory, type, ROWS, distinct < 40 ? distinct : 40, 6);
-    if (kind == 2) {
-        struct mr_value value;
-        struct mr_column *row = sample_column(&f->memory, type, 9, 9, 0), *column;
-        mr_column_get(row, 6, &value);
-        assert_int_equal(mr_column_new_constant(&f->memory, type, &value, ROWS, &column, &f->err),
-                         MR_OK);
-        mr_column_unref(row);
-        return column;
-    }
+    if (kind == 2)
+        return sample_constant(&f->memory, type, ROWS, false);
     return sample_column(&f->memory, type, ROWS, distinct, kind == 3 ? 0 : 7);
 }
 
@@ -200,7 +165,7 @@ static void test_each_type(void **state)
 {
     struct fixture *f = *state;
     for (int t = 0; t < sample_ntypes; t++) {
-        const struct mr_type *type = parse(f, sample_types[t]);
+        const struct mr_type *type = fixture_type(f, sample_types[t]);
         for (int way = 0; way < 8; way++) {
             struct data data;
             struct mr_sort_key key = {.column = 0,
@@ -231,7 +196,7 @@ static void test_several_keys(void **state)
         struct mr_sort_key keys[5];
         struct data data;
         for (int c = 0; c < 5; c++) {
-            types[c] = parse(f, lists[l][c]);
+            types[c] = fixture_type(f, lists[l][c]);
             keys[c] = (struct mr_sort_key){c, types[c], true, (c + (int)l) & 1, c & 2};
         }
         for (int distinct = 3; distinct < 60; distinct += 20) {
@@ -246,7 +211,7 @@ static void test_several_keys(void **state)
 static void test_long_texts(void **state)
 {
     struct fixture *f = *state;
-    const struct mr_type *types[2] = {parse(f, "string"), parse(f, "int")};
+    const struct mr_type *types[2] = {fixture_type(f, "string"), fixture_type(f, "int")};
     struct mr_field fields[2] = {{.name = "a", .type = types[0], .nullable = true},
                                  {.name = "b", .type = types[1], .nullable = true}};
     struct data data = {.schema = mr_schema_new(&f->arena, fields, 2)};
@@ -282,7 +247,7 @@ static void test_long_texts(void **state)
 static void test_limits(void **state)
 {
     struct fixture *f = *state;
-    const struct mr_type *type = parse(f, "string");
+    const struct mr_type *type = fixture_type(f, "string");
     struct mr_sort_key key = {0, type, true, false, false};
     struct mr_sort_layout *layout;
     struct mr_sort_run run;
@@ -312,5 +277,5 @@ int main(void)
         cmocka_unit_test(test_long_texts),
         cmocka_unit_test(test_limits),
     };
-    return cmocka_run_group_tests_name("sort", tests, setup, teardown);
+    return cmocka_run_group_tests_name("sort", tests, fixture_setup, fixture_teardown);
 }

@@ -1,6 +1,7 @@
 /*
  * test_copy_encode.c - batches to COPY rows and back, types of targets, refused values.
  */
+#include "../col/fixture.h"
 #include "base/time.h"
 #include "col/kernel.h"
 #include "connect/postgres/catalog.h"
@@ -13,29 +14,6 @@
 #include <stdio.h>
 
 #include <cmocka.h>
-
-struct fixture {
-    struct mr_memory memory;
-    struct mr_arena arena;
-    struct mr_error err;
-};
-
-static int setup(void **state)
-{
-    static struct fixture fixture;
-    mr_memory_init(&fixture.memory, NULL, "test", INT64_MAX);
-    mr_arena_init(&fixture.arena, NULL);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *fixture = *state;
-    mr_arena_reset(&fixture->arena);
-    assert_int_equal(mr_memory_used(&fixture->memory), 0);
-    return 0;
-}
 
 /* The decoder's way of reading what a target has. */
 static struct mr_copy_field field_of(struct fixture *fixture, const struct mr_copy_target *target,
@@ -450,12 +428,12 @@ static void test_nested(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_types, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_decimals, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_numeric_text, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_matches, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_origins, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_types, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_decimals, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_numeric_text, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_matches, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_origins, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_nested, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
