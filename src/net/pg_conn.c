@@ -273,15 +273,26 @@ static void begin_statement(struct mr_pg *pg)
                        : INT64_MAX;
 }
 
+/* Looks, without waiting, whether the server said something while rows are sent to it. */
+static void listen_to(struct mr_pg *pg)
+{
+    struct pollfd look = {.fd = PQsocket(pg->conn), .events = POLLIN};
+    if (pg->loading && pg->spoken == 0 && poll(&look, 1, 0) > 0)
+        pg->spoken = 1;
+}
+
+/* Listens before libpq reads: what that takes from the socket cannot be seen there any more. */
 static enum mr_status flush(struct mr_pg *pg, struct mr_error *err)
 {
     for (;;) {
+        listen_to(pg);
         int rc = PQflush(pg->conn);
         if (rc == 0)
             return MR_OK;
         if (rc < 0)
             return lost(pg, err);
         MR_TRY(wait_socket(pg, MR_WAIT_READ | MR_WAIT_WRITE, err));
+        listen_to(pg);
         if (!PQconsumeInput(pg->conn))
             return lost(pg, err);
     }
@@ -483,30 +494,6 @@ enum mr_status mr_pg_copy_in(struct mr_pg *pg, const char *sql, struct mr_error 
     return MR_OK;
 }
 
-/* Looks, without waiting, whether the server said something. */
-static void listen_to(struct mr_pg *pg)
-{
-    struct pollfd look = {.fd = PQsocket(pg->conn), .events = POLLIN};
-    if (pg->spoken == 0 && poll(&look, 1, 0) > 0)
-        pg->spoken = 1;
-}
-
-static enum mr_status flush_copy(struct mr_pg *pg, struct mr_error *err)
-{
-    for (;;) {
-        listen_to(pg);
-        int rc = PQflush(pg->conn);
-        if (rc == 0)
-            return MR_OK;
-        if (rc < 0)
-            return lost(pg, err);
-        MR_TRY(wait_socket(pg, MR_WAIT_READ | MR_WAIT_WRITE, err));
-        listen_to(pg);
-        if (!PQconsumeInput(pg->conn))
-            return lost(pg, err);
-    }
-}
-
 /* The server refused a row, as far as can be seen: asks it. */
 static enum mr_status broken_off(struct mr_pg *pg, struct mr_error *err)
 {
@@ -539,7 +526,7 @@ enum mr_status mr_pg_copy_put(struct mr_pg *pg, const void *data, size_t size, s
             pg->spoken = 0;
         else if (pg->spoken > 0 && pg->spoken++ > 1)
             return broken_off(pg, err);
-        MR_TRY(flush_copy(pg, err));
+        MR_TRY(flush(pg, err));
     }
     return MR_OK;
 }
