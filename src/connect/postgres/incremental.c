@@ -201,6 +201,8 @@ static enum mr_status choose_ending(struct mr_postgres_state *state, struct mr_p
     *hidden = bound.hidden;
     if (!bound.hidden)
         work->ending = MR_POSTGRES_ENDING_BOUND;
+    if (work->column->base == MR_PG_TIMESTAMPTZ)
+        return MR_OK;
     PGresult *result = NULL;
     MR_TRY(mr_postgres_ask(pg,
                            "SELECT coalesce(min(reset_val), 'UTC') FROM pg_catalog.pg_settings "

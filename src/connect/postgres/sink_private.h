@@ -77,6 +77,7 @@ struct pg_target {
     char kind; /* relkind */
     bool schema_exists;
     bool may_create; /* in the schema */
+    bool remembers;  /* _millrace_state is in the schema */
     struct pg_column *columns;
     int ncolumns;
     bool unique_keys; /* a unique index on exactly the keys that were asked for */

@@ -105,10 +105,8 @@ enum mr_status pg_state_read(struct mr_pg *pg, const struct pg_state_of *of, str
 {
     struct mr_bytes sql;
     PGresult *result = NULL;
-    bool exists;
     *out = (struct pg_memory){0};
-    MR_TRY(pg_state_exists(pg, of->target->schema, &exists, err));
-    if (!exists)
+    if (!of->target->remembers)
         return MR_OK;
     begin(&sql);
     mr_bytes_text(&sql, "SELECT epoch, state_uuid, encode(positions, 'hex'), sink FROM ");

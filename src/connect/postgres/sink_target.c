@@ -43,6 +43,7 @@ static enum mr_status fill(const PGresult *result, const char *table, struct mr_
         .schema_exists = truth(result, 0, 5),
         .may_create = truth(result, 0, 6),
         .user = mr_arena_strdup(arena, pg_field(result, 0, 7)),
+        .remembers = truth(result, 0, 8),
     };
     if (!out->schema || !out->name || !out->user)
         return mr_error_nomem(err);
@@ -58,8 +59,9 @@ enum mr_status pg_target_find(struct mr_pg *pg, const char *table, struct mr_are
     static const char sql[] =
         "SELECT s.name, coalesce(c.relname, t.p[array_upper(t.p, 1)]), c.oid, c.relkind, "
         "array_length(t.p, 1), n.oid IS NOT NULL, "
-        "coalesce(has_schema_privilege(n.oid, 'CREATE'), false), current_user "
-        "FROM (SELECT parse_ident($1) AS p, to_regclass($1) AS r) AS t "
+        "coalesce(has_schema_privilege(n.oid, 'CREATE'), false), current_user, "
+        "EXISTS (SELECT FROM pg_catalog.pg_class m WHERE m.relnamespace = n.oid AND m.relname = "
+        "'" PG_STATE_TABLE "') FROM (SELECT parse_ident($1) AS p, to_regclass($1) AS r) AS t "
         "LEFT JOIN pg_catalog.pg_class c ON c.oid = t.r "
         "LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace "
         "CROSS JOIN LATERAL (SELECT coalesce(cn.nspname, CASE WHEN array_length(t.p, 1) = 2 "
