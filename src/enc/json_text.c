@@ -158,7 +158,10 @@ static void put_map_key(const struct mr_column *keys, int64_t row, struct mr_byt
         struct mr_bytes text;
         mr_bytes_init(&text, out->maximum);
         mr_json_value(keys, row, &text);
-        put_string((struct mr_slice){text.data, text.size}, out);
+        if (text.status == MR_OK)
+            put_string((struct mr_slice){text.data, text.size}, out);
+        else if (out->status == MR_OK)
+            out->status = text.status;
         mr_bytes_reset(&text);
         return;
     }

@@ -26,7 +26,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum mr_status local_errno(struct mr_error *err, enum mr_status status, int errnum,
@@ -228,6 +230,12 @@ static enum mr_status local_open(const char *url, const struct mr_options *optio
     size_t size = strlen(path);
     while (size > 1 && path[size - 1] == '/')
         size--;
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
+        mr_free(local);
+        return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "no random numbers");
+    }
+    snprintf(local->token, sizeof local->token, "%016" PRIx64, random);
     local->runtime = runtime;
     local->read_fd = -1;
     mr_map_init(&local->dirty, false);

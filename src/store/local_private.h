@@ -11,13 +11,15 @@
 
 /* Between the name and the tag of what is staged. */
 #define LOCAL_STAGED_MARK ".inprogress-"
+#define LOCAL_TOKEN_SIZE  16
 
 struct local_stage;
 
 /* An opened root. One thread at a time. */
 struct local {
-    struct mr_runtime *runtime; /* may be NULL */
-    char *root;                 /* without a slash at the end, "/" excepted */
+    struct mr_runtime *runtime;       /* may be NULL */
+    char *root;                       /* without a slash at the end, "/" excepted */
+    char token[LOCAL_TOKEN_SIZE + 1]; /* of the names that this handle stages under */
     struct mr_map dirty; /* directories (full paths) whose entries changed since the last sync */
     struct local_stage *newest; /* stages that hold a descriptor, by last use */
     struct local_stage *oldest;
@@ -30,11 +32,11 @@ struct local {
 /* Full path of an object: root/path. Refuses "..", absolute and empty parts. Heap. */
 enum mr_status local_full_path(const struct local *local, const char *path, char **out,
                                struct mr_error *err);
-/* "dir/name" -> "dir/.name.inprogress-tag". Heap. */
-enum mr_status local_staged_path(const char *full, const char *tag, char **out,
+/* "dir/name" -> "dir/.name.inprogress-token-tag"; without a token (""): "dir/.name.inprogress-tag". Heap. */
+enum mr_status local_staged_path(const char *full, const char *token, const char *tag, char **out,
                                  struct mr_error *err);
-/* Is `name` a staged object's, of this tag (NULL = of any)? */
-bool local_is_staged_name(const char *name, const char *tag);
+/* Where the mark is in a staged object's name, of this tag (NULL = of any) whatever the token; NULL: it is none. */
+const char *local_staged_mark(const char *name, const char *tag);
 /* The error of a failed call on a path, with the hint that fits. */
 enum mr_status local_errno(struct mr_error *err, enum mr_status status, int errnum,
                            const char *what, const char *path);

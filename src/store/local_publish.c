@@ -24,13 +24,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TICKET_VERSION 1
+#define TICKET_VERSION 2
 
 void local_ticket_write(const struct local_ticket *ticket, struct mr_bytes *out)
 {
     mr_bytes_u8(out, TICKET_VERSION);
     mr_bytes_lenpref(out, ticket->path.data, ticket->path.size);
     mr_bytes_lenpref(out, ticket->tag.data, ticket->tag.size);
+    mr_bytes_lenpref(out, ticket->token.data, ticket->token.size);
     mr_bytes_u64le(out, (uint64_t)ticket->size);
     mr_bytes_u32le(out, ticket->crc);
 }
@@ -43,9 +44,10 @@ enum mr_status local_ticket_read(struct mr_slice data, struct local_ticket *out,
     uint8_t version = mr_byte_reader_u8(&reader);
     out->path = mr_byte_reader_lenpref(&reader);
     out->tag = mr_byte_reader_lenpref(&reader);
+    out->token = version < 2 ? mr_slice_of("") : mr_byte_reader_lenpref(&reader);
     out->size = (int64_t)mr_byte_reader_u64le(&reader);
     out->crc = mr_byte_reader_u32le(&reader);
-    if (reader.bad || reader.at != reader.end || version != TICKET_VERSION)
+    if (reader.bad || reader.at != reader.end || version < 1 || version > TICKET_VERSION)
         return mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
                             "the record of a staged file is damaged or of another version");
     return MR_OK;
@@ -69,13 +71,15 @@ static enum mr_status names_of(const struct local *local, const struct local_tic
     memset(out, 0, sizeof *out);
     char *path = mr_strndup(ticket->path.data, ticket->path.size);
     char *tag = mr_strndup(ticket->tag.data, ticket->tag.size);
-    enum mr_status status = path && tag ? MR_OK : mr_error_nomem(err);
+    char *token = mr_strndup(ticket->token.data, ticket->token.size);
+    enum mr_status status = path && tag && token ? MR_OK : mr_error_nomem(err);
     if (status == MR_OK)
         status = local_full_path(local, path, &out->full, err);
     if (status == MR_OK)
-        status = local_staged_path(out->full, tag, &out->staged, err);
+        status = local_staged_path(out->full, token, tag, &out->staged, err);
     mr_free(path);
     mr_free(tag);
+    mr_free(token);
     if (status != MR_OK)
         names_reset(out);
     return status;
@@ -243,14 +247,13 @@ struct discard_context {
     const struct mr_map *kept;
 };
 
-/* ".name.inprogress-tag" is the staged form of "name". */
-static bool is_kept(const struct discard_context *discard, const char *path)
+/* `mark` ends the name of the object that `path` is the staged form of. */
+static bool is_kept(const struct discard_context *discard, const char *path, const char *mark)
 {
     const char *slash = strrchr(path, '/');
     const char *name = (slash ? slash + 1 : path) + 1;
-    size_t tail = strlen(LOCAL_STAGED_MARK) + strlen(discard->tag), size = strlen(name);
-    return discard->kept && size > tail &&
-           mr_map_get(discard->kept, (struct mr_slice){name, size - tail});
+    return discard->kept && mark > name &&
+           mr_map_get(discard->kept, (struct mr_slice){name, (size_t)(mark - name)});
 }
 
 static enum mr_status discard_one(void *context, const char *path, const struct stat *info,
@@ -258,7 +261,8 @@ static enum mr_status discard_one(void *context, const char *path, const struct 
 {
     const struct discard_context *discard = context;
     (void)info;
-    if (!local_is_staged_name(path, discard->tag) || is_kept(discard, path))
+    const char *mark = local_staged_mark(path, discard->tag);
+    if (!mark || is_kept(discard, path, mark))
         return MR_OK;
     char *full;
     MR_TRY(local_full_path(discard->local, path, &full, err));

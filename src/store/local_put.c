@@ -81,14 +81,14 @@ static enum mr_status create_temporary(struct local *local, const char *full, st
     char tag[64];
     bool taken;
     MR_TRY(local_make_parents(local, full, err));
-    MR_TRY(local_staged_path(full, "put", &out->path, err));
+    MR_TRY(local_staged_path(full, "", "put", &out->path, err));
     out->fd = create(out->path, &taken);
     if (out->fd >= 0 || !taken)
         return out->fd >= 0 ? MR_OK : local_errno(err, MR_SINK, errno, "cannot create", out->path);
     mr_free(out->path);
     out->path = NULL;
     snprintf(tag, sizeof tag, "put-%ld-%u", (long)getpid(), local->temporary++);
-    MR_TRY(local_staged_path(full, tag, &out->path, err));
+    MR_TRY(local_staged_path(full, "", tag, &out->path, err));
     unlink(out->path); /* never truncated: it may be a second link to an object */
     out->fd = open(out->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     return out->fd >= 0 ? MR_OK : local_errno(err, MR_SINK, errno, "cannot create", out->path);

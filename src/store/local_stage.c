@@ -1,9 +1,11 @@
 /*
  * local_stage.c - objects being written: invisible names, durable at finish, any number at a time.
  *
- * An object "d/name" is written as "d/.name.inprogress-<tag>", in the directory where it will appear: publishing is
- * then one rename inside one directory, on one file system. The tag tells whose it is. What a dead run of the same
- * identity left under the same name is unlinked, never truncated: it may be a second link to a published file.
+ * An object "d/name" is written as "d/.name.inprogress-<token>-<tag>", in the directory where it will appear: publishing is
+ * then one rename inside one directory, on one file system. The tag tells whose it is, the token (random, one a handle) which
+ * process's: one that was stopped, taken for dead and woken up stages the same objects beside the run that took over, and
+ * without a token it would put its file under the name that the other is about to publish. What is there under the
+ * whole name is an earlier attempt of our own; it is unlinked, never truncated: it may be a second link to a published file.
  *
  * A writer with a thousand partitions keeps a thousand stages, so descriptors are a cache here: at most
  * MAX_DESCRIPTORS of a handle are open, the stage that was not written to for longest gives up its own and
@@ -11,7 +13,8 @@
  * such a reopen, so finishing still notices. The alternative, ending a file whenever descriptors run out, turns
  * shuffled input into hundreds of thousands of tiny files.
  *
- * The ticket: u8 version 1, path, tag (each with its length in front), u64 size, u32 CRC of the bytes.
+ * The ticket: u8 version 2, path, tag, token (each with its length in front), u64 size, u32 CRC of the bytes. Version 1 has no
+ * token, nor have the names that it stands for.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -44,28 +47,35 @@ struct local_stage {
     bool finished;
 };
 
-enum mr_status local_staged_path(const char *full, const char *tag, char **out,
+enum mr_status local_staged_path(const char *full, const char *token, const char *tag, char **out,
                                  struct mr_error *err)
 {
-    size_t size = strlen(full) + strlen(tag) + sizeof LOCAL_STAGED_MARK + 1;
+    size_t size = strlen(full) + strlen(token) + strlen(tag) + sizeof LOCAL_STAGED_MARK + 2;
     char *text = mr_alloc(size);
     if (!text)
         return mr_error_nomem(err);
     const char *slash = strrchr(full, '/');
     int directory = slash ? (int)(slash - full) + 1 : 0;
-    snprintf(text, size, "%.*s.%s" LOCAL_STAGED_MARK "%s", directory, full, full + directory, tag);
+    snprintf(text, size, "%.*s.%s" LOCAL_STAGED_MARK "%s%s%s", directory, full, full + directory,
+             token, token[0] ? "-" : "", tag);
     *out = text;
     return MR_OK;
 }
 
-bool local_is_staged_name(const char *name, const char *tag)
+const char *local_staged_mark(const char *name, const char *tag)
 {
     const char *slash = strrchr(name, '/');
     name = slash ? slash + 1 : name;
     const char *mark = name[0] == '.' ? strstr(name, LOCAL_STAGED_MARK) : NULL;
     for (const char *next = mark; next; next = strstr(next + 1, LOCAL_STAGED_MARK))
         mark = next;
-    return mark && (!tag || strcmp(mark + sizeof LOCAL_STAGED_MARK - 1, tag) == 0);
+    if (!mark || !tag)
+        return mark;
+    const char *behind = mark + sizeof LOCAL_STAGED_MARK - 1;
+    if (strspn(behind, "0123456789abcdef") >= LOCAL_TOKEN_SIZE && behind[LOCAL_TOKEN_SIZE] == '-' &&
+        strcmp(behind + LOCAL_TOKEN_SIZE + 1, tag) == 0)
+        return mark;
+    return strcmp(behind, tag) == 0 ? mark : NULL;
 }
 
 /* ---- the cache of descriptors ---- */
@@ -180,7 +190,7 @@ enum mr_status local_stage_open(void *handle, const char *path, const char *tag,
         goto out;
     }
     MR_TRY_OUT(local_full_path(handle, path, &full, err));
-    MR_TRY_OUT(local_staged_path(full, tag, &stage->staged, err));
+    MR_TRY_OUT(local_staged_path(full, stage->local->token, tag, &stage->staged, err));
     MR_TRY_OUT(MR_FAILPOINT("store.stage.open", err));
     MR_TRY_OUT(create(stage, full, err));
 out:
@@ -217,6 +227,7 @@ enum mr_status local_stage_finish(void *opaque, struct mr_bytes *ticket, struct 
     struct local_ticket fields = {
         .path = mr_slice_of(stage->path),
         .tag = mr_slice_of(stage->tag),
+        .token = mr_slice_of(stage->local->token),
         .size = stage->size,
         .crc = stage->crc,
     };

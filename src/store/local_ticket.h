@@ -9,6 +9,7 @@
 struct local_ticket {
     struct mr_slice path; /* relative to the root */
     struct mr_slice tag;
+    struct mr_slice token; /* "" in those of older versions */
     int64_t size;
     uint32_t crc; /* of all bytes */
 };

@@ -215,6 +215,8 @@ static void put_field(struct mr_bytes *out, const struct mr_field *field, bool n
     put_type(out, field->type, numbering);
     mr_bytes_printf(out, ",\"nullable\":%s,\"metadata\":{%s}}", nullable ? "true" : "false",
                     mapping.data ? mapping.data : "");
+    if (mapping.status != MR_OK && out->status == MR_OK)
+        out->status = mapping.status;
     mr_bytes_reset(&mapping);
 }
 

@@ -205,12 +205,14 @@ static enum mr_status sealed(void *context, const struct mr_dataset_file *file,
     struct delta_writer *writer = context;
     mr_bytes_clear(&writer->scratch);
     delta_put_path(&writer->scratch, file->path);
+    MR_TRY(mr_bytes_status(&writer->scratch, err));
     mr_bytes_lenpref(&writer->written, writer->scratch.data, writer->scratch.size);
     mr_bytes_u64le(&writer->written, (uint64_t)file->statistics->bytes);
     mr_bytes_u64le(&writer->written, (uint64_t)(mr_clock_wall_micros() / 1000));
     MR_TRY(put_values(writer, file->values, err));
     mr_bytes_clear(&writer->scratch);
     MR_TRY(delta_put_stats(&writer->scratch, writer->metadata, file->statistics, err));
+    MR_TRY(mr_bytes_status(&writer->scratch, err));
     mr_bytes_lenpref(&writer->written, writer->scratch.data, writer->scratch.size);
     mr_bytes_lenpref(&writer->written, file->ticket.data, file->ticket.size);
     return mr_bytes_status(&writer->written, err);
