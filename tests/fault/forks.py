@@ -62,6 +62,10 @@ class Forks:
                                         stdout=subprocess.PIPE, text=True)
         self.answer = tempfile.NamedTemporaryFile(prefix="millrace-forks-")
 
+    def __del__(self):
+        self.process.kill()
+        self.process.wait()
+
     def run(self, folder, file, timeout=60, **environment):
         os.truncate(self.answer.name, 0)
         request = {"folder": folder, "file": file, "answer": self.answer.name, "environment": environment}
