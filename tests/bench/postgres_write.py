@@ -12,7 +12,8 @@ MILLRACE_BIN is the program. PEERS_PYTHON (this one unless told) has pyarrow, ad
 can be had; where extensions.duckdb.org cannot be reached, the package of that version from PyPI:
     python3 -m venv peers && peers/bin/pip install pyarrow adbc-driver-postgresql duckdb==1.5.5 duckdb-extension-postgres-scanner==1.5.5
 --spark is a Python with pyspark, which fetches the JDBC driver; it loads with its defaults and with reWriteBatchedInserts and
-batches of 10,000. The server does not sync, so that the disk of the machine is not what is measured; Millrace's own state does.
+batches of 10,000; its CPU is not seen, its JVM is a process of its own. The server does not sync, so that the disk of the machine is
+not what is measured; Millrace's own state does.
 Ratios are medians of the ratios within a round. "server CPU" is that of all processes of the server.
 """
 
@@ -56,7 +57,7 @@ with dbapi.connect(uri) as connection, connection.cursor() as cursor:
     connection.commit()
 """
 SPARK = """
-import sys
+import sys, time
 from pyspark.sql import SparkSession
 url, path, *options = sys.argv[1:]
 spark = (SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.driver.memory", "2g")
@@ -64,7 +65,9 @@ spark = (SparkSession.builder.master("local[2]").config("spark.ui.enabled", "fal
 spark.sparkContext.setLogLevel("ERROR")
 writer = (spark.read.parquet(path).write.format("jdbc").option("url", url).option("driver", "org.postgresql.Driver").option("dbtable", "t")
           .option("user", "postgres").option("password", "unused").options(**dict(o.split("=") for o in options)))
+began = time.monotonic()
 writer.mode("append").save()
+print(f"of that the write, without the start of Spark: {time.monotonic() - began:.2f} s")
 """
 DUCKDB = """
 import glob, os, sys, duckdb
@@ -128,7 +131,14 @@ class Bench:
         return run
 
     def server_cpu(self):
-        """Seconds of all processes of the server, with those that have ended."""
+        """Seconds of all processes of the server, with those that have ended. One that ends while they are added up is missed: so they are added up until
+        two sums agree."""
+        last = self.sum_cpu()
+        while (now := self.sum_cpu()) - last > 0.02 or last > now:
+            last = now
+        return now
+
+    def sum_cpu(self):
         with open(f"{self.server.place}/data/postmaster.pid") as file:
             postmaster = int(file.readline())
         ticks = 0
@@ -145,7 +155,11 @@ class Bench:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def other(self, python, script, *arguments):
-        return measure.once([python, "-c", script, *arguments])
+        result = measure.once([python, "-c", script, *arguments])
+        for line in result["out"].splitlines():
+            if line.startswith("of that"):
+                print(f"  {line}", file=sys.stderr)
+        return result
 
 
 def contenders(bench, spark):
