@@ -14,6 +14,15 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+/* Larger pieces come from the system and go back to it; so much free memory is kept at the end of a heap. */
+#define MMAP_BYTES (4 << 20)
+#define KEEP_BYTES (4 << 20)
+#define HEAPS_MOST 8
 
 #ifdef MR_ENABLE_FAILPOINTS
 #include <pthread.h>
@@ -89,6 +98,27 @@ char *mr_strdup(const char *text)
 void mr_free(void *ptr)
 {
     free(ptr);
+}
+
+/*
+ * glibc gives each of the first eight threads a core a heap of its own, and keeps in each what was
+ * freed at the wrong end: hundreds of MB where segments with new threads follow each other.
+ */
+void mr_alloc_tune(void)
+{
+#ifdef __GLIBC__
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    mallopt(M_ARENA_MAX, cores < 1 ? 1 : cores > HEAPS_MOST ? HEAPS_MOST : (int)cores);
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+#endif
+}
+
+void mr_alloc_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(KEEP_BYTES);
+#endif
 }
 
 void mr_memory_init(struct mr_memory *memory, struct mr_memory *parent, const char *name,

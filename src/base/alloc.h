@@ -28,6 +28,13 @@ void *mr_alloc_aligned(size_t size);
 char *mr_strdup(const char *text);
 char *mr_strndup(const char *text, size_t length);
 void mr_free(void *ptr);
+/*
+ * For a program that is ours alone, before it makes threads: the heap shall keep little of what was
+ * freed, so that the memory of the process follows the accounts.
+ */
+void mr_alloc_tune(void);
+/* Gives free pages back to the system. Any thread; takes milliseconds. */
+void mr_alloc_trim(void);
 
 /*
  * One account. A child's charge counts in all of its ancestors. `used` and `peak` are bytes.

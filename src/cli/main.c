@@ -64,6 +64,7 @@ static void print_help(FILE *out)
 int mr_cli_main(int argc, char **argv)
 {
     const char *names[NCOMMANDS];
+    mr_alloc_tune();
     if (argc < 2) {
         print_help(stderr);
         return MILLRACE_USAGE;

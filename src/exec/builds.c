@@ -63,6 +63,7 @@ void mr_builds_keep(struct mr_run *run, struct mr_push_graph *graph, int task)
             continue;
         /* The thread that filled it goes; whoever works on the state lends it their own waiter. */
         node->kept->waiter = mr_engine_waiter(run->engine);
+        node->kept->pool = NULL;
         find(run, node->plan->id)->states[task] = (struct mr_run_state){node->state, node->kept};
         node->state = NULL;
         node->kept = NULL;
@@ -128,6 +129,10 @@ static enum mr_status combine(struct mr_run_build *build, struct mr_settler *set
     build->pieces = 0;
     if (op->settle != NULL)
         MR_TRY(op->settle(build->built.state, &settler->runtime, -1, &build->pieces, err));
+    if (op->rest != NULL && build->run->plan->in_turn) {
+        build->built.runtime->waiter = &settler->waiter.base;
+        MR_TRY(op->rest(build->built.state, mr_budget_rest(build->run), err));
+    }
     return MR_OK;
 }
 

@@ -304,8 +304,10 @@ static struct mr_runtime *runtime_of_state(struct mr_push_node *node)
     if (node->role != MR_PUSH_BUILD)
         return &node->runtime;
     node->kept = mr_alloc(sizeof *node->kept);
-    if (node->kept != NULL)
+    if (node->kept != NULL) {
         *node->kept = node->runtime;
+        node->kept->pool = &node->graph->pool;
+    }
     return node->kept;
 }
 
@@ -325,8 +327,17 @@ static enum mr_status open_node(struct mr_push_node *node, struct mr_error *err)
     return status;
 }
 
+static void fill_pool(struct mr_push_graph *graph)
+{
+    for (int i = 0; i < graph->nnodes; i++)
+        if (graph->nodes[i].role == MR_PUSH_BUILD &&
+            graph->nodes[i].runtime.share < INT64_MAX / 4 - graph->pool.limit)
+            graph->pool.limit += graph->nodes[i].runtime.share;
+}
+
 static enum mr_status open_nodes(struct mr_push_graph *graph, struct mr_error *err)
 {
+    fill_pool(graph);
     for (int i = 0; i < graph->nnodes; i++) {
         struct mr_push_node *node = &graph->nodes[i];
         if (node->role != MR_PUSH_OP && node->role != MR_PUSH_BUILD)

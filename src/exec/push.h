@@ -83,6 +83,7 @@ struct mr_push_graph {
     int nnodes;
     struct mr_push_node *nodes;  /* topological */
     struct mr_push_node **by_id; /* by number in the plan; NULL = not in this graph */
+    struct mr_state_pool pool;   /* of the states that are filled */
     void *storage;
 };
 

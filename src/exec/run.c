@@ -9,7 +9,8 @@
  * states are settled.
  * FUSED segments run side by side. A segment with queues runs alone: its readers may block on full
  * queues while they hold connections, and two such segments could share a pool of connections and
- * wait for each other. (Threads of FUSED segments never wait for another thread.)
+ * wait for each other. (Threads of FUSED segments never wait for another thread.) Where memory is
+ * short (plan->in_turn) every segment runs alone, and has what the states before it leave.
  */
 #include "exec/run.h"
 
@@ -96,9 +97,21 @@ static bool queued(const struct mr_run_segment *segment)
     return segment->plan->gather != MR_GATHER_FUSED;
 }
 
+static bool anything_runs(const struct mr_run *run)
+{
+    if (mr_builds_busy(run))
+        return true;
+    for (int i = 0; i < run->nsegments; i++)
+        if (run->segments[i].started && !run->segments[i].done)
+            return true;
+    return false;
+}
+
 /* May this segment start beside those that run? */
 static bool fits(const struct mr_run *run, const struct mr_run_segment *segment)
 {
+    if (run->plan->in_turn && anything_runs(run))
+        return false;
     for (int i = 0; i < run->nsegments; i++) {
         const struct mr_run_segment *other = &run->segments[i];
         if (other->started && !other->done && (queued(other) || queued(segment)))
@@ -114,6 +127,7 @@ static void start_ready(struct mr_run *run)
         if (segment->started || !mr_builds_ready(run, segment->plan) || !fits(run, segment))
             continue;
         struct mr_error err = {0};
+        mr_budget_share(run, segment->plan);
         enum mr_status status = mr_narrow_sources(run, segment->plan, &err);
         if (status == MR_OK)
             status = mr_run_start_segment(segment, &err);
@@ -133,18 +147,10 @@ static void reap(struct mr_run *run)
             continue;
         mr_run_end_segment(segment);
         segment->done = true;
+        if (run->plan->in_turn)
+            mr_alloc_trim();
     }
     mr_builds_advance(run);
-}
-
-static bool anything_runs(const struct mr_run *run)
-{
-    if (mr_builds_busy(run))
-        return true;
-    for (int i = 0; i < run->nsegments; i++)
-        if (run->segments[i].started && !run->segments[i].done)
-            return true;
-    return false;
 }
 
 static void coordinate(struct mr_run *run)

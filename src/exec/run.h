@@ -179,6 +179,12 @@ const void *mr_builds_get(void *worker, int node);
 const void *mr_builds_state(const struct mr_run *run, int node);
 bool mr_builds_ready(const struct mr_run *run, const struct mr_plan_segment *segment);
 void mr_builds_free(struct mr_run *run);
+/*
+ * budget.c: shares of the states that a segment fills and reads, from what is free; where segments run in turn, before one
+ * starts. And what rows that wait to be read may hold.
+ */
+void mr_budget_share(struct mr_run *run, const struct mr_plan_segment *segment);
+int64_t mr_budget_rest(const struct mr_run *run);
 /* narrow.c: before a segment starts. */
 enum mr_status mr_narrow_sources(struct mr_run *run, const struct mr_plan_segment *segment,
                                  struct mr_error *err);

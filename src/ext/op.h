@@ -217,6 +217,11 @@ struct mr_op {
     enum mr_status (*combine)(void *into, void *from, struct mr_error *err);
     enum mr_status (*settle)(void *built, struct mr_runtime *runtime, int piece, int *pieces,
                              struct mr_error *err); /* optional */
+    /*
+     * BREAKER, optional; behind settle's first call, where memory is short: its rows wait for a segment
+     * that reads them. Keeps no more than `bytes` of them in memory.
+     */
+    enum mr_status (*rest)(void *built, int64_t bytes, struct mr_error *err);
     enum mr_status (*attach)(void *task, const void *built, struct mr_error *err);
     /*
      * Breakers: emits the rows of one partition, 0 <= partition < op_info.pulls, on port 0; stops

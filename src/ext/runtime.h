@@ -75,10 +75,16 @@ struct mr_runtime {
     int parallelism;          /* CPU permits of the run */
     int64_t batch_rows;       /* resources.batchRows, 0 = chosen by bytes */
     /*
-     * Breakers and build sides: bytes that the state of one task may hold before it spills. Decided
-     * by the plan, so that when something spills does not depend on timing.
+     * Breakers and build sides: bytes that the state of one task may hold before it spills. Known
+     * before the task starts, so that when something spills does not depend on timing.
      */
     int64_t share;
+    /*
+     * The shares of all states that the same task fills, together: see mr_state_fits. NULL = there is
+     * no other.
+     */
+    struct mr_state_pool *pool;
+    int64_t pooled;                   /* what the pool counts of this state */
     int64_t timeout_connect_micros;   /* timeouts.connect, 0 = the implementation's default */
     int64_t timeout_statement_micros; /* timeouts.statement, 0 = none */
     struct mr_retry retry;            /* `retry`; all 0 = nothing is tried twice */
@@ -93,6 +99,27 @@ struct mr_runtime {
     void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);
     void *event_context;
 };
+
+/* Of one task, one thread. */
+struct mr_state_pool {
+    int64_t limit;
+    int64_t used;
+};
+
+/*
+ * May the state hold `bytes`, which it does now? Its own share always, and beyond it what the other
+ * states of its task leave of theirs: a task is one thread, so that is the same in every run. A state
+ * that was told yes may be told no later, when another has grown.
+ */
+static inline bool mr_state_fits(struct mr_runtime *runtime, int64_t bytes)
+{
+    struct mr_state_pool *pool = runtime->pool;
+    if (pool == NULL)
+        return bytes <= runtime->share;
+    pool->used += bytes - runtime->pooled;
+    runtime->pooled = bytes;
+    return bytes <= runtime->share || pool->used <= pool->limit;
+}
 
 static inline void mr_count(struct mr_runtime *runtime, enum mr_counter counter, int64_t amount)
 {

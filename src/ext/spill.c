@@ -197,6 +197,12 @@ static enum mr_status keep_limit(struct mr_spill *spill, struct mr_error *err)
     return MR_OK;
 }
 
+enum mr_status mr_spill_limit(struct mr_spill *spill, int64_t limit, struct mr_error *err)
+{
+    spill->limit = limit;
+    return keep_limit(spill, err);
+}
+
 /* Takes over the batch. */
 static enum mr_status append_chunk(struct mr_spill *spill, int p, struct mr_batch *batch,
                                    struct mr_error *err)

@@ -44,6 +44,8 @@ enum mr_status mr_spill_scatter(struct mr_spill *spill, const struct mr_batch *b
 enum mr_status mr_spill_flush(struct mr_spill *spill, struct mr_error *err);
 /* Writes resident chunks of one partition (-1: of all) to the file. */
 enum mr_status mr_spill_write(struct mr_spill *spill, int partition, struct mr_error *err);
+/* From now on so many bytes may stay in memory; writes what is more. */
+enum mr_status mr_spill_limit(struct mr_spill *spill, int64_t limit, struct mr_error *err);
 /* The chunks of `from` (same schema and partitions) behind those of `into`; `from` is left empty. */
 enum mr_status mr_spill_absorb(struct mr_spill *into, struct mr_spill *from, struct mr_error *err);
 

@@ -224,6 +224,7 @@ static enum mr_status let_go(struct agg_task *self, struct mr_error *err)
     MR_TRY(mr_agg_build_keep(&self->build, self->spill, 0, self->plan->bits, err));
     mr_agg_build_reset(&self->build);
     self->building = false;
+    (void)mr_state_fits(self->runtime, mr_spill_resident(self->spill));
     if (self->plan->plain && self->plan->nkeys > 0 && self->rows >= BYPASS_ROWS &&
         groups > self->rows / 4 * 3)
         self->bypass = true;
@@ -327,7 +328,8 @@ static enum mr_status build_rows(struct agg_task *self, const struct evaluated *
     MR_TRY(mr_agg_states_update(self->build.states, evaluated->columns + plan->nkeys, rows, count,
                                 self->build.groups, err));
     self->rows += count;
-    return mr_agg_build_bytes(&self->build) > self->runtime->share ? let_go(self, err) : MR_OK;
+    int64_t bytes = mr_agg_build_bytes(&self->build) + mr_spill_resident(self->spill);
+    return mr_state_fits(self->runtime, bytes) ? MR_OK : let_go(self, err);
 }
 
 static enum mr_status push_rows(struct agg_task *self, const struct mr_batch *batch,
@@ -462,6 +464,11 @@ static enum mr_status aggregate_combine(void *into, void *from, struct mr_error 
     return mr_spill_absorb(a->spill, b->spill, err);
 }
 
+static enum mr_status aggregate_rest(void *built, int64_t bytes, struct mr_error *err)
+{
+    return mr_spill_limit(((struct agg_task *)built)->spill, bytes, err);
+}
+
 static enum mr_status aggregate_pull(const void *built, struct mr_runtime *runtime, int partition,
                                      struct mr_emit *emit, struct mr_error *err)
 {
@@ -550,6 +557,7 @@ const struct mr_op mr_op_aggregate_data = {
     .push = aggregate_push,
     .finish = aggregate_finish,
     .combine = aggregate_combine,
+    .rest = aggregate_rest,
     .pull = aggregate_pull,
     .close = aggregate_close,
 };

@@ -324,6 +324,11 @@ static enum mr_status dedup_combine(void *into, void *from, struct mr_error *err
     return mr_spill_absorb(a->spill, b->spill, err);
 }
 
+static enum mr_status dedup_rest(void *built, int64_t bytes, struct mr_error *err)
+{
+    return mr_spill_limit(((struct dedup_task *)built)->spill, bytes, err);
+}
+
 /* ---- giving rows out ------------------------------------------------------------------------ */
 
 /* Rows `rows` of the batch without the columns behind those of the input. */
@@ -585,6 +590,7 @@ const struct mr_op mr_op_deduplicate = {
     .push = dedup_push,
     .finish = dedup_finish,
     .combine = dedup_combine,
+    .rest = dedup_rest,
     .pull = dedup_pull,
     .close = dedup_close,
 };

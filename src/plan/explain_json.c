@@ -246,6 +246,7 @@ void mr_plan_explain_json(const struct mr_plan *plan, struct mr_bytes *out)
     close_with(&w, ']');
     put_int(&w, "tasks", plan->ntasks);
     put_int(&w, "predictedMemory", plan->predicted_memory);
+    put_bool(&w, "inTurn", plan->in_turn);
     put_bool(&w, "rewrites", plan->spec->rewrites);
     key(&w, "notes");
     open_with(&w, '[');

@@ -224,8 +224,9 @@ void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out)
             put_node(out, plan, &plan->nodes[i], 1);
     if (plan->nsegments > 0) {
         mr_size_format(plan->predicted_memory, text, sizeof text);
-        mr_bytes_printf(out, "runs as %d output task%s, memory about %s\n", plan->ntasks,
-                        plan->ntasks == 1 ? "" : "s", text);
+        mr_bytes_printf(out, "runs as %d output task%s, memory about %s%s\n", plan->ntasks,
+                        plan->ntasks == 1 ? "" : "s", text,
+                        plan->in_turn ? ", segments in turn" : "");
     }
     for (int s = 0; s < plan->nsegments; s++)
         put_segment(out, plan, s);

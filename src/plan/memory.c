@@ -6,17 +6,25 @@
  * thread batches shrink, so that a small budget means a slower run and not a failing one.
  * resources.batchRows as written always wins.
  *
- * Operators that keep rows (breakers, build sides) get a share each, from the plan alone: what they
- * spill must not depend on timing.
+ * Operators that keep rows (breakers, build sides) get a share each, which must not depend on timing:
+ * what spills decides in which order rows come out and sums of doubles are added. With plenty of
+ * memory shares are from the plan alone, as if all states that may exist at once were full. That
+ * leaves a plan of thirty states a thirtieth each, most of it unused, so below SHARE_PLENTY segments
+ * run in turn, and each divides what is free when it starts. (Shares by need were refused: nobody
+ * knows how many groups there will be; memory that is taken from a state when another one wants it,
+ * because when that is depends on timing.)
  */
 #include "plan/build.h"
 
 #define BATCH_BYTES       (INT64_C(1) << 20)
 #define QUEUE_BYTES       (INT64_C(4) << 20)
 #define QUEUE_LEAST       (INT64_C(64) << 10)
+#define READ_LEAST        (INT64_C(4) << 20)
+#define READ_MOST         (INT64_C(48) << 20)
 #define WRITER_BYTES      (INT64_C(24) << 20)
 #define PLENTY_PER_THREAD (INT64_C(32) << 20)
 #define SHARE_LEAST       (INT64_C(1) << 20)
+#define SHARE_PLENTY      (INT64_C(256) << 20)
 #define STATE_MOST        (INT64_C(1) << 50)
 #define UNLIMITED(budget) ((budget) > INT64_MAX / 2)
 
@@ -58,13 +66,28 @@ static void shrink_batches(struct mr_plan_builder *builder, const struct mr_plan
     }
 }
 
+/* What readers of sources hold beside batches: a row group, pages, dictionaries, answers on their way. */
+static int64_t read_bytes(const struct mr_plan_builder *builder,
+                          const struct mr_plan_segment *segment, int64_t budget)
+{
+    int64_t bytes = 0, most = clamp(budget / 6, READ_LEAST, READ_MOST);
+    for (int i = 0; i < segment->nsources; i++) {
+        const struct mr_plan_node *node = &builder->nodes[segment->sources[i]];
+        int64_t each = node->bytes < 0 || node->bytes > most ? most : node->bytes;
+        if (node->kind == MR_PLAN_SOURCE && each > bytes)
+            bytes = each;
+    }
+    return bytes * segment->readers;
+}
+
 /* Memory of a segment without what operators keep. */
 static int64_t flow_bytes(const struct mr_plan_builder *builder,
-                          const struct mr_plan_segment *segment)
+                          const struct mr_plan_segment *segment, int64_t budget)
 {
     int tasks = segment->ntasks < segment->readers ? segment->ntasks : segment->readers;
     int64_t memory =
         segment->readers * 3 * BATCH_BYTES + tasks * count_sinks(builder, segment) * WRITER_BYTES;
+    memory += read_bytes(builder, segment, budget);
     if (segment->gather != MR_GATHER_FUSED)
         memory += segment->readers * segment->queue_bytes;
     return memory;
@@ -135,7 +158,7 @@ static void share_states(struct mr_plan_builder *builder, int64_t budget)
     int64_t flow = 0;
     int alive = 1;
     for (int s = 0; s < plan->nsegments; s++) {
-        int64_t bytes = flow_bytes(builder, &plan->segments[s]);
+        int64_t bytes = plan->segments[s].flow_bytes;
         int count = 0;
         for (int n = 0; n < plan->nnodes; n++)
             count += may_be_alive(plan, n, s);
@@ -155,6 +178,7 @@ static void share_states(struct mr_plan_builder *builder, int64_t budget)
         if (node->share < SHARE_LEAST)
             node->share = SHARE_LEAST;
         node->runtime->share = node->share;
+        plan->in_turn |= node->share < SHARE_PLENTY && plan->nsegments > 1;
     }
 }
 
@@ -162,7 +186,7 @@ static void predict(struct mr_plan_builder *builder, int64_t budget)
 {
     struct mr_plan *plan = builder->plan;
     for (int s = 0; s < plan->nsegments; s++) {
-        int64_t memory = flow_bytes(builder, &plan->segments[s]);
+        int64_t memory = plan->segments[s].flow_bytes;
         for (int n = 0; n < plan->nnodes; n++)
             if (may_be_alive(plan, n, s))
                 memory += state_bytes(builder, &plan->nodes[n], tasks_that_fill(plan, n));
@@ -182,6 +206,7 @@ void mr_plan_share_memory(struct mr_plan_builder *builder)
         /* Up to twice as many queues as readers hold rows at a time. */
         segment->queue_bytes = clamp(budget / 8 / (2 * segment->readers), QUEUE_LEAST, QUEUE_BYTES);
         shrink_batches(builder, segment, budget);
+        segment->flow_bytes = flow_bytes(builder, segment, budget);
     }
     share_states(builder, budget);
     predict(builder, budget);

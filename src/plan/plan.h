@@ -127,6 +127,7 @@ struct mr_plan_segment {
     int readers; /* open at once over all tasks */
     enum mr_gather gather;
     int64_t queue_bytes; /* bound of the queue of one split */
+    int64_t flow_bytes;  /* what readers, queues and writers hold, at most about */
 };
 
 /* A step that cannot be bound before something is known of its rows. */
@@ -225,6 +226,11 @@ struct mr_plan {
     int nstages;
     struct mr_plan_stage *stages; /* in the order of the steps */
     int64_t predicted_memory;     /* bytes */
+    /*
+     * Memory is short: segments run one after the other, and what is free when one starts is shared
+     * out among the states of that one (exec/budget.c). Else all at once, with the shares of nodes.
+     */
+    bool in_turn;
     int nwarnings;
     const struct mr_plan_warning *warnings;
     /* safe upper time bound of the snapshot for ${last_run_timestamp}, or NULL */

@@ -166,10 +166,42 @@ static void test_closed_early(void **state)
     assert_int_equal(toy_sum(&toy, 0), expected_total(2, 50));
     /* Each is closed before the next one, which it fills, is settled. */
     assert_int_equal(toy.groups_peak, 1);
-    assert_in_range(toy.share, 4 << 20, 16 << 20);
-    assert_int_equal(toy.share, toy.plan->nodes[3].share);
+    assert_true(toy.plan->in_turn);
+    assert_in_range(toy.plan->nodes[3].share, 4 << 20, 16 << 20);
+    assert_in_range(toy.share, 8 << 20, 32 << 20);
     assert_true(toy.plan->predicted_memory <= 64 << 20);
     toy_reset(&toy);
+}
+
+/* With little memory each segment shares out what the states before it leave; with plenty the plan does. */
+static void test_shares_in_turn(void **state)
+{
+    (void)state;
+    static const int64_t budgets[] = {64 << 20, INT64_C(64) << 30};
+    for (int b = 0; b < 2; b++) {
+        struct toy toy;
+        toy_init(&toy, 1, budgets[b]);
+        toy.group_holds = 20 << 20;
+        toy_step(&toy, "toySource", "splits", "2", "rows", "50", NULL);
+        toy_step(&toy, "toyGroup", NULL);
+        toy_step(&toy, "toyGroup", NULL);
+        toy_step(&toy, "toySink", NULL);
+        assert_int_equal(toy_run(&toy), MR_OK);
+        assert_int_equal(toy_sum(&toy, 0), expected_total(2, 50));
+        assert_int_equal(toy.nshares, 2);
+        assert_int_equal(toy.plan->in_turn, b == 0);
+        int64_t first = filling(&toy, 1)->flow_bytes, second = filling(&toy, 2)->flow_bytes;
+        if (b == 0) {
+            assert_int_equal(toy.shares[0], (budgets[b] - first) / 2);
+            assert_int_equal(toy.shares[1], (budgets[b] - second - toy.group_holds) / 2);
+            assert_int_equal(toy.rest, budgets[b] / 16);
+        } else {
+            assert_int_equal(toy.shares[0], toy.plan->nodes[1].share);
+            assert_int_equal(toy.shares[1], toy.plan->nodes[2].share);
+            assert_int_equal(toy.rest, 0);
+        }
+        toy_reset(&toy);
+    }
 }
 
 static void test_one_task(void **state)
@@ -351,12 +383,19 @@ static void test_one_of_the_tasks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_group),        cmocka_unit_test(test_sorted),
-        cmocka_unit_test(test_pulled_twice), cmocka_unit_test(test_chains),
-        cmocka_unit_test(test_closed_early), cmocka_unit_test(test_one_task),
-        cmocka_unit_test(test_narrow),       cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_failures),     cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_tap),          cmocka_unit_test(test_one_of_the_tasks),
+        cmocka_unit_test(test_group),
+        cmocka_unit_test(test_sorted),
+        cmocka_unit_test(test_pulled_twice),
+        cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_closed_early),
+        cmocka_unit_test(test_shares_in_turn),
+        cmocka_unit_test(test_one_task),
+        cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_tap),
+        cmocka_unit_test(test_one_of_the_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

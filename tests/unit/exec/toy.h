@@ -50,8 +50,12 @@ struct toy {
     int groups, groups_peak; /* that are settled and open */
     int narrowed; /* calls of the source's narrow, and the last predicate's largest value */
     int64_t narrowed_to;
-    int nwanted;   /* columns of the last toyOne that are read; -1 = all */
-    int64_t share; /* that the last task of toyGroup was opened with */
+    int nwanted;       /* columns of the last toyOne that are read; -1 = all */
+    int64_t share;     /* that the last task of toyGroup was opened with */
+    int64_t shares[8]; /* of tasks in the order of opening */
+    int nshares;
+    int64_t group_holds; /* bytes that a state of toyGroup is charged with */
+    int64_t rest;        /* what the last one was told to keep */
     int64_t limit_offered;
     bool narrow; /* the source gives only the columns that are needed */
     int npredicates;

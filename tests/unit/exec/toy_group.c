@@ -61,7 +61,6 @@ static enum mr_status group_bind(const struct mr_op_bind *bind, void **plan,
 static enum mr_status group_open(void *plan, struct mr_runtime *runtime, void **task,
                                  struct mr_error *err)
 {
-    (void)err;
     struct toy_group *self = mr_calloc(1, sizeof *self);
     self->plan = plan;
     self->runtime = runtime;
@@ -69,9 +68,11 @@ static enum mr_status group_open(void *plan, struct mr_runtime *runtime, void **
     pthread_mutex_lock(&toy->lock);
     toy->ops_open++;
     toy->share = runtime->share;
+    if (toy->nshares < 8)
+        toy->shares[toy->nshares++] = runtime->share;
     pthread_mutex_unlock(&toy->lock);
     *task = self;
-    return MR_OK;
+    return mr_memory_charge(runtime->memory, toy->group_holds, err);
 }
 
 static enum mr_status group_push(void *task, int port, struct mr_batch *batch, struct mr_emit *emit,
@@ -147,6 +148,16 @@ static enum mr_status group_settle(void *built, struct mr_runtime *runtime, int 
     return MR_OK;
 }
 
+static enum mr_status group_rest(void *built, int64_t bytes, struct mr_error *err)
+{
+    (void)err;
+    struct toy_group *self = built;
+    assert_true(self->counted);
+    assert_null(self->runtime->pool);
+    self->plan->toy->rest = bytes;
+    return MR_OK;
+}
+
 static enum mr_status emit_group(const struct toy_group *self, struct mr_runtime *runtime, int v,
                                  struct mr_emit *emit, struct mr_error *err)
 {
@@ -196,6 +207,7 @@ static void group_close(void *task)
     pthread_mutex_unlock(&toy->lock);
     /* What a kept state was opened with is there until it is closed. */
     assert_non_null(self->runtime->waiter);
+    mr_memory_credit(self->runtime->memory, toy->group_holds);
     mr_free(self);
 }
 
@@ -211,6 +223,7 @@ const struct mr_op toy_group = {
     .finish = group_finish,
     .combine = group_combine,
     .settle = group_settle,
+    .rest = group_rest,
     .pull = group_pull,
     .close = group_close,
 };

@@ -105,11 +105,31 @@ static void test_counters(void **state)
         assert_non_null(mr_counter_name((enum mr_counter)i));
 }
 
+/* What one state of a task does not need another may use, until it is asked for. */
+static void test_state_pool(void **state)
+{
+    (void)state;
+    struct mr_state_pool pool = {.limit = 200};
+    struct mr_runtime a = {.share = 100, .pool = &pool}, b = a, alone = {.share = 100};
+    assert_true(mr_state_fits(&alone, 100));
+    assert_false(mr_state_fits(&alone, 101));
+    assert_true(mr_state_fits(&a, 190));
+    assert_true(mr_state_fits(&b, 10));
+    assert_false(mr_state_fits(&a, 191));
+    assert_true(mr_state_fits(&b, 100)); /* its own */
+    assert_false(mr_state_fits(&b, 110));
+    assert_false(mr_state_fits(&a, 150));
+    assert_true(mr_state_fits(&a, 0));
+    assert_true(mr_state_fits(&b, 200));
+    assert_int_equal(pool.used, 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_state_pool),
     };
     return cmocka_run_group_tests_name("ext/runtime", tests, NULL, NULL);
 }

@@ -178,6 +178,11 @@ static void absorbed_chunks_follow(void **state)
     mr_spill_free(b);
     for (int p = 0; p < PARTITIONS; p++)
         check_partition(f, a, p, false);
+    int64_t before = mr_spill_resident(a);
+    assert_int_equal(mr_spill_limit(a, before / 3, &err), MR_OK);
+    assert_true(mr_spill_resident(a) <= before / 3);
+    for (int p = 0; p < PARTITIONS; p++)
+        check_partition(f, a, p, false);
     assert_int_equal(mr_spill_write(a, -1, &err), MR_OK);
     assert_int_equal(mr_spill_resident(a), 0);
     for (int p = 0; p < PARTITIONS; p++)
