@@ -27,6 +27,7 @@ from server import Server
 DIGEST = "SELECT count(*), sum(hash_record_extended(t, 0)) FROM {table} t"
 # wal_level: that of tests is for other tests, this is PostgreSQL's own default.
 SETTINGS = "wal_level = replica\nshared_buffers = {buffers}\n"
+OWN = 4  # processes of a server without sessions: checkpointer, two writers, launcher
 SYNC = "fsync = on\nsynchronous_commit = on\nfull_page_writes = on\n"
 BY_HAND = """\\set ON_ERROR_STOP on
 BEGIN;
@@ -57,15 +58,18 @@ class Bench:
             return len(file.read().split()), (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
     def measured(self, command):
-        time.sleep(0.5)  # sessions of the digests end
-        count, before = self.sessions()
+        before = self.ended()
         result = measure.once(command)
-        after = self.sessions()
-        while after[0] > count:
-            time.sleep(0.01)
-            after = self.sessions()
-        result["cpu"] += after[1] - before
+        result["cpu"] += self.ended() - before
         return result
+
+    def ended(self):
+        """The CPU of all sessions, once they have ended."""
+        while True:
+            count, cpu = self.sessions()
+            if count <= OWN:
+                return cpu
+            time.sleep(0.01)
 
     def run(self, name, table, mode, **incremental):
         steps = [{"type": "extract", "method": "fromPostgres", "name": "source", "config": {"table": "source", **incremental}},
