@@ -105,6 +105,7 @@ program_suites() {
         python fault-calls fault/calls.py
         python fault-checkpoint fault/checkpoint.py
         python fault-state fault/state.py
+        python fault-identity fault/identity.py
         python fault-backends fault/backends.py
     fi
 }

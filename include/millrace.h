@@ -73,8 +73,15 @@ struct millrace_open_options {
     const char *file;
     const char *text; /* the JSON itself, or NULL to read `file` */
     size_t text_size;
-    const char *credentials_file;  /* NULL = the usual places */
-    const char *state_path;        /* NULL = as the file says */
+    const char *credentials_file; /* NULL = the usual places */
+    const char *state_path;       /* NULL = as the file says */
+    /*
+     * What the scheduler calls this run: the same for all attempts at it, and for no other run of the pipeline (Airflow's run id and
+     * task id, a job's name). Once a run, or a job in parts, has succeeded under a key, another with the same key of this pipeline
+     * in the same state does nothing and succeeds; one that was interrupted in its commit is finished by it. NULL, "" = none. Must
+     * stay valid until millrace_close.
+     */
+    const char *run_key;
     const char *const *parameters; /* name, value, ..., NULL; or NULL */
     const char *const *conf;       /* sparkConf overrides: key, value, ..., NULL; or NULL */
     /*
@@ -182,7 +189,9 @@ MILLRACE_API int millrace_stream(struct millrace_pipeline *pipeline, const char 
  * (one per task), as long as the planning pipeline stays open (it holds the snapshot and the
  * lease); the results of all tasks go to millrace_job_commit on the planning pipeline. Tasks and
  * results are byte strings to be passed on as they are. No tasks at all: the commit of an
- * interrupted run was finished instead. A task may be run again if its result got lost, but not by
+ * interrupted run was finished instead, or the run key has succeeded already; nothing is to be committed then
+ * (millrace_job_commit may be called, and does nothing). A job has a row among the runs like a run's: without a run key, a scheduler
+ * that did not hear of its success and repeats it loads the rows again. A task may be run again if its result got lost, but not by
  * two at the same time.
  */
 struct millrace_bytes {

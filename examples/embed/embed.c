@@ -60,9 +60,10 @@ static void *cancel_soon(void *pipeline)
     return NULL;
 }
 
-static int open_pipeline(const char *file, struct millrace_pipeline **pipeline)
+static int open_pipeline(const char *file, const char *run_key, struct millrace_pipeline **pipeline)
 {
     struct millrace_open_options options = {.file = file,
+                                            .run_key = run_key,
                                             .log = on_log,
                                             .log_level = MILLRACE_LOG_WARN};
     int code = millrace_open(&options, pipeline);
@@ -118,7 +119,7 @@ static int run_task(const char *file, const struct millrace_bytes *task,
                     struct millrace_bytes *result)
 {
     struct millrace_pipeline *worker = NULL;
-    int code = open_pipeline(file, &worker);
+    int code = open_pipeline(file, NULL, &worker);
     if (code == MILLRACE_OK) {
         code = millrace_job_run_task(worker, task->data, task->size, result);
         if (code != MILLRACE_OK)
@@ -155,20 +156,21 @@ static int run_job(struct millrace_pipeline *pipeline, const char *file)
 int main(int argc, char **argv)
 {
     const char *mode = argc > 2 ? argv[2] : "run";
+    const char *run_key = argc > 3 ? argv[3] : NULL;
     struct millrace_pipeline *pipeline = NULL;
     if (argc < 2) {
-        fprintf(stderr, "usage: embed PIPELINE [run|cancel|job]\n");
+        fprintf(stderr, "usage: embed PIPELINE [run|cancel|job [RUN_KEY]]\n");
         return MILLRACE_USAGE;
     }
     printf("millrace %s\n", millrace_version());
-    int code = open_pipeline(argv[1], &pipeline);
+    int code = open_pipeline(argv[1], NULL, &pipeline);
     if (code == MILLRACE_OK)
         code = count_rows(pipeline);
     millrace_close(pipeline);
     if (code != MILLRACE_OK)
         return code;
     pipeline = NULL;
-    code = open_pipeline(argv[1], &pipeline);
+    code = open_pipeline(argv[1], run_key, &pipeline);
     if (code == MILLRACE_OK)
         code = strcmp(mode, "job") ? run(pipeline, !strcmp(mode, "cancel"))
                                    : run_job(pipeline, argv[1]);

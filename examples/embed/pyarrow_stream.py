@@ -38,6 +38,7 @@ class Options(ctypes.Structure):
         ("text_size", ctypes.c_size_t),
         ("credentials_file", ctypes.c_char_p),
         ("state_path", ctypes.c_char_p),
+        ("run_key", ctypes.c_char_p),
         ("parameters", ctypes.POINTER(ctypes.c_char_p)),
         ("conf", ctypes.POINTER(ctypes.c_char_p)),
         ("log", ctypes.c_void_p),

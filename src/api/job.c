@@ -1,7 +1,8 @@
 /*
  * job.c - one run in parts: plan here, tasks anywhere, commit here.
  *
- * The planning pipeline keeps the lease and the snapshot between millrace_job_plan and millrace_job_commit. A segment that only fills a build
+ * The planning pipeline keeps the lease, the run's row in the state and the snapshot between millrace_job_plan and millrace_job_commit; that
+ * row, and its run key, make a job as repeatable as a run (run/start.h). A segment that only fills a build
  * side is no task of its own: each task that needs it fills it for itself.
  */
 #include "run/job.h"
@@ -10,45 +11,54 @@
 #include "run/judge.h"
 #include "run/maintain.h"
 
-static enum mr_status hold(struct millrace_pipeline *pipeline, struct mr_epoch_record *last,
-                           struct mr_error *err)
+/* *work false: an interrupted run was finished instead, or this one has succeeded already. */
+static enum mr_status hold(struct millrace_pipeline *pipeline, bool *work, struct mr_error *err)
 {
-    struct mr_session *session = pipeline->session;
-    int64_t fence = 0;
-    bool withdrawn = false;
-    if (pipeline->job_lease)
+    const struct mr_run_options options = {.fresh = false};
+    struct mr_start *start = &pipeline->job;
+    if (start->lease)
         return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG, "this pipeline has a job already");
-    MR_TRY(mr_session_open_state(session, &pipeline->job_state, err));
-    session->runtime.state_uuid = mr_state_uuid(pipeline->job_state);
-    MR_TRY(mr_state_lease(pipeline->job_state, session->spec->state_key, session->run_id,
-                          &pipeline->job_lease, &fence, err));
-    MR_TRY(mr_state_load_epoch(pipeline->job_state, session->spec->state_key, 0, &session->arena,
-                               last, err));
-    pipeline->job_finished = last->phase == MR_EPOCH_PREPARED;
-    if (pipeline->job_finished)
-        MR_TRY(mr_epoch_finish(session, pipeline->job_state, pipeline->job_lease, last, &withdrawn,
-                               err));
-    pipeline->job_finished &= !withdrawn;
-    pipeline->job_epoch = last->epoch + 1;
-    return MR_OK;
+    *start = (struct mr_start){.session = pipeline->session};
+    MR_TRY(mr_start_begin(start, err));
+    *work = !start->skipped;
+    if (!*work)
+        return MR_OK;
+    MR_TRY(mr_start_recover(start, &options, err));
+    return mr_start_goes_on(start, false, work, err);
 }
 
 /* As a run does: from where the last one ended, which is certain only under the lease, and not where targets know more. */
-static enum mr_status plan(struct millrace_pipeline *pipeline, struct mr_epoch_record *last,
-                           struct mr_error *err)
+static enum mr_status plan(struct millrace_pipeline *pipeline, struct mr_error *err)
 {
     struct mr_session *session = pipeline->session;
+    struct mr_start *start = &pipeline->job;
     struct mr_session_plan_options options = {.connect = true,
                                               .with_splits = true,
                                               .with_sinks = true,
                                               .light = true};
     bool changed;
-    MR_TRY(mr_session_since(session, last->watermark, last->positions, &pipeline->errors, err));
+    MR_TRY(mr_session_since(session, start->last.watermark, start->last.positions,
+                            &pipeline->errors, err));
     MR_TRY(mr_session_plan(session, &options, &pipeline->errors, err));
-    MR_TRY(mr_epoch_ask_targets(session, pipeline->job_lease, MR_LOST_STOP, last, &changed, err));
+    MR_TRY(mr_epoch_ask_targets(session, start->lease, MR_LOST_STOP, &start->last, &changed, err));
+    pipeline->job_epoch = start->last.epoch + 1;
     /* What is discarded next must not be gone on with. */
-    MR_TRY(mr_state_drop_notes(pipeline->job_lease, MR_NOTE_DONE, INT64_MAX, err));
+    MR_TRY(mr_state_drop_notes(start->lease, MR_NOTE_DONE, INT64_MAX, err));
     return mr_epoch_discard(session, err);
+}
+
+/* The end of the job in the state; what was committed stays so when that cannot be written. */
+static enum mr_status finish(struct millrace_pipeline *pipeline, enum mr_status status,
+                             struct mr_error *err)
+{
+    struct mr_error failure = {0};
+    enum mr_status recorded = mr_start_end(&pipeline->job, status, err, NULL, &failure);
+    mr_start_reset(&pipeline->job);
+    if (status != MR_OK || recorded == MR_OK)
+        return status;
+    *err = failure;
+    mr_error_prefix(err, "the rows are committed, but the end of the run is not recorded");
+    return recorded;
 }
 
 static enum mr_status describe_tasks(struct millrace_pipeline *pipeline,
@@ -92,15 +102,16 @@ int millrace_job_plan(struct millrace_pipeline *pipeline, struct millrace_bytes 
     if (!pipeline || !pipeline->session)
         return MILLRACE_USAGE;
     mr_api_begin(pipeline);
-    struct mr_epoch_record last;
-    enum mr_status status = hold(pipeline, &last, &err);
-    if (status == MR_OK && pipeline->job_finished)
-        return mr_api_end(pipeline, status, NULL);
-    if (status == MR_OK)
-        status = plan(pipeline, &last, &err);
-    if (status == MR_OK)
+    bool work = true;
+    enum mr_status status = hold(pipeline, &work, &err);
+    if (status == MR_OK && work)
+        status = plan(pipeline, &err);
+    if (status == MR_OK && work)
         status = describe_tasks(pipeline, tasks, ntasks, &err);
-    return mr_api_end(pipeline, status, &err);
+    pipeline->job_finished = status == MR_OK && !work;
+    if (status != MR_OK || !work)
+        status = finish(pipeline, status, &err);
+    return mr_api_end(pipeline, status, status == MR_OK ? NULL : &err);
 }
 
 int millrace_job_run_task(struct millrace_pipeline *pipeline, const void *task, size_t task_size,
@@ -127,9 +138,7 @@ static enum mr_status commit(struct millrace_pipeline *pipeline,
 {
     struct mr_session *session = pipeline->session;
     struct mr_exec_result collected = {0};
-    if (pipeline->job_lease && pipeline->job_finished)
-        return MR_OK;
-    if (!pipeline->job_lease || !session->plan)
+    if (!pipeline->job.lease || !session->plan)
         return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG, "millrace_job_plan comes first");
     struct mr_slice *slices = mr_calloc((size_t)nresults + 1, sizeof *slices);
     if (!slices)
@@ -140,7 +149,7 @@ static enum mr_status commit(struct millrace_pipeline *pipeline,
     if (status == MR_OK)
         status = mr_judge_validations(session->plan, err);
     if (status == MR_OK)
-        status = mr_epoch_commit(session, pipeline->job_state, pipeline->job_lease, &collected,
+        status = mr_epoch_commit(session, pipeline->job.state, pipeline->job.lease, &collected,
                                  pipeline->job_epoch, mr_session_next_watermark(session), err);
     else
         mr_epoch_discard(session, NULL);
@@ -158,10 +167,19 @@ int millrace_job_commit(struct millrace_pipeline *pipeline, const struct millrac
     if (!pipeline || !pipeline->session)
         return MILLRACE_USAGE;
     mr_api_begin(pipeline);
-    enum mr_status status = commit(pipeline, results, nresults, &err);
-    mr_lease_release(pipeline->job_lease);
-    mr_state_close(pipeline->job_state);
-    pipeline->job_lease = NULL;
-    pipeline->job_state = NULL;
+    enum mr_status status = MR_OK;
+    if (!pipeline->job_finished) {
+        status = commit(pipeline, results, nresults, &err);
+        status = finish(pipeline, status, &err);
+    }
     return mr_api_end(pipeline, status, &err);
+}
+
+void mr_api_end_job(struct millrace_pipeline *pipeline)
+{
+    struct mr_error err = {0};
+    if (!pipeline->job.lease)
+        return;
+    mr_error_set(&err, MR_CANCELLED, MR_CLASS_CONFIG, "the job was closed without a commit");
+    (void)finish(pipeline, MR_CANCELLED, &err);
 }

@@ -114,6 +114,7 @@ int millrace_open(const struct millrace_open_options *options, struct millrace_p
                  .parameters = options->parameters,
                  .conf = options->conf},
         .state_path = options->state_path,
+        .run_key = options->run_key && *options->run_key ? options->run_key : NULL,
         .log = options->log ? log_record : NULL,
         .log_context = pipeline,
         .log_level = (enum mr_log_level)options->log_level,
@@ -136,8 +137,7 @@ void millrace_close(struct millrace_pipeline *pipeline)
     if (!pipeline)
         return;
     forget_messages(pipeline);
-    mr_lease_release(pipeline->job_lease);
-    mr_state_close(pipeline->job_state);
+    mr_api_end_job(pipeline);
     mr_session_close(pipeline->session);
     mr_free(pipeline);
 }

@@ -6,6 +6,7 @@
 
 #include "millrace.h"
 #include "run/run.h"
+#include "run/start.h"
 
 struct millrace_pipeline {
     struct mr_session *session; /* NULL when opening failed */
@@ -15,14 +16,15 @@ struct millrace_pipeline {
     void *log_context;
     bool log_json;
     const struct millrace_run_options *user_options;
-    struct mr_state *job_state; /* between millrace_job_plan and millrace_job_commit */
-    struct mr_lease *job_lease;
+    struct mr_start job; /* has a lease between millrace_job_plan and millrace_job_commit */
     int64_t job_epoch;
-    bool job_finished; /* an interrupted run was finished instead: there are no tasks */
+    bool job_finished; /* an interrupted run was finished, or this one before: there are no tasks */
 };
 
 /* The registry of this build. */
 const struct mr_registry *mr_api_registry(void);
+/* A job that was planned and not committed is over: what its tasks have staged is discarded by the next run. */
+void mr_api_end_job(struct millrace_pipeline *pipeline);
 /* Empties the errors before a call. */
 void mr_api_begin(struct millrace_pipeline *pipeline);
 /* Records a failure that is not in `errors` yet; returns the exit code of `status`. */

@@ -26,8 +26,9 @@ static enum mr_status open_state(const struct mr_api_state *where, struct mr_sta
     if (directory && !has_state(directory))
         return MR_OK;
     if (session)
-        return mr_session_open_state(session, state, err);
-    return mr_state_open(&(struct mr_state_config){.directory = directory}, state, err);
+        return mr_session_look_at_state(session, state, err);
+    return mr_state_open(&(struct mr_state_config){.directory = directory, .read_only = true},
+                         state, err);
 }
 
 enum mr_status mr_api_runs(const struct mr_api_state *where, int limit, struct mr_arena *arena,

@@ -180,7 +180,7 @@ enum mr_status mr_api_watermarks(struct millrace_pipeline *pipeline, struct mr_a
     struct showing showing = {.session = pipeline->session, .arena = arena, .out = out};
     *out = (struct mr_api_watermarks){.count = 0};
     if (has_state(pipeline->session))
-        MR_TRY(mr_session_open_state(pipeline->session, &showing.state, err));
+        MR_TRY(mr_session_look_at_state(pipeline->session, &showing.state, err));
     enum mr_status status = look(&showing, err);
     mr_state_close(showing.state);
     return status;
@@ -333,6 +333,7 @@ static enum mr_status set_under_lease(struct setting *setting, struct mr_error *
     struct mr_epoch_record next = {.phase = MR_EPOCH_COMMITTED,
                                    .epoch = record.epoch,
                                    .run_id = session->run_id,
+                                   .maker = record.maker,
                                    .fingerprint = "",
                                    .watermark = safe_time,
                                    .positions = {bytes.data, bytes.size}};

@@ -271,6 +271,8 @@ const char *mr_error_class_name(enum mr_error_class cls)
         return "fatal";
     case MR_CLASS_REFUSED:
         return "refused";
+    case MR_CLASS_SUPERSEDED:
+        return "superseded";
     }
     return "fatal";
 }

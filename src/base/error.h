@@ -38,6 +38,8 @@ enum mr_error_class {
     MR_CLASS_UNKNOWN,   /* the effect may have happened: read back, never repeat blindly */
     MR_CLASS_FATAL,     /* stop now: a failed fsync, a broken invariant */
     MR_CLASS_REFUSED, /* a commit: the target proves that nothing of it happened, nor can any more */
+    /* a commit: another run has gone on from this target since, and what became of ours cannot be told */
+    MR_CLASS_SUPERSEDED,
 };
 
 struct mr_error {

@@ -77,6 +77,8 @@ enum mr_status mr_failpoint_hit(const char *name, struct mr_error *err)
         return mr_error_errno(err, MR_SINK, ENOSPC, "failpoint %s", name);
     if (strcmp(point.action, "eio") == 0)
         return mr_error_errno(err, MR_SINK, EIO, "failpoint %s", name);
+    if (strcmp(point.action, "unknown") == 0) /* the reply of what was done is lost */
+        return mr_error_set(err, MR_SINK, MR_CLASS_UNKNOWN, "failpoint %s", name);
     return mr_error_set(err, MR_INTERNAL, MR_CLASS_FATAL, "failpoint %s", name);
 }
 

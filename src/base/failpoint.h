@@ -1,7 +1,7 @@
 /*
  * failpoint.h - named places where a test build dies, stops or fails (configure --enable-failpoints).
  *
- * MILLRACE_FAILPOINT="name[:N]=kill|stop|error|enospc|eio" acts at the Nth time (default 1) that the
+ * MILLRACE_FAILPOINT="name[:N]=kill|stop|error|unknown|enospc|eio" acts at the Nth time (default 1) that the
  * place is passed. MILLRACE_FAILPOINT_LIST=path appends each name passed, so that a test can
  * enumerate them all. In a normal build the macro is MR_OK and costs nothing.
  */

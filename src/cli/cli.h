@@ -46,6 +46,7 @@ struct mr_cli_options {
     const char *state;
     const char *pipeline; /* of `runs`: the file whose state is meant */
     const char *report;
+    const char *run_key;
     const char *step;
     const char *load;  /* of `verify` */
     const char *where; /* these six: of `delta` */
@@ -86,6 +87,8 @@ int mr_cli_open_text(const struct mr_cli_options *options, const char *name, con
 struct mr_cli_log {
     const char *erase; /* the progress bar, before each line */
     const char *name;  /* of the pipeline, in front of each line of text; or NULL */
+    bool
+        json; /* else the error that ends a run is left to mr_cli_print_errors, which says it with its hint */
 };
 struct mr_cli_log mr_cli_log_of(const struct mr_cli_options *options);
 /* Opens a file with others in a pool. `log` must live as long as the pipeline. Prints the errors, with its name. */
@@ -104,6 +107,9 @@ int mr_cli_begin(int argc, char **argv, const char *allowed, struct mr_cli_optio
 int mr_cli_close(struct millrace_pipeline *pipeline, int code);
 /* Prints what went wrong in the last call, one line each, on standard error. */
 void mr_cli_print_errors(const struct millrace_pipeline *pipeline);
+/* Those of a run: the first is in a log of JSON already. */
+void mr_cli_print_run_errors(const struct millrace_pipeline *pipeline,
+                             const struct mr_cli_log *log);
 /*
  * From hold on, SIGINT and SIGTERM do not end the process: they cancel the pipelines that are watched, at once if they came before,
  * and a process that has not ended in time is ended.

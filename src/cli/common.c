@@ -11,13 +11,14 @@ struct mr_cli_log mr_cli_log_of(const struct mr_cli_options *options)
 {
     /* On a terminal a log line first erases the progress bar below it. */
     bool bar = isatty(STDERR_FILENO) && !options->log_json;
-    return (struct mr_cli_log){.erase = bar ? "\r\033[K" : ""};
+    return (struct mr_cli_log){.erase = bar ? "\r\033[K" : "", .json = options->log_json};
 }
 
 static void print_log(void *context, enum millrace_log_level level, const char *text)
 {
     const struct mr_cli_log *log = context;
-    (void)level;
+    if (level == MILLRACE_LOG_ERROR && !log->json)
+        return;
     if (log->name)
         fprintf(stderr, "%s[%s] %s\n", log->erase, log->name, text);
     else
@@ -30,6 +31,13 @@ void mr_cli_print_errors(const struct millrace_pipeline *pipeline)
         fprintf(stderr, "error: %s\n", millrace_error_message(pipeline, i));
 }
 
+void mr_cli_print_run_errors(const struct millrace_pipeline *pipeline, const struct mr_cli_log *log)
+{
+    for (int i = log->json ? 1 : 0; i < millrace_error_count(pipeline); i++)
+        fprintf(stderr, "%serror: %s%s%s\n", log->erase, log->name ? log->name : "",
+                log->name ? ": " : "", millrace_error_message(pipeline, i));
+}
+
 static int open_pipeline(const struct mr_cli_options *options, const char *name, const char *text,
                          struct millrace_pool *pool, struct mr_cli_log *log,
                          struct millrace_pipeline **out)
@@ -40,6 +48,7 @@ static int open_pipeline(const struct mr_cli_options *options, const char *name,
         .text_size = text ? strlen(text) : 0,
         .credentials_file = options->credentials,
         .state_path = options->state,
+        .run_key = options->run_key,
         .parameters = options->nparameters ? options->parameters : NULL,
         .conf = options->nconf ? options->conf : NULL,
         .log = print_log,

@@ -38,6 +38,8 @@ static const struct cli_option {
      "forget watermarks, positions and what an unfinished run has done"},
     {"--resume", 'R', OPTION_FLAG, NULL, "go on with the unfinished run, or do nothing"},
     {"--adopt", 'A', OPTION_FLAG, NULL, "state was lost: go on from what the targets know"},
+    {"--run-key", 'K', OPTION_VALUE, "KEY",
+     "the scheduler's name of this run: one that has succeeded is not run again"},
     {"--clear", 'k', OPTION_FLAG, NULL, "forget the watermark: the next run begins anew"},
     {"--progress", 'P', OPTION_VALUE, "auto|plain|none", "how to show progress"},
     {"--log-format", 'F', OPTION_VALUE, "text|json", "form of log lines"},
@@ -123,6 +125,8 @@ static const char **text_of(char letter, struct mr_cli_options *out)
         return &out->state;
     case 'I':
         return &out->pipeline;
+    case 'K':
+        return &out->run_key;
     case 'r':
         return &out->report;
     case 's':
@@ -153,7 +157,8 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
     const char **text = text_of(letter, out);
     if (text) {
         *text = value;
-        return 0;
+        /* A variable that the scheduler has not set: the run would be one without a key. */
+        return letter == 'K' && !*value ? -1 : 0;
     }
     switch (letter) {
     case 'p':

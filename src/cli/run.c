@@ -69,6 +69,11 @@ void mr_cli_print_summary(const char *text)
            json_string_value(json_object_get(report, "pipeline")),
            json_string_value(json_object_get(report, "status")), integer_at(report, "rows_read"),
            integer_at(report, "rows_written"), seconds, peak, used, limit);
+    const char *skipped =
+        json_string_value(json_object_get(json_object_get(report, "skipped"), "run"));
+    if (skipped)
+        printf("  nothing was done: run key %s has succeeded already, as run %s\n",
+               json_string_value(json_object_get(report, "run_key")), skipped);
     if (json_object_get(report, "finished_run"))
         printf("  finished the commit of the interrupted run %s; nothing was read again\n",
                json_string_value(json_object_get(report, "finished_run")));
@@ -141,8 +146,9 @@ static int run_opened(const struct mr_cli_options *options, struct millrace_pipe
     mr_cli_catch_signals(NULL);
     if (report && !options->quiet && !mr_cli_report_to_stdout(options) && code == MILLRACE_OK)
         mr_cli_print_summary(report);
+    struct mr_cli_log log = mr_cli_log_of(options);
     if (code != MILLRACE_OK)
-        mr_cli_print_errors(pipeline);
+        mr_cli_print_run_errors(pipeline, &log);
     millrace_free(report);
     return code;
 }
@@ -167,7 +173,7 @@ int mr_cli_run(int argc, char **argv)
 {
     struct mr_cli_options options;
     mr_cli_hold_signals();
-    int code = mr_cli_parse(argc, argv, "pcCSrfRAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
+    int code = mr_cli_parse(argc, argv, "pcCSrKfRAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
     if (code != 0)
         return code;
     if (options.fresh && options.adopt) {

@@ -97,7 +97,7 @@ static void on_progress(void *context, const struct millrace_progress *progress)
 static void print_end(struct slot *slot)
 {
     const char *erase = slot->log.erase;
-    for (int i = 0; i < millrace_error_count(slot->pipeline); i++)
+    for (int i = slot->log.json ? 1 : 0; i < millrace_error_count(slot->pipeline); i++)
         fprintf(stderr, "%serror: %s: %s\n", erase, slot->label,
                 millrace_error_message(slot->pipeline, i));
     if (slot->code == MILLRACE_OK && slot->report && !slot->many->options->quiet &&

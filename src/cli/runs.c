@@ -12,18 +12,20 @@
 
 static void print_row(const struct mr_run_row *row)
 {
-    char started[MR_TIME_TEXT_MAX], took[32] = "";
+    char started[MR_TIME_TEXT_MAX], took[32] = "", code[16] = "-";
     int size = mr_timestamp_format(row->started_micros / 1000000 * 1000000, ' ', started);
     if (row->ended_micros > 0)
         mr_duration_format(row->ended_micros - row->started_micros, took, sizeof took);
-    printf("%-26s  %.*s  %-9s  %4d  %12lld  %12lld  %9s  %s\n", row->run_id, size, started,
-           row->status, row->exit_code, (long long)row->rows_read, (long long)row->rows_written,
-           took, row->pipeline);
+    if (row->exit_code >= 0)
+        snprintf(code, sizeof code, "%d", row->exit_code);
+    printf("%-26s  %.*s  %-9s  %4s  %12lld  %12lld  %9s  %s\n", row->run_id, size, started,
+           row->status, code, (long long)row->rows_read, (long long)row->rows_written, took,
+           row->pipeline);
     if (row->message)
         printf("%28s%s\n", "", row->message);
 }
 
-/* What a row knows; a run that was killed has no end. */
+/* What a row knows; a run that was killed has no end, and no exit code. */
 static json_t *row_json(const struct mr_run_row *row)
 {
     char text[MR_TIME_TEXT_MAX];
@@ -32,8 +34,11 @@ static json_t *row_json(const struct mr_run_row *row)
     json_object_set_new(out, "run_id", json_string(row->run_id));
     json_object_set_new(out, "pipeline", json_string(row->pipeline));
     json_object_set_new(out, "state_key", json_string(row->state_key));
+    if (row->run_key)
+        json_object_set_new(out, "run_key", json_string(row->run_key));
     json_object_set_new(out, "status", json_string(row->status));
-    json_object_set_new(out, "exit_code", json_integer(row->exit_code));
+    json_object_set_new(out, "exit_code",
+                        row->exit_code >= 0 ? json_integer(row->exit_code) : json_null());
     json_object_set_new(out, "started", json_sprintf("%.*sZ", size, text));
     if (row->ended_micros > 0)
         json_object_set_new(out, "duration_ms",
@@ -51,6 +56,16 @@ static void print_json(const struct mr_run_row *rows, int count)
     for (int i = 0; i < count; i++)
         json_array_append_new(list, row_json(&rows[i]));
     json_object_set_new(out, "runs", list);
+    char *text = json_dumps(out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(out);
+    printf("%s\n", text ? text : "{}");
+    free(text);
+}
+
+/* Of a run that has no report: it is at work, was killed, or is a job in parts. */
+static void print_one(const struct mr_run_row *row)
+{
+    json_t *out = row_json(row);
     char *text = json_dumps(out, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(out);
     printf("%s\n", text ? text : "{}");
@@ -87,7 +102,8 @@ static int list(const struct mr_cli_options *options, const struct mr_api_state 
     return mr_status_exit_code(status);
 }
 
-static int show(const char *run_id, const struct mr_api_state *where, const char *name)
+static int show(const struct mr_cli_options *options, const char *run_id,
+                const struct mr_api_state *where, const char *name)
 {
     struct mr_arena arena;
     struct mr_run_row *row = NULL;
@@ -102,6 +118,8 @@ static int show(const char *run_id, const struct mr_api_state *where, const char
         code = MILLRACE_USAGE;
     } else if (row->report) {
         printf("%s\n", row->report);
+    } else if (options->json) {
+        print_one(row);
     } else {
         print_row(row);
     }
@@ -113,7 +131,7 @@ static int look(const struct mr_cli_options *options, const struct mr_api_state 
                 const char *name)
 {
     if (options->nfiles == 2)
-        return show(options->files[1], where, name);
+        return show(options, options->files[1], where, name);
     return list(options, where, name);
 }
 

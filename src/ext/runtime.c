@@ -10,6 +10,7 @@
  */
 #include "ext/runtime.h"
 
+#include "base/hash.h"
 #include "base/thread.h"
 #include "base/time.h"
 
@@ -25,6 +26,14 @@ void mr_count_peak(struct mr_runtime *runtime, enum mr_counter counter, int64_t 
            !atomic_compare_exchange_weak_explicit(peak, &seen, value, memory_order_relaxed,
                                                   memory_order_relaxed))
         ;
+}
+
+uint64_t mr_run_mark(const char *run_id)
+{
+    if (!run_id || !*run_id)
+        return 0;
+    uint64_t mark = mr_hash64(run_id, strlen(run_id)) & INT64_MAX;
+    return mark ? mark : 1;
 }
 
 const char *mr_counter_name(enum mr_counter counter)

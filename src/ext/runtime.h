@@ -134,6 +134,12 @@ const char *mr_counter_name(enum mr_counter counter);
 void mr_event(struct mr_runtime *runtime, enum mr_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * What targets keep of a run's identity beside its epoch: never 0 (which stands for "not kept") nor more than INT64_MAX. Two copies of
+ * a state count the same epochs under the same UUID, and only this tells what one has committed from what the other has. NULL, "": 0.
+ */
+uint64_t mr_run_mark(const char *run_id);
+
 /* The user's `retry`, else `own`: what the protocol at hand is used to. */
 const struct mr_retry *mr_retry_policy(const struct mr_runtime *runtime,
                                        const struct mr_retry *own);

@@ -66,6 +66,7 @@ struct mr_recovered {
      * and --fresh.
      */
     char state_uuid[33];
+    uint64_t run; /* mr_run_mark of the run that made the epoch, 0 = not kept */
     bool
         missing; /* there is no such table, whatever is remembered; of files that is nothing strange */
     /* a repeated epoch would bring its rows twice (append); false: it may begin anew (overwrite, upsert) */
@@ -141,6 +142,10 @@ struct mr_sink {
     enum mr_status (*prepare)(void *state, struct mr_runtime *runtime, const struct mr_epoch *epoch,
                               const struct mr_slice *committables, int ncommittables,
                               struct mr_bytes *token, struct mr_error *err);
+    /*
+     * Where the target has this epoch of this state by another run: class refused. A later one: done if it can tell, else class
+     * superseded (mr_sink_overtaken). Neither changes anything.
+     */
     enum mr_status (*commit)(const struct mr_options *options, struct mr_runtime *runtime,
                              struct mr_slice token, struct mr_error *err);
     /* What the target knows of this lane: see mr_recovered. */
@@ -160,5 +165,12 @@ struct mr_sink {
                             struct mr_sink_kept *kept, int nkept, struct mr_error *err);
     void (*close)(void *state);
 };
+
+/*
+ * The target has `theirs`, an epoch of the same state that another run made: ours or a later one. Class refused where the target proves
+ * that ours never happened and never will, superseded where it cannot.
+ */
+enum mr_status mr_sink_overtaken(const char *target, int64_t ours, int64_t theirs,
+                                 enum mr_error_class cls, struct mr_error *err);
 
 #endif

@@ -11,6 +11,8 @@
 #include "base/failpoint.h"
 #include "run/ledger.h"
 
+#include <stdio.h>
+
 struct mr_runtime *mr_epoch_runtime(struct mr_epoch_lent *out, const struct mr_runtime *from)
 {
     out->runtime = *from;
@@ -42,18 +44,49 @@ static enum mr_status add_step(const struct mr_step_spec *step, enum mr_status s
     return mr_error_of_sink(status, err);
 }
 
-/* Did a sink that commits all or nothing do nothing, for a reason that will not go away? */
+/* Did the sink do nothing, for a reason that will not go away? */
 static bool is_refusal(const struct mr_sink *sink, const struct mr_error *err)
 {
-    return (sink->flags & MR_SINK_ATOMIC) && err && err->cls != MR_CLASS_UNKNOWN &&
-           err->cls != MR_CLASS_FATAL;
+    if (!err || err->cls == MR_CLASS_UNKNOWN || err->cls == MR_CLASS_FATAL ||
+        err->cls == MR_CLASS_SUPERSEDED)
+        return false;
+    return err->cls == MR_CLASS_REFUSED || (sink->flags & MR_SINK_ATOMIC);
+}
+
+static const char *label_of(const struct mr_session *session, const struct mr_epoch_token *token)
+{
+    const struct mr_spec *spec = session->spec;
+    bool there = token->step < spec->nsteps && spec->steps[token->step].method_name &&
+                 strcmp(spec->steps[token->step].method_name, token->method) == 0;
+    return there ? spec->steps[token->step].label : token->method;
+}
+
+/* Loads before the one that failed have committed: they cannot be taken back, and there is no other way than on. */
+static void tell_partial(const struct mr_session *session, const struct mr_epoch_record *record,
+                         int failed, struct mr_error *err)
+{
+    char names[200] = "";
+    size_t size = 0;
+    if (!err || failed == 0)
+        return;
+    for (int i = 0; i < failed && size < sizeof names; i++)
+        size += (size_t)snprintf(names + size, sizeof names - size, "%s%s", i ? ", " : "",
+                                 label_of(session, &record->tokens[i]));
+    mr_error_prefix(err, "epoch %lld is committed by %s and not by %s", (long long)record->epoch,
+                    names, label_of(session, &record->tokens[failed]));
+    mr_error_hint(err,
+                  "the next start commits the rest and reads nothing; if that can never be, "
+                  "--fresh gives the rest up: what %s loaded stays, and is loaded again unless "
+                  "you remove it",
+                  names);
 }
 
 /* *refused: nothing of the epoch is in any target, and nothing may come in any more. */
-static enum mr_status commit_tokens(const struct mr_plan *plan, struct mr_lease *lease,
+static enum mr_status commit_tokens(struct mr_session *session, struct mr_lease *lease,
                                     const struct mr_epoch_record *record, bool *refused,
                                     struct mr_error *err)
 {
+    const struct mr_plan *plan = session->plan;
     int next = 0;
     *refused = false;
     for (int i = 0; i < plan->nsinks; i++) {
@@ -65,9 +98,16 @@ static enum mr_status commit_tokens(const struct mr_plan *plan, struct mr_lease 
         MR_TRY(MR_FAILPOINT("epoch.before_commit", err));
         MR_TRY(mr_lease_check(lease, err));
         enum mr_status status =
-            node->sink->commit(node->sink_options, runtime, record->tokens[next++].token, err);
-        *refused = status != MR_OK && next == 1 && is_refusal(node->sink, err);
-        MR_TRY(add_step(node->step, status, err));
+            node->sink->commit(node->sink_options, runtime, record->tokens[next].token, err);
+        if (status != MR_OK) {
+            /* A target that somebody else has loaded: because he took this run for dead? */
+            MR_TRY(mr_lease_check(lease, NULL) == MR_OK ? MR_OK : mr_lease_check(lease, err));
+            *refused = next == 0 && is_refusal(node->sink, err);
+            status = add_step(node->step, status, err);
+            tell_partial(session, record, next, err);
+            return status;
+        }
+        next++;
         MR_TRY(MR_FAILPOINT("epoch.after_commit", err));
     }
     return MR_OK;
@@ -89,33 +129,76 @@ static void acknowledge(struct mr_session *session, int64_t epoch)
 }
 
 /*
- * The first sink refused (a concurrent commit came first; a crash emptied what was staged): the record is that of the epoch before
- * under this number, which names of files were made of, and what is staged goes. Without this the next start would try the same
+ * The sink that understands a token, and the options of its step if the present file still has it. The files of a
+ * validation's quarantine are written by the files sink; its tokens need no options.
+ */
+static enum mr_status find_sink(struct mr_session *session, const struct mr_epoch_token *token,
+                                const struct mr_sink **sink, const struct mr_options **options,
+                                struct mr_error *err)
+{
+    const struct mr_spec *spec = session->spec;
+    const struct mr_registry *registry = session->runtime.registry;
+    const struct mr_method *method = mr_registry_method(registry, token->method);
+    *options = NULL;
+    if (method && method->sink && token->step < spec->nsteps &&
+        spec->steps[token->step].method == method)
+        *options = spec->steps[token->step].options;
+    if (method && !method->sink)
+        method = mr_registry_method(registry, "toFile");
+    if (!method || !method->sink)
+        return mr_error_set(err, MR_CONFIG, MR_CLASS_FATAL,
+                            "an interrupted run left a prepared commit of %s, which this version "
+                            "does not know",
+                            token->method);
+    *sink = method->sink;
+    return MR_OK;
+}
+
+/* All of them, whatever becomes of one: what a target that does not answer has staged waits for the next run's sweep. */
+static void abandon(struct mr_session *session, const struct mr_epoch_record *record)
+{
+    for (int i = 0; i < record->ntokens; i++) {
+        const struct mr_sink *sink = NULL;
+        const struct mr_options *options = NULL;
+        struct mr_epoch_lent lent;
+        struct mr_error left = {0};
+        struct mr_runtime *runtime = mr_epoch_runtime(&lent, &session->runtime);
+        enum mr_status status = find_sink(session, &record->tokens[i], &sink, &options, &left);
+        if (status == MR_OK)
+            status = sink->abort(options, runtime, record->tokens[i].token, &left);
+        if (status != MR_OK)
+            mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                             "what the withdrawn commit of %s had staged is left for the next "
+                             "run: %s",
+                             label_of(session, &record->tokens[i]), left.message);
+    }
+}
+
+/*
+ * The first sink refused (a concurrent commit came first; a crash emptied what was staged), or somebody gives up: the record is that of the
+ * epoch before under this number, which names of files were made of, and what is staged goes. Without this the next start would try the same
  * commit for ever; so it would with the staged rows gone and the record still there, hence this order. What a kill between the
  * two leaves is discarded like all that dead runs staged.
  */
-static enum mr_status withdraw(struct mr_session *session, struct mr_state *state,
-                               struct mr_lease *lease, const struct mr_epoch_record *record,
-                               const struct mr_epoch_record *before, struct mr_epoch_record *after,
-                               struct mr_error *err)
+enum mr_status mr_epoch_withdraw(struct mr_session *session, struct mr_state *state,
+                                 struct mr_lease *lease, struct mr_epoch_record *record,
+                                 const struct mr_epoch_record *before, struct mr_error *err)
 {
-    *after = (struct mr_epoch_record){
+    struct mr_epoch_record after = {
         .phase = MR_EPOCH_COMMITTED,
         .lane = record->lane,
         .epoch = record->epoch,
         .run_id = "",
+        .maker = record->maker,
         .fingerprint = "",
         .watermark = before->watermark,
         .positions = before->positions,
     };
-    struct mr_error left = {0};
     MR_TRY(mr_ledger_withdraw(session, state, lease, record->epoch, err));
-    MR_TRY(mr_state_store_epoch(lease, after, err));
+    MR_TRY(mr_state_store_epoch(lease, &after, err));
     MR_TRY(MR_FAILPOINT("epoch.withdrawn", err));
-    if (mr_epoch_abandon(session, record, &left) != MR_OK)
-        mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
-                         "what the withdrawn commit had staged is left for the next run: %s",
-                         left.message);
+    abandon(session, record);
+    *record = after;
     return MR_OK;
 }
 
@@ -133,12 +216,13 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     mr_bytes_init(&positions, (size_t)1 << 29);
     MR_TRY_OUT(mr_session_positions(session, &ends, err));
     mr_positions_encode(ends.items, ends.count, watermark, &positions);
-    struct mr_epoch_record before, after;
+    struct mr_epoch_record before;
     struct mr_epoch_record record = {
         .phase = MR_EPOCH_PREPARED,
         .lane = 0,
         .epoch = epoch,
         .run_id = session->run_id,
+        .maker = session->run_id,
         .fingerprint = mr_arena_printf(&session->arena, "%s:%s", plan->fingerprint,
                                        session->spec->parameters_hash),
         .watermark = watermark,
@@ -168,9 +252,11 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &before, err));
     MR_TRY_OUT(mr_ledger_record(session, state, lease, result, epoch, err));
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
-    status = commit_tokens(plan, lease, &record, &refused, err);
-    if (refused)
-        withdraw(session, state, lease, &record, &before, &after, NULL);
+    status = commit_tokens(session, lease, &record, &refused, err);
+    if (refused && mr_epoch_withdraw(session, state, lease, &record, &before, NULL) == MR_OK)
+        mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                         "the commit of epoch %lld is withdrawn: nothing of it is in any target",
+                         (long long)epoch);
     MR_TRY_OUT(status);
     record.phase = MR_EPOCH_COMMITTED;
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
@@ -185,98 +271,72 @@ out:
     return status;
 }
 
-/*
- * The sink that understands a token, and the options of its step if the present file still has it. The files of a
- * validation's quarantine are written by the files sink; its tokens need no options.
- */
-static enum mr_status find_sink(struct mr_session *session, const struct mr_epoch_token *token,
-                                const struct mr_sink **sink, const struct mr_options **options,
-                                struct mr_error *err)
-{
-    const struct mr_spec *spec = session->spec;
-    const struct mr_registry *registry = session->runtime.registry;
-    const struct mr_method *method = mr_registry_method(registry, token->method);
-    *options = NULL;
-    if (method && method->sink && token->step < spec->nsteps &&
-        spec->steps[token->step].method == method)
-        *options = spec->steps[token->step].options;
-    if (method && !method->sink)
-        method = mr_registry_method(registry, "toFile");
-    if (!method || !method->sink)
-        return mr_error_set(err, MR_CONFIG, MR_CLASS_FATAL,
-                            "an interrupted run left a prepared commit of %s, which this version "
-                            "does not know",
-                            token->method);
-    *sink = method->sink;
-    return MR_OK;
-}
-
-/* *first: it is the first of them that fails. */
+/* *failed: the number of the one that fails. */
 static enum mr_status finish_tokens(struct mr_session *session, struct mr_lease *lease,
-                                    const struct mr_epoch_record *record, bool *first,
+                                    const struct mr_epoch_record *record, int *failed,
                                     struct mr_error *err)
 {
-    *first = false;
     for (int i = 0; i < record->ntokens; i++) {
         const struct mr_sink *sink = NULL;
         const struct mr_options *options = NULL;
         struct mr_epoch_lent lent;
         struct mr_runtime *runtime = mr_epoch_runtime(&lent, &session->runtime);
+        *failed = i;
         MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
         MR_TRY(mr_lease_check(lease, err));
-        *first = i == 0;
         MR_TRY(mr_error_of_sink(sink->commit(options, runtime, record->tokens[i].token, err), err));
     }
+    *failed = -1;
     return MR_OK;
 }
 
 /*
  * Sinks commit in order: where the first proves that it has nothing of the epoch, none has. Another class than "refused" proves
- * nothing here: the process that prepared the epoch may have committed it and died before it could say so.
+ * nothing here: the process that prepared the epoch may have committed it and died before it could say so. Where a later one refuses,
+ * those before it have committed, and the error says so.
  */
 enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *state,
                                struct mr_lease *lease, struct mr_epoch_record *record,
-                               bool *withdrawn, struct mr_error *err)
+                               const char **withdrawn, struct mr_error *err)
 {
     struct mr_error failure = {0};
-    struct mr_epoch_record before, after;
-    bool first;
-    *withdrawn = false;
+    struct mr_epoch_record before;
+    int failed = -1;
+    *withdrawn = NULL;
     MR_TRY(mr_session_fetch_credentials(session, NULL, err));
-    enum mr_status status = finish_tokens(session, lease, record, &first, &failure);
+    enum mr_status status = finish_tokens(session, lease, record, &failed, &failure);
     if (status == MR_OK) {
         record->phase = MR_EPOCH_COMMITTED;
         return mr_state_store_epoch(lease, record, err);
     }
+    tell_partial(session, record, failed, &failure);
     if (err)
         *err = failure;
-    if (!first || failure.cls != MR_CLASS_REFUSED)
+    if (failed != 0 || failure.cls != MR_CLASS_REFUSED)
         return status;
+    const char *reason = mr_arena_strdup(&session->arena, failure.message);
+    if (!reason)
+        return mr_error_nomem(err);
+    const char *run_id = record->run_id;
     MR_TRY(mr_state_load_epoch_before(state, session->spec->state_key, record->lane,
                                       &session->arena, &before, err));
-    MR_TRY(withdraw(session, state, lease, record, &before, &after, err));
+    MR_TRY(mr_epoch_withdraw(session, state, lease, record, &before, err));
     mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
                      "the commit of the interrupted run %s is withdrawn, nothing of it is in any "
                      "target: %s; its rows are read again",
-                     record->run_id, failure.message);
-    *record = after;
-    *withdrawn = true;
+                     run_id, reason);
+    *withdrawn = reason;
     return MR_OK;
 }
 
-enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoch_record *record,
+enum mr_status mr_epoch_give_up(struct mr_session *session, struct mr_state *state,
+                                struct mr_lease *lease, struct mr_epoch_record *record,
                                 struct mr_error *err)
 {
-    MR_TRY(mr_session_fetch_credentials(session, NULL, err));
-    for (int i = 0; i < record->ntokens; i++) {
-        const struct mr_sink *sink = NULL;
-        const struct mr_options *options = NULL;
-        struct mr_epoch_lent lent;
-        struct mr_runtime *runtime = mr_epoch_runtime(&lent, &session->runtime);
-        MR_TRY(find_sink(session, &record->tokens[i], &sink, &options, err));
-        MR_TRY(mr_error_of_sink(sink->abort(options, runtime, record->tokens[i].token, err), err));
-    }
-    return MR_OK;
+    struct mr_epoch_record before;
+    MR_TRY(mr_state_load_epoch_before(state, session->spec->state_key, record->lane,
+                                      &session->arena, &before, err));
+    return mr_epoch_withdraw(session, state, lease, record, &before, err);
 }
 
 enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err)

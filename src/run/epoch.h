@@ -15,16 +15,21 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
                                struct mr_lease *lease, const struct mr_exec_result *result,
                                int64_t epoch, const char *watermark, struct mr_error *err);
 /*
- * Commits what `record` (PREPARED) names, by the options of the present file, and stores it as COMMITTED. *withdrawn: the targets
+ * Commits what `record` (PREPARED) names, by the options of the present file, and stores it as COMMITTED. *withdrawn: why the targets
  * prove that nothing of it is there and that it cannot be finished; `record` is then that of the epoch before, stored under
- * this number, and the rows are to be read again.
+ * this number, and the rows are to be read again. NULL = it is committed.
  */
 enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *state,
                                struct mr_lease *lease, struct mr_epoch_record *record,
-                               bool *withdrawn, struct mr_error *err);
-/* Discards what `record` (PREPARED) names and is not visible yet. */
-enum mr_status mr_epoch_abandon(struct mr_session *session, const struct mr_epoch_record *record,
+                               const char **withdrawn, struct mr_error *err);
+/* Somebody says that it is not to be finished: the same, whatever is visible already. What targets fail to discard is logged. */
+enum mr_status mr_epoch_give_up(struct mr_session *session, struct mr_state *state,
+                                struct mr_lease *lease, struct mr_epoch_record *record,
                                 struct mr_error *err);
+/* `before` is the record before `record`, which becomes it under its own number. */
+enum mr_status mr_epoch_withdraw(struct mr_session *session, struct mr_state *state,
+                                 struct mr_lease *lease, struct mr_epoch_record *record,
+                                 const struct mr_epoch_record *before, struct mr_error *err);
 /* Discards what runs of this pipeline left staged. */
 enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err);
 /* The runtime of a sink's step outside of exec: same counters, a waiter that heeds a cancel late or not at all. */

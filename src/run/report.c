@@ -242,6 +242,14 @@ char *mr_report_build(const struct mr_report_input *input)
     add_status(out, input->status, mr_session_exit_code(session, input->status));
     json_object_set_new(out, "started", instant(session->start_wall));
     json_object_set_new(out, "epoch", json_integer(input->epoch));
+    if (session->request.run_key)
+        json_object_set_new(out, "run_key", json_string(session->request.run_key));
+    if (input->skipped_run)
+        json_object_set_new(out, "skipped", json_pack("{s:s}", "run", input->skipped_run));
+    if (input->withdrawn_run)
+        json_object_set_new(out, "withdrawn",
+                            json_pack("{s:s, s:s}", "run", input->withdrawn_run, "reason",
+                                      input->withdrawn_reason ? input->withdrawn_reason : ""));
     if (input->recovered_run)
         json_object_set_new(out, "finished_run", json_string(input->recovered_run));
     add_resumed(out, plan);

@@ -13,6 +13,9 @@ struct mr_report_input {
     enum mr_status status;
     const struct mr_error *failure;
     const char *recovered_run; /* run whose commit this start finished, or NULL */
+    const char *skipped_run;   /* run that has succeeded under the run key of this one, or NULL */
+    const char *withdrawn_run; /* interrupted run whose commit was taken back, or NULL */
+    const char *withdrawn_reason;
     int64_t epoch;
     const struct mr_resume *resume;
 };

@@ -71,6 +71,8 @@ static bool read_basis(struct mr_resume *resume, struct mr_slice bytes, int64_t 
 
 /* ---- start ---- */
 
+#define MOST_SKIPPED 100 /* starts that found their run key done, and so nothing to do */
+
 /* The run before this one, if it did not end well and its epoch is not the one that is committed. */
 static enum mr_status find_unfinished(struct mr_resume *resume, const struct mr_epoch_record *last,
                                       struct mr_error *err)
@@ -78,10 +80,10 @@ static enum mr_status find_unfinished(struct mr_resume *resume, const struct mr_
     struct mr_session *session = resume->session;
     struct mr_run_row *rows;
     int count;
-    MR_TRY(mr_state_runs(resume->state, session->spec->state_key, 2, &session->arena, &rows, &count,
-                         err));
+    MR_TRY(mr_state_runs(resume->state, session->spec->state_key, MOST_SKIPPED, &session->arena,
+                         &rows, &count, err));
     for (int i = 0; i < count; i++) {
-        if (strcmp(rows[i].run_id, session->run_id) == 0)
+        if (strcmp(rows[i].run_id, session->run_id) == 0 || strcmp(rows[i].status, "skipped") == 0)
             continue;
         bool done = strcmp(rows[i].status, "success") == 0 ||
                     (last->phase != MR_EPOCH_NONE && strcmp(rows[i].run_id, last->run_id) == 0);

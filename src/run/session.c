@@ -61,11 +61,12 @@ static bool reads_incrementally(const struct mr_spec *spec)
     return false;
 }
 
-static enum mr_status open_state(struct mr_session *session, struct mr_state **out,
+static enum mr_status open_state(struct mr_session *session, bool read_only, struct mr_state **out,
                                  struct mr_error *err)
 {
     const struct mr_state_server *server = session->state_path ? NULL : session->spec->state_server;
     struct mr_state_config config = {.directory = session->state_path,
+                                     .read_only = read_only,
                                      .waiter = session->runtime.waiter,
                                      .patient = session->runtime.patient,
                                      .retry =
@@ -86,7 +87,7 @@ static enum mr_status read_last_run(struct mr_session *session, struct mr_error 
     struct stat info;
     if (session->state_path && stat(session->state_path, &info) != 0)
         return MR_OK;
-    MR_TRY(open_state(session, &state, err));
+    MR_TRY(open_state(session, true, &state, err));
     enum mr_status status =
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &record, err);
     mr_state_close(state);
@@ -386,14 +387,26 @@ enum mr_status mr_session_positions(struct mr_session *session, struct mr_positi
     return MR_OK;
 }
 
-enum mr_status mr_session_open_state(struct mr_session *session, struct mr_state **out,
-                                     struct mr_error *err)
+static enum mr_status open_with_secrets(struct mr_session *session, bool read_only,
+                                        struct mr_state **out, struct mr_error *err)
 {
     if (!session->state_path) {
         MR_TRY(fetch_secrets(session, NULL, err));
         MR_TRY(mr_spec_need_credentials(session->spec, err));
     }
-    return open_state(session, out, err);
+    return open_state(session, read_only, out, err);
+}
+
+enum mr_status mr_session_open_state(struct mr_session *session, struct mr_state **out,
+                                     struct mr_error *err)
+{
+    return open_with_secrets(session, false, out, err);
+}
+
+enum mr_status mr_session_look_at_state(struct mr_session *session, struct mr_state **out,
+                                        struct mr_error *err)
+{
+    return open_with_secrets(session, true, out, err);
 }
 
 enum mr_status mr_session_plan(struct mr_session *session,

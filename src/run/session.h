@@ -19,6 +19,7 @@
 struct mr_session_request {
     struct mr_load_request load; /* run_id, run_date and last_run_timestamp are filled here */
     const char *state_path;      /* overrides the spec's, or NULL */
+    const char *run_key;         /* the name of this run to its scheduler (start.h), or NULL */
     int64_t patience_micros;     /* see mr_engine_options */
     struct mr_pool *pool;        /* shared with other sessions of the process, or NULL */
     mr_log_fn log;
@@ -76,6 +77,9 @@ void mr_session_close(struct mr_session *session);
  */
 enum mr_status mr_session_open_state(struct mr_session *session, struct mr_state **out,
                                      struct mr_error *err);
+/* The same without writing: what is there can be read, a lease cannot be taken. */
+enum mr_status mr_session_look_at_state(struct mr_session *session, struct mr_state **out,
+                                        struct mr_error *err);
 /* Any thread and signal handlers. */
 void mr_session_cancel(struct mr_session *session);
 

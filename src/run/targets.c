@@ -43,15 +43,25 @@ static bool is_foreign(const struct mr_session *session, const struct mr_recover
            strcmp(known->state_uuid, session->runtime.state_uuid) != 0;
 }
 
+/* Has another run, with a copy of this state, made the epoch that we have too? */
+static bool is_of_copy(const struct target *target, const struct mr_epoch_record *last)
+{
+    const struct mr_recovered *known = &target->known;
+    uint64_t ours = mr_run_mark(last->maker);
+    return known->epoch == last->epoch && known->load == target->node->sink_sequence && ours != 0 &&
+           known->run != 0 && known->run != ours;
+}
+
 /*
  * Does the target remember more than our record, or another state? A mode that replaces what it writes again may begin anew
  * under another state, unless that left a commit half done or its memory is asked for.
  */
-static bool is_lost(const struct mr_session *session, const struct mr_recovered *known,
+static bool is_lost(const struct mr_session *session, const struct target *target,
                     const struct mr_epoch_record *last, enum mr_lost_state how)
 {
+    const struct mr_recovered *known = &target->known;
     if (!is_foreign(session, known))
-        return known->epoch > last->epoch;
+        return known->epoch > last->epoch || is_of_copy(target, last);
     return known->adds || known->unfinished.size > 0 || how != MR_LOST_STOP;
 }
 
@@ -85,9 +95,14 @@ static bool is_behind(const struct mr_session *session, const struct target *tar
                                known->epoch < last->epoch));
 }
 
-static enum mr_status lost(const struct mr_session *session, const struct mr_recovered *known,
+static enum mr_status lost(const struct mr_session *session, const struct target *target,
                            const struct mr_epoch_record *last, struct mr_error *err)
 {
+    const struct mr_recovered *known = &target->known;
+    const char *location = target->node->sink_info.location;
+    if (!is_foreign(session, known) && is_of_copy(target, last))
+        return mr_sink_overtaken(location ? location : "the target", last->epoch, known->epoch,
+                                 MR_CLASS_FATAL, err);
     if (known->missing && !is_foreign(session, known) && known->epoch <= last->epoch) {
         mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
                      "the target is not there any more, and lacks the rows that %lld epochs of %s "
@@ -267,12 +282,11 @@ static enum mr_status decide(struct mr_session *session, const struct target *ta
                              struct mr_error *err)
 {
     for (int i = 0; i < count; i++) {
-        if (!is_lost(session, &targets[i].known, last, how) &&
-            !is_behind(session, &targets[i], last))
+        if (!is_lost(session, &targets[i], last, how) && !is_behind(session, &targets[i], last))
             continue;
         *changed = true;
         if (how == MR_LOST_STOP)
-            return add_step(&targets[i], lost(session, &targets[i].known, last, err), err);
+            return add_step(&targets[i], lost(session, &targets[i], last, err), err);
     }
     if (*changed && how == MR_LOST_ADOPT)
         MR_TRY(adopt_all(session, targets, count, last, err));

@@ -461,7 +461,7 @@ enum mr_status mr_verify(struct mr_session *session, const struct mr_verify_opti
     MR_TRY(mr_session_fetch_credentials(session, NULL, err));
     MR_TRY(mr_spec_need_credentials(session->spec, err));
     MR_TRY(has_state(session, err));
-    MR_TRY(mr_session_open_state(session, &verify.state, err));
+    MR_TRY(mr_session_look_at_state(session, &verify.state, err));
     bool moved = true;
     enum mr_status status = MR_OK;
     for (int i = 0; i < ATTEMPTS && moved && status == MR_OK; i++)

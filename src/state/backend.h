@@ -16,6 +16,14 @@ struct mr_lease_attempt {
     char seen[80];        /* the backend's */
 };
 
+/* What is wanted of the runs; NULL = any. */
+struct mr_run_filter {
+    const char *run_id;    /* this one, with its report */
+    const char *state_key; /* newest first */
+    const char *run_key;   /* of those that ended well under it */
+    int limit;
+};
+
 struct mr_state_backend {
     /* `self` is set, also on failure when there is something to close. `uuid` takes 33 bytes. */
     enum mr_status (*open)(const struct mr_state_config *config, void **self, char *uuid,
@@ -41,10 +49,11 @@ struct mr_state_backend {
                                  struct mr_error *err);
     enum mr_status (*run_begin)(void *self, const struct mr_run_row *row, struct mr_error *err);
     enum mr_status (*run_end)(void *self, const struct mr_run_row *row, struct mr_error *err);
-    /* Of one run with its report, else (run_id NULL) newest first of `key` (NULL = all). */
-    enum mr_status (*runs)(void *self, const char *run_id, const char *key, int limit,
-                           struct mr_arena *arena, struct mr_run_row **rows, int *count,
-                           struct mr_error *err);
+    enum mr_status (*runs)(void *self, const struct mr_run_filter *filter, struct mr_arena *arena,
+                           struct mr_run_row **rows, int *count, struct mr_error *err);
+    /* The run that holds the lease of `key` now, in the arena; *run_id NULL = none does. */
+    enum mr_status (*holder)(void *self, const char *key, struct mr_arena *arena,
+                             const char **run_id, struct mr_error *err);
 };
 
 extern const struct mr_state_backend mr_state_sqlite;

@@ -17,7 +17,7 @@
 #define STATEMENT_MICROS 60000000
 #define SOCKET_MICROS    20000000
 #define LEASE_MICROS     30000000
-#define SCHEMA_VERSION   2
+#define SCHEMA_VERSION   3
 #define NUMBER_BYTES     24
 
 /* A state that cannot be reached ends the run: about 12 s of patience for a restart of its server. */
@@ -35,6 +35,10 @@ static const char session_sql[] =
     " 'read committed'; SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
     " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
 
+#define KEYS_SQL                                                                                   \
+    "CREATE INDEX IF NOT EXISTS runs_key ON millrace.runs(state_key, run_key)"                     \
+    " WHERE run_key IS NOT NULL;"
+
 /* Several processes may do this at once: the lock is held to the end of the transaction, which is the whole of it. */
 static const char schema_sql[] =
     "SELECT pg_advisory_xact_lock(78141174130001);"
@@ -42,7 +46,7 @@ static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS millrace.runs(run_id text PRIMARY KEY, pipeline text NOT NULL,"
     " state_key text NOT NULL, status text NOT NULL, exit_code integer NOT NULL,"
     " started bigint NOT NULL, ended bigint NOT NULL, rows_read bigint NOT NULL,"
-    " rows_written bigint NOT NULL, message text, report text);"
+    " rows_written bigint NOT NULL, message text, report text, run_key text);"
     "CREATE INDEX IF NOT EXISTS runs_started ON millrace.runs(started);"
     "CREATE TABLE IF NOT EXISTS millrace.leases(state_key text PRIMARY KEY, fence bigint NOT NULL,"
     " run_id text NOT NULL, holder text NOT NULL, token text NOT NULL,"
@@ -53,7 +57,13 @@ static const char schema_sql[] =
     " epoch bigint NOT NULL, name text COLLATE \"C\" NOT NULL, bytes bytea NOT NULL,"
     " PRIMARY KEY (state_key, kind, epoch, name));"
     "CREATE TABLE IF NOT EXISTS millrace.identity(id integer PRIMARY KEY CHECK (id = 1),"
-    " uuid text NOT NULL, version integer NOT NULL);";
+    " uuid text NOT NULL, version integer NOT NULL);" KEYS_SQL;
+
+/* Version 2 had no run keys. */
+static const char upgrade_sql[] =
+    "SELECT pg_advisory_xact_lock(78141174130001);"
+    "ALTER TABLE millrace.runs ADD COLUMN IF NOT EXISTS run_key text;" KEYS_SQL
+    "UPDATE millrace.identity SET version = 3 WHERE version = 2";
 
 static enum mr_status of_state(enum mr_status status, struct mr_error *err)
 {
@@ -167,10 +177,15 @@ static enum mr_status read_identity(struct mr_state_pg *store, char *uuid, struc
     const char *params[] = {uuid};
     static const char read_sql[] = "SELECT uuid, version FROM millrace.identity";
     MR_TRY(mr_state_pg_query(store, read_sql, 0, NULL, &result, err));
+    if (PQntuples(result) == 1 && atoi(PQgetvalue(result, 0, 1)) == 2) {
+        PQclear(result);
+        MR_TRY(query(store, upgrade_sql, -1, NULL, NULL, err));
+        MR_TRY(mr_state_pg_query(store, read_sql, 0, NULL, &result, err));
+    }
     if (PQntuples(result) == 0) {
         PQclear(result);
         MR_TRY(mr_state_new_uuid(uuid, err));
-        MR_TRY(run(store, "INSERT INTO millrace.identity VALUES (1, $1, 2) ON CONFLICT DO NOTHING",
+        MR_TRY(run(store, "INSERT INTO millrace.identity VALUES (1, $1, 3) ON CONFLICT DO NOTHING",
                    1, params, err));
         MR_TRY(mr_state_pg_query(store, read_sql, 0, NULL, &result, err));
     }
@@ -381,12 +396,13 @@ static enum mr_status read_notes(void *self, const char *key, enum mr_note_kind 
 static enum mr_status run_begin(void *self, const struct mr_run_row *row, struct mr_error *err)
 {
     char started[NUMBER_BYTES];
-    const char *params[] = {row->run_id, row->pipeline, row->state_key, started};
+    const char *params[] = {row->run_id, row->pipeline, row->state_key, started, row->run_key};
     snprintf(started, sizeof started, "%lld", (long long)row->started_micros);
     return run(self,
-               "INSERT INTO millrace.runs VALUES ($1, $2, $3, 'running', -1, $4::bigint, 0, 0, 0,"
-               " NULL, NULL) ON CONFLICT DO NOTHING",
-               4, params, err);
+               "INSERT INTO millrace.runs (run_id, pipeline, state_key, status, exit_code, started,"
+               " ended, rows_read, rows_written, run_key) VALUES ($1, $2, $3, 'running', -1,"
+               " $4::bigint, 0, 0, 0, $5) ON CONFLICT DO NOTHING",
+               5, params, err);
 }
 
 static enum mr_status run_end(void *self, const struct mr_run_row *row, struct mr_error *err)
@@ -416,22 +432,23 @@ static int64_t get_number(const PGresult *result, int row, int column)
     return strtoll(PQgetvalue(result, row, column), NULL, 10);
 }
 
-static enum mr_status read_runs(void *self, const char *run_id, const char *key, int limit,
+static enum mr_status read_runs(void *self, const struct mr_run_filter *filter,
                                 struct mr_arena *arena, struct mr_run_row **rows, int *count,
                                 struct mr_error *err)
 {
     char most[NUMBER_BYTES];
-    const char *params[] = {key, most, run_id};
+    const char *params[] = {filter->state_key, most, filter->run_id, filter->run_key};
     PGresult *result;
-    snprintf(most, sizeof most, "%d", limit);
+    snprintf(most, sizeof most, "%d", filter->limit);
     MR_TRY(mr_state_pg_query(self,
                              "SELECT run_id, pipeline, state_key, status, exit_code, started,"
                              " ended, rows_read, rows_written, message, CASE WHEN $3::text IS NULL"
-                             " THEN NULL ELSE report END FROM millrace.runs"
+                             " THEN NULL ELSE report END, run_key FROM millrace.runs"
                              " WHERE ($1::text IS NULL OR state_key = $1)"
                              " AND ($3::text IS NULL OR run_id = $3)"
+                             " AND ($4::text IS NULL OR (run_key = $4 AND status = 'success'))"
                              " ORDER BY started DESC LIMIT $2::integer",
-                             3, params, &result, err));
+                             4, params, &result, err));
     *count = PQntuples(result);
     *rows = mr_arena_calloc(arena, (size_t)*count + 1, sizeof **rows);
     for (int i = 0; *rows && i < *count; i++)
@@ -447,9 +464,24 @@ static enum mr_status read_runs(void *self, const char *run_id, const char *key,
             .rows_written = get_number(result, i, 8),
             .message = copy_text(arena, result, i, 9),
             .report = copy_text(arena, result, i, 10),
+            .run_key = copy_text(arena, result, i, 11),
         };
     PQclear(result);
     return *rows ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status holder(void *self, const char *key, struct mr_arena *arena,
+                             const char **run_id, struct mr_error *err)
+{
+    const char *params[] = {key};
+    PGresult *result;
+    MR_TRY(mr_state_pg_query(self,
+                             "SELECT run_id FROM millrace.leases WHERE state_key = $1"
+                             " AND expires > clock_timestamp()",
+                             1, params, &result, err));
+    *run_id = PQntuples(result) > 0 ? copy_text(arena, result, 0, 0) : NULL;
+    PQclear(result);
+    return MR_OK;
 }
 
 const struct mr_state_backend mr_state_postgres = {
@@ -466,4 +498,5 @@ const struct mr_state_backend mr_state_postgres = {
     .run_begin = run_begin,
     .run_end = run_end,
     .runs = read_runs,
+    .holder = holder,
 };

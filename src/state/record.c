@@ -1,17 +1,18 @@
 /*
- * record.c - an epoch record as bytes: "MRE2", fields, CRC-32 of all before it; and a note, sealed the same way.
+ * record.c - an epoch record as bytes: "MRE3", fields, CRC-32 of all before it; and a note, sealed the same way.
  *
- *   4D 52 45 32 | phase u8 | lane varint | epoch u64le | run id | fingerprint | watermark | positions |
+ *   4D 52 45 33 | phase u8 | lane varint | epoch u64le | run id | maker | fingerprint | watermark | positions |
  *   token count varint { step varint, method, location, token } | crc u32le
  *
  *   4D 52 4E 31 | kind u8 | epoch u64le | name | bytes | crc u32le
  *
  * A note says whose it is inside its checksum, so that one in the wrong row is damage too. Texts and byte strings have a varint length in front; a watermark that is absent is an empty one. A binary form of our own
- * rather than JSON, because tokens are binary and because every flipped bit must be noticed. "MRE1" had no locations.
+ * rather than JSON, because tokens are binary and because every flipped bit must be noticed. "MRE1" had no locations, "MRE2" no maker.
  */
 #include "state/record.h"
 
-static const char record_magic[4] = {'M', 'R', 'E', '2'};
+static const char record_magic[4] = {'M', 'R', 'E', '3'};
+static const char second_magic[4] = {'M', 'R', 'E', '2'};
 static const char first_magic[4] = {'M', 'R', 'E', '1'};
 
 void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_bytes *out)
@@ -22,6 +23,7 @@ void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_byte
     mr_bytes_varint(out, (uint64_t)record->lane);
     mr_bytes_u64le(out, (uint64_t)record->epoch);
     mr_bytes_lenpref_text(out, record->run_id);
+    mr_bytes_lenpref_text(out, record->maker);
     mr_bytes_lenpref_text(out, record->fingerprint);
     mr_bytes_lenpref_text(out, record->watermark);
     mr_bytes_lenpref(out, record->positions.data, record->positions.size);
@@ -51,7 +53,8 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
     if (!mr_byte_reader_unseal(&reader, bytes))
         return false;
     bool first = mr_byte_reader_expect(&reader, first_magic, sizeof first_magic);
-    if (!first && !mr_byte_reader_expect(&reader, record_magic, sizeof record_magic))
+    bool second = !first && mr_byte_reader_expect(&reader, second_magic, sizeof second_magic);
+    if (!first && !second && !mr_byte_reader_expect(&reader, record_magic, sizeof record_magic))
         return false;
     bool ok = true;
     *out = (struct mr_epoch_record){0};
@@ -59,6 +62,7 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
     out->lane = (int)mr_byte_reader_varint(&reader);
     out->epoch = (int64_t)mr_byte_reader_u64le(&reader);
     out->run_id = get_slice(&reader, arena, &ok).data;
+    out->maker = first || second ? "" : get_slice(&reader, arena, &ok).data;
     out->fingerprint = get_slice(&reader, arena, &ok).data;
     struct mr_slice watermark = get_slice(&reader, arena, &ok);
     out->watermark = watermark.size ? watermark.data : NULL;

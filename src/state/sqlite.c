@@ -24,13 +24,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define BUSY_MILLIS    10000
 #define AGAIN_MICROS   5000
 
 struct store {
     sqlite3 *db;
     char *directory;
+    int version;
+    bool read_only;
     int code; /* of the last error */
 };
 
@@ -47,7 +49,7 @@ static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS runs(run_id TEXT PRIMARY KEY, pipeline TEXT NOT NULL,"
     " state_key TEXT NOT NULL, status TEXT NOT NULL, exit_code INTEGER NOT NULL,"
     " started INTEGER NOT NULL, ended INTEGER NOT NULL, rows_read INTEGER NOT NULL,"
-    " rows_written INTEGER NOT NULL, message TEXT, report TEXT);"
+    " rows_written INTEGER NOT NULL, message TEXT, report TEXT, run_key TEXT);"
     "CREATE INDEX IF NOT EXISTS runs_started ON runs(started);"
     "CREATE TABLE IF NOT EXISTS leases(state_key TEXT PRIMARY KEY, fence INTEGER NOT NULL,"
     " run_id TEXT NOT NULL, pid INTEGER NOT NULL) WITHOUT ROWID;"
@@ -193,9 +195,12 @@ static enum mr_status is_current(struct store *store, const char *uuid, int vers
     return MR_OK;
 }
 
+static const char keys_sql[] =
+    "CREATE INDEX IF NOT EXISTS runs_key ON runs(state_key, run_key) WHERE run_key IS NOT NULL;";
+
 /*
  * Makes what is missing, in one transaction, so that several starts at once and a kill in the middle are harmless. Version 1 had no
- * notes; an older Millrace refuses a directory once it is of version 2, as it would neither keep notes nor check fences.
+ * notes, 2 no run keys; an older Millrace refuses a directory of a newer version, as it would not keep what belongs to it.
  */
 static enum mr_status make_schema(struct store *store, char *uuid, struct mr_error *err)
 {
@@ -206,7 +211,11 @@ static enum mr_status make_schema(struct store *store, char *uuid, struct mr_err
     MR_TRY_OUT(read_identity(store, uuid, &version, err));
     MR_TRY_OUT(is_current(store, uuid, version, err));
     if (version < SCHEMA_VERSION)
-        MR_TRY_OUT(exec_sql(store, "UPDATE identity SET version = 2", err));
+        MR_TRY_OUT(exec_sql(store,
+                            "ALTER TABLE runs ADD COLUMN run_key TEXT;"
+                            "UPDATE identity SET version = 3",
+                            err));
+    MR_TRY_OUT(exec_sql(store, keys_sql, err));
     MR_TRY_OUT(exec_sql(store, "COMMIT", err));
 out:
     return roll_back(store, status);
@@ -233,6 +242,89 @@ static enum mr_status set_up(struct store *store, char *uuid, struct mr_error *e
     }
 }
 
+/* --- a directory that is only looked at --- */
+
+/* Of a database that is there; no rows are a version of 0. */
+static enum mr_status look_at_identity(struct store *store, char *uuid, struct mr_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(store->db, "SELECT uuid, version FROM identity", -1, &stmt, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(stmt);
+    if (code == SQLITE_ROW && sqlite3_column_text(stmt, 0)) {
+        snprintf(uuid, 33, "%s", (const char *)sqlite3_column_text(stmt, 0));
+        store->version = sqlite3_column_int(stmt, 1);
+    }
+    enum mr_status status = code == SQLITE_ROW ? MR_OK : state_error(store, err, "cannot read");
+    sqlite3_finalize(stmt);
+    return status;
+}
+
+/* file:/a%20b/state.db?immutable=1 */
+static void put_uri(struct mr_bytes *out, const char *path)
+{
+    mr_bytes_text(out, "file:");
+    for (; *path; path++) {
+        bool plain = (*path >= 'a' && *path <= 'z') || (*path >= 'A' && *path <= 'Z') ||
+                     (*path >= '0' && *path <= '9') || strchr("/._-", *path);
+        mr_bytes_printf(out, plain ? "%c" : "%%%02X", (unsigned char)*path);
+    }
+    mr_bytes_text(out, "?immutable=1");
+}
+
+/*
+ * The log can be read without writing where its index is there or can be made. Where neither is possible (a read-only file system, a
+ * directory of somebody else) and the log is empty or gone, the database alone has everything and does not change under us.
+ */
+static enum mr_status open_unchanging(struct store *store, const char *path, char *uuid,
+                                      const struct mr_error *failure, struct mr_error *err)
+{
+    struct mr_bytes text;
+    struct stat log;
+    mr_bytes_init(&text, 1 << 16);
+    mr_bytes_printf(&text, "%s-wal", path);
+    bool empty = text.data && (stat(text.data, &log) != 0 || log.st_size == 0);
+    mr_bytes_clear(&text);
+    put_uri(&text, path);
+    if (!empty || text.status != MR_OK) {
+        mr_bytes_reset(&text);
+        if (err)
+            *err = *failure;
+        return failure->status;
+    }
+    sqlite3_close(store->db);
+    store->db = NULL;
+    int code = sqlite3_open_v2(text.data, &store->db,
+                               SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
+    mr_bytes_reset(&text);
+    return code == SQLITE_OK ? look_at_identity(store, uuid, err)
+                             : state_error(store, err, "cannot open");
+}
+
+static enum mr_status open_to_read(struct store *store, const char *path, char *uuid,
+                                   struct mr_error *err)
+{
+    struct mr_error failure = {0};
+    if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK)
+        return state_error(store, err, "cannot open");
+    sqlite3_busy_timeout(store->db, BUSY_MILLIS);
+    enum mr_status status = look_at_identity(store, uuid, &failure);
+    int code = store->code & 0xff;
+    if (status != MR_OK &&
+        (code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_IOERR))
+        status = open_unchanging(store, path, uuid, &failure, err);
+    else if (status != MR_OK && err)
+        *err = failure;
+    MR_TRY(status);
+    MR_TRY(is_current(store, uuid, store->version, err));
+    return store->version >= 2 ? MR_OK
+                               : mr_error_config(err,
+                                                 "state directory %s is of an older version: run "
+                                                 "the pipeline once, which brings it up to date",
+                                                 store->directory);
+}
+
 static enum mr_status sqlite_open(const struct mr_state_config *config, void **self, char *uuid,
                                   struct mr_error *err)
 {
@@ -246,12 +338,18 @@ static enum mr_status sqlite_open(const struct mr_state_config *config, void **s
         status = mr_error_nomem(err);
         goto out;
     }
+    store->version = SCHEMA_VERSION;
+    store->read_only = config->read_only;
+    sprintf(path, "%s/state.db", config->directory);
+    if (config->read_only) {
+        status = open_to_read(store, path, uuid, err);
+        goto out;
+    }
     MR_TRY_OUT(make_directory(config->directory, err));
     fd = open(config->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         MR_TRY_OUT(mr_error_errno(err, MR_CONFIG, errno, "cannot open the state directory %s",
                                   config->directory));
-    sprintf(path, "%s/state.db", config->directory);
     if (sqlite3_open_v2(path, &store->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK) {
@@ -353,15 +451,54 @@ static void sqlite_release(void *self)
     mr_free(lease);
 }
 
-static enum mr_status take_lock(struct store *store, struct lease *lease, struct mr_error *err)
+static char *lock_path(const struct store *store, const char *key)
 {
     size_t size = strlen(store->directory) + 32;
     char *path = mr_alloc(size);
+    if (path)
+        snprintf(path, size, "%s/%016llx.lock", store->directory,
+                 (unsigned long long)mr_hash64(key, strlen(key)));
+    return path;
+}
+
+/* A lock that cannot be asked for (no such file, a file of somebody else) is nobody's, or nobody's that we can know of. */
+static bool is_locked(const char *path)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    if (fd >= 0)
+        close(fd);
+    return locked;
+}
+
+static enum mr_status sqlite_holder(void *self, const char *key, struct mr_arena *arena,
+                                    const char **run_id, struct mr_error *err)
+{
+    struct store *store = self;
+    sqlite3_stmt *stmt = NULL;
+    char *path = lock_path(store, key);
+    *run_id = NULL;
+    if (!path)
+        return mr_error_nomem(err);
+    bool locked = is_locked(path);
+    mr_free(path);
+    if (!locked)
+        return MR_OK;
+    MR_TRY(prepare(store, "SELECT run_id FROM leases WHERE state_key = ?", &stmt, err));
+    bind_text(stmt, 1, key);
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        *run_id = copy_text(arena, stmt, 0);
+    sqlite3_finalize(stmt);
+    return MR_OK;
+}
+
+static enum mr_status take_lock(struct store *store, struct lease *lease, struct mr_error *err)
+{
+    char *path = lock_path(store, lease->key);
     if (!path)
         return mr_error_nomem(err);
     enum mr_status status = MR_OK;
-    snprintf(path, size, "%s/%016llx.lock", store->directory,
-             (unsigned long long)mr_hash64(lease->key, strlen(lease->key)));
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     lease->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (lease->fd < 0)
@@ -381,6 +518,8 @@ static enum mr_status sqlite_lease(void *self, const char *key, const char *run_
     struct store *store = self;
     struct lease *lease = mr_calloc(1, sizeof *lease);
     enum mr_status status = MR_OK;
+    if (store->read_only)
+        return mr_error_internal(err, "a lease of a state that is only looked at");
     (void)attempt; /* the kernel knows who is alive: there is nothing to wait for */
     if (lease)
         *lease = (struct lease){.store = store, .key = mr_strdup(key), .fd = -1};
@@ -576,13 +715,16 @@ static enum mr_status sqlite_run_begin(void *self, const struct mr_run_row *row,
 {
     struct store *store = self;
     sqlite3_stmt *stmt = NULL;
-    MR_TRY(prepare(store,
-                   "INSERT INTO runs VALUES (?, ?, ?, 'running', -1, ?, 0, 0, 0, NULL, NULL)",
-                   &stmt, err));
+    MR_TRY(
+        prepare(store,
+                "INSERT INTO runs (run_id, pipeline, state_key, status, exit_code, started, ended,"
+                " rows_read, rows_written, run_key) VALUES (?, ?, ?, 'running', -1, ?, 0, 0, 0, ?)",
+                &stmt, err));
     bind_text(stmt, 1, row->run_id);
     bind_text(stmt, 2, row->pipeline);
     bind_text(stmt, 3, row->state_key);
     sqlite3_bind_int64(stmt, 4, row->started_micros);
+    bind_text(stmt, 5, row->run_key);
     return finish(store, stmt, err);
 }
 
@@ -618,28 +760,40 @@ static void read_run(struct mr_arena *arena, sqlite3_stmt *stmt, struct mr_run_r
     row->rows_written = sqlite3_column_int64(stmt, 8);
     row->message = copy_text(arena, stmt, 9);
     row->report = copy_text(arena, stmt, 10);
+    row->run_key = copy_text(arena, stmt, 11);
 }
 
-static enum mr_status sqlite_runs(void *self, const char *run_id, const char *key, int limit,
+#define RUN_COLUMNS                                                                                \
+    "SELECT run_id, pipeline, state_key, status, exit_code, started, ended, rows_read,"            \
+    " rows_written, message, CASE WHEN ?3 IS NULL THEN NULL ELSE report END, "
+#define RUN_WHERE " FROM runs WHERE (?1 IS NULL OR state_key = ?1) AND (?3 IS NULL OR run_id = ?3)"
+#define RUN_ORDER " ORDER BY started DESC LIMIT ?2"
+
+static enum mr_status sqlite_runs(void *self, const struct mr_run_filter *filter,
                                   struct mr_arena *arena, struct mr_run_row **rows, int *count,
                                   struct mr_error *err)
 {
     struct store *store = self;
     sqlite3_stmt *stmt = NULL;
-    *rows = mr_arena_calloc(arena, (size_t)limit + 1, sizeof **rows);
+    static const char all_sql[] = RUN_COLUMNS "run_key" RUN_WHERE RUN_ORDER;
+    static const char old_sql[] = RUN_COLUMNS "NULL" RUN_WHERE RUN_ORDER; /* version 2 */
+    static const char key_sql[] =
+        RUN_COLUMNS "run_key" RUN_WHERE " AND run_key = ?4 AND status = 'success'" RUN_ORDER;
+    *rows = mr_arena_calloc(arena, (size_t)filter->limit + 1, sizeof **rows);
     if (!*rows)
         return mr_error_nomem(err);
     MR_TRY(prepare(store,
-                   "SELECT run_id, pipeline, state_key, status, exit_code, started, ended,"
-                   " rows_read, rows_written, message, CASE WHEN ?3 IS NULL THEN NULL ELSE report"
-                   " END FROM runs WHERE (?1 IS NULL OR state_key = ?1)"
-                   " AND (?3 IS NULL OR run_id = ?3) ORDER BY started DESC LIMIT ?2",
+                   filter->run_key      ? key_sql
+                   : store->version < 3 ? old_sql
+                                        : all_sql,
                    &stmt, err));
-    bind_text(stmt, 1, key);
-    sqlite3_bind_int(stmt, 2, limit);
-    bind_text(stmt, 3, run_id);
+    bind_text(stmt, 1, filter->state_key);
+    sqlite3_bind_int(stmt, 2, filter->limit);
+    bind_text(stmt, 3, filter->run_id);
+    if (filter->run_key)
+        bind_text(stmt, 4, filter->run_key);
     int code;
-    while ((code = sqlite3_step(stmt)) == SQLITE_ROW && *count < limit)
+    while ((code = sqlite3_step(stmt)) == SQLITE_ROW && *count < filter->limit)
         read_run(arena, stmt, &(*rows)[(*count)++]);
     enum mr_status status =
         code == SQLITE_DONE || code == SQLITE_ROW ? MR_OK : state_error(store, err, "cannot read");
@@ -661,4 +815,5 @@ const struct mr_state_backend mr_state_sqlite = {
     .run_begin = sqlite_run_begin,
     .run_end = sqlite_run_end,
     .runs = sqlite_runs,
+    .holder = sqlite_holder,
 };

@@ -272,27 +272,62 @@ enum mr_status mr_state_run_end(struct mr_state *state, const struct mr_run_row 
     return status;
 }
 
+/* Nobody tells the state of a process that was killed: its row is running, and its lease is gone. */
+static enum mr_status judge_running(struct mr_state *state, struct mr_arena *arena,
+                                    struct mr_run_row *row, struct mr_error *err)
+{
+    const char *holder = NULL;
+    if (strcmp(row->status, "running") != 0)
+        return MR_OK;
+    MR_TRY(state->backend->holder(state->self, row->state_key, arena, &holder, err));
+    if (!holder || strcmp(holder, row->run_id) != 0)
+        row->status = "killed";
+    return MR_OK;
+}
+
+static enum mr_status read_runs(struct mr_state *state, const struct mr_run_filter *filter,
+                                struct mr_arena *arena, struct mr_run_row **rows, int *count,
+                                struct mr_error *err)
+{
+    *count = 0;
+    pthread_mutex_lock(&state->lock);
+    enum mr_status status = state->backend->runs(state->self, filter, arena, rows, count, err);
+    for (int i = 0; status == MR_OK && i < *count; i++)
+        status = judge_running(state, arena, &(*rows)[i], err);
+    pthread_mutex_unlock(&state->lock);
+    return status;
+}
+
+static enum mr_status read_run(struct mr_state *state, const struct mr_run_filter *filter,
+                               struct mr_arena *arena, struct mr_run_row **row,
+                               struct mr_error *err)
+{
+    struct mr_run_row *rows = NULL;
+    int count = 0;
+    enum mr_status status = read_runs(state, filter, arena, &rows, &count, err);
+    *row = status == MR_OK && count > 0 ? rows : NULL;
+    return status;
+}
+
 enum mr_status mr_state_runs(struct mr_state *state, const char *key, int limit,
                              struct mr_arena *arena, struct mr_run_row **rows, int *count,
                              struct mr_error *err)
 {
-    *count = 0;
-    pthread_mutex_lock(&state->lock);
-    enum mr_status status =
-        state->backend->runs(state->self, NULL, key, limit, arena, rows, count, err);
-    pthread_mutex_unlock(&state->lock);
-    return status;
+    struct mr_run_filter filter = {.state_key = key, .limit = limit};
+    return read_runs(state, &filter, arena, rows, count, err);
 }
 
 enum mr_status mr_state_run(struct mr_state *state, const char *run_id, struct mr_arena *arena,
                             struct mr_run_row **row, struct mr_error *err)
 {
-    struct mr_run_row *rows = NULL;
-    int count = 0;
-    pthread_mutex_lock(&state->lock);
-    enum mr_status status =
-        state->backend->runs(state->self, run_id, NULL, 1, arena, &rows, &count, err);
-    pthread_mutex_unlock(&state->lock);
-    *row = status == MR_OK && count > 0 ? rows : NULL;
-    return status;
+    struct mr_run_filter filter = {.run_id = run_id, .limit = 1};
+    return read_run(state, &filter, arena, row, err);
+}
+
+enum mr_status mr_state_run_of_key(struct mr_state *state, const char *key, const char *run_key,
+                                   struct mr_arena *arena, struct mr_run_row **row,
+                                   struct mr_error *err)
+{
+    struct mr_run_filter filter = {.state_key = key, .run_key = run_key, .limit = 1};
+    return read_run(state, &filter, arena, row, err);
 }

@@ -25,6 +25,11 @@ struct mr_state_config {
     int64_t lease_micros;         /* in a PostgreSQL: how long a lease lasts unrenewed; 0 = 30 s */
     const struct mr_retry *retry; /* the user's, for a PostgreSQL; NULL = our own */
     struct mr_retry_log *retries; /* notes what was tried again, or NULL */
+    /*
+     * A directory is only looked at: nothing is made, changed or synced, so that one that may not be written will do. Leases cannot
+     * be taken.
+     */
+    bool read_only;
     struct mr_waiter
         *waiter; /* for the time that taking a lease may wait; NULL = not to be cancelled */
     struct mr_waiter *patient; /* for everything else on a server; NULL = not to be cancelled */
@@ -63,6 +68,11 @@ struct mr_epoch_record {
     int lane;
     int64_t epoch;
     const char *run_id;
+    /*
+     * The run under whose id targets have, or were to have, this epoch: of a copy of this state they have it under another's. Stays
+     * when a commit is withdrawn. "" = not known.
+     */
+    const char *maker;
     const char *fingerprint; /* of the plan, ':', hash of the parameters */
     const char *watermark;   /* safe upper time bound for ${last_run_timestamp}, or NULL */
     struct mr_slice positions;
@@ -108,8 +118,13 @@ struct mr_run_row {
     const char *run_id;
     const char *pipeline;
     const char *state_key;
-    const char *status; /* "running", "success", "failed", "cancelled" */
-    int exit_code;      /* -1 while running */
+    const char *run_key; /* the name that its scheduler gave it, or NULL */
+    /*
+     * "running", "success", "failed", "cancelled", "skipped" (its key had succeeded already). Read: a row that says running, and whose
+     * run does not hold the lease any more, says "killed".
+     */
+    const char *status;
+    int exit_code; /* -1 while running, and of a killed run */
     int64_t started_micros;
     int64_t ended_micros; /* 0 while running */
     int64_t rows_read;
@@ -123,6 +138,10 @@ enum mr_status mr_state_run_begin(struct mr_state *state, const struct mr_run_ro
 /* By run_id: status, exit code, end, rows, message, report. */
 enum mr_status mr_state_run_end(struct mr_state *state, const struct mr_run_row *row,
                                 struct mr_error *err);
+/* The run of this state key that ended well under this run key; *row NULL = none has. */
+enum mr_status mr_state_run_of_key(struct mr_state *state, const char *key, const char *run_key,
+                                   struct mr_arena *arena, struct mr_run_row **row,
+                                   struct mr_error *err);
 /* Newest first; `key` NULL = all. */
 enum mr_status mr_state_runs(struct mr_state *state, const char *key, int limit,
                              struct mr_arena *arena, struct mr_run_row **rows, int *count,

@@ -4,6 +4,7 @@
 import datetime
 import decimal
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -60,8 +61,8 @@ def contents(folder):
     return digests, sorted(rows, key=lambda row: row["id"])
 
 
-def embed(space, example, mode):
-    return subprocess.run([example, "pipeline.json", mode], cwd=space.path, env=space.environment(),
+def embed(space, example, *mode, environment=None):
+    return subprocess.run([example, "pipeline.json", *mode], cwd=space.path, env=space.environment(environment),
                           capture_output=True, text=True, timeout=120)
 
 
@@ -95,6 +96,33 @@ def job_is_judged(server):
         check("range(id): 1" in done.stderr, done.stderr)
         left = os.listdir(space.file("out")) if os.path.exists(space.file("out")) else []
         equal(left, [], "files")
+
+
+def job_is_repeated():
+    """A job that appends, killed at each place of its commit and planned again by its scheduler under the same run key: once."""
+    sink = {"type": "load", "method": "toFile", "config": {"path": "out/", "format": "parquet", "mode": "append"}}
+    places = ["epoch.before_commit", "files.begun", "files.marked", "epoch.after_commit", "state.after:2", "run.recorded"]
+    with Workspace() as space:
+        example = compile_example(space.path)
+        parquet.write_table(pyarrow.table({"id": range(500)}), space.file("source.parquet"))
+        space.write("pipeline.json", {"name": "job", "steps": [
+            {"type": "extract", "method": "fromFile", "config": {"path": "source.parquet", "format": "parquet"}}, sink]})
+        rows = lambda: parquet.read_table(space.file("out")).num_rows  # noqa: E731
+        failpoints = False
+        for number, place in enumerate(places):
+            key = f"{place}/1"
+            done = embed(space, example, "job", key, environment={"MILLRACE_FAILPOINT": f"{place}=kill"})
+            failpoints = failpoints or done.returncode < 0
+            for _ in range(2):
+                done = embed(space, example, "job", key)
+                equal(done.returncode, 0, done.stdout + done.stderr)
+                check("job: 0 tasks" in done.stdout or place == "run.recorded", done.stdout)
+                equal(rows(), 500 * (number + 1), f"rows after a kill at {place}")
+        listed = json.loads(space.millrace("runs", "--json", "--limit", "100").expect(0).out)["runs"]
+        equal(sum(run["status"] == "success" and run["run_key"] == f"{places[0]}/1" for run in listed), 2 if failpoints else 1, "successes")
+        done = embed(space, example, "job")
+        check("job: 1 tasks" in done.stdout, done.stdout)
+        equal(rows(), 500 * (len(places) + 1), "rows after a job without a key")
 
 
 def given_streams():
@@ -245,6 +273,7 @@ def wide_rows():
 
 suite = Suite("embed")
 suite.case("given streams, in C", given_streams)
+suite.case("a job is repeated", job_is_repeated)
 suite.case("given streams, allocations fail", given_without_memory)
 suite.case("pipelines in a pool, in C", in_a_pool)
 suite.case("the example in Python", example_in_python)

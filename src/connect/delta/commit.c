@@ -19,6 +19,7 @@
 #include "connect/delta/log_write.h"
 #include "connect/delta/maintain_log.h"
 #include "connect/delta/private.h"
+#include "ext/sink.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -112,6 +113,8 @@ static enum mr_status make_text(struct commit *commit, struct mr_error *err)
         delta_put_metadata(out, change->metadata);
     if (change->txn)
         delta_put_txn(out, change->txn);
+    if (change->run)
+        delta_put_txn(out, change->run);
     for (int i = 0; i < change->nremoves; i++)
         delta_put_remove(out, &change->removes[i], &commit->snapshot->metadata, change->data_change,
                          now);
@@ -121,6 +124,49 @@ static enum mr_status make_text(struct commit *commit, struct mr_error *err)
 }
 
 /* ---- a lost race ---- */
+
+enum delta_txn_known delta_txn_known(const struct delta_txn *txns, int ntxns,
+                                     const struct delta_txn *txn, const struct delta_txn *run,
+                                     int64_t *version)
+{
+    int64_t mark = -1;
+    *version = -1;
+    for (int i = 0; txn && i < ntxns; i++) {
+        if (strcmp(txns[i].app_id, txn->app_id) == 0)
+            *version = txns[i].version;
+        else if (run && strcmp(txns[i].app_id, run->app_id) == 0)
+            mark = txns[i].version;
+    }
+    if (!txn || *version < txn->version)
+        return DELTA_TXN_BEFORE;
+    if (*version > txn->version)
+        return DELTA_TXN_SUPERSEDED;
+    return mark >= 0 && run && mark != run->version ? DELTA_TXN_OTHERS : DELTA_TXN_DONE;
+}
+
+enum mr_status delta_txn_overtaken(enum delta_txn_known known, const char *table,
+                                   const struct delta_txn *txn, int64_t version,
+                                   struct mr_error *err)
+{
+    return mr_sink_overtaken(table, txn->version, version,
+                             known == DELTA_TXN_OTHERS ? MR_CLASS_REFUSED : MR_CLASS_SUPERSEDED,
+                             err);
+}
+
+static enum mr_status check_known(const struct commit *commit,
+                                  const struct delta_snapshot *snapshot, bool *already,
+                                  struct mr_error *err)
+{
+    int64_t version;
+    const struct delta_change *change = &commit->change;
+    enum delta_txn_known known =
+        delta_txn_known(snapshot ? snapshot->txns : NULL, snapshot ? snapshot->ntxns : 0,
+                        change->txn, change->run, &version);
+    *already = known == DELTA_TXN_DONE;
+    return known == DELTA_TXN_BEFORE || *already
+               ? MR_OK
+               : delta_txn_overtaken(known, commit->table->text, change->txn, version, err);
+}
 
 /* Somebody else created the table: ours becomes an append to it, if it is one and fits. */
 static enum mr_status join_created(struct commit *commit, bool *already, struct mr_error *err)
@@ -134,19 +180,17 @@ static enum mr_status join_created(struct commit *commit, bool *already, struct 
                             "%s: version 0 exists and cannot be read", commit->table->text);
     commit->latest = snapshot->version;
     commit->latest_timestamp = snapshot->timestamp_millis;
-    for (int i = 0; change->txn && i < snapshot->ntxns; i++) {
-        if (strcmp(snapshot->txns[i].app_id, change->txn->app_id) == 0 &&
-            snapshot->txns[i].version >= change->txn->version)
-            *already = true;
-    }
+    MR_TRY(check_known(commit, snapshot, already, err));
     if (*already)
         return MR_OK;
+    /* An epoch could only be version 0, and never will be. */
+    enum mr_error_class cls = change->txn ? MR_CLASS_REFUSED : MR_CLASS_TRANSIENT;
     if (change->only_create || change->reads != DELTA_READS_NOTHING)
-        return mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT,
+        return mr_error_set(err, MR_SINK, cls,
                             "%s did not exist when the run began, and was created meanwhile",
                             commit->table->text);
     if (!delta_metadata_same(&snapshot->metadata, change->metadata))
-        return mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT,
+        return mr_error_set(err, MR_SINK, cls,
                             "%s was created meanwhile with another schema, partitioning or other "
                             "properties",
                             commit->table->text);
@@ -230,26 +274,12 @@ static enum mr_status run(struct commit *commit, struct delta_outcome *out, stru
     }
 }
 
-static bool knows_txn(const struct delta_snapshot *snapshot, const struct delta_txn *txn)
-{
-    for (int i = 0; snapshot && txn && i < snapshot->ntxns; i++) {
-        if (strcmp(snapshot->txns[i].app_id, txn->app_id) == 0)
-            return snapshot->txns[i].version >= txn->version;
-    }
-    return false;
-}
-
 enum mr_status delta_commit_write(const struct delta_table *table,
                                   const struct delta_snapshot *snapshot,
                                   const struct delta_change *change, struct delta_outcome *out,
                                   struct mr_error *err)
 {
     *out = (struct delta_outcome){0};
-    if (knows_txn(snapshot, change->txn)) {
-        out->already = true;
-        out->version = snapshot->version;
-        return MR_OK;
-    }
     if (!snapshot && (!change->protocol || !change->metadata))
         return mr_error_internal(err, "a new Delta table without protocol or metadata");
     struct commit commit = {
@@ -260,6 +290,10 @@ enum mr_status delta_commit_write(const struct delta_table *table,
         .latest_timestamp = snapshot ? snapshot->timestamp_millis : 0,
         .random = (uint64_t)mr_clock_wall_micros(),
     };
+    MR_TRY(check_known(&commit, snapshot, &out->already, err));
+    out->version = commit.latest;
+    if (out->already)
+        return MR_OK;
     mr_arena_init(&commit.arena, table->runtime->memory);
     mr_bytes_init(&commit.text, MAX_COMMIT_SIZE);
     enum mr_status status = run(&commit, out, err);

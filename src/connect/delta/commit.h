@@ -33,12 +33,28 @@ struct delta_change {
         *removes;                /* as read from the snapshot; written with deletionTimestamp */
     bool data_change;            /* false: the same rows in other files */
     const struct delta_txn *txn; /* or NULL */
+    const struct delta_txn *run; /* written beside txn: whose run it is, as its version; or NULL */
     enum delta_reads reads;
     const struct mr_predicate *const *where; /* DELTA_READS_WHERE; over metadata.schema */
     int nwhere;
     bool
         only_create; /* with no snapshot: a table that somebody else created meanwhile is an error */
 };
+
+/* What a list of transactions says of the epoch of a change. */
+enum delta_txn_known {
+    DELTA_TXN_BEFORE,     /* it is not there; *version: the one that is, -1 = none */
+    DELTA_TXN_DONE,       /* it is there, and as far as can be told it is this one */
+    DELTA_TXN_OTHERS,     /* the same epoch of another run: of a copy of this state */
+    DELTA_TXN_SUPERSEDED, /* a later one */
+};
+enum delta_txn_known delta_txn_known(const struct delta_txn *txns, int ntxns,
+                                     const struct delta_txn *txn, const struct delta_txn *run,
+                                     int64_t *version);
+/* The error that goes with the last two. */
+enum mr_status delta_txn_overtaken(enum delta_txn_known known, const char *table,
+                                   const struct delta_txn *txn, int64_t version,
+                                   struct mr_error *err);
 
 struct delta_outcome {
     int64_t version; /* that was written, or (already) one that knows our txn */

@@ -50,7 +50,8 @@ struct check {
 static enum mr_status conflict(const struct check *check, const char *what, const char *detail,
                                struct mr_error *err)
 {
-    mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT,
+    /* Of an epoch: nothing of it is there, and our version is taken, so that it never will be. */
+    mr_error_set(err, MR_SINK, check->change->txn ? MR_CLASS_REFUSED : MR_CLASS_TRANSIENT,
                  "%s: our %s conflicts with version %lld (%s), which %s%s%s", check->table->text,
                  check->change->operation, (long long)check->winner->version, check->operation,
                  what, detail ? " " : "", detail ? detail : "");
@@ -112,20 +113,20 @@ static enum mr_status check_definition(const struct check *check, struct mr_erro
 static enum mr_status check_txn(const struct check *check, bool *already, struct mr_error *err)
 {
     const struct delta_txn *ours = check->change->txn;
-    for (int i = 0; ours && i < check->winner->ntxns; i++) {
-        const struct delta_txn *txn = &check->winner->txns[i];
-        if (strcmp(txn->app_id, ours->app_id) != 0)
-            continue;
-        *already = txn->version >= ours->version;
-        if (*already)
-            return MR_OK;
-        return mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
-                            "%s: version %lld is of another running instance of this pipeline "
-                            "(%s, epoch %lld; ours is %lld)",
-                            check->table->text, (long long)check->winner->version, txn->app_id,
-                            (long long)txn->version, (long long)ours->version);
-    }
-    return MR_OK;
+    const struct delta_commit *winner = check->winner;
+    int64_t version;
+    enum delta_txn_known known =
+        delta_txn_known(winner->txns, winner->ntxns, ours, check->change->run, &version);
+    *already = known == DELTA_TXN_DONE;
+    if (*already || (known == DELTA_TXN_BEFORE && version < 0))
+        return MR_OK;
+    if (known != DELTA_TXN_BEFORE)
+        return delta_txn_overtaken(known, check->table->text, ours, version, err);
+    return mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                        "%s: version %lld is of another running instance of this pipeline "
+                        "(%s, epoch %lld; ours is %lld)",
+                        check->table->text, (long long)winner->version, ours->app_id,
+                        (long long)version, (long long)ours->version);
 }
 
 /* Does one of some files of the winner match what we read? */

@@ -8,7 +8,7 @@
 
 /*
  * MR_OK: yes, or (*already) there is nothing left to do, because the winner has our txn. MR_SINK,
- * class transient: no, naming both; class fatal: the winner is a later life of ourselves.
+ * class refused: no, naming both; or the winner is of a copy of our state; class fatal: the winner is a later life of ourselves.
  */
 enum mr_status delta_conflict_check(const struct delta_table *table,
                                     const struct delta_snapshot *snapshot,

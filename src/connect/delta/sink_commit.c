@@ -3,7 +3,10 @@
  *
  * The table's own transactions (txn) are the memory of what was committed: appId names this state, the
  * sink and the lane, version is the epoch. So a commit that is repeated, by a fresh process too, finds
- * that it is done. A state directory that was lost comes back with another UUID and so with another
+ * that it is done. A second txn beside it has the same name behind "millrace-run:" and names the run by its
+ * version (a hash): of two copies of a state, which count the same epochs, the one that comes second must not
+ * take the other's for its own. A field of commitInfo would be gone with the log entry; a txn is kept in
+ * checkpoints, by every writer. A state directory that was lost comes back with another UUID and so with another
  * appId: its rows are never taken for work that is done, and recover says whose the last epoch is.
  *
  * Order: publish the data files (under names that nobody else uses), sync, then the log entry. A run
@@ -28,6 +31,7 @@
 #include <stdlib.h>
 
 #define MAX_DECISIONS 1000
+#define RUN_PREFIX    "millrace-run"
 
 const char *delta_sink_app_id(const struct mr_runtime *runtime, int sequence, int lane,
                               struct mr_arena *arena)
@@ -44,6 +48,7 @@ struct commit {
     struct delta_table table;
     struct mr_arena arena;
     struct delta_token token;
+    const char *run_app_id;
     struct delta_actions definition; /* protocol and metadata to be committed */
     struct delta_file *adds;
     int nadds;
@@ -57,6 +62,11 @@ static enum mr_status open_token(struct commit *commit, const struct mr_options 
     struct mr_location location;
     struct delta_token *token = &commit->token;
     MR_TRY(delta_token_read(data, &commit->arena, token, err));
+    /* "millrace:.." -> "millrace-run:.." */
+    commit->run_app_id = mr_arena_printf(&commit->arena, RUN_PREFIX "%s",
+                                         token->app_id + strcspn(token->app_id, ":"));
+    if (!commit->run_app_id)
+        return mr_error_nomem(err);
     MR_TRY(mr_locate_text(token->url, options, commit->runtime, &commit->arena, &location, err));
     location.text = token->text;
     return delta_table_open(&location, options, commit->runtime, &commit->table, err);
@@ -250,11 +260,11 @@ static enum mr_status choose_removes(struct commit *commit, const struct delta_s
 
 /* ---- the commit ---- */
 
-static enum mr_status changed_meanwhile(const struct commit *commit, const char *what,
-                                        struct mr_error *err)
+/* Class refused: our version is taken, so that the commit can never be. */
+static enum mr_status changed_meanwhile(const struct commit *commit, enum mr_error_class cls,
+                                        const char *what, struct mr_error *err)
 {
-    mr_error_set(err, MR_SINK, MR_CLASS_TRANSIENT, "%s %s while this run was writing",
-                 commit->table.text, what);
+    mr_error_set(err, MR_SINK, cls, "%s %s while this run was writing", commit->table.text, what);
     if (err)
         mr_error_hint(err, "nothing was committed; run again, on what the table is now");
     return MR_SINK;
@@ -268,10 +278,11 @@ static enum mr_status check_basis(const struct commit *commit,
     if (commit->token.read_version >= 0)
         return delta_metadata_hash(&snapshot->metadata) == commit->token.basis
                    ? MR_OK
-                   : changed_meanwhile(commit, "changed its schema or properties", err);
+                   : changed_meanwhile(commit, MR_CLASS_REFUSED, "changed its schema or properties",
+                                       err);
     if (commit->token.mode != DELTA_MODE_APPEND ||
         !delta_metadata_same(&snapshot->metadata, change->metadata))
-        return changed_meanwhile(commit, "was created by somebody else", err);
+        return changed_meanwhile(commit, MR_CLASS_REFUSED, "was created by somebody else", err);
     change->metadata = NULL;
     change->protocol = NULL;
     return MR_OK;
@@ -303,13 +314,22 @@ static enum mr_status read_again(struct commit *commit, const struct delta_snaps
     return delta_snapshot_read(&commit->table, &asof, &commit->arena, snapshot, err);
 }
 
+/* The transaction of the token, and the one that says whose run it is: false = that is not known. */
+static bool put_txns(const struct commit *commit, struct delta_txn *txn, struct delta_txn *run)
+{
+    const struct delta_token *token = &commit->token;
+    int64_t now = mr_clock_wall_micros() / 1000;
+    *txn = (struct delta_txn){token->app_id, token->epoch, now};
+    *run = (struct delta_txn){commit->run_app_id, (int64_t)token->run, now};
+    return token->run > 0 && token->run <= INT64_MAX;
+}
+
 static enum mr_status commit_once(struct commit *commit, const struct delta_snapshot *snapshot,
                                   struct delta_outcome *outcome, struct mr_error *err)
 {
     const struct delta_token *token = &commit->token;
-    struct delta_txn txn = {.app_id = token->app_id,
-                            .version = token->epoch,
-                            .updated_millis = mr_clock_wall_micros() / 1000};
+    struct delta_txn txn, run;
+    bool has_run = put_txns(commit, &txn, &run);
     struct delta_change change = {
         .operation = token->operation,
         .parameters = token->parameters,
@@ -320,6 +340,7 @@ static enum mr_status commit_once(struct commit *commit, const struct delta_snap
         .adds = commit->adds,
         .data_change = true,
         .txn = &txn,
+        .run = has_run ? &run : NULL,
         .only_create = token->mode != DELTA_MODE_APPEND,
     };
     if (snapshot) {
@@ -328,24 +349,26 @@ static enum mr_status commit_once(struct commit *commit, const struct delta_snap
         MR_TRY(delta_check_writable(snapshot, kind_of(token->removal), commit->table.text, err));
         MR_TRY(choose_removes(commit, snapshot, &change, err));
     } else if (token->read_version >= 0) {
-        return changed_meanwhile(commit, "was removed", err);
+        return changed_meanwhile(commit, MR_CLASS_TRANSIENT, "was removed", err);
     }
     return delta_commit_write(&commit->table, snapshot, &change, outcome, err);
 }
 
-static bool knows_epoch(const struct delta_snapshot *snapshot, const struct delta_token *token)
+/* What the table has of our epoch. */
+static enum delta_txn_known known_epoch(const struct delta_snapshot *snapshot,
+                                        const struct commit *commit, int64_t *version)
 {
-    for (int i = 0; snapshot && i < snapshot->ntxns; i++) {
-        if (strcmp(snapshot->txns[i].app_id, token->app_id) == 0)
-            return snapshot->txns[i].version >= token->epoch;
-    }
-    return false;
+    struct delta_txn txn, run;
+    bool has_run = put_txns(commit, &txn, &run);
+    return delta_txn_known(snapshot ? snapshot->txns : NULL, snapshot ? snapshot->ntxns : 0, &txn,
+                           has_run ? &run : NULL, version);
 }
 
 /* May the same token be tried again on a newer version? Only if nothing in it depends on the old one. */
 static bool can_decide_again(const struct delta_token *token, const struct mr_error *err)
 {
-    return err->cls == MR_CLASS_TRANSIENT && token->read_version >= 0 &&
+    return (err->cls == MR_CLASS_TRANSIENT || err->cls == MR_CLASS_REFUSED) &&
+           token->read_version >= 0 &&
            (token->removal == DELTA_REMOVE_ALL || token->removal == DELTA_REMOVE_PARTITIONS ||
             token->removal == DELTA_REMOVE_WHERE);
 }
@@ -387,16 +410,28 @@ static enum mr_status verify_failure(struct commit *commit, struct mr_error *err
         err->cls = MR_CLASS_UNKNOWN;
         return err->status;
     }
-    return knows_epoch(snapshot, &commit->token) ? MR_OK : err->status;
+    int64_t version;
+    enum delta_txn_known known = known_epoch(snapshot, commit, &version);
+    if (known == DELTA_TXN_OTHERS || known == DELTA_TXN_SUPERSEDED)
+        return delta_txn_overtaken(known, commit->table.text,
+                                   &(struct delta_txn){.version = commit->token.epoch}, version,
+                                   err);
+    return known == DELTA_TXN_DONE ? MR_OK : err->status;
 }
 
 static enum mr_status run(struct commit *commit, const struct mr_options *options,
                           struct mr_error *err)
 {
     const struct delta_snapshot *snapshot;
+    int64_t version;
     MR_TRY(latest_snapshot(commit, &snapshot, err));
-    if (knows_epoch(snapshot, &commit->token))
+    enum delta_txn_known known = known_epoch(snapshot, commit, &version);
+    if (known == DELTA_TXN_DONE)
         return MR_OK;
+    if (known != DELTA_TXN_BEFORE)
+        return delta_txn_overtaken(known, commit->table.text,
+                                   &(struct delta_txn){.version = commit->token.epoch}, version,
+                                   err);
     MR_TRY(read_definition(commit, err));
     MR_TRY(MR_FAILPOINT("delta.publish.before", err));
     MR_TRY(each_file(commit, publish, err));
@@ -432,9 +467,13 @@ enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_run
 static enum mr_status abort_token(struct commit *commit, struct mr_error *err)
 {
     const struct delta_snapshot *snapshot;
+    int64_t version;
     MR_TRY(each_file(commit, discard, err));
-    if (latest_snapshot(commit, &snapshot, NULL) != MR_OK || knows_epoch(snapshot, &commit->token))
+    if (latest_snapshot(commit, &snapshot, NULL) != MR_OK)
         return MR_OK;
+    enum delta_txn_known known = known_epoch(snapshot, commit, &version);
+    if (known == DELTA_TXN_DONE || known == DELTA_TXN_SUPERSEDED)
+        return MR_OK; /* theirs or not, a version may name the files */
     for (int i = 0; i < commit->nadds; i++)
         MR_TRY(commit->table.store->remove(commit->table.handle, commit->adds[i].path, err));
     return commit->nadds ? commit->table.store->sync(commit->table.handle, err) : MR_OK;
@@ -479,6 +518,18 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* The mark beside a transaction of ours. */
+static uint64_t run_of(const struct delta_snapshot *snapshot, const char *app_id)
+{
+    const char *rest = app_id + strcspn(app_id, ":");
+    for (int i = 0; i < snapshot->ntxns; i++) {
+        const char *other = snapshot->txns[i].app_id;
+        if (starts_with(other, RUN_PREFIX) && strcmp(other + sizeof RUN_PREFIX - 1, rest) == 0)
+            return (uint64_t)snapshot->txns[i].version;
+    }
+    return 0;
+}
+
 /*
  * Transactions of this lane under this state, and under others (a state that was lost, or a copy of ours): the later wins.
  * Those of the load that is asked for win over those of others, which count only when it is not known.
@@ -502,6 +553,7 @@ static void look_for_epochs(const struct delta_snapshot *snapshot, const char *u
             continue;
         out->epoch = txn->version;
         out->load = load;
+        out->run = run_of(snapshot, txn->app_id);
         snprintf(out->state_uuid, sizeof out->state_uuid, "%.32s", of);
     }
 }

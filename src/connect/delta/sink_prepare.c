@@ -208,6 +208,7 @@ static enum mr_status prepare_all(struct prepare *prepare, const struct mr_slice
     token->app_id =
         delta_sink_app_id(prepare->runtime, sink->sequence, prepare->epoch->lane, &prepare->arena);
     token->epoch = prepare->epoch->epoch;
+    token->run = mr_run_mark(prepare->runtime->run_id);
     token->where = sink->where;
     token->read_version = sink->target.snapshot ? sink->target.snapshot->version : -1;
     token->basis =

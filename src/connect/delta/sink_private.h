@@ -95,6 +95,7 @@ struct delta_token {
     const char *text; /* of the table, for messages */
     const char *app_id;
     int64_t epoch;
+    uint64_t run; /* mr_run_mark, 0 = not known */
     const char *operation;
     const char *parameters;
     const char *metrics;

@@ -6,7 +6,8 @@
 
 #include "base/hash.h"
 
-#define VERSION 1
+#define VERSION       1
+#define TOKEN_VERSION 2 /* 1 had no run */
 
 static enum mr_status damaged(struct mr_error *err)
 {
@@ -102,13 +103,14 @@ enum mr_status delta_committable_read(struct mr_slice data, struct mr_arena *are
 
 void delta_token_write(const struct delta_token *token, struct mr_bytes *out)
 {
-    mr_bytes_u8(out, VERSION);
+    mr_bytes_u8(out, TOKEN_VERSION);
     mr_bytes_u8(out, (uint8_t)token->mode);
     mr_bytes_u8(out, (uint8_t)token->removal);
     mr_bytes_lenpref_text(out, token->url);
     mr_bytes_lenpref_text(out, token->text);
     mr_bytes_lenpref_text(out, token->app_id);
     mr_bytes_u64le(out, (uint64_t)token->epoch);
+    mr_bytes_u64le(out, token->run);
     mr_bytes_lenpref_text(out, token->operation);
     mr_bytes_lenpref_text(out, token->parameters);
     mr_bytes_lenpref_text(out, token->metrics);
@@ -130,7 +132,8 @@ enum mr_status delta_token_read(struct mr_slice data, struct mr_arena *arena,
     struct take take = {.arena = arena};
     *out = (struct delta_token){0};
     mr_byte_reader_init(&take.reader, data.data, data.size);
-    if (mr_byte_reader_u8(&take.reader) != VERSION)
+    uint8_t version = mr_byte_reader_u8(&take.reader);
+    if (version != TOKEN_VERSION && version != 1)
         return damaged(err);
     out->mode = (enum delta_mode)mr_byte_reader_u8(&take.reader);
     out->removal = (enum delta_removal)mr_byte_reader_u8(&take.reader);
@@ -138,6 +141,7 @@ enum mr_status delta_token_read(struct mr_slice data, struct mr_arena *arena,
     out->text = take_text(&take);
     out->app_id = take_text(&take);
     out->epoch = (int64_t)mr_byte_reader_u64le(&take.reader);
+    out->run = version == 1 ? 0 : mr_byte_reader_u64le(&take.reader);
     out->operation = take_text(&take);
     out->parameters = take_text(&take);
     out->metrics = take_optional(&take);

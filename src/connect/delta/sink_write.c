@@ -49,8 +49,10 @@ const char *delta_sink_identity(const struct delta_sink *sink, const struct mr_r
                                 const struct mr_epoch *epoch, const char *what,
                                 struct mr_arena *arena)
 {
-    return mr_arena_printf(arena, "%016" PRIx64 "/%d/%" PRId64 "/%d/%s", hash_state(runtime),
-                           epoch->lane, epoch->epoch, sink->sequence, what);
+    /* The run too: a copy of this state must not write, nor discard, files under the names of ours. */
+    return mr_arena_printf(arena, "%016" PRIx64 "/%s/%d/%" PRId64 "/%d/%s", hash_state(runtime),
+                           runtime->run_id ? runtime->run_id : "", epoch->lane, epoch->epoch,
+                           sink->sequence, what);
 }
 
 /* ---- open ---- */

@@ -186,6 +186,7 @@ enum mr_status files_prepare(void *state, struct mr_runtime *runtime, const stru
                                 .manifest = manifest_of(files),
                                 .state_key = runtime->state_key ? runtime->state_key : "",
                                 .uuid = runtime->state_uuid ? runtime->state_uuid : "",
+                                .run = runtime->run_id ? runtime->run_id : "",
                                 .load = files->sequence,
                                 .lane = epoch->lane,
                                 .epoch = epoch->epoch,
@@ -289,28 +290,60 @@ static enum mr_status make_visible(const struct mr_store *store, void *handle,
 }
 
 /*
- * A later epoch of this state in the marker means that this commit ended long ago and a stopped process woke up, or that its
- * record is an old copy: the marker stays as it is. `data` is the token.
+ * What the marker says of this commit. *done: it has ended, here or in another process. Our epoch by another run is that of a copy
+ * of this state, which has nothing of ours (the claim keeps two from being at it at once); a later epoch can be a copy's as well,
+ * or that of one who took over from this process while it was stopped.
  */
+static enum mr_status compare_marker(const struct files_memory *now,
+                                     const struct files_token *token, bool *done,
+                                     struct mr_error *err)
+{
+    bool same_state = now && strcmp(now->uuid, token->uuid) == 0;
+    *done = false;
+    if (!same_state || now->epoch < token->epoch)
+        return MR_OK;
+    if (now->epoch > token->epoch)
+        return mr_sink_overtaken(token->url, token->epoch, now->epoch, MR_CLASS_SUPERSEDED, err);
+    if (now->run[0] && token->run[0] && strcmp(now->run, token->run) != 0)
+        return mr_sink_overtaken(token->url, token->epoch, now->epoch, MR_CLASS_REFUSED, err);
+    *done = now->unfinished.size == 0;
+    return MR_OK;
+}
+
+/* `data` is the token. */
 static enum mr_status commit_marked(const struct mr_store *store, void *handle,
                                     const struct files_token *token, struct mr_slice data,
                                     struct mr_arena *arena, struct mr_error *err)
 {
     struct files_marker marker;
-    struct files_memory ours = {token->load, token->uuid, token->epoch, token->positions, data};
+    struct files_memory ours = {.load = token->load,
+                                .uuid = token->uuid,
+                                .epoch = token->epoch,
+                                .run = token->run,
+                                .positions = token->positions,
+                                .unfinished = data};
+    bool done, claimed;
+    MR_TRY(files_claim_take(store, handle, token, &claimed, err));
+    MR_TRY(MR_FAILPOINT("files.claimed", err));
     MR_TRY(files_marker_read(store, handle, token->state_key, token->lane, arena, &marker, err));
-    const struct files_memory *now = files_marker_find(&marker, token->load);
-    bool same_state = now && strcmp(now->uuid, token->uuid) == 0;
-    if (same_state &&
-        (now->epoch > token->epoch || (now->epoch == token->epoch && now->unfinished.size == 0)))
-        return MR_OK;
+    enum mr_status status =
+        compare_marker(files_marker_find(&marker, token->load), token, &done, err);
+    if (status != MR_OK || done) {
+        (void)files_claim_drop(store, handle, token, false, NULL);
+        return status;
+    }
+    if (!claimed)
+        return mr_sink_overtaken(token->url, token->epoch, token->epoch, MR_CLASS_REFUSED, err);
     MR_TRY(files_marker_write(store, handle, &marker, &ours, err));
     MR_TRY(MR_FAILPOINT("files.begun", err));
     MR_TRY(make_visible(store, handle, token, err));
     MR_TRY(MR_FAILPOINT("files.removed", err));
     ours.unfinished = (struct mr_slice){NULL, 0};
     MR_TRY(files_marker_write(store, handle, &marker, &ours, err));
-    return MR_FAILPOINT("files.marked", err);
+    MR_TRY(MR_FAILPOINT("files.marked", err));
+    (void)files_claim_drop(store, handle, token, true,
+                           NULL); /* the marker is enough from here on */
+    return MR_OK;
 }
 
 enum mr_status files_commit(const struct mr_options *options, struct mr_runtime *runtime,
@@ -350,6 +383,7 @@ static enum mr_status remember(const struct files_marker *marker, struct mr_reco
         return MR_OK;
     out->load = known->load;
     out->epoch = known->epoch;
+    out->run = mr_run_mark(known->run);
     snprintf(out->state_uuid, sizeof out->state_uuid, "%s", known->uuid);
     mr_bytes_append(&out->positions, known->positions.data, known->positions.size);
     mr_bytes_append(&out->unfinished, known->unfinished.data, known->unfinished.size);
@@ -413,6 +447,8 @@ static enum mr_status abort_token(const struct mr_options *options, struct mr_ru
     enum mr_status status = MR_OK;
     for (int i = 0; i < token.npublish && status == MR_OK; i++)
         status = store->discard(handle, token.publish[i].ticket, err);
+    if (status == MR_OK)
+        status = files_claim_drop(store, handle, &token, false, err);
     if (status == MR_OK)
         status = store->sync(handle, err);
     store->close(handle);

@@ -2,7 +2,7 @@
  * marker.c - the memory of a directory of files, so that a state that was lost or copied is noticed.
  *
  * {"version": 1, "stateKey": "orders", "lane": 0, "loads": [
- *   {"load": 0, "stateUuid": "5f..", "epoch": 7, "positions": "01a4..", "unfinished": "0301.."}],
+ *   {"load": 0, "stateUuid": "5f..", "epoch": 7, "run": "2026..", "positions": "01a4..", "unfinished": "0301.."}],
  *  "check": "9ab01c3d"}
  *
  * One small object for each stateKey and lane, below the target in .millrace-state/, which no reader of data sets looks into (and not
@@ -75,6 +75,7 @@ static enum mr_status take_load(const json_t *json, struct mr_arena *arena,
 {
     const json_t *load = json_object_get(json, "load"), *epoch = json_object_get(json, "epoch");
     const char *uuid = json_string_value(json_object_get(json, "stateUuid"));
+    const char *run = json_string_value(json_object_get(json, "run"));
     *bad |= !json_is_integer(load) || !json_is_integer(epoch) || json_integer_value(epoch) < 0 ||
             json_integer_value(load) < 0 || json_integer_value(load) > INT32_MAX || !uuid ||
             strlen(uuid) > 32;
@@ -83,7 +84,8 @@ static enum mr_status take_load(const json_t *json, struct mr_arena *arena,
     out->load = (int)json_integer_value(load);
     out->epoch = json_integer_value(epoch);
     out->uuid = mr_arena_strdup(arena, uuid);
-    if (!out->uuid)
+    out->run = mr_arena_strdup(arena, run ? run : "");
+    if (!out->uuid || !out->run)
         return mr_error_nomem(err);
     MR_TRY(take_bytes(json_object_get(json, "positions"), arena, &out->positions, bad, err));
     return take_bytes(json_object_get(json, "unfinished"), arena, &out->unfinished, bad, err);
@@ -189,6 +191,10 @@ static void put_load(struct mr_bytes *out, const struct files_memory *memory)
     mr_bytes_printf(out, "\n  {\"load\": %d, \"stateUuid\": ", memory->load);
     mr_bytes_json_string(out, memory->uuid, strlen(memory->uuid));
     mr_bytes_printf(out, ", \"epoch\": %lld", (long long)memory->epoch);
+    if (memory->run[0]) {
+        mr_bytes_text(out, ", \"run\": ");
+        mr_bytes_json_string(out, memory->run, strlen(memory->run));
+    }
     put_bytes(out, "positions", memory->positions);
     put_bytes(out, "unfinished", memory->unfinished);
     mr_bytes_char(out, '}');
@@ -226,4 +232,65 @@ enum mr_status files_marker_write(const struct mr_store *store, void *handle,
         status = store->put(handle, path, (struct mr_slice){text.data, text.size}, err);
     mr_bytes_reset(&text);
     return status == MR_OK ? store->sync(handle, err) : status;
+}
+
+/* ---- claims ---- */
+
+static void claim_path(const struct files_token *token, char out[PATH_SIZE])
+{
+    uint64_t of = mr_hash64(token->state_key, strlen(token->state_key));
+    uint64_t hash = mr_hash_combine(mr_hash64(token->uuid, strlen(token->uuid)), of);
+    hash = mr_hash_combine(mr_hash_combine(hash, (uint64_t)token->lane), (uint64_t)token->load);
+    snprintf(out, PATH_SIZE, ".millrace-state/%016llx.claim",
+             (unsigned long long)mr_hash_combine(hash, (uint64_t)token->epoch));
+}
+
+static enum mr_status is_ours(const struct mr_store *store, void *handle, const char *path,
+                              const struct files_token *token, bool *ours, struct mr_error *err)
+{
+    char text[64] = "";
+    struct mr_store_entry entry;
+    bool found;
+    size_t got = 0;
+    *ours = false;
+    MR_TRY(store->stat(handle, path, &entry, &found, err));
+    if (!found)
+        return MR_OK;
+    MR_TRY(store->read(handle, path, 0, text, sizeof text - 1, &got, err));
+    *ours = got == strlen(token->run) && memcmp(text, token->run, got) == 0;
+    return MR_OK;
+}
+
+enum mr_status files_claim_take(const struct mr_store *store, void *handle,
+                                const struct files_token *token, bool *ours, struct mr_error *err)
+{
+    char path[PATH_SIZE];
+    struct mr_error failure = {0};
+    *ours = true;
+    if (!token->run[0])
+        return MR_OK;
+    claim_path(token, path);
+    enum mr_status status =
+        store->put_if_absent(handle, path, mr_slice_of(token->run), ours, &failure);
+    if (status == MR_OK)
+        return *ours ? MR_OK : is_ours(store, handle, path, token, ours, err);
+    *ours = true;
+    if (failure.cls == MR_CLASS_CONFIG)
+        return MR_OK;
+    if (err)
+        *err = failure;
+    return status;
+}
+
+enum mr_status files_claim_drop(const struct mr_store *store, void *handle,
+                                const struct files_token *token, bool any, struct mr_error *err)
+{
+    char path[PATH_SIZE];
+    bool ours = any;
+    if (!token->run[0])
+        return MR_OK;
+    claim_path(token, path);
+    if (!any)
+        MR_TRY(is_ours(store, handle, path, token, &ours, err));
+    return ours ? store->remove(handle, path, err) : MR_OK;
 }

@@ -13,6 +13,7 @@ struct files_memory {
     int load; /* number of the sink in the pipeline */
     const char *uuid;
     int64_t epoch;
+    const char *run; /* id of the run, "" = not kept */
     struct mr_slice positions;
     struct mr_slice unfinished; /* the token of a commit that was begun, size 0 = it ended */
 };
@@ -34,5 +35,15 @@ struct files_memory *files_marker_find(const struct files_marker *marker, int lo
 enum mr_status files_marker_write(const struct mr_store *store, void *handle,
                                   const struct files_marker *marker,
                                   const struct files_memory *memory, struct mr_error *err);
+
+/*
+ * The right to commit an epoch of this state, which two copies of it might be about to do at once: an object beside the marker that
+ * only one run can make. *ours false: another run has it. A store that cannot make an object only once gives it to everybody.
+ */
+enum mr_status files_claim_take(const struct mr_store *store, void *handle,
+                                const struct files_token *token, bool *ours, struct mr_error *err);
+/* When the epoch is in the marker, or given up. That of another run stays, unless `any`. */
+enum mr_status files_claim_drop(const struct mr_store *store, void *handle,
+                                const struct files_token *token, bool any, struct mr_error *err);
 
 #endif

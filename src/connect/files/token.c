@@ -3,7 +3,8 @@
  */
 #include "connect/files/token.h"
 
-#define VERSION 3
+#define VERSION       3
+#define TOKEN_VERSION 4 /* 3 had no run */
 
 static enum mr_status damaged(struct mr_error *err)
 {
@@ -60,12 +61,13 @@ enum mr_status files_committable_read(struct mr_slice data, struct mr_arena *are
 
 void files_token_write(const struct files_token *token, struct mr_bytes *out)
 {
-    mr_bytes_u8(out, VERSION);
+    mr_bytes_u8(out, TOKEN_VERSION);
     mr_bytes_u8(out, (uint8_t)token->mode);
     mr_bytes_lenpref_text(out, token->url);
     mr_bytes_u8(out, (uint8_t)token->manifest);
     mr_bytes_lenpref_text(out, token->state_key);
     mr_bytes_lenpref_text(out, token->uuid);
+    mr_bytes_lenpref_text(out, token->run);
     mr_bytes_varint(out, (uint64_t)token->load);
     mr_bytes_varint(out, (uint64_t)token->lane);
     mr_bytes_u64le(out, (uint64_t)token->epoch);
@@ -91,11 +93,12 @@ static int take_count(struct mr_byte_reader *reader)
     return reader->bad ? 0 : (int)count;
 }
 
-static void take_identity(struct mr_byte_reader *reader, struct mr_arena *arena,
+static void take_identity(struct mr_byte_reader *reader, uint8_t version, struct mr_arena *arena,
                           struct files_token *out)
 {
     out->state_key = mr_byte_reader_lenpref_text(reader, arena);
     out->uuid = mr_byte_reader_lenpref_text(reader, arena);
+    out->run = version == TOKEN_VERSION ? mr_byte_reader_lenpref_text(reader, arena) : "";
     uint64_t load = mr_byte_reader_varint(reader), lane = mr_byte_reader_varint(reader);
     out->epoch = (int64_t)mr_byte_reader_u64le(reader);
     out->positions = mr_byte_reader_lenpref(reader);
@@ -111,14 +114,15 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
     *out = (struct files_token){0};
     struct mr_byte_reader reader;
     mr_byte_reader_init(&reader, data.data, data.size);
-    if (mr_byte_reader_u8(&reader) != VERSION)
+    uint8_t version = mr_byte_reader_u8(&reader);
+    if (version != TOKEN_VERSION && version != VERSION)
         return damaged(err);
     uint8_t mode = mr_byte_reader_u8(&reader);
     out->mode = (enum files_mode)mode;
     out->url = mr_byte_reader_lenpref_text(&reader, arena);
     uint8_t manifest = mr_byte_reader_u8(&reader);
     out->manifest = (enum files_manifest)manifest;
-    take_identity(&reader, arena, out);
+    take_identity(&reader, version, arena, out);
     out->npublish = take_count(&reader);
     out->publish = mr_arena_calloc(arena, (size_t)out->npublish + 1, sizeof *out->publish);
     if (!out->publish)
@@ -146,5 +150,5 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
         if (!out->remove[i])
             return mr_error_nomem(err);
     }
-    return out->url && out->state_key && out->uuid ? MR_OK : mr_error_nomem(err);
+    return out->url && out->state_key && out->uuid && out->run ? MR_OK : mr_error_nomem(err);
 }

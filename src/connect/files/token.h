@@ -2,7 +2,7 @@
  * token.h - the byte strings that a commit is made of.
  *
  * committable: u8 version, then per file: path, directory of its partition, ticket (each with its length in front), u64
- * rows, u64 bytes. token: u8 version, u8 mode, the store's URL, u8 manifest, stateKey, state UUID, varint number of the load,
+ * rows, u64 bytes. token: u8 version, u8 mode, the store's URL, u8 manifest, stateKey, state UUID, run id, varint number of the load,
  * varint lane, u64 epoch, positions, varint count of publishes (path, ticket, u64 rows, u64 bytes), varint count of removals
  * (path).
  */
@@ -32,6 +32,7 @@ struct files_token {
     enum files_manifest manifest;
     const char *state_key; /* identity of the commit, for the marker */
     const char *uuid;      /* "" = the target is to remember nothing */
+    const char *run;       /* id of the run, "" = not known */
     int load;
     int lane;
     int64_t epoch;

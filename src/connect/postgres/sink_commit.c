@@ -1,8 +1,8 @@
 /*
  * sink_commit.c - one transaction: the epoch's row, locked; the rows; the epoch.
  *
- * The row decides. It holds our epoch or a later one: done. It holds what the plan saw: the rows go in. Anything else: somebody else has
- * loaded under this stateKey meanwhile (a second instance, while this one was stopped), and this load is refused.
+ * The row decides. It holds our epoch and run: done. It holds what the plan saw: the rows go in. Anything else: somebody else has
+ * loaded under this stateKey meanwhile (a second instance, while this one was stopped, or beside it with a copy of its state), and this load is refused.
  *
  * An attempt that lost its connection is repeated. That is exact even when COMMIT was under way: the next attempt waits for the
  * row's lock until the server has decided about the earlier one, and then reads what it decided. Only when no attempt gets through is the
@@ -45,7 +45,7 @@ static enum mr_status fenced(struct mr_pg *pg, const struct pg_token *token,
 {
     bool untouched;
     MR_TRY(pg_sink_staged(pg, token, &untouched, err));
-    mr_error_set(err, MR_SINK, untouched ? MR_CLASS_REFUSED : MR_CLASS_CONFIG,
+    mr_error_set(err, MR_SINK, untouched ? MR_CLASS_REFUSED : MR_CLASS_SUPERSEDED,
                  "another run of %s has loaded %s.%s meanwhile: epoch %lld is there, this load "
                  "began behind %lld",
                  token->state_key, token->schema, token->name, (long long)now->epoch,
@@ -53,6 +53,29 @@ static enum mr_status fenced(struct mr_pg *pg, const struct pg_token *token,
     mr_error_hint(err, "nothing was changed; run again, and see that only one state (`state`) "
                        "serves this pipeline");
     return MR_SINK;
+}
+
+/*
+ * *done: the row is that of this very commit. The same epoch of another run is a copy's of this state, whose commit could not have come behind
+ * ours; of a later epoch the staging tables tell.
+ */
+static enum mr_status compare_row(struct mr_pg *pg, const struct pg_token *token,
+                                  const struct pg_memory *now, bool *done, struct mr_error *err)
+{
+    bool same_run = !now->run[0] || !token->run[0] || strcmp(now->run, token->run) == 0;
+    bool untouched = true;
+    char target[300];
+    *done = false;
+    if (strcmp(now->uuid, token->uuid) != 0 || now->epoch < token->epoch)
+        return MR_OK;
+    *done = now->epoch == token->epoch && same_run;
+    if (*done)
+        return MR_OK;
+    if (now->epoch > token->epoch)
+        MR_TRY(pg_sink_staged(pg, token, &untouched, err));
+    snprintf(target, sizeof target, "%s.%s", token->schema, token->name);
+    return mr_sink_overtaken(target, token->epoch, now->epoch,
+                             untouched ? MR_CLASS_REFUSED : MR_CLASS_SUPERSEDED, err);
 }
 
 static enum mr_status begin(struct mr_pg *pg, const struct pg_token *token, struct pg_memory *now,
@@ -89,10 +112,12 @@ static enum mr_status transact(struct commit *commit, struct mr_pg *pg, struct m
     MR_TRY(MR_FAILPOINT("postgres.before_begin", err));
     MR_TRY(begin(pg, token, &now, err));
     MR_TRY(MR_FAILPOINT("postgres.locked", err));
-    if (strcmp(now.uuid, token->uuid) == 0 && now.epoch >= token->epoch)
-        return mr_pg_exec(pg, "ROLLBACK", err);
     /* The row's lock: no earlier attempt is under way, and what it did would be seen. */
     commit->unknown = false;
+    bool done;
+    MR_TRY(compare_row(pg, token, &now, &done, err));
+    if (done)
+        return mr_pg_exec(pg, "ROLLBACK", err);
     bool fresh = now.epoch == 0 && now.uuid[0] == '\0';
     bool same = now.epoch == token->before.epoch && strcmp(now.uuid, token->before.uuid) == 0;
     if (!fresh && !same)

@@ -96,7 +96,8 @@ enum mr_status pg_target_keys(struct mr_pg *pg, struct pg_target *target, const 
 struct pg_memory {
     int64_t epoch;
     char uuid[33];
-    int load; /* number in its name */
+    char run[40]; /* id of the run, "" = not kept */
+    int load;     /* number in its name */
 };
 
 /* A bound sink; lives in the plan's arena. */
@@ -179,6 +180,7 @@ struct pg_token {
     const char *sink; /* "name#sequence" */
     const char *state_key;
     const char *uuid;
+    const char *run; /* id of the run, "" = not known */
     struct mr_slice positions;
     struct pg_memory before;
     const char *where; /* "" = none */
@@ -203,9 +205,7 @@ enum mr_status pg_sink_prepare(void *state, struct mr_runtime *runtime,
 
 /* ---- sink_state.c: the epoch in the target ---- */
 
-enum mr_status pg_state_exists(struct mr_pg *pg, const char *schema, bool *exists,
-                               struct mr_error *err);
-/* Makes the table when it is missing; two that do so at once both succeed. */
+/* Makes the table when it is missing, and the column run_id of an older one; two that do so at once both succeed. */
 enum mr_status pg_state_make(struct mr_pg *pg, const char *schema, struct mr_error *err);
 /*
  * Last epoch of a lane: of one sink, or (sink NULL) of all that load the table. `positions` may be NULL. No table, no

@@ -43,21 +43,24 @@ static void begin(struct mr_bytes *sql)
     mr_bytes_init(sql, MR_BYTES_DEFAULT_MAXIMUM);
 }
 
-enum mr_status pg_state_exists(struct mr_pg *pg, const char *schema, bool *exists,
-                               struct mr_error *err)
+/* *run_id: it has that column, which one of an older version lacks. */
+static enum mr_status look_for_table(struct mr_pg *pg, const char *schema, bool *exists,
+                                     bool *run_id, struct mr_error *err)
 {
     struct mr_bytes sql;
     PGresult *result = NULL;
-    *exists = false;
+    *exists = *run_id = false;
     begin(&sql);
-    mr_bytes_text(&sql, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN "
-                        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = "
-                        "'" PG_STATE_TABLE "' AND n.nspname = ");
+    mr_bytes_text(&sql, "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+                        "c.oid AND a.attname = 'run_id' AND NOT a.attisdropped) FROM "
+                        "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+                        "c.relnamespace WHERE c.relname = '" PG_STATE_TABLE "' AND n.nspname = ");
     literal(&sql, schema);
-    mr_bytes_char(&sql, ')');
     enum mr_status status = run(pg, &sql, &result, err);
-    if (status == MR_OK)
-        *exists = pg_field(result, 0, 0)[0] == 't';
+    if (status == MR_OK && PQntuples(result) > 0) {
+        *exists = true;
+        *run_id = pg_field(result, 0, 0)[0] == 't';
+    }
     PQclear(result);
     return status;
 }
@@ -65,9 +68,9 @@ enum mr_status pg_state_exists(struct mr_pg *pg, const char *schema, bool *exist
 enum mr_status pg_state_make(struct mr_pg *pg, const char *schema, struct mr_error *err)
 {
     struct mr_bytes sql;
-    bool exists;
-    MR_TRY(pg_state_exists(pg, schema, &exists, err));
-    if (exists)
+    bool exists, run_id;
+    MR_TRY(look_for_table(pg, schema, &exists, &run_id, err));
+    if (run_id)
         return MR_OK;
     begin(&sql);
     /* IF NOT EXISTS alone can fail when two make it at once; the number is that of this lock. */
@@ -78,8 +81,14 @@ enum mr_status pg_state_make(struct mr_pg *pg, const char *schema, struct mr_err
     mr_bytes_text(&sql,
                   " (state_key text NOT NULL, lane integer NOT NULL, sink text NOT NULL, "
                   "state_uuid text NOT NULL, epoch bigint NOT NULL, positions bytea NOT NULL, "
-                  "updated_at timestamptz NOT NULL DEFAULT clock_timestamp(), "
-                  "PRIMARY KEY (state_key, lane, sink)); COMMIT");
+                  "updated_at timestamptz NOT NULL DEFAULT clock_timestamp(), run_id text NOT NULL "
+                  "DEFAULT '', PRIMARY KEY (state_key, lane, sink))");
+    if (exists) {
+        mr_bytes_text(&sql, "; ALTER TABLE ");
+        state_table(schema, &sql);
+        mr_bytes_text(&sql, " ADD COLUMN IF NOT EXISTS run_id text NOT NULL DEFAULT ''");
+    }
+    mr_bytes_text(&sql, "; COMMIT");
     return run(pg, &sql, NULL, err);
 }
 
@@ -87,6 +96,7 @@ static void fill_memory(const PGresult *result, struct pg_memory *out)
 {
     out->epoch = strtoll(pg_field(result, 0, 0), NULL, 10);
     snprintf(out->uuid, sizeof out->uuid, "%s", pg_field(result, 0, 1));
+    snprintf(out->run, sizeof out->run, "%s", pg_field(result, 0, 2));
 }
 
 static int digit(char c)
@@ -109,9 +119,11 @@ enum mr_status pg_state_read(struct mr_pg *pg, const struct pg_state_of *of, str
     if (!of->target->remembers)
         return MR_OK;
     begin(&sql);
-    mr_bytes_text(&sql, "SELECT epoch, state_uuid, encode(positions, 'hex'), sink FROM ");
+    /* A table of an older version has no run_id. */
+    mr_bytes_text(&sql, "SELECT epoch, state_uuid, coalesce(to_jsonb(s) ->> 'run_id', ''), "
+                        "encode(positions, 'hex'), sink FROM ");
     state_table(of->target->schema, &sql);
-    mr_bytes_text(&sql, " WHERE state_key = ");
+    mr_bytes_text(&sql, " s WHERE state_key = ");
     literal(&sql, of->state_key);
     mr_bytes_printf(&sql, " AND lane = %d AND %s = ", of->lane,
                     of->sink ? "sink" : "regexp_replace(sink, '#[0-9]+$', '')");
@@ -120,10 +132,10 @@ enum mr_status pg_state_read(struct mr_pg *pg, const struct pg_state_of *of, str
     enum mr_status status = run(pg, &sql, &result, err);
     if (status == MR_OK && PQntuples(result) == 1) {
         fill_memory(result, out);
-        const char *number = strrchr(pg_field(result, 0, 3), '#');
+        const char *number = strrchr(pg_field(result, 0, 4), '#');
         out->load = number ? atoi(number + 1) : 0;
         if (positions)
-            append_hex(positions, pg_field(result, 0, 2));
+            append_hex(positions, pg_field(result, 0, 3));
     }
     PQclear(result);
     return status;
@@ -153,7 +165,7 @@ enum mr_status pg_state_lock(struct mr_pg *pg, const struct pg_token *token, str
     mr_bytes_text(&sql, ", '', 0, '') ON CONFLICT DO NOTHING");
     MR_TRY(run(pg, &sql, NULL, err));
     begin(&sql);
-    mr_bytes_text(&sql, "SELECT epoch, state_uuid FROM ");
+    mr_bytes_text(&sql, "SELECT epoch, state_uuid, run_id FROM ");
     state_table(token->schema, &sql);
     where_row(token, &sql);
     mr_bytes_text(&sql, " FOR UPDATE");
@@ -176,6 +188,8 @@ enum mr_status pg_state_store(struct mr_pg *pg, const struct pg_token *token, st
     mr_bytes_printf(&sql, " SET epoch = %" PRId64 ", updated_at = clock_timestamp(), state_uuid = ",
                     token->epoch);
     literal(&sql, token->uuid);
+    mr_bytes_text(&sql, ", run_id = ");
+    literal(&sql, token->run);
     mr_bytes_text(&sql, ", positions = decode('");
     for (size_t i = 0; i < token->positions.size; i++)
         mr_bytes_printf(&sql, "%02x", (unsigned char)token->positions.data[i]);
@@ -216,6 +230,7 @@ static enum mr_status recover(void *context, struct mr_pg *pg, struct mr_error *
         MR_TRY(pg_state_read(pg, &of, &memory, &out->positions, err));
     out->load = memory.epoch > 0 ? memory.load : out->load;
     out->epoch = memory.epoch;
+    out->run = mr_run_mark(memory.run);
     snprintf(out->state_uuid, sizeof out->state_uuid, "%s", memory.uuid);
     return mr_bytes_status(&out->positions, err);
 }

@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-#define VERSION 1
+#define VERSION       1
+#define TOKEN_VERSION 2 /* 1 had no run */
 
 enum { FLAG_SWAP = 1, FLAG_DIRECT = 2, FLAG_OVERRIDING = 4, FLAG_ANALYZE = 8, FLAG_NOTED = 16 };
 
@@ -55,7 +56,7 @@ void pg_token_write(const struct pg_token *token, struct mr_bytes *out)
     struct pg_token copy = *token;
     const char **texts[TEXTS];
     texts_of(&copy, texts);
-    mr_bytes_u8(out, VERSION);
+    mr_bytes_u8(out, TOKEN_VERSION);
     mr_bytes_u8(out, (uint8_t)token->mode);
     mr_bytes_u8(out,
                 (uint8_t)((token->swap ? FLAG_SWAP : 0) | (token->direct ? FLAG_DIRECT : 0) |
@@ -65,6 +66,7 @@ void pg_token_write(const struct pg_token *token, struct mr_bytes *out)
     mr_bytes_u64le(out, (uint64_t)token->epoch);
     for (int i = 0; i < TEXTS; i++)
         mr_bytes_lenpref_text(out, *texts[i]);
+    mr_bytes_lenpref_text(out, token->run);
     mr_bytes_lenpref(out, token->positions.data, token->positions.size);
     mr_bytes_u64le(out, (uint64_t)token->before.epoch);
     mr_bytes_lenpref_text(out, token->before.uuid);
@@ -104,7 +106,7 @@ enum mr_status pg_token_read(struct mr_slice data, struct mr_arena *arena, struc
     uint8_t version = mr_byte_reader_u8(&reader);
     uint8_t mode = mr_byte_reader_u8(&reader);
     uint8_t flags = mr_byte_reader_u8(&reader);
-    if (reader.bad || version != VERSION || mode > PG_UPSERT)
+    if (reader.bad || (version != TOKEN_VERSION && version != 1) || mode > PG_UPSERT)
         return damaged(err);
     out->mode = (enum pg_mode)mode;
     out->swap = flags & FLAG_SWAP;
@@ -120,6 +122,9 @@ enum mr_status pg_token_read(struct mr_slice data, struct mr_arena *arena, struc
         if (!*texts[i])
             return mr_error_nomem(err);
     }
+    out->run = version == 1 ? "" : mr_byte_reader_lenpref_text(&reader, arena);
+    if (!out->run)
+        return mr_error_nomem(err);
     out->positions = mr_byte_reader_lenpref(&reader);
     out->before.epoch = (int64_t)mr_byte_reader_u64le(&reader);
     const char *uuid = mr_byte_reader_lenpref_text(&reader, arena);
@@ -172,6 +177,7 @@ enum mr_status pg_sink_prepare(void *state, struct mr_runtime *runtime,
         .sink = sink->name,
         .state_key = runtime->state_key,
         .uuid = runtime->state_uuid,
+        .run = runtime->run_id ? runtime->run_id : "",
         .positions = epoch->positions,
         .before = sink->before,
         .where = sink->where,

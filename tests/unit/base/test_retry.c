@@ -51,8 +51,8 @@ static void only_what_passes_is_tried_again(void **unused)
 {
     (void)unused;
     struct mr_error err;
-    const enum mr_error_class never[] = {MR_CLASS_CONFIG, MR_CLASS_DATA, MR_CLASS_UNKNOWN,
-                                         MR_CLASS_FATAL, MR_CLASS_REFUSED};
+    const enum mr_error_class never[] = {MR_CLASS_CONFIG, MR_CLASS_DATA,    MR_CLASS_UNKNOWN,
+                                         MR_CLASS_FATAL,  MR_CLASS_REFUSED, MR_CLASS_SUPERSEDED};
     mr_error_set(&err, MR_SOURCE, MR_CLASS_TRANSIENT, "x");
     assert_true(mr_retry_wanted(&plain, 1, MR_SOURCE, &err));
     assert_true(mr_retry_wanted(&plain, 5, MR_SOURCE, &err));

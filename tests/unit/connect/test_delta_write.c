@@ -211,6 +211,48 @@ static void test_txn(void **state)
     assert_true(commit(NULL, metadata, &written, &txn).already);
 }
 
+/* The same epoch of another run is a copy's of our state, and none of ours; a later one says nothing of ours. */
+static void test_txn_of_another_run(void **state)
+{
+    (void)state;
+    const struct delta_metadata *metadata = metadata_of(SCHEMA, NULL, 0, NULL, 0);
+    struct delta_written written = write_rows(metadata, SCHEMA, rows, 0);
+    struct delta_txn txn = {.app_id = "me", .version = 3, .updated_millis = 5};
+    struct delta_txn run = {.app_id = "run of me", .version = 7, .updated_millis = 5};
+    struct delta_change change = {.operation = "WRITE",
+                                  .protocol = &protocol,
+                                  .metadata = metadata,
+                                  .data_change = true,
+                                  .adds = written.files,
+                                  .nadds = written.count,
+                                  .txn = &txn,
+                                  .run = &run};
+    struct delta_outcome outcome;
+    assert_int_equal(delta_commit_write(&table, NULL, &change, &outcome, &f.err), MR_OK);
+    assert_int_equal(delta_commit_write(&table, NULL, &change, &outcome, &f.err), MR_OK);
+    assert_true(outcome.already);
+    const struct delta_snapshot *snapshot = latest();
+    change.metadata = NULL;
+    change.protocol = NULL;
+    run.version = 8;
+    for (int seen = 0; seen < 2; seen++) { /* among the winners, and in the snapshot */
+        memset(&f.err, 0, sizeof f.err);
+        assert_int_equal(delta_commit_write(&table, seen ? latest() : snapshot, &change, &outcome,
+                                            &f.err),
+                         MR_SINK);
+        assert_int_equal(f.err.cls, MR_CLASS_REFUSED);
+        assert_non_null(strstr(f.err.message, "copied"));
+        assert_non_null(strstr(f.err.hint, "--adopt"));
+    }
+    txn.version = 2;
+    memset(&f.err, 0, sizeof f.err);
+    assert_int_equal(delta_commit_write(&table, latest(), &change, &outcome, &f.err), MR_SINK);
+    assert_int_equal(f.err.cls, MR_CLASS_SUPERSEDED);
+    txn.version = 4;
+    assert_int_equal(delta_commit_write(&table, latest(), &change, &outcome, &f.err), MR_OK);
+    assert_int_equal(outcome.version, 1);
+}
+
 static void test_conflicts(void **state)
 {
     (void)state;
@@ -393,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lost_race, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_creators, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_txn_of_another_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conflicts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint_and_clean_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_text_bounds, setup, teardown),

@@ -336,6 +336,67 @@ static void runs_are_listed(void **out)
     assert_null(row);
 }
 
+/* A key is that of a pipeline, and counts when its run has succeeded. */
+static void run_keys_are_found(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    static const struct {
+        const char *run_id, *state_key, *run_key, *status;
+    } runs[] = {
+        {"1", "a", "monday", "failed"},  {"2", "a", "monday", "success"},
+        {"3", "a", "monday", "skipped"}, {"4", "b", "tuesday", "success"},
+        {"5", "a", "tuesday", "failed"}, {"6", "a", NULL, "success"},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        struct mr_run_row row = {.run_id = runs[i].run_id,
+                                 .pipeline = "p",
+                                 .state_key = runs[i].state_key,
+                                 .run_key = runs[i].run_key,
+                                 .started_micros = (int64_t)i,
+                                 .status = runs[i].status};
+        assert_int_equal(mr_state_run_begin(fixture->state, &row, &err), MR_OK);
+        assert_int_equal(mr_state_run_end(fixture->state, &row, &err), MR_OK);
+    }
+    struct mr_run_row *row = NULL;
+    assert_int_equal(mr_state_run_of_key(fixture->state, "a", "monday", &fixture->arena, &row,
+                                         &err),
+                     MR_OK);
+    assert_string_equal(row->run_id, "2");
+    assert_string_equal(row->run_key, "monday");
+    assert_int_equal(mr_state_run_of_key(fixture->state, "a", "tuesday", &fixture->arena, &row,
+                                         &err),
+                     MR_OK);
+    assert_null(row);
+    assert_int_equal(mr_state_run(fixture->state, "6", &fixture->arena, &row, &err), MR_OK);
+    assert_null(row->run_key);
+}
+
+/* A row says running for ever when its process is killed: whether it is at work the lease tells. */
+static void killed_runs_are_told(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL;
+    struct mr_run_row *row = NULL;
+    int64_t fence;
+    for (int i = 0; i < 2; i++) {
+        struct mr_run_row begin = {.run_id = i ? "new" : "old",
+                                   .pipeline = "p",
+                                   .state_key = "k",
+                                   .started_micros = i};
+        assert_int_equal(mr_state_run_begin(fixture->state, &begin, &err), MR_OK);
+    }
+    assert_int_equal(mr_state_lease(fixture->state, "k", "new", &lease, &fence, &err), MR_OK);
+    assert_int_equal(mr_state_run(fixture->state, "old", &fixture->arena, &row, &err), MR_OK);
+    assert_string_equal(row->status, "killed");
+    assert_int_equal(mr_state_run(fixture->state, "new", &fixture->arena, &row, &err), MR_OK);
+    assert_string_equal(row->status, "running");
+    mr_lease_release(lease);
+    assert_int_equal(mr_state_run(fixture->state, "new", &fixture->arena, &row, &err), MR_OK);
+    assert_string_equal(row->status, "killed");
+}
+
 /* --- fences --- */
 
 /* Every write of a holder whose lease another has taken is refused, for good, and changes nothing. */
@@ -536,6 +597,57 @@ static void run_sql(const struct fixture *fixture, const char *sql)
     sqlite3_close(db);
 }
 
+/* Looking at a directory reads what is there and takes no lease; at one that is not there it makes none. */
+static void looking_changes_nothing(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_state *state = NULL;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL;
+    struct mr_epoch_record record = sample(), read;
+    struct mr_state_config config = {.directory = fixture->directory, .read_only = true};
+    int64_t fence;
+    char path[96];
+    store(fixture, "k", &record);
+    for (int closed = 0; closed < 2;
+         closed++) { /* with the log of another connection, and without */
+        assert_int_equal(mr_state_open(&config, &state, &err), MR_OK);
+        assert_int_equal(mr_state_load_epoch(state, "k", 2, &fixture->arena, &read, &err), MR_OK);
+        check_sample(&read);
+        assert_int_not_equal(mr_state_lease(state, "k", "r", &lease, &fence, &err), MR_OK);
+        mr_state_close(state);
+        mr_state_close(fixture->state);
+        fixture->state = NULL;
+    }
+    snprintf(path, sizeof path, "%s/nothing", fixture->directory);
+    config.directory = path;
+    assert_int_equal(mr_state_open(&config, &state, &err), MR_CONFIG);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* The record of an older version has no maker. */
+static void record_of_version_2_is_read(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_epoch_record record = sample(), read;
+    struct mr_bytes now, before;
+    mr_bytes_init(&now, 4096);
+    mr_bytes_init(&before, 4096);
+    mr_epoch_record_encode(&record, &now);
+    size_t maker = 4 + 1 + 1 + 8 + 1 + strlen(record.run_id);
+    assert_int_equal(now.data[maker], 0);
+    mr_bytes_append(&before, "MRE2", 4);
+    mr_bytes_append(&before, now.data + 4, maker - 4);
+    mr_bytes_append(&before, now.data + maker + 1, now.size - maker - 1 - 4);
+    mr_bytes_seal(&before, 0);
+    assert_true(mr_epoch_record_decode((struct mr_slice){before.data, before.size}, &fixture->arena,
+                                       &read));
+    check_sample(&read);
+    assert_string_equal(read.maker, "");
+    mr_bytes_reset(&now);
+    mr_bytes_reset(&before);
+}
+
 /* A directory of version 1 keeps what it holds and gets notes; a newer one is refused. */
 static void old_directory_is_upgraded(void **out)
 {
@@ -545,7 +657,8 @@ static void old_directory_is_upgraded(void **out)
     store(fixture, "k", &record);
     mr_state_close(fixture->state);
     fixture->state = NULL;
-    run_sql(fixture, "DROP TABLE notes; UPDATE identity SET version = 1;");
+    run_sql(fixture, "DROP TABLE notes; DROP INDEX runs_key; ALTER TABLE runs DROP COLUMN run_key;"
+                     " UPDATE identity SET version = 1;");
     assert_int_equal(open_state(fixture, &fixture->state, &err), MR_OK);
     assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
                      MR_OK);
@@ -555,7 +668,7 @@ static void old_directory_is_upgraded(void **out)
     fixture->state = NULL;
     run_sql(fixture, "UPDATE identity SET version = version + 1;");
     assert_int_equal(open_state(fixture, &fixture->state, &err), MR_CONFIG);
-    assert_non_null(strstr(err.message, "newer version (3)"));
+    assert_non_null(strstr(err.message, "newer version (4)"));
 }
 
 /* Damage is an error and never the record before it. */
@@ -696,6 +809,7 @@ static void bad_directory(void **out)
 #define BOTH(set_up)                                                                               \
     EITHER(epoch_is_stored, set_up), EITHER(opened_by_several_at_once, set_up),                    \
         EITHER(lease_is_exclusive, set_up), EITHER(runs_are_listed, set_up),                       \
+        EITHER(run_keys_are_found, set_up), EITHER(killed_runs_are_told, set_up),                  \
         EITHER(stale_holder_is_fenced, set_up), EITHER(notes_are_kept, set_up),                    \
         EITHER(threads_may_write, set_up), EITHER(damage_is_no_fallback, set_up)
 
@@ -708,6 +822,8 @@ int main(void)
         BOTH(set_up),
         cmocka_unit_test_setup_teardown(old_directory_is_upgraded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_directory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(looking_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(record_of_version_2_is_read, set_up, tear_down),
     };
     const struct CMUnitTest server_tests[] = {
         BOTH(set_up_postgres),
