@@ -221,14 +221,15 @@ def kubernetes(place):
     names = {v["name"] for v in pod["volumes"]}
     check(all(m["name"] in names for m in container["volumeMounts"]), "a mount without a volume")
     here = lambda text: re.sub(r"^/(pipelines|credentials)\b", place.space.file("etc"), text).replace("/scratch", place.space.file("scratch"))
-    environment = {"PATH": "/usr/bin:/bin", **{e["name"]: here(e["value"]) for e in container["env"]}}
+    environment = {"PATH": "/usr/bin:/bin", **{e["name"]: here(e.get("value", "orders-29000000")) for e in container["env"]}}
+    arguments = [here(a).replace("$(JOB_NAME)", environment["JOB_NAME"]) for a in container["args"]]
     # The example's state is on a server, as its pipeline says; nothing may be written beside the pipeline.
     space = place.space
     space.write("etc/credentials.json", {**space.credentials, "state": space.credentials["source"]})
     with open(space.file("etc", "orders.json"), encoding="utf-8") as file:
         space.write("etc/orders.json", {**json.load(file), "state": {"postgres": "state"}, "resources": {"memory": "768MB"}})
     before = sorted(os.listdir(space.file("etc")))
-    place.stop_and_repeat([program(), *map(here, container["args"])], environment, terminate, [143])
+    place.stop_and_repeat([program(), *arguments], environment, terminate, [143])
     equal((sorted(os.listdir(space.file("etc"))), os.listdir(space.file("scratch"))), (before, []), "files that were left")
 
 
@@ -247,7 +248,8 @@ def task_script(place):
     task = json.loads(text_of("dolphinscheduler", "workflow.json"))[0]["taskDefinitionList"][0]
     equal(task["taskParams"]["rawScript"], text_of("dolphinscheduler", "millrace-task.sh"), "the script in workflow.json")
     equal([p["prop"] for p in task["taskParams"]["localParams"]], ["bizdate"], "parameters")
-    place.space.write("task.command", "#!/bin/bash\n" + place.adapted(task["taskParams"]["rawScript"]).replace("${bizdate}", "2026-01-01"))
+    place.space.write("task.command", "#!/bin/bash\n" + place.adapted(task["taskParams"]["rawScript"]).replace("${bizdate}", "2026-01-01")
+                      .replace("${system.workflow.instance.id}", "17"))
     return ["bash", place.space.file("task.command")], {"PATH": place.space.file("bin") + ":/usr/bin:/bin", "MILLRACE_STATE": place.space.file("state")}
 
 

@@ -41,7 +41,7 @@ def dag(name, file="orders.json", **options):
         MillraceOperator(
             task_id="load", file=f"{place}/{{file}}", parameters={{"target": "{{{{ dag.dag_id }}}}", "key": str(KEYS.get(name, 0))}},
             program="{program}", credentials=f"{place}/{{options.pop('credentials', 'config/credentials.json')}}", grace=20, retries=50,
-            retry_delay=timedelta(seconds=1), **options)
+            retry_delay=timedelta(seconds=1), run_key="{{{{ run_id }}}}/{{{{ task.task_id }}}}", **options)
     globals()[name] = made
 
 KEYS = {keys}

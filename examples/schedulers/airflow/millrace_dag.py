@@ -27,4 +27,6 @@ with DAG(
         file="/etc/millrace/orders.json",
         parameters={"day": "{{ ds }}"},
         credentials="/etc/millrace/credentials.json",
+        # A try that had succeeded when its worker died, unheard, is not loaded again.
+        run_key="{{ run_id }}/{{ task.task_id }}",
     )

@@ -52,6 +52,8 @@ class MillraceOperator(BaseOperator):
     :param state: the state directory; a worker's own disk is no place for it when another worker may do the retry. Better:
         "state": {"postgres": ..} in the pipeline (templated)
     :param environment: more environment variables, such as VAULT_TOKEN from a Connection (templated, never logged)
+    :param run_key: the name of this run, the same in all of its tries: one that has succeeded is not run again. Without it, a try whose
+        success Airflow did not hear of is loaded again. "{{ run_id }}/{{ task.task_id }}" is right for most (templated)
     :param fresh: forget watermarks and positions first: a new start instead of a continuation
     :param arguments: further options of `millrace run`
     :param program: the command
@@ -59,7 +61,7 @@ class MillraceOperator(BaseOperator):
     :param fail_codes: exit codes that are not retried
     """
 
-    template_fields: Sequence[str] = ("file", "parameters", "credentials", "state", "environment", "arguments")
+    template_fields: Sequence[str] = ("file", "parameters", "credentials", "state", "environment", "run_key", "arguments")
     ui_color = "#d8ecf3"
 
     def __init__(
@@ -70,6 +72,7 @@ class MillraceOperator(BaseOperator):
         credentials: str | None = None,
         state: str | None = None,
         environment: dict | None = None,
+        run_key: str | None = None,
         fresh: bool = False,
         arguments: Sequence[str] = (),
         program: str = "millrace",
@@ -83,6 +86,7 @@ class MillraceOperator(BaseOperator):
         self.credentials = credentials
         self.state = state
         self.environment = environment or {}
+        self.run_key = run_key
         self.fresh = fresh
         self.arguments = list(arguments)
         self.program = program
@@ -143,6 +147,8 @@ class MillraceOperator(BaseOperator):
         command = [self.program, "run", self.file, "--report", report, "--progress", "none", "--log-format", "json", "--quiet"]
         for name, value in self.parameters.items():
             command += ["--param", f"{name}={value}"]
+        if self.run_key:
+            command += ["--run-key", self.run_key]
         if self.fresh:
             command.append("--fresh")
         return command + list(self.arguments)
