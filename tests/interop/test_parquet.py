@@ -115,8 +115,9 @@ def compare(made, table, reader, skip=lambda tree: False, change=lambda v: v):
             continue
         got = column(table, number)
         for row, value in enumerate(got):
-            if change(value) != change(made.rows[row][number]):
-                raise AssertionError(f"{reader}: {name} {tree} row {row}: got {value!r}, wanted {made.rows[row][number]!r}")
+            wanted = made.rows[row][number]
+            if value != wanted and change(value) != change(wanted):
+                raise AssertionError(f"{reader}: {name} {tree} row {row}: got {value!r}, wanted {wanted!r}")
 
 
 def mentions(tree, *kinds):
@@ -252,6 +253,7 @@ def literal(value, tree):
 def filters(made):
     """Readers that skip by statistics and page indexes find the same rows as readers that do not."""
     connection = with_duckdb(made)
+    connection.execute("SET parquet_metadata_cache = true")
     table = pq.read_table(made.path)
     for number, (name, tree) in enumerate(made.columns):
         if isinstance(tree, list) or not (tree in ("int", "bigint", "string", "date", "smallint", "double") or tree.startswith("decimal")):
@@ -271,7 +273,7 @@ def filters(made):
                 want = sum(1 for v in values if holds(v) is True)
                 equal(got, want, f"duckdb: {name} {tree} {operator} {value!r}")
                 if tree != "double" and "\x01" not in str(value):
-                    got = pq.read_table(made.path, filters=[(name, "==" if operator == "=" else operator, value)]).num_rows
+                    got = pq.read_table(made.path, columns=[name], filters=[(name, "==" if operator == "=" else operator, value)]).num_rows
                     equal(got, want, f"pyarrow: {name} {tree} {operator} {value!r}")
 
 
@@ -284,14 +286,15 @@ def everything(folder, *arguments, **settings):
     page_indexes(made)
 
 
-def edges(folder, settings):
+def edges(folder, settings, conditions=True):
     made = Made(folder, 0, **settings)
     with_pyarrow(made)
     with_duckdb(made)
     with_polars(made)
     bounds(made)
     check(page_indexes(made) > 10, "too few column indexes were there to look at")
-    filters(made)
+    if conditions:
+        filters(made)
 
 
 def encodings(folder):
@@ -322,7 +325,8 @@ def main():
     suite = Suite("parquet")
     with tempfile.TemporaryDirectory() as folder:
         for codec in CODECS:
-            suite.case(f"edge values, {codec}", edges, folder, {"rows": 600, "codec": codec})
+            # What conditions are decided by, statistics and indexes, is not compressed.
+            suite.case(f"edge values, {codec}", edges, folder, {"rows": 600, "codec": codec}, codec == CODECS[0])
         suite.case("edge values, many row groups", edges, folder, {"rows": 600, "group": 40, "page_rows": 9})
         suite.case("edge values, plain", edges, folder, {"rows": 600, "dictionary": 0, "page_rows": 50})
         suite.case("edge values, dictionary given up", edges, folder, {"rows": 2000, "dictionary": 300, "page_rows": 50})

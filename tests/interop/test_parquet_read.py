@@ -295,8 +295,8 @@ def from_duckdb(folder):
             connection.execute(f"""COPY (SELECT i::INTEGER AS i, (i % 7)::UTINYINT AS u, 'text ' || (i % 13) AS s, i * 1.5 AS n,
                 CASE WHEN i % 3 = 0 THEN NULL ELSE i / 3.0 END::DOUBLE AS f, DATE '2000-01-01' + i::INTEGER AS d, i % 2 = 0 AS b,
                 [i, i + 1] AS l, {{'a': i, 'b': 'x' || i}} AS st, MAP {{'k' || i: i}} AS m, TIMESTAMP '2020-01-01' + to_seconds(i) AS t,
-                i::HUGEINT::DECIMAL(30, 2) AS wide, uuid() AS id FROM range(30000) r(i)) TO '{path}'
-                (FORMAT parquet, CODEC {codec}, PARQUET_VERSION {version}, ROW_GROUP_SIZE 7000)""")
+                i::HUGEINT::DECIMAL(30, 2) AS wide, uuid() AS id FROM range(10000) r(i)) TO '{path}'
+                (FORMAT parquet, CODEC {codec}, PARQUET_VERSION {version}, ROW_GROUP_SIZE 2048)""")
             columns, rows = read(path)
             table = connection.execute("SELECT * EXCLUDE id FROM read_parquet(?)", [path]).to_arrow_table()
             equal([c[1] for c in columns], ["int", "smallint", "string", "decimal(21,1)", "double", "date", "boolean", ["list", "bigint"],
