@@ -152,6 +152,12 @@ unit_suites() {
 
 # The program suites need this build whichever of them is asked for; then both kinds run side by side.
 build gcc '-O2 -g1' --enable-werror --enable-failpoints
+# bin/run-local.sh, which the examples go through, builds into build/. Where that is not there it finds this build, up
+# to date; with --all it makes its own.
+if [ -z "$ALL" ] && [ ! -e build ] && [ ! -L build ]; then
+    ln -s "$OUT/gcc" build
+    trap 'rm -f "$ROOT/build"' EXIT
+fi
 lane unit_suites
 program_suites
 join_lane
