@@ -104,6 +104,15 @@ static inline const int32_t *mr_column_offsets(const struct mr_column *column)
 {
     return (const int32_t *)(const void *)column->values->data;
 }
+/* Where row `row` lies in the flat storage (of the dictionary, if it has one); -1 = NULL, or row < 0. */
+static inline int32_t mr_column_place(const struct mr_column *column, int64_t row)
+{
+    if (row < 0 || mr_column_is_null(column, row))
+        return -1;
+    if (column->encoding == MR_DICTIONARY)
+        return mr_column_offsets(column)[row];
+    return column->encoding == MR_CONSTANT ? 0 : (int32_t)row;
+}
 static inline struct mr_slice mr_column_slice(const struct mr_column *column, int64_t row)
 {
     const int32_t *offsets = mr_column_offsets(column);

@@ -191,16 +191,6 @@ static int64_t range_value(const struct mr_column *flat, int64_t at)
     }
 }
 
-/* Row -> place in the flat storage, -1 = NULL. */
-static int64_t place_of(const struct mr_column *column, int64_t row)
-{
-    if (mr_column_is_null(column, row))
-        return -1;
-    if (column->encoding == MR_CONSTANT)
-        return 0;
-    return column->encoding == MR_DICTIONARY ? mr_column_offsets(column)[row] : row;
-}
-
 static const struct mr_column *flat_of(const struct mr_column *column)
 {
     return column->encoding == MR_DICTIONARY ? column->dictionary : column;
@@ -213,7 +203,7 @@ static enum mr_status add_ranges(struct mr_content *content, const struct mr_col
     struct mr_content_range *last = NULL;
     MR_TRY(need_ranges(content, err));
     for (int64_t i = 0; i < count; i++) {
-        int64_t at = place_of(column, rows ? rows[i] : i);
+        int64_t at = mr_column_place(column, rows ? rows[i] : i);
         int64_t value = at < 0 ? 0 : range_value(flat, at);
         struct mr_content_range *range = &content->no_value;
         if (at >= 0 && (!last || last->key != value >> content->shift))
@@ -386,7 +376,7 @@ static enum mr_status add_keys(struct mr_content *content, const struct mr_conte
         mr_column_hash(batch->columns[spec->keys[i]], rows, count, content->hashes);
     const struct mr_column *column = spec->range >= 0 ? batch->columns[spec->range] : NULL;
     for (int64_t i = 0; i < count; i++) {
-        int64_t at = column ? place_of(column, rows ? rows[i] : i) : -1;
+        int64_t at = column ? mr_column_place(column, rows ? rows[i] : i) : -1;
         struct mr_content_key key = {.key = mr_hash_mix(content->hashes[i]),
                                      .row = content->row_hashes[i],
                                      .value = at >= 0 ? range_value(flat_of(column), at) : 0,

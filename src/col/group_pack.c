@@ -135,16 +135,6 @@ static double canonical(double value)
     return isnan(value) ? (double)NAN : value;
 }
 
-/* Where row `row` of a column lies in its flat storage, -1 = NULL. */
-static int32_t place_of(const struct mr_column *column, int64_t row)
-{
-    if (row < 0 || mr_column_is_null(column, row))
-        return -1;
-    if (column->encoding == MR_DICTIONARY)
-        return mr_column_offsets(column)[row];
-    return column->encoding == MR_CONSTANT ? 0 : (int32_t)row;
-}
-
 /* The encodings are found by their ends once the buffer no longer moves. */
 static enum mr_status pack_nested(struct mr_bytes *encoded, const struct mr_column *flat,
                                   const int32_t *place, int64_t n, uint64_t *out, int stride,
@@ -212,7 +202,7 @@ static void resolve(const struct mr_group_packer *packer, const struct mr_column
 {
     const int32_t *rows = packer->rows;
     if (column->type->id == MR_TYPE_NULL || column->encoding == MR_CONSTANT) {
-        int32_t at = place_of(column, 0);
+        int32_t at = mr_column_place(column, 0);
         for (int64_t i = 0; i < n; i++)
             place[i] = at;
         return;

@@ -12,20 +12,10 @@ static double as_canonical(double value)
     return isnan(value) ? (double)NAN : value;
 }
 
-/* Where row `row` of a column lies in its flat storage, -1 = NULL. */
-static int32_t place_of(const struct mr_column *column, int64_t row)
-{
-    if (row < 0 || mr_column_is_null(column, row))
-        return -1;
-    if (column->encoding == MR_DICTIONARY)
-        return mr_column_offsets(column)[row];
-    return column->encoding == MR_CONSTANT ? 0 : (int32_t)row;
-}
-
 void mr_row_encode(struct mr_bytes *out, const struct mr_column *column, int64_t row,
                    bool canonical)
 {
-    int32_t at = place_of(column, row);
+    int32_t at = mr_column_place(column, row);
     mr_bytes_u8(out, at >= 0);
     if (at < 0)
         return;

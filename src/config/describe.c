@@ -12,19 +12,11 @@
 
 static void describe_bounds(const struct mr_option *option, struct mr_bytes *out)
 {
-    char low[48], high[48];
+    char low[MR_OPTION_BOUND_TEXT], high[MR_OPTION_BOUND_TEXT];
     if (option->minimum == 0 && option->maximum == 0)
         return;
-    if (option->type == MR_OPTION_SIZE) {
-        mr_size_format(option->minimum, low, sizeof(low));
-        mr_size_format(option->maximum, high, sizeof(high));
-    } else if (option->type == MR_OPTION_DURATION) {
-        mr_duration_format(option->minimum, low, sizeof(low));
-        mr_duration_format(option->maximum, high, sizeof(high));
-    } else {
-        snprintf(low, sizeof(low), "%lld", (long long)option->minimum);
-        snprintf(high, sizeof(high), "%lld", (long long)option->maximum);
-    }
+    mr_option_bound_text(option, option->minimum, low);
+    mr_option_bound_text(option, option->maximum, high);
     if (option->maximum == 0 || option->maximum == INT64_MAX)
         mr_bytes_printf(out, ", at least %s", low);
     else

@@ -19,6 +19,17 @@ bool mr_value_text_bounded(const struct mr_type *type);
 int mr_value_text_put(const struct mr_column *flat, int64_t row, char out[MR_VALUE_TEXT_MAX]);
 /* Appends `size` bytes as base64 (RFC 4648, with padding). */
 void mr_base64_append(struct mr_bytes *out, const void *data, size_t size);
+/* 0..63; -1 = no digit of base64. */
+static inline int mr_base64_digit(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
 
 /* Finds the FLAT column and row behind any encoding. False when the row is NULL. */
 static inline bool mr_column_locate(const struct mr_column *column, int64_t row,

@@ -73,6 +73,17 @@ static enum mr_status bad_value(const struct mr_option *option, const char *text
                            shown(option, text, buffer));
 }
 
+void mr_option_bound_text(const struct mr_option *option, int64_t value,
+                          char out[MR_OPTION_BOUND_TEXT])
+{
+    if (option->type == MR_OPTION_SIZE)
+        mr_size_format(value, out, MR_OPTION_BOUND_TEXT);
+    else if (option->type == MR_OPTION_DURATION)
+        mr_duration_format(value, out, MR_OPTION_BOUND_TEXT);
+    else
+        snprintf(out, MR_OPTION_BOUND_TEXT, "%lld", (long long)value);
+}
+
 static enum mr_status check_bounds(const struct mr_option *option, int64_t value,
                                    struct mr_error *err)
 {
@@ -80,17 +91,9 @@ static enum mr_status check_bounds(const struct mr_option *option, int64_t value
         return MR_OK;
     if (value >= option->minimum && (option->maximum == 0 || value <= option->maximum))
         return MR_OK;
-    char low[48], high[48];
-    if (option->type == MR_OPTION_SIZE) {
-        mr_size_format(option->minimum, low, sizeof(low));
-        mr_size_format(option->maximum, high, sizeof(high));
-    } else if (option->type == MR_OPTION_DURATION) {
-        mr_duration_format(option->minimum, low, sizeof(low));
-        mr_duration_format(option->maximum, high, sizeof(high));
-    } else {
-        snprintf(low, sizeof(low), "%lld", (long long)option->minimum);
-        snprintf(high, sizeof(high), "%lld", (long long)option->maximum);
-    }
+    char low[MR_OPTION_BOUND_TEXT], high[MR_OPTION_BOUND_TEXT];
+    mr_option_bound_text(option, option->minimum, low);
+    mr_option_bound_text(option, option->maximum, high);
     if (option->maximum == 0 || option->maximum == INT64_MAX)
         return mr_error_config(err, "\"%s\" must be at least %s", option->name, low);
     return mr_error_config(err, "\"%s\" must be between %s and %s", option->name, low, high);

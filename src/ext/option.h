@@ -173,6 +173,10 @@ enum mr_status mr_options_fill_defaults(struct mr_arena *arena, struct mr_option
 enum mr_status mr_options_from_texts(struct mr_arena *arena, const struct mr_option *table,
                                      const char *const *pairs, const struct mr_options **out,
                                      struct mr_error *err);
+/* A bound of the row as people write it: with units if it is a size or a duration. */
+#define MR_OPTION_BOUND_TEXT 48
+void mr_option_bound_text(const struct mr_option *option, int64_t value,
+                          char out[MR_OPTION_BOUND_TEXT]);
 /* Parses one scalar text by a row (bounds, units and choices checked). Used by config/ as well. */
 enum mr_status mr_option_parse(const struct mr_option *option, const char *text,
                                struct mr_option_value *out, struct mr_error *err);

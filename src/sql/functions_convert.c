@@ -1,6 +1,7 @@
 /*
  * functions_convert.c - casts written as calls (int(x), string(x)), and bytes from texts in some format.
  */
+#include "enc/value_text.h"
 #include "sql/coerce.h"
 #include "sql/unit.h"
 
@@ -61,17 +62,6 @@ static int64_t from_hex(struct mr_slice text, unsigned char *to)
     return (int64_t)(text.size + 1) / 2;
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Strict: padding where it belongs or none, blanks passed over, nothing else. */
 static int64_t from_base64(struct mr_slice text, unsigned char *to)
 {
@@ -79,7 +69,7 @@ static int64_t from_base64(struct mr_slice text, unsigned char *to)
     size_t digits = 0, padding = 0, made = 0;
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
-        int digit = base64_digit(c);
+        int digit = mr_base64_digit(c);
         if (c == ' ' || c == '\n' || c == '\r' || c == '\t')
             continue;
         if (c == '=') {

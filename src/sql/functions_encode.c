@@ -24,7 +24,7 @@ static char *number_text(uint64_t value, unsigned base, char out[72], size_t *si
     return at;
 }
 
-static enum mr_status kernel_hex_number(struct mr_call *call, struct mr_column **out)
+static enum mr_status numbers_in(struct mr_call *call, unsigned base, struct mr_column **out)
 {
     struct mr_arg x = mr_arg_of(call, 0);
     MR_RESULT_BEGIN(call, result, out);
@@ -32,24 +32,20 @@ static enum mr_status kernel_hex_number(struct mr_call *call, struct mr_column *
     {
         char text[72];
         size_t size;
-        char *start = number_text((uint64_t)MR_ARG(x, int64_t, row), 16, text, &size);
+        char *start = number_text((uint64_t)MR_ARG(x, int64_t, row), base, text, &size);
         mr_result_text(&result, row, start, size);
     }
     return mr_result_finish(&result, out);
 }
 
+static enum mr_status kernel_hex_number(struct mr_call *call, struct mr_column **out)
+{
+    return numbers_in(call, 16, out);
+}
+
 static enum mr_status kernel_bin(struct mr_call *call, struct mr_column **out)
 {
-    struct mr_arg x = mr_arg_of(call, 0);
-    MR_RESULT_BEGIN(call, result, out);
-    MR_EACH_ROW(call, row)
-    {
-        char text[72];
-        size_t size;
-        char *start = number_text((uint64_t)MR_ARG(x, int64_t, row), 2, text, &size);
-        mr_result_text(&result, row, start, size);
-    }
-    return mr_result_finish(&result, out);
+    return numbers_in(call, 2, out);
 }
 
 static enum mr_status kernel_hex_bytes(struct mr_call *call, struct mr_column **out)
@@ -123,17 +119,6 @@ static enum mr_status kernel_base64(struct mr_call *call, struct mr_column **out
     return mr_result_finish(&result, out);
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Java's MIME decoder: what is no digit is passed over, padding may be missing. -1: it is not base64. */
 static int64_t base64_decode(struct mr_slice text, unsigned char *to)
 {
@@ -142,7 +127,7 @@ static int64_t base64_decode(struct mr_slice text, unsigned char *to)
     int64_t size = 0;
     size_t i = 0;
     for (; i < text.size && text.data[i] != '='; i++) {
-        int digit = base64_digit(text.data[i]);
+        int digit = mr_base64_digit(text.data[i]);
         if (digit < 0)
             continue;
         bits = bits << 6 | (uint32_t)digit;
@@ -155,7 +140,7 @@ static int64_t base64_decode(struct mr_slice text, unsigned char *to)
     if (padded && count % 4 == 2 && (++i >= text.size || text.data[i] != '='))
         return -1;
     for (; i < text.size; i++) {
-        if (base64_digit(text.data[i]) >= 0)
+        if (mr_base64_digit(text.data[i]) >= 0)
             return -1;
     }
     return size;

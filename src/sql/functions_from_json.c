@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "col/builder.h"
+#include "enc/value_text.h"
 #include "sql/cast_kernels.h"
 #include "sql/json.h"
 #include "sql/text_of.h"
@@ -175,17 +176,6 @@ static bool read_scalar(struct reader *self, uint32_t node, const struct mr_type
     }
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Strict base64 with its padding; out NULL: only looks. */
 static bool read_base64(struct mr_slice text, struct mr_bytes *out)
 {
@@ -194,7 +184,7 @@ static bool read_base64(struct mr_slice text, struct mr_bytes *out)
     while (digits > 0 && text.size - digits < 2 && text.data[digits - 1] == '=')
         digits--;
     for (size_t i = 0; i < digits; i++) {
-        int digit = base64_digit(text.data[i]);
+        int digit = mr_base64_digit(text.data[i]);
         if (digit < 0)
             return false;
         bits = bits << 6 | (uint32_t)digit;

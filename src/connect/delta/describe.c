@@ -82,16 +82,23 @@ static json_t *describe(const struct delta_snapshot *snapshot, const char *locat
     return out;
 }
 
+static enum mr_status read_latest(const struct delta_table *table, struct mr_arena *arena,
+                                  const struct delta_snapshot **out, struct mr_error *err)
+{
+    const struct delta_asof latest = {-1, INT64_MIN};
+    MR_TRY(delta_snapshot_read(table, &latest, arena, out, err));
+    if (!*out)
+        return mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG, "%s is no Delta table", table->text);
+    return MR_OK;
+}
+
 enum mr_status delta_describe(const struct delta_table *table, struct mr_bytes *out,
                               struct mr_error *err)
 {
-    const struct delta_asof latest = {-1, INT64_MIN};
     const struct delta_snapshot *snapshot;
     struct mr_arena arena;
     mr_arena_init(&arena, NULL);
-    enum mr_status status = delta_snapshot_read(table, &latest, &arena, &snapshot, err);
-    if (status == MR_OK && !snapshot)
-        status = mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG, "%s is no Delta table", table->text);
+    enum mr_status status = read_latest(table, &arena, &snapshot, err);
     if (status == MR_OK) {
         json_t *object = describe(snapshot, table->text);
         status = object ? give(object, out, err) : mr_error_nomem(err);
@@ -126,13 +133,10 @@ enum mr_status delta_history(const struct delta_table *table, int limit, struct 
 {
     const struct delta_commit *commits = NULL;
     int count = 0;
-    const struct delta_asof latest = {-1, INT64_MIN};
     const struct delta_snapshot *snapshot;
     struct mr_arena arena;
     mr_arena_init(&arena, NULL);
-    enum mr_status status = delta_snapshot_read(table, &latest, &arena, &snapshot, err);
-    if (status == MR_OK && !snapshot)
-        status = mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG, "%s is no Delta table", table->text);
+    enum mr_status status = read_latest(table, &arena, &snapshot, err);
     if (status == MR_OK) {
         int64_t from = limit > 0 && snapshot->version >= limit ? snapshot->version - limit + 1 : 0;
         status =

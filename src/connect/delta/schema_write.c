@@ -283,6 +283,15 @@ static void merge_type(struct mr_bytes *out, const struct mr_json_tree *tree, ui
                        const struct mr_type *old, const struct mr_type *incoming,
                        struct numbering *numbering);
 
+/* The key of a member, as it was written. */
+static void put_key(struct mr_bytes *out, const struct mr_json_tree *tree, uint32_t at, bool next)
+{
+    struct mr_slice key = mr_json_raw_key(tree, at);
+    mr_bytes_text(out, next ? ",\"" : "\"");
+    mr_bytes_append(out, key.data, key.size);
+    mr_bytes_text(out, "\":");
+}
+
 /* An object with one or two members that are types: those are merged, all else is copied. */
 static void merge_members(struct mr_bytes *out, const struct mr_json_tree *tree, uint32_t node,
                           const char *const keys[2], const struct mr_type *const old[2],
@@ -291,12 +300,7 @@ static void merge_members(struct mr_bytes *out, const struct mr_json_tree *tree,
     uint32_t end = tree->nodes[node].next;
     mr_bytes_char(out, '{');
     for (uint32_t at = node + 1; at < end; at = tree->nodes[at].next) {
-        struct mr_slice key = mr_json_raw_key(tree, at);
-        if (at > node + 1)
-            mr_bytes_char(out, ',');
-        mr_bytes_char(out, '"');
-        mr_bytes_append(out, key.data, key.size);
-        mr_bytes_text(out, "\":");
+        put_key(out, tree, at, at > node + 1);
         int which = key_is(tree, at, keys[0]) ? 0 : keys[1] && key_is(tree, at, keys[1]) ? 1 : -1;
         if (which >= 0)
             merge_type(out, tree, at, old[which], incoming[which], numbering);
@@ -340,12 +344,7 @@ static void merge_struct(struct mr_bytes *out, const struct mr_json_tree *tree, 
     uint32_t end = tree->nodes[node].next;
     mr_bytes_char(out, '{');
     for (uint32_t at = node + 1; at < end; at = tree->nodes[at].next) {
-        struct mr_slice key = mr_json_raw_key(tree, at);
-        if (at > node + 1)
-            mr_bytes_char(out, ',');
-        mr_bytes_char(out, '"');
-        mr_bytes_append(out, key.data, key.size);
-        mr_bytes_text(out, "\":");
+        put_key(out, tree, at, at > node + 1);
         if (key_is(tree, at, "fields"))
             merge_fields(out, tree, at, old, incoming, numbering);
         else

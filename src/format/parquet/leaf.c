@@ -237,7 +237,7 @@ static enum mr_status add_field(struct walk *walk, const char *name, const struc
     return status;
 }
 
-static int count_leaves(const struct mr_type *type)
+int mr_pq_leaf_count(const struct mr_type *type)
 {
     if (type->id == MR_TYPE_INTERVAL)
         return 3;
@@ -245,7 +245,7 @@ static int count_leaves(const struct mr_type *type)
         return 1;
     int count = 0;
     for (int i = 0; i < type->nfields; i++)
-        count += count_leaves(type->fields[i].type);
+        count += mr_pq_leaf_count(type->fields[i].type);
     return count;
 }
 
@@ -260,7 +260,7 @@ enum mr_status mr_pq_leaves_make(struct mr_arena *arena, const struct mr_schema 
 {
     int count = 0;
     for (int i = 0; i < schema->nfields; i++)
-        count += count_leaves(schema->fields[i].type);
+        count += mr_pq_leaf_count(schema->fields[i].type);
     out->schema = schema;
     out->count = 0;
     out->items = mr_arena_calloc(arena, (size_t)count + 1, sizeof *out->items);

@@ -73,6 +73,8 @@ struct mr_pq_leaves {
     struct mr_pq_leaf *items; /* in schema order */
 };
 
+/* Leaves that a column of this type has. */
+int mr_pq_leaf_count(const struct mr_type *type);
 /* Refuses, naming the column, what Parquet cannot hold: a struct without fields, nesting over 32 levels. */
 enum mr_status mr_pq_leaves_make(struct mr_arena *arena, const struct mr_schema *schema,
                                  struct mr_pq_leaves *out, struct mr_error *err);

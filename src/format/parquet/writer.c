@@ -495,19 +495,6 @@ static bool bound_value(struct mr_arena *arena, const struct mr_pq_bounds *bound
     }
 }
 
-/* Parquet leaves that a column of this type has. */
-static int count_leaves(const struct mr_type *type)
-{
-    if (type->id == MR_TYPE_INTERVAL)
-        return 3;
-    if (!mr_type_is_nested(type))
-        return 1;
-    int count = 0;
-    for (int i = 0; i < type->nfields; i++)
-        count += count_leaves(type->fields[i].type);
-    return count;
-}
-
 /* Leaves of the contract: Parquet's, but one for each list, map and interval. `at` counts Parquet's. */
 static void type_statistics(struct writer *writer, const struct mr_type *type, int64_t nulls,
                             int *at, struct mr_leaf_statistics *out, int *count)
@@ -520,7 +507,7 @@ static void type_statistics(struct writer *writer, const struct mr_type *type, i
     struct mr_leaf_statistics *statistics = &out[(*count)++];
     const struct mr_pq_leaf *leaf = &writer->leaves.items[*at];
     struct mr_pq_bounds *bounds = &writer->bounds[*at];
-    bool single = count_leaves(type) == 1 && !mr_type_is_nested(type);
+    bool single = mr_pq_leaf_count(type) == 1 && !mr_type_is_nested(type);
     statistics->nulls = single && leaf->max_rep == 0 ? writer->leaf_nulls[*at] : nulls;
     if (single && leaf->order != MR_PQ_ORDER_NONE && bounds->any && !writer->unbounded[*at]) {
         statistics->has_bounds = bound_value(&writer->arena, bounds, leaf, false,
@@ -528,7 +515,7 @@ static void type_statistics(struct writer *writer, const struct mr_type *type, i
                                  bound_value(&writer->arena, bounds, leaf, true,
                                              &statistics->maximum, &statistics->maximum_exact);
     }
-    *at += count_leaves(type);
+    *at += mr_pq_leaf_count(type);
 }
 
 static enum mr_status file_statistics(struct writer *writer, struct mr_file_statistics *out,
