@@ -535,6 +535,20 @@ def kept_out(server):
         b.same(BEFORE + [row for row in OTHERS if row[0] % 3 > 0], "with a trigger")
 
 
+def triggers_that_set(server):
+    """What triggers of a table do to their session is nothing that the next load knows of."""
+    with Bench(server, existing=[], data=OTHERS) as b:
+        server.execute(
+            b.name, "CREATE FUNCTION tokyo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SET TimeZone = 'Asia/Tokyo'; RETURN NEW; END $$",
+            "CREATE TRIGGER tokyo BEFORE INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION tokyo()",
+            "CREATE TABLE days (id bigint, at timestamptz DEFAULT '2020-01-02 12:00Z')", "INSERT INTO days VALUES (-1, '2020-01-01 20:00Z')")
+        steps = b.pipeline()
+        steps["steps"] += [{"type": "transform", "method": "selectColumns", "config": {"columns": {"id": "id", "at": "CAST('2020-01-02 12:00:00Z' AS TIMESTAMP)"}}},
+                           {"type": "load", "method": "toPostgres", "config": {"table": "days", "replaceWhere": "at >= '2020-01-02' AND at < '2020-01-03'"}}]
+        b.space.run(steps).expect(0)
+        equal(server.rows(b.name, "SELECT count(*), min(id) FROM days")[0], (COUNT + 1, -1), "rows of the second load, and one of the day before")
+
+
 def killed_while_withdrawing(server):
     """A commit that the server refuses, and a kill in the middle of giving it up: the next run loads, instead of trying it again for ever."""
     with Bench(server, existing=BEFORE, data=OTHERS) as b:
@@ -553,7 +567,7 @@ def main():
             suite.case(f"mode: {name}", mode, server, name)
             suite.case(f"repeated: {name}", repeated, server, name)
         for function in (epochs, refusals, made, existing_types, doubles, batches, sessions, wide, partitioned, late_tables, lost_state, lost_staging, two_loads, second_state,
-                         several_tasks, kept_out, killed_while_withdrawing):
+                         several_tasks, kept_out, triggers_that_set, killed_while_withdrawing):
             suite.case(function.__name__, function, server)
         for kind in TYPES:
             for into in ("e", "n"):

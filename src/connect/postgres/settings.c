@@ -238,7 +238,7 @@ static const char *login_key(const struct mr_postgres_login *login, struct mr_ar
         else
             mr_bytes_text(&key, login->values[i]);
     }
-    mr_bytes_printf(&key, "|%s", login->session_sql);
+    mr_bytes_printf(&key, "|%lld|%s", (long long)login->socket_timeout_micros, login->session_sql);
     return mr_bytes_to_arena(&key, arena);
 }
 

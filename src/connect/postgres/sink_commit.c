@@ -157,10 +157,7 @@ static enum mr_status attempt(struct commit *commit, bool *repeat, struct mr_err
     }
     *repeat = err && err->cls == MR_CLASS_TRANSIENT && status != MR_CANCELLED &&
               !(pg && strcmp(mr_pg_sqlstate(pg), "55P03") == 0);
-    if (status == MR_OK)
-        pg_link_close(commit->link, commit->runtime, pg);
-    else
-        mr_pg_close(pg);
+    mr_pg_close(pg); /* not kept: triggers may have changed its settings, and hold locks */
     return status;
 }
 

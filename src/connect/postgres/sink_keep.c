@@ -5,8 +5,9 @@
  * statements do: a backend is forked, we are authenticated, and its catalog caches are empty; a run of a few rows would
  * spend a third of its time so. One idle session per login is kept, not a pool: more than one is only wanted while tasks stage side by side.
  *
- * What is taken must be as new: it comes back idle, outside of a transaction and without advisory locks, or is closed. One that has lain for
- * long (firewalls forget it), or that the server has spoken to meanwhile (it ends the session), is not taken.
+ * What is taken must be as new: it comes back idle, outside of a transaction and without advisory locks, or is closed. That of a commit is
+ * closed, because triggers of the table ran in it: a SET of theirs would say what the replaceWhere of the next load means. One that has lain
+ * for long (firewalls forget it), or that the server has spoken to meanwhile (it ends the session), is not taken.
  */
 #include "connect/postgres/sink_private.h"
 
