@@ -301,28 +301,41 @@ static enum mr_status open_unchanging(struct store *store, const char *path, cha
                              : state_error(store, err, "cannot open");
 }
 
+/* No start has come so far as to make a state here (an empty volume, a kill): what is looked at is a new one that nobody keeps. */
+static enum mr_status open_nothing(struct store *store, char *uuid, struct mr_error *err)
+{
+    sqlite3_close(store->db);
+    store->db = NULL;
+    if (sqlite3_open_v2(":memory:", &store->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        return state_error(store, err, "cannot open");
+    store->version = SCHEMA_VERSION;
+    return make_schema(store, uuid, err);
+}
+
 static enum mr_status open_to_read(struct store *store, const char *path, char *uuid,
                                    struct mr_error *err)
 {
     struct mr_error failure = {0};
+    struct stat info;
+    if (stat(path, &info) != 0 && errno == ENOENT && stat(store->directory, &info) == 0)
+        return open_nothing(store, uuid, err);
     if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK)
         return state_error(store, err, "cannot open");
     sqlite3_busy_timeout(store->db, BUSY_MILLIS);
     enum mr_status status = look_at_identity(store, uuid, &failure);
     int code = store->code & 0xff;
+    if (status != MR_OK && code == SQLITE_ERROR) /* no such table */
+        return open_nothing(store, uuid, err);
     if (status != MR_OK &&
         (code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_IOERR))
         status = open_unchanging(store, path, uuid, &failure, err);
     else if (status != MR_OK && err)
         *err = failure;
     MR_TRY(status);
-    MR_TRY(is_current(store, uuid, store->version, err));
-    return store->version >= 2 ? MR_OK
-                               : mr_error_config(err,
-                                                 "state directory %s is of an older version: run "
-                                                 "the pipeline once, which brings it up to date",
-                                                 store->directory);
+    return is_current(store, uuid, store->version, err);
 }
 
 static enum mr_status sqlite_open(const struct mr_state_config *config, void **self, char *uuid,
@@ -685,6 +698,8 @@ static enum mr_status sqlite_notes(void *self, const char *key, enum mr_note_kin
     struct store *store = self;
     sqlite3_stmt *stmt = NULL;
     enum mr_status status = MR_OK;
+    if (store->version < 2) /* it is only looked at, and has none */
+        return MR_OK;
     MR_TRY(prepare(store,
                    "SELECT epoch, name, bytes FROM notes WHERE state_key = ?1 AND kind = ?2"
                    " AND (?3 = -1 OR epoch = ?3) ORDER BY epoch, name",

@@ -625,6 +625,33 @@ static void looking_changes_nothing(void **out)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+/* A directory without a state, and one whose first start was killed before it had made all of it, hold nothing. */
+static void looking_at_nothing(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_state_config config = {.directory = fixture->directory, .read_only = true};
+    char path[96];
+    mr_state_close(fixture->state);
+    fixture->state = NULL;
+    snprintf(path, sizeof path, "%s/state.db", fixture->directory);
+    for (int made = 0; made < 3; made++) {
+        struct mr_state *state = NULL;
+        struct mr_error err = {0};
+        struct mr_epoch_record read;
+        assert_int_equal(unlink(path), 0);
+        if (made > 0)
+            run_sql(fixture, made == 1 ? "PRAGMA user_version = 0" : "CREATE TABLE runs(a)");
+        else
+            assert_int_not_equal(access(path, F_OK), 0);
+        assert_int_equal(mr_state_open(&config, &state, &err), MR_OK);
+        assert_int_equal(mr_state_load_epoch(state, "k", 0, &fixture->arena, &read, &err), MR_OK);
+        assert_int_equal(read.phase, MR_EPOCH_NONE);
+        mr_state_close(state);
+        if (made == 0)
+            run_sql(fixture, "PRAGMA user_version = 0");
+    }
+}
+
 /* The record of an older version has no maker. */
 static void record_of_version_2_is_read(void **out)
 {
@@ -659,6 +686,14 @@ static void old_directory_is_upgraded(void **out)
     fixture->state = NULL;
     run_sql(fixture, "DROP TABLE notes; DROP INDEX runs_key; ALTER TABLE runs DROP COLUMN run_key;"
                      " UPDATE identity SET version = 1;");
+    struct mr_state_config config = {.directory = fixture->directory, .read_only = true};
+    assert_int_equal(mr_state_open(&config, &fixture->state, &err), MR_OK);
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
+    check_sample(&read);
+    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "");
+    mr_state_close(fixture->state);
+    fixture->state = NULL;
     assert_int_equal(open_state(fixture, &fixture->state, &err), MR_OK);
     assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
                      MR_OK);
@@ -823,6 +858,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(old_directory_is_upgraded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_directory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(looking_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(looking_at_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(record_of_version_2_is_read, set_up, tear_down),
     };
     const struct CMUnitTest server_tests[] = {
