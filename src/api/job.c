@@ -16,8 +16,6 @@ static enum mr_status hold(struct millrace_pipeline *pipeline, bool *work, struc
 {
     const struct mr_run_options options = {.fresh = false};
     struct mr_start *start = &pipeline->job;
-    if (start->lease)
-        return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG, "this pipeline has a job already");
     *start = (struct mr_start){.session = pipeline->session};
     MR_TRY(mr_start_begin(start, err));
     *work = !start->skipped;
@@ -102,6 +100,10 @@ int millrace_job_plan(struct millrace_pipeline *pipeline, struct millrace_bytes 
     if (!pipeline || !pipeline->session)
         return MILLRACE_USAGE;
     mr_api_begin(pipeline);
+    if (pipeline->job.lease) {
+        mr_error_set(&err, MR_USAGE, MR_CLASS_CONFIG, "this pipeline has a job already");
+        return mr_api_end(pipeline, MR_USAGE, &err);
+    }
     bool work = true;
     enum mr_status status = hold(pipeline, &work, &err);
     if (status == MR_OK && work)

@@ -270,4 +270,5 @@ void mr_start_reset(struct mr_start *start)
     mr_state_close(start->state);
     start->lease = NULL;
     start->state = NULL;
+    start->recorded = false; /* there is no state any more to write an end into */
 }

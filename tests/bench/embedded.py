@@ -15,9 +15,10 @@ class Options(ctypes.Structure):
 
     _fields_ = [
         ("file", ctypes.c_char_p), ("text", ctypes.c_char_p), ("text_size", ctypes.c_size_t),
-        ("credentials_file", ctypes.c_char_p), ("state_path", ctypes.c_char_p),
+        ("credentials_file", ctypes.c_char_p), ("state_path", ctypes.c_char_p), ("run_key", ctypes.c_char_p),
         ("parameters", ctypes.POINTER(ctypes.c_char_p)), ("conf", ctypes.POINTER(ctypes.c_char_p)),
         ("log", ctypes.c_void_p), ("log_context", ctypes.c_void_p), ("log_level", ctypes.c_int), ("log_json", ctypes.c_bool),
+        ("pool", ctypes.c_void_p), ("stop_seconds", ctypes.c_int),
     ]
 
 

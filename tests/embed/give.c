@@ -307,11 +307,14 @@ static void job(void)
 {
     struct millrace_pipeline *pipeline = open_text("", READ "," WRITE);
     struct numbers numbers = {.batches = 7, .rows = 50000, .fail_at = -1};
-    struct millrace_bytes *tasks = NULL, results[16];
-    int n = 0;
+    struct millrace_bytes *tasks = NULL, *more = NULL, results[16];
+    int n = 0, nmore = 0;
     CHECK(give(pipeline, &numbers) == MILLRACE_OK);
     CHECK(millrace_job_plan(pipeline, &tasks, &n) == MILLRACE_OK);
     CHECK(n >= 1 && n <= 16);
+    /* The job that it has goes on. */
+    CHECK(millrace_job_plan(pipeline, &more, &nmore) == MILLRACE_USAGE);
+    CHECK(said(pipeline, "has a job already") && more == NULL);
     for (int i = 0; i < n; i++) {
         struct numbers same = {.batches = 350, .rows = 1000, .fail_at = -1};
         struct millrace_pipeline *worker = open_text("", READ "," WRITE);
@@ -328,6 +331,7 @@ static void job(void)
     CHECK(said(worker, "350000"));
     millrace_close(worker);
     CHECK(millrace_job_commit(pipeline, results, n) == MILLRACE_OK);
+    CHECK(millrace_job_commit(pipeline, results, n) == MILLRACE_USAGE);
     for (int i = 0; i < n; i++) {
         millrace_free(tasks[i].data);
         millrace_free(results[i].data);

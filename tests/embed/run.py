@@ -4,8 +4,10 @@
 import datetime
 import decimal
 import hashlib
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -123,6 +125,17 @@ def job_is_repeated():
         done = embed(space, example, "job")
         check("job: 1 tasks" in done.stdout, done.stdout)
         equal(rows(), 500 * (len(places) + 1), "rows after a job without a key")
+
+
+def options_in_python():
+    """Whoever calls the library over ctypes writes the structure of its options down again: all fields, in their order."""
+    with open(os.path.join(ROOT, "include", "millrace.h"), encoding="utf-8") as header:
+        body = re.sub(r"/\*.*?\*/", "", header.read().split("struct millrace_open_options {")[1].split("\n};")[0], flags=re.DOTALL)
+    wanted = [re.search(r"\(\*(\w+)\)|(\w+)$", field.strip()).group(1, 2) for field in body.split(";") if field.strip()]
+    wanted = [pointer or plain for pointer, plain in wanted]
+    for folder, module in (("examples/embed", "pyarrow_stream"), ("tests/bench", "embedded"), ("tests/fault", "forks")):
+        sys.path.insert(0, os.path.join(ROOT, folder))
+        equal([name for name, _ in importlib.import_module(module).Options._fields_], wanted, f"{folder}/{module}.py")  # pylint: disable=protected-access
 
 
 def given_streams():
@@ -272,6 +285,7 @@ def wide_rows():
 
 
 suite = Suite("embed")
+suite.case("options in Python", options_in_python)
 suite.case("given streams, in C", given_streams)
 suite.case("a job is repeated", job_is_repeated)
 suite.case("given streams, allocations fail", given_without_memory)

@@ -18,9 +18,9 @@ class Options(ctypes.Structure):
     """struct millrace_open_options of millrace.h."""
 
     _fields_ = [("file", ctypes.c_char_p), ("text", ctypes.c_char_p), ("text_size", ctypes.c_size_t), ("credentials_file", ctypes.c_char_p),
-                ("state_path", ctypes.c_char_p), ("parameters", ctypes.c_void_p), ("conf", ctypes.c_void_p), ("log", ctypes.c_void_p),
-                ("log_context", ctypes.c_void_p), ("log_level", ctypes.c_int), ("log_json", ctypes.c_bool), ("pool", ctypes.c_void_p),
-                ("stop_seconds", ctypes.c_int)]
+                ("state_path", ctypes.c_char_p), ("run_key", ctypes.c_char_p), ("parameters", ctypes.c_void_p), ("conf", ctypes.c_void_p),
+                ("log", ctypes.c_void_p), ("log_context", ctypes.c_void_p), ("log_level", ctypes.c_int), ("log_json", ctypes.c_bool),
+                ("pool", ctypes.c_void_p), ("stop_seconds", ctypes.c_int)]
 
 
 def one_run(lib, file):
