@@ -3,10 +3,11 @@
  *
  * When a segment starts nothing else runs, so what the states of others hold is known, and the same
  * in every run: it depends on what they were filled with, and on shares that were found in the same
- * way. Half of what is left goes to the states that the segment fills, the other half to what is
- * made of them while they are settled, to partitions that are pulled, and to rows that wait for the
- * part of a build side that did not fit. States that are complete hold little: rows of breakers go
- * to files above a sixteenth of the budget (`rest`).
+ * way. A quarter of what is left goes to the states that the segment fills: a state holds up to three
+ * times its share while its tables grow by doubling and while what outgrew it is written to a file.
+ * The same is true of partitions that are pulled, and of rows that wait for the part of a build side
+ * that did not fit. States that are complete hold little: rows of breakers go to files above a
+ * sixteenth of the budget (`rest`).
  *
  * Accounts of operators are asked, not that of the run: sources and sinks keep connections and
  * buffers for as long as they like.
@@ -45,7 +46,7 @@ void mr_budget_share(struct mr_run *run, const struct mr_plan_segment *segment)
     if (room < run->budget / 8)
         room = run->budget / 8;
     int threads = segment->readers < segment->ntasks ? segment->readers : segment->ntasks;
-    int64_t fills = room / 2, reads = segment->nbuilds > 0 ? room / 4 : room / 4 * 3;
+    int64_t fills = room / 4, reads = segment->nbuilds > 0 ? room / 6 : room / 4;
     for (int i = 0; i < segment->nneeds; i++)
         give(plan, segment->needs[i], reads / segment->nneeds / threads);
     for (int i = 0; i < segment->nbuilds; i++)

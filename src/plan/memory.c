@@ -48,13 +48,14 @@ static int count_sinks(const struct mr_plan_builder *builder, const struct mr_pl
     return sinks;
 }
 
+/* A batch is held a few times over by each state that it goes into: its keys, a table that grows, rows on their way to a file. */
 static void shrink_batches(struct mr_plan_builder *builder, const struct mr_plan_segment *segment,
                            int64_t budget)
 {
-    int threads = segment_threads(segment);
-    if (budget / threads >= PLENTY_PER_THREAD)
+    int64_t each = budget / segment_threads(segment) / (1 + segment->nbuilds);
+    if (each >= PLENTY_PER_THREAD)
         return;
-    int64_t bytes = clamp(budget / threads / 16, 16384, BATCH_BYTES);
+    int64_t bytes = clamp(each / 16, 16384, BATCH_BYTES);
     for (int i = 0; i < segment->nsources; i++) {
         struct mr_plan_node *node = &builder->nodes[segment->sources[i]];
         if (node->runtime->batch_rows > 0)

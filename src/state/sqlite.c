@@ -529,10 +529,10 @@ static enum mr_status sqlite_lease(void *self, const char *key, const char *run_
                                    struct mr_error *err)
 {
     struct store *store = self;
-    struct lease *lease = mr_calloc(1, sizeof *lease);
-    enum mr_status status = MR_OK;
     if (store->read_only)
         return mr_error_internal(err, "a lease of a state that is only looked at");
+    struct lease *lease = mr_calloc(1, sizeof *lease);
+    enum mr_status status = MR_OK;
     (void)attempt; /* the kernel knows who is alive: there is nothing to wait for */
     if (lease)
         *lease = (struct lease){.store = store, .key = mr_strdup(key), .fd = -1};

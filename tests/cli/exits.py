@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 
 import pyarrow
@@ -98,4 +99,26 @@ def codes_of_signals(server):
             conforms(shown, "runs show")
 
 
-CASES = (codes, codes_of_signals)
+def little_memory(server):  # pylint: disable=unused-argument
+    """Sums, distinct rows and joins of more rows than there is memory for go through files, at any limit, and do not end with 8."""
+    count, dice = 600_000, random.Random(5)
+    keys = [dice.randrange(300_000) for _ in range(count)]
+    grouped = [transform("filterRows", condition="v >= 0", registerAs="a"),
+               transform("sql", query="SELECT k, t, sum(v) AS s, count(*) AS c FROM a GROUP BY k, t", registerAs="b"),
+               transform("sql", query="SELECT g, sum(v) AS s, count(DISTINCT k) AS d FROM a GROUP BY g", registerAs="c"),
+               transform("sql", query="SELECT DISTINCT k, g FROM a", registerAs="d"),
+               transform("sql", query="SELECT b.k, b.t, b.s, b.c, d.g, c.s AS gs, c.d FROM b JOIN d ON b.k = d.k JOIN c ON c.g = d.g")]
+    with Workspace() as space:
+        os.mkdir(space.file("in"))
+        rows = pyarrow.table({"k": keys, "g": [f"group {k % 1000}" for k in keys], "v": list(range(count)), "t": [f"x{k}" * 6 for k in keys]})
+        for i in range(4):
+            parquet.write_table(rows.slice(i * count // 4, count // 4), space.file("in", f"{i}.parquet"))
+        found = []
+        for memory in ("1GB", "24MB", "32MB", "40MB"):
+            space.run(job(read={"path": "in/"}, steps=grouped, write={"mode": "overwrite"}, resources={"memory": memory, "parallelism": 1})).expect(0)
+            found.append(parquet.read_table(space.file("out")).sort_by("k"))
+            check(found[0].equals(found[-1]), f"rows in {memory}")
+        equal(found[0].num_rows, len(set(keys)), "rows")
+
+
+CASES = (codes, codes_of_signals, little_memory)

@@ -512,7 +512,7 @@ def connections(db):
     db.good("--stop", "1", "--batch", "10", table="wide", numPartitions="1")
     equal(db.rows("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'millrace' AND state = 'active'")[0][0], 0, "left over")
     finish = db.paused("--threads", "2", table="wide", numPartitions="4")
-    db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace'")
+    db.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'millrace'")
     check("snapshot of this run is gone" in finish().error["message"], "a lost coordinator")
     os.environ["STATEMENT_TIMEOUT"] = "300000"
     try:

@@ -192,8 +192,8 @@ static void test_shares_in_turn(void **state)
         assert_int_equal(toy.plan->in_turn, b == 0);
         int64_t first = filling(&toy, 1)->flow_bytes, second = filling(&toy, 2)->flow_bytes;
         if (b == 0) {
-            assert_int_equal(toy.shares[0], (budgets[b] - first) / 2);
-            assert_int_equal(toy.shares[1], (budgets[b] - second - toy.group_holds) / 2);
+            assert_int_equal(toy.shares[0], (budgets[b] - first) / 4);
+            assert_int_equal(toy.shares[1], (budgets[b] - second - toy.group_holds) / 4);
             assert_int_equal(toy.rest, budgets[b] / 16);
         } else {
             assert_int_equal(toy.shares[0], toy.plan->nodes[1].share);
