@@ -156,20 +156,34 @@ static bool was_set(const struct mr_session *session, const struct mr_epoch_reco
     return !session->spec->uses_last_run_timestamp || last->watermark != NULL;
 }
 
+/*
+ * Is a table gone that remembered positions are about? Its rows are gone with it: going on from there leaves them out. (What a person sets
+ * is a record without loads: then no target is behind it.)
+ */
+static bool is_any_gone(const struct mr_session *session, const struct target *targets, int count,
+                        const struct mr_epoch_record *last)
+{
+    for (int i = 0; i < count; i++)
+        if (targets[i].known.missing && is_behind(session, &targets[i], last))
+            return true;
+    return false;
+}
+
 /* Can the run go on from this? Positions that were never stored cannot be guessed. */
 static enum mr_status check_positions(struct mr_session *session, const struct mr_recovered *known,
-                                      const struct mr_epoch_record *last, struct mr_error *err)
+                                      bool gone, const struct mr_epoch_record *last,
+                                      struct mr_error *err)
 {
     struct mr_positions positions;
-    if (known->positions.size > 0 ||
+    if ((known->positions.size > 0 && !gone) ||
         (session->plan->npositions == 0 && !session->spec->uses_last_run_timestamp))
         return MR_OK;
     MR_TRY(mr_positions_decode(last->positions, &session->arena, &positions, err));
-    if (was_set(session, last, &positions))
+    if (!gone && was_set(session, last, &positions))
         return MR_OK;
-    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
-                 "the target does not keep the positions of incremental steps: --adopt cannot know "
-                 "where to go on");
+    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG, "%s: --adopt cannot know where to go on",
+                 gone ? "the target is not there any more"
+                      : "the target does not keep the positions of incremental steps");
     mr_error_hint(err, "set them with millrace watermark set, or use --fresh");
     return MR_SINK;
 }
@@ -257,7 +271,8 @@ static enum mr_status adopt_all(struct mr_session *session, const struct target 
                                 struct mr_epoch_record *last, struct mr_error *err)
 {
     const struct target *from = latest(targets, count);
-    MR_TRY(add_step(from, check_positions(session, &from->known, last, err), err));
+    bool gone = is_any_gone(session, targets, count, last);
+    MR_TRY(add_step(from, check_positions(session, &from->known, gone, last, err), err));
     MR_TRY(check_agreement(targets, count, from, err));
     for (int i = 0; i < count; i++)
         MR_TRY(settle(&targets[i], MR_LOST_ADOPT, err));

@@ -249,9 +249,28 @@ def dropped(server):
             place.add(2)
             done = place.space.run("p.json").expect(6)
             check("not there any more" in done.err and "--fresh" in done.err, done)
+            done = place.space.run("p.json", "--adopt").expect(6)
+            check("millrace watermark set" in done.err, done)
             equal(place.space.run("p.json", "--fresh").expect(0).report["rows_written"], 2, "rows after --fresh")
             place.add(3)
             equal(place.space.run("p.json").expect(0).report["rows_written"], 1, "rows of the next run")
+
+
+def dropped_and_begun_anew(server):
+    """The target is gone, and a person says from where the new one is to be filled: not from what the old one remembers."""
+    with Place(server, "left") as place:
+        place.sql.execute("DROP SCHEMA IF EXISTS gone CASCADE; CREATE SCHEMA gone")
+        place.write(extract("ids", schema="left", table="t", columns=["id"], incremental={"column": "id"}),
+                    {"type": "load", "method": "toPostgres", "config": {"table": "gone.t", "mode": "append"}})
+        place.add(1, 2, 3)
+        place.space.run("p.json").expect(0)
+        place.sql.execute("DROP TABLE gone.t")
+        place.add(4)
+        place.space.millrace("watermark", "set", "p.json", "--step", "ids", "1").expect(0)
+        place.space.run("p.json", "--adopt").expect(0)
+        place.add(5)
+        place.space.run("p.json").expect(0)
+        equal(place.sql.execute("SELECT array_agg(id ORDER BY id) FROM gone.t").fetchone()[0], [2, 3, 4, 5], "rows")
 
 
 def add(suite, server):
@@ -260,6 +279,7 @@ def add(suite, server):
     suite.case("watermark: an interrupted commit", interrupted, server)
     suite.case("watermark: what a person says is adopted", adopted, server)
     suite.case("watermark: a target that was restored from a copy", restored, server)
+    suite.case("watermark: a target that is gone, and what a person says", dropped_and_begun_anew, server)
     suite.case("watermark: a target that is gone", dropped, server)
     suite.case("last_run_timestamp: the safe time of the last run", last_run, server)
     suite.case("last_run_timestamp: of incremental steps", last_run_of_steps, server)
