@@ -604,12 +604,17 @@ static enum mr_status fold_sinks(struct mr_session *session, const struct mr_exe
             continue;
         status = describe(session, node, result, epoch, &load, err);
         struct mr_ledger *known = status == MR_OK ? find(ledgers, *count, load.name) : NULL;
-        if (known) {
-            status = fold(known, &load, effect_of(node->step), err);
-        } else if (status == MR_OK) {
-            load.loads = 1;
-            ledgers[(*count)++] = load;
+        /* what was loaded into a table that is gone is not in the one that is made now */
+        bool anew = !known || (session->absent && session->absent[i]);
+        if (status == MR_OK && anew) {
+            struct mr_ledger *into = known ? known : &ledgers[(*count)++];
+            if (known)
+                mr_content_free(known->content);
+            *into = load;
+            into->loads = 1;
             load.content = NULL;
+        } else if (status == MR_OK) {
+            status = fold(known, &load, effect_of(node->step), err);
         }
         mr_content_free(load.content);
     }

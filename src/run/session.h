@@ -54,6 +54,8 @@ struct mr_session {
     int64_t
         now_micros; /* of current_timestamp(): start_wall, or that of the run that is gone on with */
     int64_t start_monotonic;
+    const bool *
+        absent; /* by sink sequence: there was no such table when targets were asked; NULL = they were not */
     const struct mr_vault_secret *secrets; /* what mr_session_fetch_credentials brought */
     bool fetched;                          /* it has succeeded */
     bool ran;               /* a session runs once: its run id is in the file's texts */

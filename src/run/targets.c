@@ -122,8 +122,9 @@ static enum mr_status lost(const struct mr_session *session, const struct target
                  (long long)known->epoch, session->spec->state_key, (long long)last->epoch);
     mr_error_hint(err,
                   "%s, or run with --adopt to go on from what the target knows, "
-                  "or with --fresh to load everything again",
-                  behind ? "restore the target" : "restore the state");
+                  "or with --fresh to load everything again%s",
+                  behind ? "restore the target" : "restore the state",
+                  known->adds ? " (what was appended stays: empty the target before)" : "");
     return MR_SINK;
 }
 
@@ -319,9 +320,10 @@ enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease 
     const struct mr_plan *plan = session->plan;
     struct target *targets =
         mr_arena_calloc(&session->arena, (size_t)plan->nsinks + 1, sizeof *targets);
+    bool *absent = mr_arena_calloc(&session->arena, (size_t)plan->nsinks + 1, sizeof *absent);
     enum mr_status status = MR_OK;
     *changed = false;
-    if (targets == NULL)
+    if (targets == NULL || absent == NULL)
         return mr_error_nomem(err);
     for (int i = 0; i < plan->nsinks; i++) {
         targets[i].node = &plan->nodes[plan->sinks[i]];
@@ -331,6 +333,9 @@ enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease 
     }
     for (int i = 0; i < plan->nsinks && status == MR_OK; i++)
         status = ask(&targets[i], last->lane, err);
+    for (int i = 0; i < plan->nsinks; i++)
+        absent[i] = targets[i].known.missing;
+    session->absent = absent;
     if (status == MR_OK)
         status = decide(session, targets, plan->nsinks, how, last, changed, err);
     for (int i = 0; i < plan->nsinks; i++) {

@@ -293,6 +293,18 @@ def appended(server):
         equal(len(bench.verify(0, "--load", "4")), 1, "--load")
 
 
+def made_anew(server):
+    """A table that was dropped holds what was loaded since."""
+    with Bench(server, "anew", everywhere()[::2]) as bench:
+        bench.load(where="id % 3 = 0")
+        bench.sql("DROP TABLE moved")
+        shutil.rmtree(bench.space.file("delta"))
+        bench.load(where="id <= 400")
+        bench.equal(400)
+        bench.load(where="id > 400")
+        bench.equal()
+
+
 def overwritten(server):
     with Bench(server, "overwrites", everywhere()) as bench:
         bench.load(mode="append")
@@ -449,7 +461,7 @@ def main():
     with Server() as server:
         for kind in (InPostgres, InFiles, InDelta):
             suite.case(f"damage {kind.__name__}", damaged, server, kind)
-        for function in (appended, overwritten, partitions, partitions_of_the_table, replaced, upserted, killed, nothing, changed_columns, mapped, on_s3):
+        for function in (appended, made_anew, overwritten, partitions, partitions_of_the_table, replaced, upserted, killed, nothing, changed_columns, mapped, on_s3):
             suite.case(function.__name__, function, server)
     suite.end()
 
