@@ -365,6 +365,12 @@ static enum mr_status verify_load(struct verify *verify, const struct mr_step_sp
         status = with.places ? compare(&with, err) : mr_error_nomem(err);
     }
     mr_content_free(found.content);
+    if (status == MR_CONFIG && err) {
+        /* The target is not there, or not what it was: no reason to leave the others out. */
+        out->why = mr_arena_strdup(&session->arena, err->message);
+        *err = (struct mr_error){0};
+        return out->why ? MR_OK : mr_error_nomem(err);
+    }
     if (status != MR_OK && err && !err->where[0])
         mr_error_where(err, "%s", load->label);
     return status;

@@ -298,6 +298,9 @@ def made_anew(server):
     with Bench(server, "anew", everywhere()[::2]) as bench:
         bench.load(where="id % 3 = 0")
         bench.sql("DROP TABLE moved")
+        first, second = bench.verify(3)
+        equal([first["verdict"], second["verdict"]], ["unknown", "equal"], "one is not there")
+        check("there is no table" in first["why"], first)
         shutil.rmtree(bench.space.file("delta"))
         bench.load(where="id <= 400")
         bench.equal(400)
