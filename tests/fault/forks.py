@@ -32,6 +32,8 @@ def one_run(lib, file):
     if handle:
         said = "\n".join((lib.millrace_error_message(handle, i) or b"").decode() for i in range(lib.millrace_error_count(handle)))
     lib.millrace_close(handle)
+    if code == 8 and not said:  # where nothing can be allocated any more not even a message can be kept; the command says it by itself
+        said = "out of memory, and none for a message"
     return code, said
 
 
