@@ -30,10 +30,10 @@ def one_run(lib, file):
     code = code or lib.millrace_run(handle, None, None)
     said = "out of memory, before anything was opened"
     if handle:
-        said = "\n".join((lib.millrace_error_message(handle, i) or b"").decode() for i in range(lib.millrace_error_count(handle)))
+        said = "\n".join("error: " + (lib.millrace_error_message(handle, i) or b"").decode() for i in range(lib.millrace_error_count(handle)))
     lib.millrace_close(handle)
     if code == 8 and not said:  # where nothing can be allocated any more not even a message can be kept; the command says it by itself
-        said = "out of memory, and none for a message"
+        said = "error: out of memory"
     return code, said
 
 
