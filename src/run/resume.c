@@ -352,6 +352,8 @@ enum mr_status mr_resume_sweep(struct mr_resume *resume, struct mr_error *err)
     resume->exec.part_bytes = resume->session->spec->resume_bytes;
     resume->exec.sealed = note_sealed;
     resume->exec.context = resume;
+    /* A run that was stopped since it began, and is fenced, would take the rows of its successor for leftovers. */
+    MR_TRY(mr_lease_check(resume->lease, err));
     if (resume->nparts > 0) {
         MR_TRY(sweep(resume, err));
         MR_TRY(blank_lost(resume, err));
