@@ -129,10 +129,8 @@ static enum mr_status combine(struct mr_run_build *build, struct mr_settler *set
     build->pieces = 0;
     if (op->settle != NULL)
         MR_TRY(op->settle(build->built.state, &settler->runtime, -1, &build->pieces, err));
-    if (op->rest != NULL && build->run->plan->in_turn) {
-        build->built.runtime->waiter = &settler->waiter.base;
+    if (op->rest != NULL && build->run->plan->in_turn)
         MR_TRY(op->rest(build->built.state, mr_budget_rest(build->run), err));
-    }
     return MR_OK;
 }
 

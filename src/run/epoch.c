@@ -178,11 +178,11 @@ static void abandon(struct mr_session *session, const struct mr_epoch_record *re
  * The first sink refused (a concurrent commit came first; a crash emptied what was staged), or somebody gives up: the record is that of the
  * epoch before under this number, which names of files were made of, and what is staged goes. Without this the next start would try the same
  * commit for ever; so it would with the staged rows gone and the record still there, hence this order. What a kill between the
- * two leaves is discarded like all that dead runs staged.
+ * two leaves is discarded like all that dead runs staged. `record` becomes `before`, under its own number.
  */
-enum mr_status mr_epoch_withdraw(struct mr_session *session, struct mr_state *state,
-                                 struct mr_lease *lease, struct mr_epoch_record *record,
-                                 const struct mr_epoch_record *before, struct mr_error *err)
+static enum mr_status withdraw(struct mr_session *session, struct mr_state *state,
+                               struct mr_lease *lease, struct mr_epoch_record *record,
+                               const struct mr_epoch_record *before, struct mr_error *err)
 {
     struct mr_epoch_record after = {
         .phase = MR_EPOCH_COMMITTED,
@@ -253,7 +253,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     MR_TRY_OUT(mr_ledger_record(session, state, lease, result, epoch, err));
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
     status = commit_tokens(session, lease, &record, &refused, err);
-    if (refused && mr_epoch_withdraw(session, state, lease, &record, &before, NULL) == MR_OK)
+    if (refused && withdraw(session, state, lease, &record, &before, NULL) == MR_OK)
         mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
                          "the commit of epoch %lld is withdrawn: nothing of it is in any target",
                          (long long)epoch);
@@ -320,7 +320,7 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *stat
     const char *run_id = record->run_id;
     MR_TRY(mr_state_load_epoch_before(state, session->spec->state_key, record->lane,
                                       &session->arena, &before, err));
-    MR_TRY(mr_epoch_withdraw(session, state, lease, record, &before, err));
+    MR_TRY(withdraw(session, state, lease, record, &before, err));
     mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
                      "the commit of the interrupted run %s is withdrawn, nothing of it is in any "
                      "target: %s; its rows are read again",
@@ -336,7 +336,7 @@ enum mr_status mr_epoch_give_up(struct mr_session *session, struct mr_state *sta
     struct mr_epoch_record before;
     MR_TRY(mr_state_load_epoch_before(state, session->spec->state_key, record->lane,
                                       &session->arena, &before, err));
-    return mr_epoch_withdraw(session, state, lease, record, &before, err);
+    return withdraw(session, state, lease, record, &before, err);
 }
 
 enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err)

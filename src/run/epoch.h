@@ -26,10 +26,6 @@ enum mr_status mr_epoch_finish(struct mr_session *session, struct mr_state *stat
 enum mr_status mr_epoch_give_up(struct mr_session *session, struct mr_state *state,
                                 struct mr_lease *lease, struct mr_epoch_record *record,
                                 struct mr_error *err);
-/* `before` is the record before `record`, which becomes it under its own number. */
-enum mr_status mr_epoch_withdraw(struct mr_session *session, struct mr_state *state,
-                                 struct mr_lease *lease, struct mr_epoch_record *record,
-                                 const struct mr_epoch_record *before, struct mr_error *err);
 /* Discards what runs of this pipeline left staged. */
 enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err);
 /* The runtime of a sink's step outside of exec: same counters, a waiter that heeds a cancel late or not at all. */

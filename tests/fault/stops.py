@@ -122,7 +122,7 @@ def look(pair, tally, ends, what):
 
 
 def steps_of(sink, state):
-    """Names of the steps of a run and how often it passes them."""
+    """Names of the steps of a run, as it first passes them, and how often it does."""
     with sink.fresh() as space:
         Pair(sink, space, state)
         space.run("pipeline.json", environment={"MILLRACE_FAILPOINT_LIST": space.file("places")}).expect(0)
@@ -161,14 +161,8 @@ def one_pair(sink, state, first, second, tally, ends):
 
 def other_rows(sink, state):
     """The first stops at each step of writing, the source changes, and it wakes when the second is about to commit: nothing of it is left."""
-    with sink.fresh() as space:
-        Pair(sink, space, state)
-        space.run("pipeline.json", environment={"MILLRACE_FAILPOINT_LIST": space.file("places")}).expect(0)
-        if not os.path.exists(space.file("places")):
-            raise Skip("built without --enable-failpoints")
-        with open(space.file("places"), encoding="utf-8") as file:
-            passed = file.read().split()
-    writing = sorted(set(passed[:passed.index("state.before")]))
+    passed = list(steps_of(sink, state))
+    writing = sorted(passed[:passed.index("state.before")])
     tally = Tally()
     for name in writing if LONG else [random.Random(f"{SEED}/{sink.name}/other").choice(writing)]:
         what = f"{sink.name}: the first stopped at {name}, then other rows"

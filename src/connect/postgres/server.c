@@ -45,19 +45,6 @@ struct mr_postgres_server {
 
 /* --- making and freeing --- */
 
-static bool copy_login(struct mr_postgres_server *server, const struct mr_postgres_login *login)
-{
-    server->login = *login;
-    bool good = true;
-    for (int i = 0; login->keywords[i]; i++) {
-        server->login.values[i] = mr_arena_strdup(&server->arena, login->values[i]);
-        good = good && server->login.values[i];
-    }
-    server->login.session_sql = mr_arena_strdup(&server->arena, login->session_sql);
-    server->login.key = NULL;
-    return good && server->login.session_sql;
-}
-
 static const char *login_value(const struct mr_postgres_login *login, const char *keyword)
 {
     for (int i = 0; login->keywords[i]; i++)
@@ -74,7 +61,8 @@ static enum mr_status make_server(void *context, void **out, struct mr_error *er
         return mr_error_nomem(err);
     mr_mutex_init(&server->lock);
     mr_arena_init(&server->arena, NULL);
-    if (!copy_login(server, login)) {
+    server->login = *login;
+    if (!mr_postgres_login_keep(&server->login, &server->arena)) {
         mr_postgres_server_free(server);
         return mr_error_nomem(err);
     }

@@ -242,6 +242,18 @@ static const char *login_key(const struct mr_postgres_login *login, struct mr_ar
     return mr_bytes_to_arena(&key, arena);
 }
 
+bool mr_postgres_login_keep(struct mr_postgres_login *login, struct mr_arena *arena)
+{
+    bool good = true;
+    for (int i = 0; login->keywords[i]; i++) {
+        login->values[i] = mr_arena_strdup(arena, login->values[i]);
+        good = good && login->values[i];
+    }
+    login->session_sql = mr_arena_strdup(arena, login->session_sql);
+    login->key = NULL;
+    return good && login->session_sql;
+}
+
 enum mr_status mr_postgres_login_read(struct mr_postgres_login *login,
                                       const struct mr_options *options, const char *session,
                                       const struct mr_runtime *runtime, struct mr_arena *arena,

@@ -93,6 +93,8 @@ struct mr_postgres_settings {
     struct mr_postgres_login login;
 };
 
+/* Copies the texts into an arena; the key, by which logins are found, stays behind. False: no memory. */
+bool mr_postgres_login_keep(struct mr_postgres_login *login, struct mr_arena *arena);
 /* `session`: what every new connection runs first, before what the options say of time-outs and the search path. */
 enum mr_status mr_postgres_login_read(struct mr_postgres_login *login,
                                       const struct mr_options *options, const char *session,

@@ -24,18 +24,6 @@ struct keep {
     int64_t since;
 };
 
-static bool copy_login(struct mr_postgres_login *login, struct mr_arena *arena)
-{
-    bool good = true;
-    for (int i = 0; login->keywords[i]; i++) {
-        login->values[i] = mr_arena_strdup(arena, login->values[i]);
-        good = good && login->values[i];
-    }
-    login->session_sql = mr_arena_strdup(arena, login->session_sql);
-    login->key = NULL;
-    return good && login->session_sql;
-}
-
 static void destroy(void *object)
 {
     struct keep *keep = object;
@@ -57,7 +45,7 @@ static enum mr_status make(void *context, void **out, struct mr_error *err)
     keep->link.config.keywords = keep->link.login.keywords;
     keep->link.config.values = keep->link.login.values;
     keep->link.config.location = keep->link.location;
-    if (!copy_login(&keep->link.login, &keep->arena)) {
+    if (!mr_postgres_login_keep(&keep->link.login, &keep->arena)) {
         destroy(keep);
         return mr_error_nomem(err);
     }

@@ -675,11 +675,24 @@ static void record_of_version_2_is_read(void **out)
     mr_bytes_reset(&before);
 }
 
+/* The record of store(), and no notes. Closes the state. */
+static void holds_sample_alone(struct fixture *fixture)
+{
+    struct mr_epoch_record read;
+    struct mr_error err = {0};
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
+    check_sample(&read);
+    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "");
+    mr_state_close(fixture->state);
+    fixture->state = NULL;
+}
+
 /* A directory of version 1 keeps what it holds and gets notes; a newer one is refused. */
 static void old_directory_is_upgraded(void **out)
 {
     struct fixture *fixture = *out;
-    struct mr_epoch_record record = sample(), read;
+    struct mr_epoch_record record = sample();
     struct mr_error err = {0};
     store(fixture, "k", &record);
     mr_state_close(fixture->state);
@@ -688,19 +701,9 @@ static void old_directory_is_upgraded(void **out)
                      " UPDATE identity SET version = 1;");
     struct mr_state_config config = {.directory = fixture->directory, .read_only = true};
     assert_int_equal(mr_state_open(&config, &fixture->state, &err), MR_OK);
-    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
-                     MR_OK);
-    check_sample(&read);
-    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "");
-    mr_state_close(fixture->state);
-    fixture->state = NULL;
+    holds_sample_alone(fixture);
     assert_int_equal(open_state(fixture, &fixture->state, &err), MR_OK);
-    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
-                     MR_OK);
-    check_sample(&read);
-    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "");
-    mr_state_close(fixture->state);
-    fixture->state = NULL;
+    holds_sample_alone(fixture);
     run_sql(fixture, "UPDATE identity SET version = version + 1;");
     assert_int_equal(open_state(fixture, &fixture->state, &err), MR_CONFIG);
     assert_non_null(strstr(err.message, "newer version (4)"));
