@@ -161,7 +161,7 @@ enum mr_status mr_content_decode(struct mr_slice bytes, struct mr_content **out,
         read->columns[i].sum = mr_byte_reader_u64le(&reader);
     }
     MR_TRY_OUT(get_lists(&reader, read, err));
-    if (reader.bad || reader.at != reader.end)
+    if (!mr_byte_reader_done(&reader))
         status = mr_error_internal(err, "the record of a load's content is damaged");
     else
         status = make_live(read, out, err);

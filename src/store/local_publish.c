@@ -47,7 +47,7 @@ enum mr_status local_ticket_read(struct mr_slice data, struct local_ticket *out,
     out->token = version < 2 ? mr_slice_of("") : mr_byte_reader_lenpref(&reader);
     out->size = (int64_t)mr_byte_reader_u64le(&reader);
     out->crc = mr_byte_reader_u32le(&reader);
-    if (reader.bad || reader.at != reader.end || version < 1 || version > TICKET_VERSION)
+    if (!mr_byte_reader_done(&reader) || version < 1 || version > TICKET_VERSION)
         return mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
                             "the record of a staged file is damaged or of another version");
     return MR_OK;

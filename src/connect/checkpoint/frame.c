@@ -127,7 +127,7 @@ enum mr_status frame_decode(struct mr_slice bytes, struct mr_arena *arena, struc
     if (reader.bad)
         return damaged(err);
     MR_TRY(get_chunks(&reader, arena, out, err));
-    return reader.bad || reader.at != reader.end ? damaged(err) : MR_OK;
+    return mr_byte_reader_done(&reader) ? MR_OK : damaged(err);
 }
 
 int64_t frame_stored_bytes(const struct frame *frame)

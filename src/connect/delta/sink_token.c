@@ -51,7 +51,7 @@ static int take_count(struct take *take)
 
 static enum mr_status taken(const struct take *take, struct mr_error *err)
 {
-    if (take->reader.bad || take->reader.at != take->reader.end)
+    if (!mr_byte_reader_done(&take->reader))
         return damaged(err);
     return take->nomem ? mr_error_nomem(err) : MR_OK;
 }

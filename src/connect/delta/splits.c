@@ -214,7 +214,7 @@ enum mr_status delta_split_read(struct mr_slice token, struct mr_arena *arena,
             (struct delta_part){(int)file, (int64_t)offset, size ? (int64_t)size - 1 : INT64_MAX};
     }
     mr_byte_reader_u64le(&reader);
-    if (reader.bad || reader.at != reader.end)
+    if (!mr_byte_reader_done(&reader))
         return mr_error_internal(err, "a split of a Delta table of an unknown form");
     return MR_OK;
 }

@@ -139,8 +139,7 @@ enum mr_status files_token_read(struct mr_slice data, struct mr_arena *arena,
         return mr_error_nomem(err);
     for (int i = 0; i < out->nremove && !reader.bad; i++)
         out->remove[i] = mr_byte_reader_lenpref_text(&reader, arena);
-    if (reader.bad || reader.at != reader.end || mode > FILES_IGNORE ||
-        manifest > FILES_MANIFEST_REPLACES)
+    if (!mr_byte_reader_done(&reader) || mode > FILES_IGNORE || manifest > FILES_MANIFEST_REPLACES)
         return damaged(err);
     for (int i = 0; i < out->npublish; i++) {
         if (!out->publish[i].path)

@@ -34,7 +34,7 @@ enum mr_status pg_committable_read(struct mr_slice data, struct mr_arena *arena,
     out->rows = (int64_t)mr_byte_reader_u64le(&reader);
     if (!out->name)
         return mr_error_nomem(err);
-    if (reader.bad || reader.at != reader.end || version != VERSION || out->rows < 0)
+    if (!mr_byte_reader_done(&reader) || version != VERSION || out->rows < 0)
         return damaged(err);
     return MR_OK;
 }
