@@ -1,0 +1,227 @@
+"""A private Apache Kafka broker for a suite: one node (KRaft), its own folder and ports, gone at the end.
+
+bin/lib/kafka.sh fetches it. Transactions, fencing, read_committed and retention are the real ones, which librdkafka's mock cluster
+only pretends to have. The client used here is kafka-python, which shares no code with librdkafka.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from server import free_port
+from suite import checkout
+
+SETTINGS = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={place}/data
+auto.create.topics.enable=false
+num.partitions=1
+num.network.threads=2
+num.io.threads=3
+offsets.topic.num.partitions=2
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=2
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.retention.check.interval.ms=500
+log.cleaner.backoff.ms=200
+log.cleaner.dedupe.buffer.size=4000000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+message.max.bytes=10485760
+controlled.shutdown.enable=false
+"""
+
+SECURE = """
+sasl.enabled.mechanisms=PLAIN
+listener.name.secure.sasl.enabled.mechanisms=PLAIN
+listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+ssl.keystore.type=PEM
+ssl.keystore.location={place}/server.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={place}/ca.pem
+"""
+
+
+def jars():
+    """The folder of the broker's program, or None."""
+    place = os.environ.get("MILLRACE_KAFKA") or os.path.join(checkout(), ".venv", "kafka", "jars")
+    return place if os.path.isdir(place) and shutil.which("java") else None
+
+
+class Broker:
+    """with Broker() as broker: broker.topic("t", 4); broker.servers ..."""
+
+    user, password = "mill", "race-secret"
+
+    def __init__(self, secure=False, settings="", heap="256m"):
+        self.jars = jars()
+        if self.jars is None:
+            raise RuntimeError("no Kafka broker (bin/lib/kafka.sh; Java)")
+        self.place = tempfile.mkdtemp(prefix="millrace-kafka-")
+        self.port = free_port()
+        self.servers = f"127.0.0.1:{self.port}"
+        self.heap = heap
+        self.process = None
+        listeners = f"PLAINTEXT://{self.servers}"
+        if secure:
+            self.secure_servers = f"localhost:{free_port()}"
+            listeners += f",SECURE://{self.secure_servers}"
+            self._certificates()
+            settings += SECURE.format(place=self.place, user=self.user, password=self.password)
+        with open(f"{self.place}/server.properties", "w") as file:
+            file.write(SETTINGS.format(listeners=listeners, controller=free_port(), place=self.place) + settings)
+
+    def _certificates(self):
+        """A CA of our own, and a certificate of localhost signed by it."""
+        def openssl(*words):
+            subprocess.run(["openssl", *words], cwd=self.place, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test ca")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
+        with open(f"{self.place}/names", "w") as file:
+            file.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "server.crt", "-days", "2",
+                "-extfile", "names")
+        with open(f"{self.place}/server.pem", "w") as out:
+            for name in ("server.key", "server.crt"):
+                out.write(open(f"{self.place}/{name}").read())
+
+    def _java(self, *words):
+        small = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]
+        log4j = f"-Dlog4j2.configurationFile={checkout()}/bin/kafka/log4j2.properties"
+        return ["java", f"-Xmx{self.heap}", *small, log4j, "-cp", f"{self.jars}/*", *words]
+
+    def __enter__(self):
+        try:
+            done = subprocess.run(
+                self._java("kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", f"{self.place}/server.properties"),
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+            )
+            if done.returncode != 0:
+                raise RuntimeError(f"kafka format: {done.stdout}{done.stderr}")
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def log(self):
+        path = f"{self.place}/log"
+        return open(path, errors="replace").read()[-4000:] if os.path.exists(path) else ""
+
+    def start(self, seconds=120):
+        """Returns once it answers."""
+        from kafka import KafkaAdminClient
+
+        with open(f"{self.place}/log", "a") as log:
+            self.process = subprocess.Popen(
+                self._java("kafka.Kafka", f"{self.place}/server.properties"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + seconds
+        while True:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the broker ended: {self.log()}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        KafkaAdminClient(bootstrap_servers=self.servers).close()
+
+    def stop(self):
+        self._end(signal.SIGTERM)
+
+    def kill(self):
+        self._end(signal.SIGKILL)
+
+    def _end(self, number):
+        if self.process is None:
+            return
+        self.process.send_signal(number)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def restart(self):
+        """The same data and ports."""
+        self.kill()
+        self.start()
+
+    # --- the client ---
+
+    def admin(self):
+        from kafka import KafkaAdminClient
+
+        return KafkaAdminClient(bootstrap_servers=self.servers)
+
+    def topic(self, name, partitions=1, **configs):
+        """Makes a topic; settings with underscores for dots: retention_ms=100."""
+        from kafka.admin import NewTopic
+
+        configs = {key.replace("_", "."): str(value) for key, value in configs.items()}
+        admin = self.admin()
+        try:
+            admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+            admin.wait_for_topics([name])
+        finally:
+            admin.close()
+        return name
+
+    def delete_records(self, topic, offsets):
+        """Forgets what is in front of {partition: offset}."""
+        from kafka import TopicPartition
+
+        admin = self.admin()
+        try:
+            admin.delete_records({TopicPartition(topic, p): o for p, o in offsets.items()})
+        finally:
+            admin.close()
+
+    def producer(self, **settings):
+        from kafka import KafkaProducer
+
+        return KafkaProducer(bootstrap_servers=self.servers, **settings)
+
+    def read(self, topic, committed=True):
+        """All records, by partition and offset, as kafka-python sees them."""
+        from kafka import KafkaConsumer, TopicPartition
+
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.servers, enable_auto_commit=False, auto_offset_reset="earliest", group_id=None,
+            isolation_level="read_committed" if committed else "read_uncommitted", max_partition_fetch_bytes=16 << 20,
+        )
+        try:
+            parts = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+            ends = consumer.end_offsets(parts)
+            consumer.assign(parts)
+            consumer.seek_to_beginning(*parts)
+            found = []
+            while any(consumer.position(p) < ends[p] for p in parts):
+                for records in consumer.poll(timeout_ms=1000).values():
+                    found += records
+            return sorted(found, key=lambda r: (r.partition, r.offset))
+        finally:
+            consumer.close()
