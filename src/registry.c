@@ -13,6 +13,7 @@
 #include "connect/delta/maintain_action.h"
 #include "connect/delta/sink.h"
 #include "connect/files/files.h"
+#include "connect/kafka/kafka.h"
 #include "connect/postgres/postgres.h"
 #include "format/avro.h"
 #include "format/parquet/parquet.h"
@@ -29,7 +30,7 @@ static const char *const avro[] = {"format", "avro", NULL};
 static const struct mr_method methods[] = {
     /* extract */
     {.name = "fromPostgres", .type = MR_STEP_EXTRACT, .source = &mr_source_postgres},
-    {.name = "fromKafka", .type = MR_STEP_EXTRACT, .unbuilt = NOT_BUILT},
+    {.name = "fromKafka", .type = MR_STEP_EXTRACT, .source = &mr_source_kafka},
     {.name = "fromS3", .type = MR_STEP_EXTRACT, .source = &mr_source_files},
     {.name = "fromDeltaLake",
      .aliases = "fromDelta",

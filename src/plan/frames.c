@@ -215,12 +215,18 @@ static enum mr_status add_side_sink(struct mr_plan_builder *builder, int op,
     return MR_OK;
 }
 
+/* The choice that asks for the side output, and the option that says where it goes. */
+static bool is_side(const char *name)
+{
+    return strcmp(name, "quarantine") == 0 || strcmp(name, "deadLetter") == 0;
+}
+
 static const struct mr_options *quarantine_of(const struct mr_step_spec *step)
 {
     const struct mr_options *options = step->options;
     for (int i = 0; options != NULL && i < options->count; i++) {
         const struct mr_option_value *value = &options->values[i];
-        if (strcmp(value->option->name, "quarantine") == 0)
+        if (is_side(value->option->name))
             return value->set && value->option->type == MR_OPTION_OBJECT ? value->u.object : NULL;
     }
     return NULL;
@@ -237,7 +243,7 @@ static bool wants_side(const struct mr_step_spec *step)
     if (row == NULL || row->type != MR_OPTION_ENUM || !mr_options_has(step->options, option))
         return false;
     int64_t choice = mr_options_integer(step->options, option, 0);
-    return strcmp(row->choices[choice], "quarantine") == 0;
+    return is_side(row->choices[choice]);
 }
 
 static enum mr_status add_side(struct mr_plan_builder *builder, int node,

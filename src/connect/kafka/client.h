@@ -1,0 +1,43 @@
+/*
+ * client.h - a handle of librdkafka: opening, questions with a deadline, errors, its log.
+ */
+#ifndef MR_CONNECT_KAFKA_CLIENT_H
+#define MR_CONNECT_KAFKA_CLIENT_H
+
+#include "connect/kafka/config.h"
+
+#include <pthread.h>
+
+struct kafka_client;
+
+/* Takes over `conf`, also when it fails. Connects in the background. */
+enum mr_status kafka_client_open(rd_kafka_conf_t *conf, enum kafka_role role,
+                                 struct kafka_client **out, struct mr_error *err);
+/* Does not wait for brokers that do not answer. NULL is allowed. */
+void kafka_client_close(struct kafka_client *client);
+rd_kafka_t *kafka_client_handle(struct kafka_client *client);
+/* What librdkafka has logged since, as notes of the run. The runtime's thread. */
+void kafka_client_tell(struct kafka_client *client, struct mr_runtime *runtime);
+
+/*
+ * Asks until there is an answer: `ask` blocks for at most `millis` and is called on a thread of its own, again after time-outs and lost
+ * connections. Waits in mr_wait; a cancel ends it within seconds. `doing` is for the message: "reading the list of topics".
+ */
+typedef rd_kafka_resp_err_t (*kafka_question)(rd_kafka_t *rk, int millis, void *context);
+enum mr_status kafka_client_ask(struct kafka_client *client, struct mr_runtime *runtime,
+                                kafka_question ask, void *context, const char *doing,
+                                struct mr_error *err);
+
+/* An error of librdkafka as one of ours (`status`: MR_SOURCE or MR_SINK): class, message, hint. */
+enum mr_status kafka_error(struct kafka_client *client, enum mr_status status,
+                           rd_kafka_resp_err_t code, struct mr_error *err, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/* May the same call succeed later, without anybody doing anything? */
+bool kafka_is_transient(rd_kafka_resp_err_t code);
+
+/* The consumer's queue: readable when something was put into it. Drained by kafka_client_quiet before looking into it. */
+enum mr_status kafka_client_watch(struct kafka_client *client, struct mr_error *err);
+int kafka_client_fd(const struct kafka_client *client);
+void kafka_client_quiet(struct kafka_client *client);
+
+#endif

@@ -1,0 +1,369 @@
+/*
+ * source.c - fromKafka: options, bind, offer, and the table of callbacks.
+ *
+ * Bind asks for partitions and offsets, never for records, so that a plan costs four round trips whatever the topic holds. The parts: config.c
+ * settings, client.c a handle of librdkafka, offsets.c and positions.c places in topics, range.c what is read, splits.c its pieces, pool.c
+ * and read.c records to batches, schema.c columns.
+ */
+#include "connect/kafka/source.h"
+
+#include "base/thread.h"
+
+#include <stdio.h>
+
+#define QUEUE_LEAST ((int64_t)2 << 20)
+#define QUEUE_MOST  ((int64_t)32 << 20)
+#define READERS     8
+
+static const char *const formats[] = {"raw", "json", "avro", "csv", NULL};
+static const char *const on_errors[] = {"fail", "drop", "deadLetter", NULL};
+
+static const struct mr_option letter_options[] = {
+    {.name = "path", .type = MR_OPTION_STRING, .doc = "Files that they are written into."},
+    {.name = "format",
+     .type = MR_OPTION_STRING,
+     .fallback = "parquet",
+     .doc = "Format of these files."},
+    {.name = "topic",
+     .type = MR_OPTION_STRING,
+     .flags = MR_OPTION_UNBUILT,
+     .doc = "A topic that they are written into."},
+    MR_OPTION_END,
+};
+
+const struct mr_option kafka_read_options[] = {
+    {.name = "topic", .type = MR_OPTION_STRING, .doc = "The topic to read."},
+    {.name = "topics", .type = MR_OPTION_STRINGS, .doc = "Several topics."},
+    {.name = "topicPattern",
+     .type = MR_OPTION_STRING,
+     .doc = "All topics whose whole name matches this regular expression, but Kafka's own."},
+    {.name = "startingOffsets",
+     .type = MR_OPTION_ANY,
+     .fallback = "earliest",
+     .doc = "Where reading begins: earliest, latest, {\"topic\": {\"0\": 17, \"1\": -2}} (-2 "
+            "earliest, "
+            "-1 latest), or {\"timestamp\": \"2024-05-01 12:00:00\"} (in sql.timeZone; or "
+            "milliseconds). With `incremental` only in the first run."},
+    {.name = "endingOffsets",
+     .type = MR_OPTION_ANY,
+     .fallback = "latest",
+     .doc = "Where reading ends, in the same forms; the offset itself is not read."},
+    {.name = "incremental",
+     .type = MR_OPTION_BOOL,
+     .fallback = "false",
+     .doc = "Every run begins where the last one ended."},
+    {.name = "failOnDataLoss",
+     .type = MR_OPTION_BOOL,
+     .fallback = "true",
+     .doc = "Records that expired or were deleted before they were read stop the run; else reading "
+            "goes on behind them, with a warning."},
+    {.name = "minPartitions",
+     .type = MR_OPTION_INT,
+     .minimum = 1,
+     .maximum = 100000,
+     .unit = "splits",
+     .doc =
+         "At least about so many splits: partitions are cut into ranges of offsets. Default: one "
+         "a partition, more where there are fewer than readers."},
+    {.name = "maxOffsetsPerTrigger",
+     .type = MR_OPTION_INT,
+     .flags = MR_OPTION_UNBUILT,
+     .unit = "records",
+     .doc = "Streaming: records of one trigger, over all partitions."},
+    {.name = "maxRatePerPartition",
+     .type = MR_OPTION_INT,
+     .flags = MR_OPTION_UNBUILT,
+     .unit = "records per second",
+     .doc = "Streaming: records of one partition per second."},
+    {.name = "group",
+     .type = MR_OPTION_STRING,
+     .flags = MR_OPTION_UNBUILT,
+     .doc = "Streaming: processes with the same group share the topic."},
+    {.name = "format",
+     .type = MR_OPTION_ENUM,
+     .choices = formats,
+     .fallback = "raw",
+     .doc =
+         "What the values are. raw: columns key, value, topic, partition, offset, timestamp, "
+         "timestampType, headers. json: an object a record, into the columns of `schema`. avro and "
+         "csv are not built."},
+    {.name = "schema",
+     .type = MR_OPTION_STRING,
+     .doc = "The columns, as \"id BIGINT, at TIMESTAMP\"; needed unless format is raw."},
+    {.name = "schemaRegistry",
+     .type = MR_OPTION_STRING,
+     .flags = MR_OPTION_UNBUILT,
+     .doc = "URL of the registry of Avro schemas."},
+    {.name = "onError",
+     .type = MR_OPTION_ENUM,
+     .choices = on_errors,
+     .fallback = "fail",
+     .doc = "A record that cannot be decoded fails the run, is dropped and counted, or goes to "
+            "`deadLetter`."},
+    {.name = "deadLetter",
+     .type = MR_OPTION_OBJECT,
+     .fields = letter_options,
+     .doc = "Where bad records go, as rows of topic, partition, offset, timestamp, column, reason, "
+            "key, value."},
+    MR_KAFKA_CONNECTION_ROWS,
+    MR_OPTION_END,
+};
+
+/* --- options --- */
+
+static enum mr_status read_topics(struct kafka_source *source, struct mr_error *err)
+{
+    const struct mr_options *options = source->options;
+    struct kafka_topics *topics = &source->topics;
+    const char *topic = mr_options_text(options, "topic");
+    const struct mr_option_value *list = mr_options_get(options, "topics");
+    topics->options = options;
+    topics->pattern = mr_options_text(options, "topicPattern");
+    if ((topic != NULL) + list->set + (topics->pattern != NULL) != 1)
+        return mr_error_config(err, "one of topic, topics and topicPattern is needed%s",
+                               topic != NULL || list->set ? ", not several" : "");
+    if (topics->pattern != NULL)
+        return MR_OK;
+    topics->count = topic != NULL ? 1 : list->u.strings.count;
+    const char **names = mr_arena_calloc(source->arena, (size_t)topics->count + 1, sizeof *names);
+    if (names == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < topics->count; i++) {
+        names[i] = topic != NULL ? topic : list->u.strings.items[i];
+        if (names[i][0] == '\0' || strlen(names[i]) > 249)
+            return mr_options_error(options, topic != NULL ? "topic" : "topics", err,
+                                    "the name of a topic has 1 to 249 characters");
+        for (int k = 0; k < i; k++)
+            if (strcmp(names[k], names[i]) == 0)
+                return mr_options_error(options, "topics", err, "%s is listed twice", names[i]);
+    }
+    topics->names = names;
+    return topics->count > 0 ? MR_OK : mr_options_error(options, "topics", err, "no topic");
+}
+
+static enum mr_status read_schema(struct kafka_source *source, struct mr_error *err)
+{
+    const struct mr_options *options = source->options;
+    const char *text = mr_options_text(options, "schema");
+    source->format = (enum kafka_format)mr_options_integer(options, "format", KAFKA_RAW);
+    if (source->format == KAFKA_AVRO || source->format == KAFKA_CSV)
+        return mr_options_error(options, "format", err,
+                                "records of format %s cannot be read by this "
+                                "version",
+                                formats[source->format]);
+    if ((text != NULL) != (source->format != KAFKA_RAW))
+        return mr_options_error(options, text ? "schema" : "format", err,
+                                text ? "`schema` needs format json" : "format %s needs `schema`",
+                                formats[source->format]);
+    if (text != NULL) {
+        struct mr_error cause = {0};
+        if (mr_schema_parse(source->arena, text, &source->all, &cause) != MR_OK)
+            return mr_options_error(options, "schema", err, "%s", cause.message);
+        return MR_OK;
+    }
+    source->all = kafka_raw_schema(source->arena);
+    return source->all != NULL ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status read_on_error(struct kafka_source *source, struct mr_error *err)
+{
+    const struct mr_options *options = source->options;
+    const struct mr_option_value *letter = mr_options_get(options, "deadLetter");
+    source->on_error = (enum kafka_on_error)mr_options_integer(options, "onError", KAFKA_FAIL);
+    bool wanted = source->on_error == KAFKA_DEAD_LETTER;
+    if (wanted != letter->set)
+        return mr_options_error(options, wanted ? "onError" : "deadLetter", err,
+                                wanted ? "onError deadLetter needs `deadLetter` with a path"
+                                       : "`deadLetter` is only used with onError deadLetter");
+    if (!wanted)
+        return MR_OK;
+    if (!mr_options_has(letter->u.object, "path"))
+        return mr_options_error(options, "deadLetter", err, "`deadLetter` needs a path");
+    source->side = kafka_side_schema(source->arena);
+    return source->side != NULL ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status refuse_since(const struct kafka_source *source, const char *why,
+                                   struct mr_error *err)
+{
+    (void)source;
+    mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG, "the watermark of fromKafka: %s", why);
+    mr_error_hint(err,
+                  "set another with `millrace watermark set` ({\"topic\": {\"0\": offset}}), or "
+                  "run with --fresh");
+    return MR_SOURCE;
+}
+
+/* Where the last run ended, or a person has put it. */
+static enum mr_status read_since(struct kafka_source *source, const struct mr_source_bind *bind,
+                                 struct mr_error *err)
+{
+    char why[128] = "";
+    struct mr_error cause = {0};
+    source->incremental = mr_options_boolean(source->options, "incremental", false);
+    if (!source->incremental)
+        return MR_OK;
+    if (bind->since.size > 0) {
+        source->has_since = kafka_marks_read(bind->since, source->arena, &source->since, &cause);
+        snprintf(why, sizeof why, "it is damaged, or of another version");
+    } else if (bind->since_text != NULL && bind->since_text[0] != '\0') {
+        source->has_since = kafka_marks_parse(mr_slice_of(bind->since_text), source->arena,
+                                              &source->since, why, sizeof why, &cause);
+    } else {
+        return MR_OK;
+    }
+    if (cause.status == MR_NOMEM)
+        return mr_error_nomem(err);
+    return source->has_since ? MR_OK : refuse_since(source, why, err);
+}
+
+static enum mr_status read_options(struct kafka_source *source, const struct mr_source_bind *bind,
+                                   struct mr_error *err)
+{
+    const char *zone = bind->runtime->time_zone;
+    MR_TRY(read_topics(source, err));
+    MR_TRY(read_schema(source, err));
+    MR_TRY(read_on_error(source, err));
+    if (zone != NULL && strcmp(zone, "UTC") != 0)
+        MR_TRY(mr_tz_new(zone, &source->tz, err));
+    MR_TRY(kafka_point_read(source->options, "startingOffsets", source->tz, source->arena,
+                            &source->start, err));
+    MR_TRY(kafka_point_read(source->options, "endingOffsets", source->tz, source->arena,
+                            &source->end, err));
+    source->fail_on_loss = mr_options_boolean(source->options, "failOnDataLoss", true);
+    MR_TRY(read_since(source, bind, err));
+    return kafka_settings_read(&source->settings, source->options, KAFKA_CONSUMER, bind->runtime,
+                               source->arena, err);
+}
+
+/* --- bind --- */
+
+static enum mr_status choose(struct kafka_source *source, const bool *wanted, struct mr_error *err)
+{
+    const struct mr_schema *all = source->all;
+    struct mr_field *fields =
+        mr_arena_calloc(source->arena, (size_t)all->nfields + 1, sizeof *fields);
+    source->columns =
+        mr_arena_calloc(source->arena, (size_t)all->nfields + 1, sizeof *source->columns);
+    if (fields == NULL || source->columns == NULL)
+        return mr_error_nomem(err);
+    int n = 0;
+    for (int i = 0; i < all->nfields; i++) {
+        if (wanted != NULL && !wanted[i])
+            continue;
+        fields[n] = all->fields[i];
+        source->columns[n++] = i;
+    }
+    source->schema = mr_schema_new(source->arena, fields, n);
+    return source->schema != NULL ? MR_OK : mr_error_nomem(err);
+}
+
+/* What a reader's client may hold: it fetches ahead. */
+static void size_queue(struct kafka_source *source, const struct mr_runtime *runtime)
+{
+    int64_t share = mr_memory_available(runtime->memory) / 16;
+    share = share > QUEUE_MOST ? QUEUE_MOST : share;
+    source->queue_bytes = share < QUEUE_LEAST ? QUEUE_LEAST : share;
+}
+
+static enum mr_status describe(struct kafka_source *source, struct mr_source_info *info,
+                               struct mr_error *err)
+{
+    struct mr_arena *arena = source->arena;
+    const struct kafka_partitions *partitions = &source->partitions;
+    const char **notes = mr_arena_calloc(arena, 2, sizeof *notes);
+    if (notes == NULL)
+        return mr_error_nomem(err);
+    info->rows = kafka_ranges_rows(partitions);
+    notes[0] = mr_arena_printf(arena, "%d partition(s), %lld offsets to read", partitions->count,
+                               (long long)info->rows);
+    info->notes = notes;
+    info->nnotes = 1;
+    if (source->incremental)
+        info->guarantee = "every committed record exactly once, by offset: new records of all "
+                          "partitions, also of partitions that are added";
+    info->location = mr_arena_printf(arena, "kafka://%s %s", source->settings.servers,
+                                     source->topics.pattern != NULL ? source->topics.pattern
+                                                                    : source->topics.names[0]);
+    if (source->topics.count > 1 && info->location != NULL)
+        info->location =
+            mr_arena_printf(arena, "%s and %d more", info->location, source->topics.count - 1);
+    return notes[0] != NULL && info->location != NULL ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status bind_connected(struct kafka_source *source, const struct mr_source_bind *bind,
+                                     struct mr_source_info *info, struct mr_error *err)
+{
+    rd_kafka_conf_t *conf;
+    MR_TRY(kafka_settings_conf(&source->settings, &conf, err));
+    MR_TRY(kafka_client_open(conf, KAFKA_CONSUMER, &source->client, err));
+    MR_TRY(kafka_find_ranges(source, bind->runtime, err));
+    size_queue(source, bind->runtime);
+    info->max_readers = bind->runtime->parallelism > READERS ? 0 : READERS;
+    return describe(source, info, err);
+}
+
+static void close_source(void *state)
+{
+    struct kafka_source *source = state;
+    kafka_consumers_close(source);
+    kafka_client_close(source->client);
+    pthread_mutex_destroy(&source->lock);
+    mr_tz_free(source->tz);
+    mr_free(source);
+}
+
+static enum mr_status bind_source(const struct mr_source_bind *bind, void **out,
+                                  struct mr_source_info *info, struct mr_error *err)
+{
+    *out = NULL;
+    *info = (struct mr_source_info){.rows = -1, .bytes = -1, .location = "kafka"};
+    struct kafka_source *source = mr_calloc(1, sizeof *source);
+    if (source == NULL)
+        return mr_error_nomem(err);
+    mr_mutex_init(&source->lock);
+    source->options = bind->options;
+    source->arena = bind->arena;
+    source->limit = -1;
+    enum mr_status status = read_options(source, bind, err);
+    if (status == MR_OK)
+        status = choose(source, NULL, err);
+    info->schema = source->schema;
+    info->side = source->side;
+    if (status == MR_OK && !bind->runtime->offline)
+        status = bind_connected(source, bind, info, err);
+    if (status != MR_OK) {
+        close_source(source);
+        return status;
+    }
+    *out = source;
+    return MR_OK;
+}
+
+static enum mr_status offer_source(void *state, struct mr_source_offer *offer,
+                                   struct mr_source_info *info, struct mr_error *err)
+{
+    struct kafka_source *source = state;
+    for (int i = 0; i < offer->npredicates; i++)
+        offer->pushed[i] = MR_PUSH_REFUSED;
+    source->limit = offer->npredicates == 0 ? offer->limit : -1;
+    MR_TRY(choose(source, offer->columns, err));
+    info->schema = source->schema;
+    return MR_OK;
+}
+
+const struct mr_source mr_source_kafka = {
+    .name = "kafka",
+    .doc = "Reads topics of Apache Kafka, between offsets that are fixed when the run begins.",
+    .system = "kafka",
+    .options = kafka_read_options,
+    .flags = MR_SOURCE_STABLE_ORDER | MR_SOURCE_IMMUTABLE,
+    .bind = bind_source,
+    .offer = offer_source,
+    .splits = kafka_splits,
+    .reader_open = kafka_reader_open,
+    .next = kafka_reader_next,
+    .position = kafka_reader_position,
+    .reader_close = kafka_reader_close,
+    .close = close_source,
+};

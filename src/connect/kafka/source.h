@@ -1,0 +1,109 @@
+/*
+ * source.h - what the parts of fromKafka share.
+ */
+#ifndef MR_CONNECT_KAFKA_SOURCE_H
+#define MR_CONNECT_KAFKA_SOURCE_H
+
+#include "connect/kafka/kafka.h"
+#include "connect/kafka/offsets.h"
+
+#include "enc/rows.h"
+
+extern const struct mr_option kafka_read_options[];
+
+enum kafka_format { KAFKA_RAW, KAFKA_JSON, KAFKA_AVRO, KAFKA_CSV }; /* choices of `format` */
+enum kafka_on_error { KAFKA_FAIL, KAFKA_DROP, KAFKA_DEAD_LETTER };  /* choices of `onError` */
+
+/* Columns of format raw, in their order. */
+enum kafka_column {
+    KAFKA_KEY,
+    KAFKA_VALUE,
+    KAFKA_TOPIC,
+    KAFKA_PARTITION,
+    KAFKA_OFFSET,
+    KAFKA_TIMESTAMP,
+    KAFKA_TIMESTAMP_TYPE,
+    KAFKA_HEADERS,
+    KAFKA_COLUMNS
+};
+
+/* A bound source. What bind and offer make is in the plan's arena. */
+struct kafka_source {
+    const struct mr_options *options;
+    struct mr_arena *arena;
+    struct kafka_settings settings;
+    struct kafka_client *client; /* for questions; NULL offline */
+    struct mr_tz *tz;
+    struct kafka_topics topics;
+    struct kafka_point start, end;
+    enum kafka_format format;
+    enum kafka_on_error on_error;
+    bool fail_on_loss;
+    bool incremental;
+    bool has_since;
+    struct kafka_marks since;
+    struct kafka_partitions partitions;
+    const struct mr_schema *all;
+    const struct mr_schema *side;   /* of dead letters, or NULL */
+    const struct mr_schema *schema; /* after offer */
+    int *columns;                   /* of each: its place in `all` */
+    int64_t limit;                  /* rows of a split, -1 = all */
+    int64_t queue_bytes;            /* that a reader's client may hold */
+    /* clients without a reader */
+    pthread_mutex_t lock;
+    struct kafka_client **idle; /* lock */
+    int nidle;                  /* lock */
+    int room;                   /* lock */
+};
+
+/* schema.c */
+const struct mr_schema *kafka_raw_schema(struct mr_arena *arena);
+const struct mr_schema *kafka_side_schema(struct mr_arena *arena);
+/* Appends what is not `wanted` to nothing: one record as a row of raw columns. */
+enum mr_status kafka_append_raw(struct mr_rows *rows, const int *columns,
+                                const rd_kafka_message_t *message, struct mr_error *err);
+enum mr_status kafka_append_letter(struct mr_rows *rows, const rd_kafka_message_t *message,
+                                   const char *column, const char *reason, struct mr_error *err);
+
+/* range.c: partitions, and [from, end) of each. Again at every call. */
+enum mr_status kafka_find_ranges(struct kafka_source *source, struct mr_runtime *runtime,
+                                 struct mr_error *err);
+int64_t kafka_ranges_rows(const struct kafka_partitions *partitions);
+
+/* splits.c */
+struct kafka_split {
+    const char *topic;
+    int32_t partition;
+    int64_t from;
+    int64_t end;
+};
+enum mr_status kafka_splits(void *state, struct mr_runtime *runtime, struct mr_arena *arena,
+                            struct mr_split_list *out, struct mr_error *err);
+enum mr_status kafka_split_read(struct mr_slice token, struct mr_arena *arena,
+                                struct kafka_split *out, struct mr_error *err);
+struct kafka_position {
+    int64_t next;     /* offset */
+    int64_t rejected; /* dead letters from there on that were delivered */
+    int64_t rows;     /* of the split */
+};
+void kafka_position_write(struct mr_slice token, const struct kafka_position *position,
+                          struct mr_bytes *out);
+enum mr_status kafka_position_read(struct mr_slice bytes, struct mr_slice token,
+                                   const struct kafka_split *split, struct kafka_position *out,
+                                   struct mr_error *err);
+
+/* pool.c: consumers */
+enum mr_status kafka_consumer_take(struct kafka_source *source, struct kafka_client **out,
+                                   struct mr_error *err);
+/* `good`: may serve another reader. */
+void kafka_consumer_give(struct kafka_source *source, struct kafka_client *client, bool good);
+void kafka_consumers_close(struct kafka_source *source);
+
+/* read.c */
+enum mr_status kafka_reader_open(void *state, struct mr_runtime *runtime, struct mr_slice split,
+                                 struct mr_slice from, void **reader, struct mr_error *err);
+enum mr_status kafka_reader_next(void *reader, struct mr_item *out, struct mr_error *err);
+enum mr_status kafka_reader_position(void *reader, struct mr_bytes *out, struct mr_error *err);
+void kafka_reader_close(void *reader);
+
+#endif

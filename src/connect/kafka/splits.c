@@ -1,0 +1,172 @@
+/*
+ * splits.c - ranges of offsets as splits, and splits and positions as versioned byte strings.
+ *
+ * A split is 01 | topic with its length | varint partition, first offset, end offset. A position is 01 | hash of the split | varint next
+ * offset, dead letters delivered from there on, rows delivered of the split.
+ *
+ * A partition is cut where there are too few for the readers, or minPartitions asks for more. Offsets count records that are gone or not
+ * committed too, so pieces of a compacted topic are only roughly equal.
+ */
+#include "connect/kafka/source.h"
+
+#include "base/hash.h"
+
+#define VERSION      1
+#define SPLIT_LEAST  250000 /* offsets; below, another consumer costs more than it saves */
+#define SPLITS_A_CPU 4
+
+static enum mr_status write_split(const struct kafka_partition *partition, int64_t from,
+                                  int64_t end, struct mr_arena *arena, struct mr_split *out,
+                                  struct mr_error *err)
+{
+    struct mr_bytes token;
+    mr_bytes_init(&token, 1 << 16);
+    mr_bytes_u8(&token, VERSION);
+    mr_bytes_lenpref(&token, partition->topic, strlen(partition->topic));
+    mr_bytes_varint(&token, (uint64_t)partition->number);
+    mr_bytes_varint(&token, (uint64_t)from);
+    mr_bytes_varint(&token, (uint64_t)end);
+    enum mr_status status = mr_bytes_status(&token, err);
+    const char *copy = status == MR_OK ? mr_arena_strndup(arena, token.data, token.size) : NULL;
+    *out = (struct mr_split){
+        .token = {copy, token.size},
+        .label = mr_arena_printf(arena, "%s[%d] offsets [%lld, %lld)", partition->topic,
+                                 (int)partition->number, (long long)from, (long long)end),
+        .rows = end - from,
+        .bytes = -1,
+    };
+    mr_bytes_reset(&token);
+    if (status == MR_OK && (copy == NULL || out->label == NULL))
+        status = mr_error_nomem(err);
+    return status;
+}
+
+enum mr_status kafka_split_read(struct mr_slice token, struct mr_arena *arena,
+                                struct kafka_split *out, struct mr_error *err)
+{
+    struct mr_byte_reader reader;
+    mr_byte_reader_init(&reader, token.data, token.size);
+    uint8_t version = mr_byte_reader_u8(&reader);
+    struct mr_slice topic = mr_byte_reader_lenpref(&reader);
+    uint64_t partition = mr_byte_reader_varint(&reader), from = mr_byte_reader_varint(&reader);
+    uint64_t end = mr_byte_reader_varint(&reader);
+    if (reader.bad || version != VERSION || reader.at != reader.end || topic.size == 0 ||
+        partition > INT32_MAX || end > INT64_MAX || from > end)
+        return mr_error_internal(err, "a split of Kafka of an unknown form");
+    *out = (struct kafka_split){
+        .topic = mr_arena_strndup(arena, topic.data, topic.size),
+        .partition = (int32_t)partition,
+        .from = (int64_t)from,
+        .end = (int64_t)end,
+    };
+    return out->topic != NULL ? MR_OK : mr_error_nomem(err);
+}
+
+void kafka_position_write(struct mr_slice token, const struct kafka_position *position,
+                          struct mr_bytes *out)
+{
+    mr_bytes_u8(out, VERSION);
+    mr_bytes_u64le(out, mr_hash64(token.data, token.size));
+    mr_bytes_varint(out, (uint64_t)position->next);
+    mr_bytes_varint(out, (uint64_t)position->rejected);
+    mr_bytes_varint(out, (uint64_t)position->rows);
+}
+
+enum mr_status kafka_position_read(struct mr_slice bytes, struct mr_slice token,
+                                   const struct kafka_split *split, struct kafka_position *out,
+                                   struct mr_error *err)
+{
+    *out = (struct kafka_position){.next = split->from};
+    if (bytes.size == 0)
+        return MR_OK;
+    struct mr_byte_reader reader;
+    mr_byte_reader_init(&reader, bytes.data, bytes.size);
+    uint8_t version = mr_byte_reader_u8(&reader);
+    uint64_t of = mr_byte_reader_u64le(&reader), next = mr_byte_reader_varint(&reader);
+    uint64_t rejected = mr_byte_reader_varint(&reader), rows = mr_byte_reader_varint(&reader);
+    if (reader.bad || version != VERSION || of != mr_hash64(token.data, token.size) ||
+        next < (uint64_t)split->from || next > (uint64_t)split->end || rejected > INT64_MAX ||
+        rows > INT64_MAX)
+        return mr_error_internal(err, "a position that is not of this split of Kafka");
+    *out = (struct kafka_position){(int64_t)next, (int64_t)rejected, (int64_t)rows};
+    return MR_OK;
+}
+
+/* Into how many pieces a partition is cut: its share of what is wanted. */
+static int64_t pieces_of(const struct kafka_partition *partition, int64_t rows, int64_t wanted)
+{
+    int64_t own = partition->end - partition->from;
+    if (own == 0)
+        return 0;
+    double share = (double)own / (double)rows * (double)wanted;
+    int64_t pieces = (int64_t)(share + 0.5);
+    pieces = pieces < own ? pieces : own;
+    return pieces > 1 ? pieces : 1;
+}
+
+static int64_t wanted_pieces(const struct kafka_source *source, const struct mr_runtime *runtime,
+                             int64_t rows)
+{
+    int64_t given = mr_options_integer(source->options, "minPartitions", 0);
+    if (given > 0)
+        return given;
+    int64_t cpus = runtime->parallelism > 0 ? runtime->parallelism : 1;
+    int64_t wanted = SPLITS_A_CPU * cpus;
+    return wanted < rows / SPLIT_LEAST ? wanted : rows / SPLIT_LEAST;
+}
+
+static enum mr_status cut(const struct kafka_source *source, struct mr_runtime *runtime,
+                          struct mr_arena *arena, struct mr_split_list *out, struct mr_error *err)
+{
+    const struct kafka_partitions *partitions = &source->partitions;
+    int64_t rows = kafka_ranges_rows(partitions), room = 0;
+    int64_t wanted = rows > 0 ? wanted_pieces(source, runtime, rows) : 0;
+    for (int i = 0; i < partitions->count && rows > 0; i++)
+        room += pieces_of(&partitions->items[i], rows, wanted);
+    out->items = mr_arena_calloc(arena, (size_t)room + 1, sizeof *out->items);
+    if (out->items == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < partitions->count && rows > 0; i++) {
+        const struct kafka_partition *partition = &partitions->items[i];
+        int64_t pieces = pieces_of(partition, rows, wanted), from = partition->from;
+        int64_t own = partition->end - partition->from;
+        for (int64_t k = 1; k <= pieces; k++) {
+            int64_t end = k == pieces
+                              ? partition->end
+                              : partition->from + own / pieces * k + own % pieces * k / pieces;
+            struct mr_split *split = &out->items[out->count++];
+            MR_TRY(write_split(partition, from, end, arena, split, err));
+            if (source->limit >= 0 && split->rows > source->limit)
+                split->rows = source->limit;
+            from = end;
+        }
+    }
+    return MR_OK;
+}
+
+/* Where the next incremental run begins. */
+static enum mr_status write_upto(const struct kafka_source *source, struct mr_arena *arena,
+                                 struct mr_split_list *out, struct mr_error *err)
+{
+    const struct kafka_partitions *partitions = &source->partitions;
+    struct kafka_marks marks = {.cluster = partitions->cluster, .count = partitions->count};
+    marks.items = mr_arena_calloc(arena, (size_t)marks.count + 1, sizeof *marks.items);
+    if (marks.items == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < marks.count; i++)
+        marks.items[i] = (struct kafka_mark){partitions->items[i].topic,
+                                             partitions->items[i].number, partitions->items[i].end};
+    MR_TRY(kafka_marks_write(&marks, arena, &out->upto, err));
+    out->upto_text = kafka_marks_text(&marks, arena);
+    return out->upto_text != NULL ? MR_OK : mr_error_nomem(err);
+}
+
+enum mr_status kafka_splits(void *state, struct mr_runtime *runtime, struct mr_arena *arena,
+                            struct mr_split_list *out, struct mr_error *err)
+{
+    struct kafka_source *source = state;
+    *out = (struct mr_split_list){0};
+    MR_TRY(kafka_find_ranges(source, runtime, err));
+    MR_TRY(cut(source, runtime, arena, out, err));
+    return source->incremental ? write_upto(source, arena, out, err) : MR_OK;
+}
