@@ -29,12 +29,13 @@ static bool has_state(const struct mr_session *session)
     return found;
 }
 
+/* The object of the option, or NULL. */
 static const struct mr_options *incremental_of(const struct mr_step_spec *step)
 {
-    if (!step->options || !mr_option_find(step->options->table, "incremental") ||
-        !mr_options_has(step->options, "incremental"))
+    if (!mr_options_wants(step->options, "incremental"))
         return NULL;
-    return mr_options_get(step->options, "incremental")->u.object;
+    const struct mr_option_value *value = mr_options_get(step->options, "incremental");
+    return value->option->type == MR_OPTION_OBJECT ? value->u.object : NULL;
 }
 
 static const char *initial_of(const struct mr_step_spec *step, struct mr_arena *arena)
@@ -160,7 +161,7 @@ static enum mr_status look(struct showing *showing, struct mr_error *err)
     if (!out->items)
         return mr_error_nomem(err);
     for (int i = 0; i < spec->nsteps; i++)
-        if (incremental_of(&spec->steps[i]))
+        if (mr_options_wants(spec->steps[i].options, "incremental"))
             add(showing, spec->steps[i].key, spec->steps[i].method->name, &spec->steps[i]);
     int nsteps = out->count;
     for (int i = 0; i < showing->positions.count; i++) {
@@ -205,7 +206,7 @@ static enum mr_status find_step(struct setting *setting, const char *name, struc
     mr_bytes_init(&list, 512);
     for (int i = 0; i < spec->nsteps; i++) {
         const struct mr_step_spec *step = &spec->steps[i];
-        if (!incremental_of(step))
+        if (!mr_options_wants(step->options, "incremental"))
             continue;
         mr_bytes_printf(&list, "%s%s", found++ ? ", " : "", step->key);
         if (strcmp(step->key, name) == 0 || (number == i + 1 && !setting->step))

@@ -29,8 +29,8 @@
 #define PATH_BYTES 4096
 
 /* Connection options that a step may state while its server still comes from the defaults. */
-static const char *const refinements[] = {"schema", "sslmode", "region",     "pathStyle",
-                                          "proxy",  "caFile",  "properties", "bucketMap"};
+static const char *const refinements[] = {"schema", "sslmode",    "region",    "pathStyle", "proxy",
+                                          "caFile", "properties", "bucketMap", "kafka."};
 
 static bool is_refinement(const char *name)
 {

@@ -433,6 +433,14 @@ bool mr_options_boolean(const struct mr_options *options, const char *name, bool
     return value->set ? value->u.boolean : fallback;
 }
 
+bool mr_options_wants(const struct mr_options *options, const char *name)
+{
+    if (options == NULL || mr_option_find(options->table, name) == NULL)
+        return false;
+    const struct mr_option_value *value = mr_options_get(options, name);
+    return value->set && (value->option->type != MR_OPTION_BOOL || value->u.boolean);
+}
+
 enum mr_status mr_options_error(const struct mr_options *options, const char *name,
                                 struct mr_error *err, const char *format, ...)
 {

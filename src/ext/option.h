@@ -130,6 +130,8 @@ bool mr_options_has(const struct mr_options *options, const char *name);
 const char *mr_options_text(const struct mr_options *options, const char *name);
 int64_t mr_options_integer(const struct mr_options *options, const char *name, int64_t fallback);
 bool mr_options_boolean(const struct mr_options *options, const char *name, bool fallback);
+/* Is there such a row, set, and to something else than false? For names that not every table has. */
+bool mr_options_wants(const struct mr_options *options, const char *name);
 /* MR_CONFIG at the position of the option, naming it. */
 enum mr_status mr_options_error(const struct mr_options *options, const char *name,
                                 struct mr_error *err, const char *format, ...)

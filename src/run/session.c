@@ -52,12 +52,9 @@ static char *relative_to(const char *directory, const char *path)
 
 static bool reads_incrementally(const struct mr_spec *spec)
 {
-    for (int i = 0; i < spec->nsteps; i++) {
-        const struct mr_options *options = spec->steps[i].options;
-        if (options && mr_option_find(options->table, "incremental") &&
-            mr_options_has(options, "incremental"))
+    for (int i = 0; i < spec->nsteps; i++)
+        if (mr_options_wants(spec->steps[i].options, "incremental"))
             return true;
-    }
     return false;
 }
 

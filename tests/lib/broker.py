@@ -39,6 +39,7 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 log.retention.check.interval.ms=500
+log.retention.ms=-1
 log.cleaner.backoff.ms=200
 log.cleaner.dedupe.buffer.size=4000000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500

@@ -10,6 +10,9 @@
 
 #include <stdio.h>
 
+/* Larger answers make the allocator give memory back to the kernel and fetch it again. */
+#define FETCH_MOST ((int64_t)1 << 20)
+
 struct own_setting {
     const char *name;
     const char *value;
@@ -20,8 +23,7 @@ static enum mr_status set_own(const struct kafka_source *source, rd_kafka_conf_t
                               struct mr_error *err)
 {
     char kilobytes[32], fetch[32];
-    int64_t bytes =
-        source->queue_bytes / 4 > (int64_t)1 << 20 ? source->queue_bytes / 4 : (int64_t)1 << 20;
+    int64_t bytes = source->queue_bytes / 4 < FETCH_MOST ? source->queue_bytes / 4 : FETCH_MOST;
     snprintf(kilobytes, sizeof kilobytes, "%lld", (long long)(source->queue_bytes / 1024));
     snprintf(fetch, sizeof fetch, "%lld", (long long)bytes);
     const struct own_setting own[] = {

@@ -11,8 +11,8 @@
 
 #include <stdio.h>
 
-#define QUEUE_LEAST ((int64_t)2 << 20)
-#define QUEUE_MOST  ((int64_t)32 << 20)
+#define QUEUE_LEAST ((int64_t)1 << 20)
+#define QUEUE_MOST  ((int64_t)8 << 20)
 #define READERS     8
 
 static const char *const formats[] = {"raw", "json", "avro", "csv", NULL};
@@ -50,7 +50,6 @@ const struct mr_option kafka_read_options[] = {
      .doc = "Where reading ends, in the same forms; the offset itself is not read."},
     {.name = "incremental",
      .type = MR_OPTION_BOOL,
-     .fallback = "false",
      .doc = "Every run begins where the last one ended."},
     {.name = "failOnDataLoss",
      .type = MR_OPTION_BOOL,
