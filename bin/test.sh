@@ -5,7 +5,7 @@
 # sanitizers, with the thread sanitizer and with clang, each in its own folder under build-test/, and
 # runs the unit tests in the first three. The suites in Python run against private PostgreSQL
 # and S3 servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
-# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3 schedulers.
+# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3 kafka schedulers.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
@@ -93,6 +93,9 @@ program_suites() {
             suite airflow build "$ROOT/bin/lib/airflow.sh"
             python schedulers-airflow schedulers/test_airflow.py
         fi
+    fi
+    if wanted kafka; then
+        python kafka interop/test_kafka.py
     fi
     if wanted s3; then
         python s3 interop/test_s3.py

@@ -218,6 +218,7 @@ static const struct subject subjects[] = {
     {"files", give_files, NULL},
     {"delta", give_delta, NULL},
     {"postgres", NULL, "needs a server: tests/interop/test_postgres.py"},
+    {"kafka", NULL, "needs a server: tests/interop/test_kafka.py"},
 };
 
 static const struct subject *subject_of(const struct mr_source *of)
