@@ -8,6 +8,7 @@
 #include "contract/fixture.h"
 
 #include <librdkafka/rdkafka_mock.h>
+#include <sched.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,6 +233,8 @@ static void bind_topic(struct bound *bound, const char *pieces)
                            "json",
                            "schema",
                            "id BIGINT",
+                           "kafka.reconnect.backoff.max.ms",
+                           "200",
                            "minPartitions",
                            pieces,
                            NULL};
@@ -252,6 +255,7 @@ struct reading {
     int64_t rows;
     int64_t sum;
     bool ordered;
+    atomic_int_fast64_t *done; /* rows of all readers */
     enum mr_status status;
     struct mr_error err;
 };
@@ -273,6 +277,7 @@ static enum mr_status read_some(struct reading *reading, struct mr_slice split,
             reading->sum += *last = ids[i];
         }
         reading->rows += item.batch->rows;
+        atomic_fetch_add(reading->done, item.batch->rows);
         mr_batch_unref(item.batch);
         mr_bytes_clear(position);
         status = mr_source_kafka.position(reader, position, &reading->err);
@@ -298,17 +303,29 @@ static void read_splits(void *argument)
     mr_bytes_reset(&position);
 }
 
-static void read_all(const struct bound *bound, int threads)
+/* `breaking`: all brokers are away once some rows have been read, and come back. */
+static void read_all(const struct bound *bound, int threads, bool breaking)
 {
+    atomic_int_fast64_t done = 0;
     struct reading readings[4];
     struct mr_thread handles[4] = {{0}};
     int64_t rows = 0, sum = 0, all = (int64_t)PARTITIONS * RECORDS;
     for (int i = 0; i < threads; i++) {
-        readings[i] = (struct reading){
-            .bound = bound, .runtime = f.runtime, .first = i, .step = threads, .ordered = true};
+        readings[i] = (struct reading){.bound = bound,
+                                       .runtime = f.runtime,
+                                       .first = i,
+                                       .step = threads,
+                                       .ordered = true,
+                                       .done = &done};
         readings[i].runtime.batch_rows = 300;
         FIXTURE_OK(&f, mr_thread_start(&handles[i], "reader", read_splits, &readings[i], &f.err));
     }
+    while (breaking && atomic_load(&done) < 1000)
+        sched_yield();
+    for (int i = 1; i <= 3 && breaking; i++)
+        rd_kafka_mock_broker_set_down(mock, i);
+    for (int i = 1; i <= 3 && breaking; i++)
+        rd_kafka_mock_broker_set_up(mock, i);
     for (int i = 0; i < threads; i++) {
         mr_thread_join(&handles[i]);
         f.err = readings[i].err;
@@ -328,7 +345,7 @@ static void test_read(void **state)
     bind_topic(&bound, "7");
     assert_true(bound.splits.count >= PARTITIONS);
     assert_int_equal(bound.info.rows, PARTITIONS * RECORDS);
-    read_all(&bound, 3);
+    read_all(&bound, 3, false);
     mr_source_kafka.close(bound.state);
 }
 
@@ -346,7 +363,16 @@ static void test_errors(void **state)
                                       RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
     for (int i = 0; i < PARTITIONS; i++)
         rd_kafka_mock_partition_set_leader(mock, "t", i, 1 + i % 3);
-    read_all(&bound, 2);
+    read_all(&bound, 2, false);
+    mr_source_kafka.close(bound.state);
+}
+
+static void test_down(void **state)
+{
+    (void)state;
+    struct bound bound;
+    bind_topic(&bound, "1");
+    read_all(&bound, 2, true);
     mr_source_kafka.close(bound.state);
 }
 
@@ -360,6 +386,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_errors, start_mock, stop_mock),
+        cmocka_unit_test_setup_teardown(test_down, start_mock, stop_mock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
