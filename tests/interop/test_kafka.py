@@ -6,11 +6,12 @@ One broker serves all cases; each has topics of its own.
 
 import json
 import os
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Skip, Suite, check, equal, need
 
 need("kafka", "pyarrow")
 import broker
@@ -399,6 +400,40 @@ def away(server):
         check("bootstrap.servers" in result.err and "refused" in result.err, result.err)
 
 
+def killed_broker(server):
+    """kill -9 of the broker while a run reads, and while another asks for offsets: both end well once it is back."""
+    if not os.environ.get("MILLRACE_LONG"):
+        raise Skip("MILLRACE_LONG=1; tests/unit/connect/test_kafka.c does it on the mock cluster")
+    server.topic("killed", 2)
+    producer = server.producer(linger_ms=0, batch_size=1000)
+    for number in range(20000):
+        producer.send("killed", b"%06d" % number + b"x" * 100, partition=number % 2)
+    producer.flush()
+    producer.close()
+    wanted = [(p, o) for p in range(2) for o in range(10000)]
+    # Answers of a few records, so that reading lasts.
+    slow = {"kafka.fetch.message.max.bytes": 1000}
+    work = {**pipeline({"topic": "killed", **slow}), "timeouts": {"connect": "60s"}, "resources": {"batchRows": 100}}
+    with workspace(server.servers) as space:
+        space.write("pipeline.json", work)
+        run = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not os.path.isdir(space.file("out")) or not os.listdir(space.file("out")):
+            check(run.poll() is None, "it ended before the broker did")
+            time.sleep(0.005)
+        server.kill()
+        still = run.poll() is None
+        server.start()
+        equal(run.wait(120), 0, "exit code")
+        check(still, "the run was over before the broker was killed")
+        equal([(r["partition"], r["offset"]) for r in rows(space)], wanted, "rows")
+        server.kill()
+        space.write("pipeline.json", {**pipeline({"topic": "killed"}), "timeouts": {"connect": "60s"}})
+        run = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server.start()
+        equal(run.wait(120), 0, "exit code")
+        equal([(r["partition"], r["offset"]) for r in rows(space)], wanted, "rows of a run that began without a broker")
+
+
 def main():
     if broker.jars() is None:
         print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
@@ -406,7 +441,7 @@ def main():
     suite = Suite("kafka")
     with broker.Broker(secure=True) as server:
         for function in (broker_transactions, raw_records, columns_pruned, log_append_time, aborted_transactions, compacted, expired, points,
-                         topics_and_patterns, incremental, decoding, many_pieces, refusals, secured, away):
+                         topics_and_patterns, incremental, decoding, many_pieces, refusals, secured, away, killed_broker):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 
