@@ -3,7 +3,8 @@
 #
 # In order: installs missing Debian packages (and says so), builds when a source changed, starts the
 # sandbox PostgreSQL when the pipeline reads the tree's own credentials file, the sandbox's S3 server
-# when that is config/credentials-s3.json (--credentials or MILLRACE_CREDENTIALS), runs `millrace run`,
+# when that is config/credentials-s3.json (--credentials or MILLRACE_CREDENTIALS), its Kafka broker when
+# that is config/credentials-kafka.json, runs `millrace run`,
 # and shows a few rows of the result. A warm start costs well under 0.3 s besides the run. Options
 # go to `millrace run` as they are; the exit code is its own. Paths are relative to where you stand.
 # SAMPLE_ROWS=0 in the environment leaves the sample out.
@@ -14,6 +15,7 @@ ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/build.sh"
 . "$ROOT/bin/lib/sandbox.sh"
 . "$ROOT/bin/lib/sandbox_s3.sh"
+. "$ROOT/bin/lib/sandbox_kafka.sh"
 
 usage() {
     echo "usage: bin/run-local.sh FILE [options of 'millrace run']" >&2
@@ -67,6 +69,11 @@ prepare_sandbox() {
         needs_postgres
         s3_up
         MILLRACE_CREDENTIALS=$(s3_credentials) || exit 1
+        export MILLRACE_CREDENTIALS
+    elif [ "$file" -ef "$KAFKA_FILE" ]; then
+        needs_postgres
+        kafka_up
+        MILLRACE_CREDENTIALS=$(kafka_credentials) || exit 1
         export MILLRACE_CREDENTIALS
     else
         return 0

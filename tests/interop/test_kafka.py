@@ -11,9 +11,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Skip, Suite, check, equal, need
+from suite import Skip, Suite, check, checkout, equal, need
 
-need("kafka", "pyarrow")
+need("kafka", "pyarrow", "deltalake")
 import broker
 import pyarrow.parquet
 import table
@@ -400,6 +400,27 @@ def away(server):
         check("bootstrap.servers" in result.err and "refused" in result.err, result.err)
 
 
+def example(server):
+    """config/examples/kafka-to-delta.json, three runs over a topic that grows."""
+    from deltalake import DeltaTable
+
+    server.topic("events", 4)
+    producer = server.producer()
+    with open(os.path.join(checkout(), "config", "examples", "kafka-to-delta.json"), encoding="utf-8") as file:
+        work = json.load(file)
+    with workspace(server.servers) as space:
+        for first, total in ((0, 300), (300, 300), (300, 450)):
+            for number in range(first, total):
+                row = {"id": number, "user": "u", "event": ("view", "cart", "order")[number % 3], "country": ("DE", "FR")[number % 2],
+                       "amount": number / 4, "at": "2024-05-01T00:00:00Z"}
+                producer.send("events", json.dumps(row).encode(), key=b"%d" % number)
+            producer.flush()
+            space.run(work).expect(0)
+            found = DeltaTable(space.file("data/kafka/orders")).to_pyarrow_table().to_pylist()
+            equal(sorted(r["id"] for r in found), list(range(2, total, 3)), "orders")
+            equal({r["id"]: float(r["amount"]) for r in found}, {n: n / 4 for n in range(2, total, 3)}, "amounts")
+
+
 def killed_broker(server):
     """kill -9 of the broker while a run reads, and while another asks for offsets: both end well once it is back."""
     if not os.environ.get("MILLRACE_LONG"):
@@ -441,7 +462,7 @@ def main():
     suite = Suite("kafka")
     with broker.Broker(secure=True) as server:
         for function in (broker_transactions, raw_records, columns_pruned, log_append_time, aborted_transactions, compacted, expired, points,
-                         topics_and_patterns, incremental, decoding, many_pieces, refusals, secured, away, killed_broker):
+                         topics_and_patterns, incremental, decoding, many_pieces, example, refusals, secured, away, killed_broker):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

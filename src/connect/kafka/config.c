@@ -88,10 +88,16 @@ static void add(struct kafka_settings *settings, const char *name, const char *v
 
 const char *kafka_settings_get(const struct kafka_settings *settings, const char *name)
 {
-    for (int i = 0; i < settings->count; i++)
+    for (int i = settings->count - 1; i >= 0; i--) /* the last one counts, as in librdkafka */
         if (strcmp(settings->items[i].name, name) == 0)
             return settings->items[i].value;
     return NULL;
+}
+
+bool kafka_is_uncommitted(const struct kafka_settings *settings)
+{
+    const char *level = kafka_settings_get(settings, "isolation.level");
+    return level != NULL && mr_text_equal_nocase(level, "read_uncommitted");
 }
 
 /* The value of `name="value"` in a JAAS line; NULL when it is not there. */

@@ -45,6 +45,8 @@ enum mr_status kafka_settings_read(struct kafka_settings *settings,
                                    struct mr_error *err);
 /* What the user set under this name of librdkafka, or NULL. */
 const char *kafka_settings_get(const struct kafka_settings *settings, const char *name);
+/* isolation.level, in any spelling of librdkafka's. */
+bool kafka_is_uncommitted(const struct kafka_settings *settings);
 /* A configuration with all of it, for rd_kafka_new or rd_kafka_conf_destroy. */
 enum mr_status kafka_settings_conf(const struct kafka_settings *settings, rd_kafka_conf_t **out,
                                    struct mr_error *err);

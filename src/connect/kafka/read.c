@@ -407,6 +407,8 @@ static enum mr_status open_reader(struct reader *reader, struct mr_slice split,
         return mr_error_nomem(err);
     MR_TRY(kafka_split_read(split, &reader->arena, &reader->split, err));
     MR_TRY(kafka_position_read(from, split, &reader->split, &reader->position, err));
+    if (reader->split.uncommitted != kafka_is_uncommitted(&source->settings))
+        return mr_error_internal(err, "a split of Kafka of another isolation.level");
     reader->next = reader->position.next;
     reader->done = reader->next >= reader->split.end;
     int64_t queue = source->queue_bytes + source->queue_bytes / 4;

@@ -76,6 +76,7 @@ struct kafka_split {
     int32_t partition;
     int64_t from;
     int64_t end;
+    bool uncommitted;
 };
 enum mr_status kafka_splits(void *state, struct mr_runtime *runtime, struct mr_arena *arena,
                             struct mr_split_list *out, struct mr_error *err);

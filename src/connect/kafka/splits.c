@@ -1,7 +1,8 @@
 /*
  * splits.c - ranges of offsets as splits, and splits and positions as versioned byte strings.
  *
- * A split is 01 | topic with its length | varint partition, first offset, end offset. A position is 01 | hash of the split | varint next
+ * A split is 01 | flags | topic with its length | varint partition, first offset, end offset; flag 1: read_uncommitted, which decides what
+ * records there are and has to be the same in a run that goes on where another stopped. A position is 01 | hash of the split | varint next
  * offset, dead letters delivered from there on, rows delivered of the split.
  *
  * A partition is cut where there are too few for the readers, or minPartitions asks for more. Offsets count records that are gone or not
@@ -12,16 +13,18 @@
 #include "base/hash.h"
 
 #define VERSION      1
+#define UNCOMMITTED  1
 #define SPLIT_LEAST  250000 /* offsets; below, another consumer costs more than it saves */
 #define SPLITS_A_CPU 4
 
-static enum mr_status write_split(const struct kafka_partition *partition, int64_t from,
-                                  int64_t end, struct mr_arena *arena, struct mr_split *out,
-                                  struct mr_error *err)
+static enum mr_status write_split(bool uncommitted, const struct kafka_partition *partition,
+                                  int64_t from, int64_t end, struct mr_arena *arena,
+                                  struct mr_split *out, struct mr_error *err)
 {
     struct mr_bytes token;
     mr_bytes_init(&token, 1 << 16);
     mr_bytes_u8(&token, VERSION);
+    mr_bytes_u8(&token, uncommitted ? UNCOMMITTED : 0);
     mr_bytes_lenpref(&token, partition->topic, strlen(partition->topic));
     mr_bytes_varint(&token, (uint64_t)partition->number);
     mr_bytes_varint(&token, (uint64_t)from);
@@ -47,17 +50,19 @@ enum mr_status kafka_split_read(struct mr_slice token, struct mr_arena *arena,
     struct mr_byte_reader reader;
     mr_byte_reader_init(&reader, token.data, token.size);
     uint8_t version = mr_byte_reader_u8(&reader);
+    uint8_t flags = mr_byte_reader_u8(&reader);
     struct mr_slice topic = mr_byte_reader_lenpref(&reader);
     uint64_t partition = mr_byte_reader_varint(&reader), from = mr_byte_reader_varint(&reader);
     uint64_t end = mr_byte_reader_varint(&reader);
-    if (reader.bad || version != VERSION || reader.at != reader.end || topic.size == 0 ||
-        partition > INT32_MAX || end > INT64_MAX || from > end)
+    if (reader.bad || version != VERSION || flags > UNCOMMITTED || reader.at != reader.end ||
+        topic.size == 0 || partition > INT32_MAX || end > INT64_MAX || from > end)
         return mr_error_internal(err, "a split of Kafka of an unknown form");
     *out = (struct kafka_split){
         .topic = mr_arena_strndup(arena, topic.data, topic.size),
         .partition = (int32_t)partition,
         .from = (int64_t)from,
         .end = (int64_t)end,
+        .uncommitted = flags & UNCOMMITTED,
     };
     return out->topic != NULL ? MR_OK : mr_error_nomem(err);
 }
@@ -123,6 +128,7 @@ static enum mr_status cut(const struct kafka_source *source, struct mr_runtime *
     int64_t wanted = rows > 0 ? wanted_pieces(source, runtime, rows) : 0;
     for (int i = 0; i < partitions->count && rows > 0; i++)
         room += pieces_of(&partitions->items[i], rows, wanted);
+    bool uncommitted = kafka_is_uncommitted(&source->settings);
     out->items = mr_arena_calloc(arena, (size_t)room + 1, sizeof *out->items);
     if (out->items == NULL)
         return mr_error_nomem(err);
@@ -135,7 +141,7 @@ static enum mr_status cut(const struct kafka_source *source, struct mr_runtime *
                               ? partition->end
                               : partition->from + own / pieces * k + own % pieces * k / pieces;
             struct mr_split *split = &out->items[out->count++];
-            MR_TRY(write_split(partition, from, end, arena, split, err));
+            MR_TRY(write_split(uncommitted, partition, from, end, arena, split, err));
             if (source->limit >= 0 && split->rows > source->limit)
                 split->rows = source->limit;
             from = end;

@@ -74,16 +74,14 @@ static void test_bad_marks(void **state)
 {
     (void)state;
     static const char *const bad[] = {"",
-                                      "[]",
-                                      "{\"t\":1}",
-                                      "{\"t\":{\"x\":1}}",
-                                      "{\"t\":{\"-1\":1}}",
-                                      "{\"t\":{\"0\":-3}}",
-                                      "{\"t\":{\"0\":1.5}}",
-                                      "{\"t\":{\"0\":\"1\"}}",
-                                      "{\"t\":{\"0\":1,\"00\":2}}",
-                                      "{\"t\":{\"2147483648\":1}}",
-                                      "{\"t\":{\"0\":1}"};
+                                      "\1",
+                                      "\2\0\1t\0\0\1",
+                                      "\1\0\0\0\0\1",
+                                      "\1\0\1t\0\5\1",
+                                      "\1\0\1t\0\0\1x",
+                                      "\1\2\1t\0\0\1",
+                                      "\1\0\xff\xff\xff\xff\xff"};
+    static const size_t sizes[] = {0, 1, 7, 6, 7, 8, 7, 7};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char why[128] = "";
         struct kafka_marks marks;
@@ -102,15 +100,14 @@ static void test_hostile_tokens(void **state)
                                       "\1\1t\0\5\1",
                                       "\1\1t\0\0\1x",
                                       "\1\xff\xff\xff\xff\xff"};
-    static const size_t sizes[] = {0, 1, 6, 5, 6, 7, 6};
+    static const size_t sizes[] = {0, 1, 7, 6, 7, 8, 7, 7};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct kafka_split split;
-        assert_int_equal(kafka_split_read((struct mr_slice){bad[i], sizes[i]}, &f.arena, &split,
-                                          &f.err),
-                         MR_INTERNAL);
+        struct mr_slice token = {bad[i], sizes[i]};
+        assert_int_equal(kafka_split_read(token, &f.arena, &split, &f.err), MR_INTERNAL);
     }
     struct kafka_split split;
-    struct mr_slice token = {"\1\1t\0\2\5", 6};
+    struct mr_slice token = {"\1\0\1t\0\2\5", 7};
     FIXTURE_OK(&f, kafka_split_read(token, &f.arena, &split, &f.err));
     assert_int_equal(split.from, 2);
     assert_int_equal(split.end, 5);
