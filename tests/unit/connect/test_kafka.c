@@ -74,14 +74,16 @@ static void test_bad_marks(void **state)
 {
     (void)state;
     static const char *const bad[] = {"",
-                                      "\1",
-                                      "\2\0\1t\0\0\1",
-                                      "\1\0\0\0\0\1",
-                                      "\1\0\1t\0\5\1",
-                                      "\1\0\1t\0\0\1x",
-                                      "\1\2\1t\0\0\1",
-                                      "\1\0\xff\xff\xff\xff\xff"};
-    static const size_t sizes[] = {0, 1, 7, 6, 7, 8, 7, 7};
+                                      "[]",
+                                      "{\"t\":1}",
+                                      "{\"t\":{\"x\":1}}",
+                                      "{\"t\":{\"-1\":1}}",
+                                      "{\"t\":{\"0\":-3}}",
+                                      "{\"t\":{\"0\":1.5}}",
+                                      "{\"t\":{\"0\":\"1\"}}",
+                                      "{\"t\":{\"0\":1,\"00\":2}}",
+                                      "{\"t\":{\"2147483648\":1}}",
+                                      "{\"t\":{\"0\":1}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char why[128] = "";
         struct kafka_marks marks;
@@ -95,11 +97,12 @@ static void test_hostile_tokens(void **state)
     (void)state;
     static const char *const bad[] = {"",
                                       "\1",
-                                      "\2\1t\0\0\1",
-                                      "\1\0\0\0\1",
-                                      "\1\1t\0\5\1",
-                                      "\1\1t\0\0\1x",
-                                      "\1\xff\xff\xff\xff\xff"};
+                                      "\2\0\1t\0\0\1",
+                                      "\1\0\0\0\0\1",
+                                      "\1\0\1t\0\5\1",
+                                      "\1\0\1t\0\0\1x",
+                                      "\1\2\1t\0\0\1",
+                                      "\1\0\xff\xff\xff\xff\xff"};
     static const size_t sizes[] = {0, 1, 7, 6, 7, 8, 7, 7};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct kafka_split split;
