@@ -55,7 +55,7 @@ if [ -z "${MILLRACE_PYTHON-}" ]; then
     suite python build "$ROOT/bin/lib/python.sh"
     export MILLRACE_PYTHON=$ROOT/.venv/bin/python
 fi
-suite kafka build "$ROOT/bin/lib/kafka.sh"
+suite kafka-jars build "$ROOT/bin/lib/kafka.sh"
 export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=0:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1}
