@@ -30,6 +30,9 @@ enum mr_op_flag {
     MR_OP_BUILD_SIDE = 1 << 7, /* port 1 is read fully before port 0 begins: see `attach` */
 };
 
+/* What a stream's loads want of stateful steps (docs/internals/streaming.md). */
+enum mr_output_mode { MR_OUTPUT_APPEND, MR_OUTPUT_UPDATE, MR_OUTPUT_COMPLETE };
+
 /* An input frame at bind. */
 struct mr_op_input {
     const char *frame; /* registered name, or NULL for the primary frame */
@@ -69,11 +72,13 @@ struct mr_op_bind {
     bool ansi;                                 /* session, for expressions */
     const struct mr_tz *tz;
     int64_t now_micros;
+    enum mr_output_mode output_mode; /* of the loads behind the step; batch: append */
 };
 
 struct mr_op_info {
     const struct mr_schema *schema; /* of port 0 */
     const struct mr_schema *side;   /* of port 1, or NULL */
+    const struct mr_schema *kept;   /* of what `keeper` saves, or NULL */
     int64_t rows;                   /* estimate, -1 = unknown */
     const char *details;            /* one line for the plan: "active = true AND age >= 18" */
     int partitions;     /* repartition, coalesce: wanted number of output tasks, 0 = no wish */
@@ -152,6 +157,7 @@ struct mr_emit {
 };
 
 struct mr_durable;
+struct mr_keeper;
 
 struct mr_op {
     const char *name;
@@ -192,6 +198,8 @@ struct mr_op {
     const struct mr_op *exchange;
     /* Optional, of a breaker: its rows outlive the run (ext/durable.h). */
     const struct mr_durable *durable;
+    /* Optional: keeps something from epoch to epoch of a stream (ext/kept.h). */
+    const struct mr_keeper *keeper;
     /* *plan is immutable, arena-owned and shared by all tasks. */
     enum mr_status (*bind)(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
                            struct mr_error *err);

@@ -58,6 +58,7 @@ const char *mr_counter_name(enum mr_counter counter)
         [MR_COUNT_FILES_READ] = "files_read",
         [MR_COUNT_FILES_SKIPPED] = "files_skipped",
         [MR_COUNT_BYTES_SKIPPED] = "bytes_skipped",
+        [MR_COUNT_ROWS_LATE] = "rows_late",
     };
     return names[counter];
 }

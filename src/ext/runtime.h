@@ -17,6 +17,7 @@
 
 struct mr_registry;
 struct mr_given_list;
+struct mr_event_clock;
 
 /* Counters of a step (one row of the report). Peaks are kept as maxima, the rest as sums. */
 enum mr_counter {
@@ -39,6 +40,7 @@ enum mr_counter {
     MR_COUNT_FILES_READ,    /* opened by sources; once for each split that has a part of it */
     MR_COUNT_FILES_SKIPPED, /* left out by partition values and statistics */
     MR_COUNT_BYTES_SKIPPED, /* of those files, and of row groups and pages of others */
+    MR_COUNT_ROWS_LATE,     /* behind the watermark: dropped, or dead letters */
     MR_COUNTERS
 };
 
@@ -71,9 +73,15 @@ struct mr_runtime {
     const char *state_key;
     const char *state_dir;    /* directory of the state, NULL = it is on a server */
     const char *pipeline_dir; /* relative paths in options start here */
-    int64_t start_micros;     /* wall clock at the start of the run */
-    int parallelism;          /* CPU permits of the run */
-    int64_t batch_rows;       /* resources.batchRows, 0 = chosen by bytes */
+    int64_t start_micros;     /* wall clock at the start of the run; of the epoch of a stream */
+    bool streaming;           /* one epoch of many (mode streaming) */
+    const char
+        *origin; /* where the rows at hand were read (mr_split.origin), "" = not known; a task's */
+    void *kept;  /* of this step (ext/kept.h); NULL in batch */
+    /* By input: event times of the frame (ext/event_clock.h), NULL = it has no watermark; NULL in batch. */
+    struct mr_event_clock *const *clocks;
+    int parallelism;    /* CPU permits of the run */
+    int64_t batch_rows; /* resources.batchRows, 0 = chosen by bytes */
     /*
      * Breakers and build sides: bytes that the state of one task may hold before it spills. Known
      * before the task starts, so that when something spills does not depend on timing.
@@ -95,7 +103,8 @@ struct mr_runtime {
     bool offline;                     /* planning without connections */
     struct mr_given_list *given;      /* streams of the embedding program (ext/given.h), or NULL */
     struct mr_shared *shared;         /* things that several steps of a run use together */
-    struct mr_shared *common; /* things that several runs of the process use together, or NULL */
+    /* things that several runs of the process, or epochs of a stream, use together; or NULL */
+    struct mr_shared *common;
     void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);
     void *event_context;
 };

@@ -97,6 +97,7 @@ enum mr_note_kind {
     MR_NOTE_DONE = 1,       /* a part of a task that need not be done again (exec/) */
     MR_NOTE_CHECKPOINT = 2, /* a frame that was made durable */
     MR_NOTE_CONTENT = 3,    /* counts and hashes of what was written (verify) */
+    MR_NOTE_KEPT = 4,       /* rows that an operator keeps from epoch to epoch (run/kept) */
 };
 struct mr_note {
     int64_t epoch;

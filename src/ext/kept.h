@@ -1,0 +1,33 @@
+/*
+ * kept.h - contract: what an operator keeps from epoch to epoch of a stream (mr_op.keeper).
+ *
+ * A stream is the same pipeline planned, run and committed again and again (docs/internals/streaming.md). The kept object of a
+ * step lives as long as the process does; what is in it is saved with each epoch, as rows, and given back as
+ * rows when a process begins, or when an epoch has failed and the object was thrown away. An operator reaches it as runtime->kept, from
+ * open to pull; it is NULL in batch.
+ */
+#ifndef MR_EXT_KEPT_H
+#define MR_EXT_KEPT_H
+
+#include "ext/op.h"
+
+struct mr_keeper {
+    /* Empty. `plan` (of mr_op.bind) and the runtime outlive it; plans of later epochs are bound alike, but are others. */
+    enum mr_status (*open)(void *plan, struct mr_runtime *runtime, void **kept,
+                           struct mr_error *err);
+    /*
+     * Rows of mr_op_info.kept, as `save` emitted them and in that order, over all epochs since the last save of everything. Borrows
+     * the batch. Before the first epoch.
+     */
+    enum mr_status (*restore)(void *kept, struct mr_batch *rows, struct mr_error *err);
+    /*
+     * Emits (port 0) what has changed since the last save, or everything. After an epoch has run and before it is prepared; one thread,
+     * nothing else uses the object. What is emitted may replace earlier rows: how is between save and restore.
+     */
+    enum mr_status (*save)(void *kept, bool everything, struct mr_emit *emit, struct mr_error *err);
+    /* Optional: is there something to be done though no rows come (an idle partition)? `now`: wall clock, micros. */
+    bool (*due)(void *kept, int64_t now);
+    void (*close)(void *kept);
+};
+
+#endif
