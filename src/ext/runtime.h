@@ -101,7 +101,6 @@ struct mr_runtime {
     const char *time_zone;            /* sql.timeZone */
     bool ansi_off;                    /* sql.ansi is false */
     bool offline;                     /* planning without connections */
-    bool streaming;                   /* mode streaming: plan after plan, an epoch each */
     struct mr_given_list *given;      /* streams of the embedding program (ext/given.h), or NULL */
     struct mr_shared *shared;         /* things that several steps of a run use together */
     /* things that several runs of the process, or epochs of a stream, use together; or NULL */
