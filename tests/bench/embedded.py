@@ -84,9 +84,13 @@ class Pipeline:
             count = self.lib.millrace_error_count(self.handle)
             raise Failed(code, [self.lib.millrace_error_message(self.handle, i).decode() for i in range(count)])
 
-    def rows(self, step=None):
-        """The rows of the frame after a step (default: after the last transform). May be called again."""
+    def reader(self, step=None):
+        """Batches of the frame after a step (default: after the last transform), to be closed before the pipeline."""
         stream = ArrowArrayStream()
         self.check(self.lib.millrace_stream(self.handle, step.encode() if step else None, 0, stream))
-        with pa.RecordBatchReader._import_from_c(ctypes.addressof(stream)) as reader:
+        return pa.RecordBatchReader._import_from_c(ctypes.addressof(stream))
+
+    def rows(self, step=None):
+        """The rows as one table. May be called again."""
+        with self.reader(step) as reader:
             return reader.read_all()
