@@ -29,8 +29,20 @@
 #define PATH_BYTES 4096
 
 /* Connection options that a step may state while its server still comes from the defaults. */
-static const char *const refinements[] = {"schema", "sslmode",    "region",    "pathStyle", "proxy",
-                                          "caFile", "properties", "bucketMap", "kafka."};
+static const char *const refinements[] = {"schema",
+                                          "sslmode",
+                                          "region",
+                                          "pathStyle",
+                                          "proxy",
+                                          "caFile",
+                                          "properties",
+                                          "bucketMap",
+                                          "kafka.",
+                                          "schemaRegistry",
+                                          "schemaRegistryUserInfo",
+                                          "schemaRegistryCa",
+                                          "schemaRegistryCertificate",
+                                          "schemaRegistryKey"};
 
 static bool is_refinement(const char *name)
 {

@@ -18,12 +18,16 @@
 
 /* Elements without bytes that one decoder makes or skips. */
 #define FREE_ELEMENTS ((int64_t)16 << 20)
+/* The same of one message. */
+#define FREE_ELEMENTS_ROW ((int64_t)64 << 10)
 /* Data that nobody reads may be nested deeper than columns can be (linked lists). */
 #define MAX_SKIP_DEPTH 1000
 
 struct mr_avro_decoder {
     const struct mr_avro_plan *plan;
     struct mr_builder *columns;
+    struct mr_rows *onto;       /* whose builders they are; NULL = its own */
+    struct mr_row_fault *fault; /* where what is wrong with a row is told, or NULL: in an error */
     struct mr_builder **slots;
     int64_t free_elements;
     int64_t rows;
@@ -44,6 +48,10 @@ static bool fail(struct mr_avro_decoder *decoder, enum mr_status status)
 __attribute__((noinline, cold)) static bool cut(struct mr_avro_decoder *decoder,
                                                 const struct avro_node *node)
 {
+    if (decoder->fault) {
+        mr_row_fault_set(decoder->fault, node->path, "the Avro data end, or are damaged");
+        return false;
+    }
     return fail(decoder,
                 mr_error_data(decoder->err, MR_SOURCE, "the Avro data end, or are damaged, in %s%s",
                               node->path ? "field " : "a row", node->path ? node->path : ""));
@@ -52,6 +60,10 @@ __attribute__((noinline, cold)) static bool cut(struct mr_avro_decoder *decoder,
 __attribute__((noinline, cold)) static bool bad(struct mr_avro_decoder *decoder,
                                                 const struct avro_node *node, const char *what)
 {
+    if (decoder->fault) {
+        mr_row_fault_set(decoder->fault, node->path, "%s", what);
+        return false;
+    }
     return fail(decoder, mr_error_data(decoder->err, MR_SOURCE, "field %s: %s",
                                        node->path ? node->path : "(not read)", what));
 }
@@ -558,6 +570,10 @@ static bool run_rare(struct mr_avro_decoder *decoder, const struct avro_node *no
         from.end = from.at + node->data.size;
         return run(decoder, node->children[0], &from);
     case AVRO_FAIL:
+        if (decoder->fault) {
+            mr_row_fault_set(decoder->fault, NULL, "%s", node->data.data);
+            return false;
+        }
         return fail(decoder, mr_error_data(decoder->err, MR_SOURCE, "%s", node->data.data));
     default:
         return run_scalar(decoder, node, in);
@@ -622,6 +638,20 @@ static void collect(struct mr_builder *builder, struct mr_builder **slots, int *
         collect(&builder->children[i], slots, count);
 }
 
+/* Finds the builders of the columns, which are there. */
+static enum mr_status find_slots(struct mr_avro_decoder *decoder, struct mr_error *err)
+{
+    const struct mr_avro_plan *plan = decoder->plan;
+    int slots = 0;
+    decoder->slots = mr_calloc((size_t)plan->slots + 1, sizeof(void *));
+    if (!decoder->slots)
+        return mr_error_nomem(err);
+    for (int i = 0; i < plan->columns->nfields; i++)
+        collect(&decoder->columns[i], decoder->slots, &slots);
+    assert(slots == plan->slots);
+    return MR_OK;
+}
+
 enum mr_status mr_avro_decoder_new(const struct mr_avro_plan *plan, struct mr_memory *memory,
                                    struct mr_avro_decoder **out, struct mr_error *err)
 {
@@ -632,15 +662,28 @@ enum mr_status mr_avro_decoder_new(const struct mr_avro_plan *plan, struct mr_me
         return mr_error_nomem(err);
     *decoder = (struct mr_avro_decoder){.plan = plan, .free_elements = FREE_ELEMENTS};
     decoder->columns = mr_calloc((size_t)schema->nfields + 1, sizeof *decoder->columns);
-    decoder->slots = mr_calloc((size_t)plan->slots + 1, sizeof(void *));
-    enum mr_status status = decoder->columns && decoder->slots ? MR_OK : mr_error_nomem(err);
-    int slots = 0;
-    for (int i = 0; status == MR_OK && i < schema->nfields; i++) {
+    enum mr_status status = decoder->columns ? MR_OK : mr_error_nomem(err);
+    for (int i = 0; status == MR_OK && i < schema->nfields; i++)
         status = mr_builder_init(&decoder->columns[i], memory, schema->fields[i].type, err);
-        if (status == MR_OK)
-            collect(&decoder->columns[i], decoder->slots, &slots);
-    }
-    assert(status != MR_OK || slots == plan->slots);
+    if (status == MR_OK)
+        status = find_slots(decoder, err);
+    if (status == MR_OK)
+        *out = decoder;
+    else
+        mr_avro_decoder_free(decoder);
+    return status;
+}
+
+enum mr_status mr_avro_decoder_onto(const struct mr_avro_plan *plan, struct mr_rows *rows,
+                                    struct mr_avro_decoder **out, struct mr_error *err)
+{
+    struct mr_avro_decoder *decoder = mr_calloc(1, sizeof *decoder);
+    *out = NULL;
+    if (!decoder)
+        return mr_error_nomem(err);
+    assert(rows->schema->nfields == plan->columns->nfields);
+    *decoder = (struct mr_avro_decoder){.plan = plan, .onto = rows, .columns = rows->builders};
+    enum mr_status status = find_slots(decoder, err);
     if (status == MR_OK)
         *out = decoder;
     else
@@ -652,9 +695,10 @@ void mr_avro_decoder_free(struct mr_avro_decoder *decoder)
 {
     if (!decoder)
         return;
-    for (int i = 0; decoder->columns && i < decoder->plan->columns->nfields; i++)
+    for (int i = 0; !decoder->onto && decoder->columns && i < decoder->plan->columns->nfields; i++)
         mr_builder_reset(&decoder->columns[i]);
-    mr_free(decoder->columns);
+    if (!decoder->onto)
+        mr_free(decoder->columns);
     mr_free(decoder->slots);
     mr_free(decoder);
 }
@@ -682,6 +726,30 @@ enum mr_status mr_avro_decode(struct mr_avro_decoder *decoder, struct mr_slice d
     decoder->rows += row;
     *done = row;
     *used = (size_t)(in.at - (const uint8_t *)data.data);
+    return decoder->status;
+}
+
+enum mr_status mr_avro_decode_row(struct mr_avro_decoder *decoder, struct mr_slice data,
+                                  struct mr_row_fault *fault, struct mr_error *err)
+{
+    const struct mr_avro_plan *plan = decoder->plan;
+    struct mr_avro_cursor in = {(const uint8_t *)data.data, (const uint8_t *)data.data + data.size};
+    bool fine = true;
+    fault->found = false;
+    decoder->err = err;
+    decoder->status = MR_OK;
+    decoder->fault = fault;
+    decoder->free_elements = FREE_ELEMENTS_ROW;
+    for (int i = 0; fine && i < plan->count; i++)
+        fine = run(decoder, plan->nodes[i], &in);
+    if (fine && in.at != in.end) {
+        mr_row_fault_set(fault, NULL, "%zu bytes behind the Avro data", (size_t)(in.end - in.at));
+        fine = false;
+    }
+    if (fine)
+        decoder->onto->count++;
+    else
+        mr_rows_rollback(decoder->onto);
     return decoder->status;
 }
 

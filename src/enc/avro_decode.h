@@ -9,6 +9,7 @@
 
 #include "col/builder.h"
 #include "enc/avro_schema.h"
+#include "enc/rows.h"
 
 struct mr_avro_plan;
 struct mr_avro_decoder;
@@ -48,6 +49,15 @@ void mr_avro_decoder_free(struct mr_avro_decoder *decoder);
  */
 enum mr_status mr_avro_decode(struct mr_avro_decoder *decoder, struct mr_slice data, int64_t rows,
                               size_t most, size_t *used, int64_t *done, struct mr_error *err);
+/*
+ * For messages, of which each may have a writer's schema of its own: a decoder that appends to rows made elsewhere, whose columns are those of the plan.
+ * Several may append to the same ones in turn; `rows` outlives them, finishes them and stays where it is.
+ */
+enum mr_status mr_avro_decoder_onto(const struct mr_avro_plan *plan, struct mr_rows *rows,
+                                    struct mr_avro_decoder **out, struct mr_error *err);
+/* Appends the row that is all of `data`, or nothing and says what is wrong with it. The status is about memory. */
+enum mr_status mr_avro_decode_row(struct mr_avro_decoder *decoder, struct mr_slice data,
+                                  struct mr_row_fault *fault, struct mr_error *err);
 /* Rows since the last finish. */
 int64_t mr_avro_decoder_rows(const struct mr_avro_decoder *decoder);
 /* `columns` has room for one a column of the plan. The decoder is empty afterwards. */

@@ -35,17 +35,13 @@ enum mr_status mr_csv_rows_encode(const struct mr_csv_rows *rows, const struct m
                                   int64_t from, int64_t count, struct mr_bytes *out,
                                   struct mr_error *err);
 
-/* Rows of an option table (ext/option.h), for the format and for the connectors that write or read CSV. */
-#define MR_CSV_OPTION_ROWS                                                                         \
-    {.name = "header",                                                                             \
-     .type = MR_OPTION_BOOL,                                                                       \
-     .fallback = "true",                                                                           \
-     .doc = "CSV: the first line holds the names of the columns."},                                \
-        {.name = "delimiter",                                                                      \
-         .aliases = "sep",                                                                         \
-         .type = MR_OPTION_STRING,                                                                 \
-         .fallback = ",",                                                                          \
-         .doc = "CSV: one ASCII character between values; \\t is a tab."},                         \
+/* Rows of an option table (ext/option.h): the dialect. */
+#define MR_CSV_DIALECT_ROWS                                                                        \
+    {.name = "delimiter",                                                                          \
+     .aliases = "sep",                                                                             \
+     .type = MR_OPTION_STRING,                                                                     \
+     .fallback = ",",                                                                              \
+     .doc = "CSV: one ASCII character between values; \\t is a tab."},                             \
         {.name = "quote",                                                                          \
          .type = MR_OPTION_STRING,                                                                 \
          .fallback = "\"",                                                                         \
@@ -58,6 +54,14 @@ enum mr_status mr_csv_rows_encode(const struct mr_csv_rows *rows, const struct m
         .name = "nullValue", .type = MR_OPTION_STRING, .fallback = "",                             \
         .doc = "CSV: the text of NULL, unquoted. Empty strings are written as two quotes."         \
     }
+
+/* For the format and for the connectors that write or read files. */
+#define MR_CSV_OPTION_ROWS                                                                         \
+    {.name = "header",                                                                             \
+     .type = MR_OPTION_BOOL,                                                                       \
+     .fallback = "true",                                                                           \
+     .doc = "CSV: the first line holds the names of the columns."},                                \
+        MR_CSV_DIALECT_ROWS
 
 /* Further rows for who reads CSV; `multiLine` is among those of JSON (enc/json_text.h). */
 #define MR_CSV_READ_OPTION_ROWS                                                                    \

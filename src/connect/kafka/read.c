@@ -7,7 +7,7 @@
  *
  * Where a batch ends depends on records alone, never on when they came, so that what a run writes does not depend on timing. JSON is
  * decoded in chunks: the values of many records are put behind each other, since finding tokens costs the same for one record as for
- * a thousand. A chunk in which they cannot be found (a string that does not end) is decoded record by record, so only the bad one is bad.
+ * a thousand; CSV too, for the bytes behind its text that are looked at. A chunk of JSON in which they cannot be found (a string that does not end) is decoded record by record, so only the bad one is bad.
  */
 #include "connect/kafka/source.h"
 
@@ -50,6 +50,8 @@ struct reader {
     int nrecords;
     struct mr_bytes text;
     struct mr_json_decoder *json;
+    struct kafka_avro *avro;
+    struct kafka_csv *csv;
 };
 
 /* --- decoding --- */
@@ -86,7 +88,7 @@ static enum mr_status take_fault(struct reader *reader, const rd_kafka_message_t
     return MR_OK;
 }
 
-/* One record, whose text is loaded unless `reason` says why it cannot be. */
+/* One record. JSON: the text is loaded unless `reason` says why it cannot be. */
 static enum mr_status decode_record(struct reader *reader, const rd_kafka_message_t *record,
                                     size_t from, size_t to, const char *reason,
                                     struct mr_error *err)
@@ -101,6 +103,12 @@ static enum mr_status decode_record(struct reader *reader, const rd_kafka_messag
                              "no value (a tombstone), and there are columns NOT NULL");
     } else if (reason != NULL) {
         mr_row_fault_set(&fault, NULL, "%s", reason);
+    } else if (reader->csv != NULL) {
+        struct mr_slice value = {reader->text.data + from, to - from};
+        MR_TRY(kafka_csv_decode(reader->csv, value, &fault, err));
+    } else if (reader->avro != NULL) {
+        struct mr_slice value = {record->payload, record->len};
+        MR_TRY(kafka_avro_decode(reader->avro, value, &fault, err));
     } else {
         MR_TRY(mr_json_decode(reader->json, from, to, false, &reader->rows, &blank, &fault, err));
         if (blank)
@@ -131,11 +139,26 @@ static enum mr_status decode_json(struct reader *reader, struct mr_error *err)
     return MR_OK;
 }
 
+static enum mr_status decode_csv(struct reader *reader, struct mr_error *err)
+{
+    if (mr_bytes_reserve(&reader->text, PADDING) == NULL)
+        return mr_bytes_status(&reader->text, err);
+    memset(reader->text.data + reader->text.size, 0, PADDING);
+    for (int i = 0; i < reader->nrecords; i++) {
+        size_t from = reader->starts[i];
+        MR_TRY(decode_record(reader, reader->records[i], from, from + reader->records[i]->len, NULL,
+                             err));
+    }
+    return MR_OK;
+}
+
 static enum mr_status decode_chunk(struct reader *reader, struct mr_error *err)
 {
     enum mr_status status = MR_OK;
-    if (reader->source->format == KAFKA_JSON)
+    if (reader->json != NULL)
         status = decode_json(reader, err);
+    else if (reader->csv != NULL)
+        status = decode_csv(reader, err);
     drop_chunk(reader);
     return status;
 }
@@ -147,9 +170,11 @@ static enum mr_status take_record(struct reader *reader, rd_kafka_message_t *rec
     reader->bytes += (int64_t)(record->len + record->key_len) + 16;
     reader->next = record->offset + 1;
     reader->deadline = 0;
-    if (reader->source->format == KAFKA_RAW) {
+    if (reader->json == NULL && reader->csv == NULL) {
         enum mr_status status =
-            kafka_append_raw(&reader->rows, reader->source->columns, record, err);
+            reader->avro != NULL
+                ? decode_record(reader, record, 0, 0, NULL, err)
+                : kafka_append_raw(&reader->rows, reader->source->columns, record, err);
         rd_kafka_message_destroy(record);
         return status;
     }
@@ -386,6 +411,8 @@ void kafka_reader_close(void *object)
     drop_chunk(reader);
     kafka_consumer_give(reader->source, reader->client, !reader->failed);
     mr_json_decoder_free(reader->json);
+    kafka_avro_free(reader->avro);
+    kafka_csv_free(reader->csv);
     mr_bytes_reset(&reader->text);
     if (reader->rows.builders != NULL)
         mr_rows_reset(&reader->rows);
@@ -394,6 +421,24 @@ void kafka_reader_close(void *object)
     mr_memory_credit(reader->runtime->memory, reader->charged);
     mr_arena_reset(&reader->arena);
     mr_free(reader);
+}
+
+static enum mr_status make_decoder(struct reader *reader, struct mr_error *err)
+{
+    const struct kafka_source *source = reader->source;
+    const struct kafka_shape *shape = &source->shape;
+    struct mr_rows *rows = &reader->rows;
+    switch (shape->format) {
+    case KAFKA_JSON:
+        return mr_json_decoder_new(source->schema, source->tz, rows->memory, &reader->json, err);
+    case KAFKA_AVRO:
+        return kafka_avro_new(shape, reader->runtime, rows, &reader->avro, err);
+    case KAFKA_CSV:
+        return kafka_csv_new(shape, source->columns, source->tz, rows, &reader->csv, err);
+    case KAFKA_RAW:
+        break;
+    }
+    return MR_OK;
 }
 
 static enum mr_status open_reader(struct reader *reader, struct mr_slice split,
@@ -417,8 +462,7 @@ static enum mr_status open_reader(struct reader *reader, struct mr_slice split,
     MR_TRY(mr_rows_init(&reader->rows, memory, source->schema, err));
     if (source->side != NULL)
         MR_TRY(mr_rows_init(&reader->letters, memory, source->side, err));
-    if (source->format == KAFKA_JSON)
-        MR_TRY(mr_json_decoder_new(source->schema, source->tz, memory, &reader->json, err));
+    MR_TRY(make_decoder(reader, err));
     if (reader->done || is_full(reader))
         return MR_OK;
     MR_TRY(kafka_consumer_take(source, &reader->client, err));

@@ -82,17 +82,21 @@ const struct mr_option kafka_read_options[] = {
      .type = MR_OPTION_ENUM,
      .choices = formats,
      .fallback = "raw",
-     .doc =
-         "What the values are. raw: columns key, value, topic, partition, offset, timestamp, "
-         "timestampType, headers. json: an object a record, into the columns of `schema`. avro and "
-         "csv are not built."},
+     .doc = "What the values are. raw: columns key, value, topic, partition, offset, timestamp, "
+            "timestampType, headers. json: an object a record, into the columns of `schema`. avro: "
+            "with "
+            "`schemaRegistry` behind a 0 and the number of its schema, else written by `schema`. "
+            "csv: a "
+            "line a record, the values in the order of `schema`."},
     {.name = "schema",
-     .type = MR_OPTION_STRING,
-     .doc = "The columns, as \"id BIGINT, at TIMESTAMP\"; needed unless format is raw."},
-    {.name = "schemaRegistry",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "URL of the registry of Avro schemas."},
+     .type = MR_OPTION_ANY,
+     .doc =
+         "The columns, as \"id BIGINT, at TIMESTAMP\", for avro also a schema as JSON, or the path "
+         "of "
+         "its file (.avsc). Needed unless format is raw; with `schemaRegistry` the default is the "
+         "latest schema of <topic>-value."},
+    MR_KAFKA_REGISTRY_ROWS,
+    MR_CSV_DIALECT_ROWS,
     {.name = "onError",
      .type = MR_OPTION_ENUM,
      .choices = on_errors,
@@ -140,28 +144,14 @@ static enum mr_status read_topics(struct kafka_source *source, struct mr_error *
     return topics->count > 0 ? MR_OK : mr_options_error(options, "topics", err, "no topic");
 }
 
-static enum mr_status read_schema(struct kafka_source *source, struct mr_error *err)
+static enum mr_status read_schema(struct kafka_source *source, const char *directory,
+                                  struct mr_error *err)
 {
-    const struct mr_options *options = source->options;
-    const char *text = mr_options_text(options, "schema");
-    source->format = (enum kafka_format)mr_options_integer(options, "format", KAFKA_RAW);
-    if (source->format == KAFKA_AVRO || source->format == KAFKA_CSV)
-        return mr_options_error(options, "format", err,
-                                "records of format %s cannot be read by this "
-                                "version",
-                                formats[source->format]);
-    if ((text != NULL) != (source->format != KAFKA_RAW))
-        return mr_options_error(options, text ? "schema" : "format", err,
-                                text ? "`schema` needs format json" : "format %s needs `schema`",
-                                formats[source->format]);
-    if (text != NULL) {
-        struct mr_error cause = {0};
-        if (mr_schema_parse(source->arena, text, &source->all, &cause) != MR_OK)
-            return mr_options_error(options, "schema", err, "%s", cause.message);
-        return MR_OK;
-    }
-    source->all = kafka_raw_schema(source->arena);
-    return source->all != NULL ? MR_OK : mr_error_nomem(err);
+    MR_TRY(kafka_shape_read(&source->shape, source->options, directory, source->arena, err));
+    source->all = source->shape.columns;
+    if (source->shape.format == KAFKA_RAW)
+        source->all = kafka_raw_schema(source->arena);
+    return source->all != NULL || source->shape.registry != NULL ? MR_OK : mr_error_nomem(err);
 }
 
 static enum mr_status read_on_error(struct kafka_source *source, struct mr_error *err)
@@ -221,7 +211,7 @@ static enum mr_status read_options(struct kafka_source *source, const struct mr_
 {
     const char *zone = bind->runtime->time_zone;
     MR_TRY(read_topics(source, err));
-    MR_TRY(read_schema(source, err));
+    MR_TRY(read_schema(source, bind->runtime->pipeline_dir, err));
     MR_TRY(read_on_error(source, err));
     if (zone != NULL && strcmp(zone, "UTC") != 0)
         MR_TRY(mr_tz_new(zone, &source->tz, err));
@@ -240,6 +230,8 @@ static enum mr_status read_options(struct kafka_source *source, const struct mr_
 static enum mr_status choose(struct kafka_source *source, const bool *wanted, struct mr_error *err)
 {
     const struct mr_schema *all = source->all;
+    if (all == NULL)
+        return MR_OK; /* offline */
     struct mr_field *fields =
         mr_arena_calloc(source->arena, (size_t)all->nfields + 1, sizeof *fields);
     source->columns =
@@ -296,6 +288,14 @@ static enum mr_status bind_connected(struct kafka_source *source, const struct m
     rd_kafka_conf_t *conf;
     MR_TRY(kafka_settings_conf(&source->settings, &conf, err));
     MR_TRY(kafka_client_open(conf, KAFKA_CONSUMER, &source->client, err));
+    if (source->all == NULL) {
+        bool one = source->topics.pattern == NULL && source->topics.count == 1;
+        MR_TRY(kafka_shape_ask(&source->shape, bind->runtime, one ? source->topics.names[0] : NULL,
+                               source->arena, err));
+        source->all = source->shape.columns;
+        MR_TRY(choose(source, NULL, err));
+        info->schema = source->schema;
+    }
     MR_TRY(kafka_find_ranges(source, bind->runtime, err));
     size_queue(source, bind->runtime);
     info->max_readers = bind->runtime->parallelism > READERS ? 0 : READERS;

@@ -4,15 +4,13 @@
 #ifndef MR_CONNECT_KAFKA_SOURCE_H
 #define MR_CONNECT_KAFKA_SOURCE_H
 
+#include "connect/kafka/decode.h"
 #include "connect/kafka/kafka.h"
 #include "connect/kafka/offsets.h"
 
-#include "enc/rows.h"
-
 extern const struct mr_option kafka_read_options[];
 
-enum kafka_format { KAFKA_RAW, KAFKA_JSON, KAFKA_AVRO, KAFKA_CSV }; /* choices of `format` */
-enum kafka_on_error { KAFKA_FAIL, KAFKA_DROP, KAFKA_DEAD_LETTER };  /* choices of `onError` */
+enum kafka_on_error { KAFKA_FAIL, KAFKA_DROP, KAFKA_DEAD_LETTER }; /* choices of `onError` */
 
 /* Columns of format raw, in their order. */
 enum kafka_column {
@@ -36,14 +34,14 @@ struct kafka_source {
     struct mr_tz *tz;
     struct kafka_topics topics;
     struct kafka_point start, end;
-    enum kafka_format format;
+    struct kafka_shape shape;
     enum kafka_on_error on_error;
     bool fail_on_loss;
     bool incremental;
     bool has_since;
     struct kafka_marks since;
     struct kafka_partitions partitions;
-    const struct mr_schema *all;
+    const struct mr_schema *all;    /* NULL offline, when only the registry knows */
     const struct mr_schema *side;   /* of dead letters, or NULL */
     const struct mr_schema *schema; /* after offer */
     int *columns;                   /* of each: its place in `all` */

@@ -458,6 +458,78 @@ static void test_check(void **state)
     stop(&f);
 }
 
+/* Messages: two writers' schemas in turn into the same rows, and faults that leave nothing behind. */
+static void test_messages(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    const struct mr_avro_document *reader = parse(
+        &f, "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\",\"type\":\"long\"},"
+            "{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"string\"},\"default\":[]}]}");
+    const struct mr_avro_document *writers[2] = {
+        parse(
+            &f,
+            "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"}]}"),
+        reader};
+    struct mr_avro_decoder *decoders[2];
+    const struct mr_schema *columns;
+    struct mr_rows rows;
+    assert_int_equal(mr_avro_columns(&f.arena, reader->root, &columns, &f.err), MR_OK);
+    assert_int_equal(mr_rows_init(&rows, &f.memory, columns, &f.err), MR_OK);
+    for (int i = 0; i < 2; i++) {
+        const struct mr_avro_plan *plan;
+        struct mr_avro_resolution resolution = {writers[i], reader, columns, false, false};
+        assert_int_equal(mr_avro_resolve(&f.arena, &resolution, &plan, &f.err), MR_OK);
+        assert_int_equal(mr_avro_decoder_onto(plan, &rows, &decoders[i], &f.err), MR_OK);
+    }
+    static const struct {
+        int writer;
+        const char *hex;
+        const char *column; /* "": a fault of the row; NULL: none */
+    } messages[] = {
+        {0, "02", NULL},
+        {1, "04 02 02 78 00", NULL},
+        {1, "06 04 02 79 02 7a 00", NULL},
+        {1, "06 04 02 79", "b"},
+        {0, "02 02", ""},
+        {1, "04 02 02 ff 00", "b"},
+        {1, "04 feffffffff", "b"},
+        {0, "", "a"},
+        {0, "08", NULL},
+    };
+    for (int round = 0; round < 2; round++) {
+        struct mr_batch *batch;
+        for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+            char data[64];
+            struct mr_row_fault fault;
+            struct mr_slice slice = {data, unhex(messages[i].hex, data)};
+            int64_t before = rows.count;
+            assert_int_equal(mr_avro_decode_row(decoders[messages[i].writer], slice, &fault,
+                                                &f.err),
+                             MR_OK);
+            assert_int_equal(fault.found, messages[i].column != NULL);
+            assert_int_equal(rows.count - before, !fault.found);
+            if (fault.found)
+                assert_string_equal(fault.column ? fault.column : "", messages[i].column);
+        }
+        assert_int_equal(mr_rows_finish(&rows, &batch, &f.err), MR_OK);
+        struct mr_json_rows *json;
+        mr_bytes_clear(&f.text);
+        assert_int_equal(mr_json_rows_new(columns, &json, &f.err), MR_OK);
+        mr_json_rows_encode(json, batch, 0, batch->rows, &f.text);
+        mr_json_rows_free(json);
+        mr_bytes_char(&f.text, '\0');
+        assert_string_equal(f.text.data, "{\"a\":1,\"b\":[]}\n{\"a\":2,\"b\":[\"x\"]}\n"
+                                         "{\"a\":3,\"b\":[\"y\",\"z\"]}\n{\"a\":4,\"b\":[]}\n");
+        mr_batch_unref(batch);
+    }
+    mr_avro_decoder_free(decoders[0]);
+    mr_avro_decoder_free(decoders[1]);
+    mr_rows_reset(&rows);
+    stop(&f);
+}
+
 #ifdef MR_ENABLE_FAILPOINTS
 static enum mr_status parse_with_defaults(void)
 {
@@ -507,7 +579,7 @@ int main(void)
         cmocka_unit_test(test_matrix),        cmocka_unit_test(test_columns),
         cmocka_unit_test(test_wrong_schemas), cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_printed),       cmocka_unit_test(test_bounded),
-        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_check),         cmocka_unit_test(test_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
