@@ -61,7 +61,8 @@ static enum mr_status check_function(const struct finder *finder, const struct m
 {
     char near[64];
     if (ast->kind != MR_AST_CALL || ast->operator_call || ast->window != NULL ||
-        mr_function_find(ast->name, NULL) != NULL || mr_aggregate_find(ast->name) != NULL)
+        mr_select_is_event(ast) || mr_function_find(ast->name, NULL) != NULL ||
+        mr_aggregate_find(ast->name) != NULL)
         return MR_OK;
     mr_query_fail(finder->text, ast->position, finder->err, "unknown function %.80s", ast->name);
     if (mr_function_nearest(ast->name, near, sizeof near) != NULL)
@@ -153,7 +154,10 @@ static enum mr_status expand_text(struct mr_select_env *env)
     struct mr_select_target target = {.names = mr_select_names_new(env), .top = true};
     if (target.names == NULL)
         return env->err->status;
-    return mr_select_expand_query(env, query, NULL, NULL, &target, &result);
+    MR_TRY(mr_select_expand_query(env, query, NULL, NULL, &target, &result));
+    if (query->emit != MR_QUERY_EMIT_DEFAULT && env->emitters == 0)
+        return mr_select_fail(env, query->emit_position, "EMIT belongs to a SELECT with GROUP BY");
+    return MR_OK;
 }
 
 static enum mr_status sql_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,

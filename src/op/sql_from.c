@@ -136,7 +136,8 @@ static enum mr_status build_frame(struct mr_select_block *block, const struct mr
         MR_TRY(input_relation(block->env, from, &relation));
     }
     MR_TRY(import(block, &relation, qualifier, &node->relation));
-    return finish_leaf(block, from, qualifier, node);
+    MR_TRY(finish_leaf(block, from, qualifier, node));
+    return from->window ? mr_select_event_table(block, from, node) : MR_OK;
 }
 
 static enum mr_status build_query(struct mr_select_block *block, const struct mr_from *from,
@@ -478,9 +479,10 @@ static enum mr_status emit_join(struct mr_select_block *block, struct mr_select_
 enum mr_status mr_select_from_emit(struct mr_select_block *block, struct mr_select_node *node,
                                    struct mr_select_relation *out)
 {
-    if (node->leaf)
+    if (node->leaf) {
         *out = node->relation;
-    else if (mr_select_in_chain(node))
+        out->ncolumns -= node->windowed ? 2 : 0; /* the aggregate makes those */
+    } else if (mr_select_in_chain(node))
         MR_TRY(mr_select_chain_emit(block, node, out));
     else
         MR_TRY(emit_join(block, node, out));

@@ -96,12 +96,15 @@ static enum mr_status lower(void *context, const struct mr_ast *ast, struct mr_a
 {
     struct grouping *grouping = context;
     struct mr_select_env *env = grouping->block->env;
+    const struct mr_select_event *event = grouping->block->event;
     const struct mr_select_column *column = ast->resolved;
     struct mr_select_column *result = NULL;
     for (int i = 0; i < grouping->nkeys; i++) {
         if (mr_ast_equal(grouping->keys[i], ast))
             return mr_select_name(env, grouping->key_columns[i], ast->position, out);
     }
+    if (event && column && (column == event->start || column == event->end))
+        return mr_select_copy(env, ast, out);
     if (mr_select_is_aggregate(ast)) {
         MR_TRY(column_of(grouping, ast, &result));
         return mr_select_name(env, result, ast->position, out);
@@ -152,6 +155,18 @@ static enum mr_status make_keys(struct grouping *grouping)
     return mr_select_enrich(env, &block->relation, count, made, asts, "GROUP BY");
 }
 
+/* EMIT CHANGES, EMIT FINAL: of the aggregate of the query itself, not of those within it. */
+static enum mr_status set_emit(struct mr_select_block *block, struct mr_options *options)
+{
+    struct mr_select_env *env = block->env;
+    if (block->query->emit == MR_QUERY_EMIT_DEFAULT)
+        return MR_OK;
+    env->emitters++;
+    return mr_options_set_text(env->arena, options, "emit",
+                               block->query->emit == MR_QUERY_EMIT_CHANGES ? "changes" : "final",
+                               env->err);
+}
+
 static enum mr_status emit(struct grouping *grouping)
 {
     struct mr_select_block *block = grouping->block;
@@ -176,18 +191,25 @@ static enum mr_status emit(struct grouping *grouping)
         MR_TRY(mr_options_add_pair(env->arena, options, "aggregations",
                                    grouping->call_columns[i]->name, text, env->err));
     }
-    if (grouping->nkeys == 0 && grouping->ncalls == 0) { /* HAVING alone: one row */
+    if (block->event != NULL)
+        MR_TRY(mr_select_event_options(block, options));
+    if (grouping->nkeys == 0 && grouping->ncalls == 0 && block->event == NULL) { /* HAVING alone */
         const char *name = mr_select_claim(env, block->names, "count", NULL);
         if (name == NULL)
             return env->err->status;
         MR_TRY(
             mr_options_add_pair(env->arena, options, "aggregations", name, "count(*)", env->err));
     }
+    MR_TRY(set_emit(block, options));
     MR_TRY(mr_select_emit(env, "aggregateData", grouping->nkeys > 0 ? "GROUP BY" : NULL, options, 1,
                           &block->relation.input, &block->relation.input));
     block->relation.ncolumns = 0;
     block->generation++;
     MR_TRY(mr_select_add_columns(env, &block->relation, grouping->nkeys, grouping->key_columns));
+    if (block->event != NULL) {
+        struct mr_select_column *const window[] = {block->event->start, block->event->end};
+        MR_TRY(mr_select_add_columns(env, &block->relation, 2, window));
+    }
     return mr_select_add_columns(env, &block->relation, grouping->ncalls, grouping->call_columns);
 }
 

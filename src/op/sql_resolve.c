@@ -199,6 +199,8 @@ static enum mr_status resolve_name(struct resolver *resolver, const struct mr_as
 {
     struct mr_select_env *env = resolver->scope->block->env;
     MR_TRY(find_name(resolver, NULL, ast->name, ast->position, out));
+    if (*out == NULL)
+        MR_TRY(mr_select_event_name(resolver->scope->block, ast->name, NULL, ast->position, out));
     if (*out != NULL)
         return MR_OK;
     if (is_bare_function(ast->name))
@@ -218,6 +220,10 @@ static enum mr_status resolve_field(struct resolver *resolver, const struct mr_a
             return MR_OK;
         struct mr_ast *column;
         MR_TRY(find_name(resolver, NULL, base->name, base->position, &column));
+        if (column == NULL)
+            MR_TRY(mr_select_event_name(scope->block, base->name, ast->name, base->position, out));
+        if (*out != NULL)
+            return MR_OK;
         bool relation =
             has_qualifier(scope->ncolumns, scope->columns, base->name) ||
             (parent && parent->from &&
@@ -281,6 +287,8 @@ static enum mr_status resolve_call(struct resolver *resolver, const struct mr_as
     struct mr_ast named = *ast;
     struct mr_ast_window window;
     bool aggregate = mr_select_is_aggregate(ast);
+    if (mr_select_is_event(ast))
+        return mr_select_event_call(resolver->scope, ast, out);
     if (ast->window != NULL) {
         MR_TRY(named_window(resolver, ast->window, &window));
         named.window = &window;

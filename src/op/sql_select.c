@@ -51,6 +51,7 @@ static enum mr_status place_condition(struct mr_select_block *block, struct mr_s
     if (handled)
         return MR_OK;
     MR_TRY(mr_select_resolve(scope, term, &ast));
+    MR_TRY(mr_select_event_refuse(block, ast, "WHERE"));
     mr_select_scan(block, ast, &uses);
     if (uses.aggregate || uses.window)
         return mr_select_fail(env, uses.call, "WHERE takes no %s",
@@ -254,8 +255,10 @@ static void note_uses(const struct mr_select_block *block, const struct mr_ast *
 static enum mr_status resolve_clauses(struct mr_select_block *block, struct clauses *clauses)
 {
     const struct mr_query *query = block->query;
+    MR_TRY(mr_select_event_open(block));
     MR_TRY(mr_select_block_outputs(block));
     MR_TRY(resolve_groups(block, clauses));
+    MR_TRY(mr_select_event_groups(block, &clauses->groups));
     if (query->having != NULL) {
         struct mr_select_scope scope = scope_of(block, true, "HAVING");
         MR_TRY(mr_select_resolve(&scope, query->having, &clauses->having));
@@ -430,6 +433,7 @@ static enum mr_status expand_select(struct mr_select_env *env, const struct mr_q
         return env->err->status;
     mr_select_block_init(&block, env, query, ctes, names);
     block.blocked = enclosing;
+    MR_TRY(mr_select_event_find(&block));
     MR_TRY(mr_select_block_open(&block));
     MR_TRY(resolve_clauses(&block, &clauses));
     MR_TRY(list_targets(&block, &clauses, &plan));

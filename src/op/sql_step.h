@@ -90,6 +90,7 @@ struct mr_select_env {
     int nparts, parts_capacity;
     struct mr_select_names *names;
     int64_t nodes; /* copied so far */
+    int emitters;  /* aggregates that were told of EMIT */
     struct mr_error *err;
 };
 
@@ -97,6 +98,7 @@ struct mr_select_env {
 struct mr_select_node {
     struct mr_select_relation relation; /* of a leaf; of a join: all columns, no input */
     bool leaf;
+    bool windowed; /* its last two columns are those of windows */
     const char *label;
     enum mr_query_join join;
     struct mr_select_node *left, *right;
@@ -106,6 +108,24 @@ struct mr_select_node {
     int ncomputed;                 /* columns that the node adds: coalesce of USING */
     struct mr_select_column **computed;
     struct mr_ast **expressions;
+};
+
+/*
+ * The event-time windows that a SELECT groups by. Its columns come out of the aggregate (which calls them so), and nothing
+ * in front of it has them.
+ */
+enum mr_select_window_kind { MR_SELECT_TUMBLING, MR_SELECT_SLIDING, MR_SELECT_SESSION };
+struct mr_select_event {
+    const char *called; /* for messages */
+    size_t position;
+    bool ready; /* what follows is there: FROM and WHERE are done */
+    const struct mr_from_window *table;
+    const struct mr_ast *call; /* or this one, as parsed */
+    enum mr_select_window_kind kind;
+    struct mr_ast *time; /* resolved */
+    int64_t size, slide; /* micros; size is the gap of a session */
+    struct mr_select_column *start, *end;
+    struct mr_ast *value; /* {start, end} */
 };
 
 /* One SELECT at work. */
@@ -127,6 +147,7 @@ struct mr_select_block {
     int noutputs;
     struct mr_select_relation relation; /* so far */
     int generation;                     /* from 1; grouping drops what was joined in */
+    struct mr_select_event *event;      /* or NULL */
 };
 
 /* sql_part.c: columns, names and parts */
@@ -249,6 +270,29 @@ struct mr_select_targets {
 enum mr_status mr_select_group(struct mr_select_block *block, const struct mr_select_list *groups,
                                struct mr_select_targets *targets);
 enum mr_status mr_select_windows(struct mr_select_block *block, struct mr_select_targets *targets);
+
+/* sql_event.c: windows of event time */
+bool mr_select_is_event(const struct mr_ast *ast);
+/* Before FROM: does the query group by windows? Their names are taken then. */
+enum mr_status mr_select_event_find(struct mr_select_block *block);
+/* The columns of TABLE(TUMBLE(TABLE t ..)), behind those of t. */
+enum mr_status mr_select_event_table(struct mr_select_block *block, const struct mr_from *from,
+                                     struct mr_select_node *node);
+/* FROM and WHERE are resolved. */
+enum mr_status mr_select_event_open(struct mr_select_block *block);
+/* A call of TUMBLE, TUMBLE_START, window and so on as what it means. */
+enum mr_status mr_select_event_call(struct mr_select_scope *scope, const struct mr_ast *ast,
+                                    struct mr_ast **out);
+/* window, window.start (name "start"); *out stays NULL when it is something else. */
+enum mr_status mr_select_event_name(struct mr_select_block *block, const char *base,
+                                    const char *name, size_t position, struct mr_ast **out);
+/* An error where the tree uses the windows' columns. */
+enum mr_status mr_select_event_refuse(struct mr_select_block *block, const struct mr_ast *ast,
+                                      const char *clause);
+/* Takes what is made of the windows alone out of the keys. */
+enum mr_status mr_select_event_groups(struct mr_select_block *block, struct mr_select_list *groups);
+/* `window` of the aggregate. */
+enum mr_status mr_select_event_options(struct mr_select_block *block, struct mr_options *options);
 
 /* sql_subquery.c */
 /* A term of WHERE that is [NOT] EXISTS or [NOT] IN (query): a step of the block. */

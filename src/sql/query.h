@@ -37,14 +37,26 @@ struct mr_query_name {
     size_t position;
 };
 
+/* TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL ..)): a frame with the event-time windows of its rows. */
+struct mr_from_window {
+    const char *name; /* as written: TUMBLE, HOP, SESSION */
+    size_t position;
+    struct mr_query_name time;
+    int nsizes;
+    struct mr_ast **sizes;
+    int npartitions; /* SESSION: PARTITION BY */
+    struct mr_query_name *partitions;
+};
+
 struct mr_from {
     enum mr_from_kind kind;
     size_t position;
     int height;
-    const char *name;       /* FRAME */
-    struct mr_query *query; /* QUERY */
-    const char *alias;      /* or NULL */
-    int ncolumns;           /* alias(a, b) */
+    const char *name;              /* FRAME */
+    struct mr_from_window *window; /* FRAME, or NULL */
+    struct mr_query *query;        /* QUERY */
+    const char *alias;             /* or NULL */
+    int ncolumns;                  /* alias(a, b) */
     struct mr_query_name *columns;
     enum mr_query_join join; /* JOIN */
     bool natural;
@@ -78,6 +90,9 @@ struct mr_query_cte {
     struct mr_query *query;
 };
 
+/* What a streaming query with groups gives out, behind everything else. */
+enum mr_query_emit { MR_QUERY_EMIT_DEFAULT, MR_QUERY_EMIT_FINAL, MR_QUERY_EMIT_CHANGES };
+
 struct mr_query {
     enum mr_query_kind kind;
     size_t position;
@@ -109,6 +124,9 @@ struct mr_query {
     struct mr_ast_order *orders;
     struct mr_ast *limit; /* or NULL */
     struct mr_ast *offset;
+    /* of the whole text */
+    enum mr_query_emit emit;
+    size_t emit_position;
 };
 
 /*

@@ -72,18 +72,7 @@ static enum mr_status parse_frame(struct mr_parser *parser, struct mr_from **out
     }
     if (!mr_parser_at_op(parser, "("))
         return MR_OK;
-    static const char *const windows[] = {"TUMBLE", "HOP", "SESSION", "CUMULATE"};
-    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
-        if (mr_text_equal_nocase((*out)->name, windows[i]))
-            return mr_lexer_fail(parser->lexer.text, (*out)->position, parser->err,
-                                 "%s(..) belongs to streaming; in batch use aggregateData with "
-                                 "`window`, or GROUP BY date_trunc(..)",
-                                 windows[i]);
-    }
-    return mr_lexer_fail(parser->lexer.text, (*out)->position, parser->err,
-                         "the table function %.80s is not built in this version; a query reads "
-                         "registered frames",
-                         (*out)->name);
+    return mr_parse_from_window(parser, *out);
 }
 
 /* A frame, a query or a relation in parentheses, with its alias. */

@@ -283,7 +283,6 @@ static MR_LEAF enum mr_status refuse_clauses(struct mr_parser *parser)
         {"SORT", "use ORDER BY"},
         {"CLUSTER", "use repartitionByColumns behind this step"},
         {"DISTRIBUTE", "use repartitionByColumns behind this step"},
-        {"EMIT", "it belongs to streaming"},
         {"TABLESAMPLE", NULL},
         {"FETCH", "use LIMIT"},
     };
@@ -291,6 +290,9 @@ static MR_LEAF enum mr_status refuse_clauses(struct mr_parser *parser)
         if (mr_parser_at_word(parser, clauses[i][0]))
             return mr_parser_refuse(parser, clauses[i][0], clauses[i][1]);
     }
+    if (parser->queries > 1 && mr_parser_at_word(parser, "EMIT"))
+        return mr_lexer_fail(parser->lexer.text, parser->token.start, parser->err,
+                             "EMIT stands at the end of the whole query, not in one within it");
     return MR_OK;
 }
 
@@ -577,6 +579,7 @@ static enum mr_status parse_whole(struct mr_arena *arena, const char *text, size
     mr_lexer_init(&parser.lexer, arena, text, size);
     MR_TRY(mr_parser_advance(&parser));
     MR_TRY(mr_parse_query(&parser, out));
+    MR_TRY(mr_parse_emit(&parser, *out));
     if (parser.token.kind != MR_TOKEN_END)
         return mr_parser_unexpected(&parser, "a clause or the end of the query");
     return MR_OK;

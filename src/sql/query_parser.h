@@ -19,6 +19,13 @@ enum mr_status mr_parse_alias(struct mr_parser *parser, const char **name);
 /* (a, b, ...) behind an alias or USING; the parenthesis is next. */
 enum mr_status mr_parse_names(struct mr_parser *parser, struct mr_query_name **names, int *count);
 enum mr_status mr_parse_from(struct mr_parser *parser, struct mr_from **out);
+/*
+ * The arguments of TUMBLE and its family in FROM, the parenthesis next; `from` is the frame. Or TABLE( .. ) around the
+ * call (query_window.c).
+ */
+enum mr_status mr_parse_from_window(struct mr_parser *parser, struct mr_from *from);
+/* EMIT CHANGES, EMIT FINAL, or nothing. */
+enum mr_status mr_parse_emit(struct mr_parser *parser, struct mr_query *query);
 /* expr [ASC | DESC] [NULLS FIRST | LAST], ...; *depth: the greatest of its expressions. */
 enum mr_status mr_parse_orders(struct mr_parser *parser, struct mr_ast_order **orders, int *count,
                                int *depth);

@@ -35,6 +35,20 @@ static void print_join(struct mr_bytes *out, const struct mr_from *from)
     print_names(out, " USING (", from->using, from->nusing);
 }
 
+static void print_windowed(struct mr_bytes *out, const struct mr_from *from)
+{
+    const struct mr_from_window *window = from->window;
+    mr_bytes_printf(out, "TABLE(%s(TABLE ", window->name);
+    mr_name_print(out, from->name);
+    print_names(out, " PARTITION BY (", window->partitions, window->npartitions);
+    print_names(out, ", DESCRIPTOR(", &window->time, 1);
+    for (int i = 0; i < window->nsizes; i++) {
+        mr_bytes_text(out, ", ");
+        mr_ast_print(out, window->sizes[i]);
+    }
+    mr_bytes_text(out, "))");
+}
+
 static void print_from(struct mr_bytes *out, const struct mr_from *from, bool nested)
 {
     if (from->kind == MR_FROM_JOIN) {
@@ -47,6 +61,8 @@ static void print_from(struct mr_bytes *out, const struct mr_from *from, bool ne
         mr_bytes_char(out, '(');
         mr_query_print(out, from->query);
         mr_bytes_char(out, ')');
+    } else if (from->window != NULL) {
+        print_windowed(out, from);
     } else {
         mr_name_print(out, from->name);
     }
@@ -165,4 +181,6 @@ void mr_query_print(struct mr_bytes *out, const struct mr_query *query)
     else
         print_terms(out, query);
     print_tail(out, query);
+    if (query->emit != MR_QUERY_EMIT_DEFAULT)
+        mr_bytes_text(out, query->emit == MR_QUERY_EMIT_FINAL ? " EMIT FINAL" : " EMIT CHANGES");
 }

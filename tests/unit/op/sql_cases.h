@@ -289,3 +289,96 @@
      "1 sortData (0) orderBy: id ASC NULLS FIRST\n"
      "2 limitRows (1) count: 3\n"
      "3 selectColumns (2) columns: a = id\n"},
+    {"SELECT k, TUMBLE_START(ts, INTERVAL '1' MINUTE) AS s, TUMBLE_END(ts, INTERVAL '1 minute') AS "
+     "e, count(*) AS n FROM e WHERE v > 0 GROUP BY TUMBLE(ts, INTERVAL '1 minute'), k HAVING "
+     "TUMBLE_START(ts, '60 seconds') > TIMESTAMP '2020-01-01' ORDER BY s",
+     "0 filterRows (e) condition: v > 0\n"
+     "1 aggregateData (0) groupBy: k aggregations: count = count(*) window: { column: ts type: "
+     "tumbling size: 60000000us }\n"
+     "2 filterRows (1) condition: window_start > CAST('2020-01-01' AS timestamp)\n"
+     "3 selectColumns (2) columns: k = k, s = window_start, e = window_end, n = count\n"
+     "4 sortData (3) orderBy: s ASC NULLS FIRST\n"},
+    {"SELECT window.start, window.end, k, sum(v) FROM e GROUP BY window(ts, '10 minutes', '5 "
+     "minutes'), k",
+     "0 aggregateData (e) groupBy: k aggregations: sum = sum(v) window: { column: ts type: sliding "
+     "size: 600000000us slide: 300000000us }\n"
+     "1 selectColumns (0) columns: start = window_start, end = window_end, k = k, sum(v) = sum\n"},
+    {"SELECT window, count(*) AS n FROM e GROUP BY window(ts, '10 minutes') EMIT CHANGES",
+     "0 aggregateData (e) aggregations: count = count(*) window: { column: ts type: tumbling size: "
+     "600000000us } emit: changes\n"
+     "1 selectColumns (0) columns: window = named_struct('start', window_start, 'end', "
+     "window_end), n = count\n"},
+    {"SELECT window(ts, '10 minutes') AS w, count(*) AS n FROM e GROUP BY 1",
+     "0 aggregateData (e) aggregations: count = count(*) window: { column: ts type: tumbling size: "
+     "600000000us }\n"
+     "1 selectColumns (0) columns: w = named_struct('start', window_start, 'end', window_end), n = "
+     "count\n"},
+    {"SELECT window(ts, '10 minutes') AS w, k, count(*) AS n FROM e GROUP BY ALL",
+     "0 aggregateData (e) groupBy: k aggregations: count = count(*) window: { column: ts type: "
+     "tumbling size: 600000000us }\n"
+     "1 selectColumns (0) columns: w = named_struct('start', window_start, 'end', window_end), k = "
+     "k, n = count\n"},
+    {"SELECT window_start, window_end, k, max(v) AS m FROM TABLE(TUMBLE(TABLE e, DESCRIPTOR(ts), "
+     "INTERVAL '1' MINUTE)) WHERE k > 1 GROUP BY window_start, window_end, k EMIT FINAL",
+     "0 filterRows (e) condition: k > 1\n"
+     "1 aggregateData (0) groupBy: k aggregations: max = max(v) window: { column: ts type: "
+     "tumbling size: 60000000us } emit: final\n"
+     "2 selectColumns (1) columns: window_start = window_start, window_end = window_end, k = k, m "
+     "= max\n"},
+    {"SELECT x.window_start, x.k, max(x.v) AS m FROM TABLE(HOP(TABLE e, DESCRIPTOR(ts), INTERVAL "
+     "'1' MINUTE, INTERVAL '5' MINUTES)) AS x GROUP BY x.window_start, x.k",
+     "0 aggregateData (e) groupBy: k aggregations: max = max(v) window: { column: ts type: sliding "
+     "size: 300000000us slide: 60000000us }\n"
+     "1 selectColumns (0) columns: window_start = window_start, k = k, m = max\n"},
+    {"SELECT window_start, k, count(*) AS n FROM TABLE(SESSION(TABLE e PARTITION BY k, "
+     "DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, k",
+     "0 aggregateData (e) groupBy: k aggregations: count = count(*) window: { column: ts type: "
+     "session gap: 60000000us }\n"
+     "1 selectColumns (0) columns: window_start = window_start, k = k, n = count\n"},
+    {"SELECT SESSION_START(ts, INTERVAL '5' MINUTE) AS s, k FROM e GROUP BY SESSION(ts, INTERVAL "
+     "'5' MINUTE), k",
+     "0 aggregateData (e) groupBy: k window: { column: ts type: session gap: 300000000us }\n"
+     "1 selectColumns (0) columns: s = window_start, k = k\n"},
+    {"SELECT session_window.start AS s, count(*) AS n FROM e GROUP BY session_window(ts, '5 "
+     "minutes')",
+     "0 aggregateData (e) aggregations: count = count(*) window: { column: ts type: session gap: "
+     "300000000us }\n"
+     "1 selectColumns (0) columns: s = window_start, n = count\n"},
+    {"WITH a AS (SELECT window_start, window_end, k, count(*) AS n FROM TUMBLE(TABLE e, "
+     "DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY window_start, window_end, k) SELECT "
+     "TUMBLE_START(window_start, '1 hour') AS h, sum(n) AS n FROM a GROUP BY TUMBLE(window_start, "
+     "'1 hour')",
+     "0 aggregateData (e) groupBy: k aggregations: count = count(*) window: { column: ts type: "
+     "tumbling size: 60000000us }\n"
+     "1 selectColumns (0) columns: window_start = window_start, window_end = window_end, k = k, n "
+     "= count\n"
+     "2 renameColumns (1) columns: window_start = a.window_start, window_end = a.window_end\n"
+     "3 aggregateData (2) aggregations: sum = sum(n) window: { column: `a.window_start` type: "
+     "tumbling size: 3600000000us }\n"
+     "4 selectColumns (3) columns: h = window_start, n = sum\n"},
+    {"SELECT window_start AS old, TUMBLE_START(window_start, '1 hour') AS h, sum(n) AS n FROM w "
+     "GROUP BY TUMBLE(window_start, '1 hour'), window_start",
+     "0 renameColumns (w) columns: window_start = w.window_start\n"
+     "1 aggregateData (0) groupBy: `w.window_start` aggregations: sum = sum(n) window: { column: "
+     "`w.window_start` type: tumbling size: 3600000000us }\n"
+     "2 selectColumns (1) columns: old = `w.window_start`, h = window_start, n = sum\n"},
+    {"SELECT date_format(TUMBLE_START(ts, '1 hour'), 'HH') AS h, count(*) AS n FROM e JOIN u ON "
+     "e.k = u.id GROUP BY TUMBLE(ts, '1 hour')",
+     "0 renameColumns (u) columns: k = u.k\n"
+     "1 joinDataFrames (e, 0) joinConditions: k = id joinType: inner\n"
+     "2 aggregateData (1) aggregations: count = count(*) window: { column: ts type: tumbling size: "
+     "3600000000us }\n"
+     "3 selectColumns (2) columns: h = date_format(window_start, 'HH'), n = count\n"},
+    {"SELECT TUMBLE_START(CAST(text AS TIMESTAMP), '1 hour') AS h, count(DISTINCT k) AS n FROM e "
+     "GROUP BY TUMBLE(CAST(text AS TIMESTAMP), '1 hour')",
+     "0 aggregateData (e) aggregations: count = count(DISTINCT k) window: { column: CAST(text AS "
+     "timestamp) type: tumbling size: 3600000000us }\n"
+     "1 selectColumns (0) columns: h = window_start, n = count\n"},
+    {"SELECT TUMBLE_START(ts, '1 hour') AS h, count(*) AS n FROM e GROUP BY TUMBLE_START(ts, '1 "
+     "hour')",
+     "0 aggregateData (e) aggregations: count = count(*) window: { column: ts type: tumbling size: "
+     "3600000000us }\n"
+     "1 selectColumns (0) columns: h = window_start, n = count\n"},
+    {"SELECT count(*) AS n FROM e GROUP BY k EMIT CHANGES",
+     "0 aggregateData (e) groupBy: k aggregations: count = count(*) emit: changes\n"
+     "1 selectColumns (0) columns: n = count\n"},

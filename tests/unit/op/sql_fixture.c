@@ -24,7 +24,14 @@ static const struct mr_option filter_options[] = {TEXT("condition"), MR_OPTION_E
 static const struct mr_option columns_options[] = {PAIRS("columns"), MR_OPTION_END};
 static const struct mr_option join_options[] = {LIST("joinConditions"), LIST("joinType"),
                                                 MR_OPTION_END};
-static const struct mr_option aggregate_options[] = {LIST("groupBy"), PAIRS("aggregations"),
+static const struct mr_option event_options[] = {TEXT("column"), TEXT("type"), TEXT("size"),
+                                                 TEXT("slide"),  TEXT("gap"),  MR_OPTION_END};
+static const struct mr_option aggregate_options[] = {LIST("groupBy"),
+                                                     PAIRS("aggregations"),
+                                                     {.name = "window",
+                                                      .type = MR_OPTION_OBJECT,
+                                                      .fields = event_options},
+                                                     TEXT("emit"),
                                                      MR_OPTION_END};
 static const struct mr_option window_options[] = {LIST("partitionBy"), LIST("orderBy"),
                                                   TEXT("frame"), PAIRS("columns"), MR_OPTION_END};
@@ -60,6 +67,13 @@ static void print_value(struct mr_bytes *out, const struct mr_option_value *valu
             mr_bytes_printf(out, "%s%s = %s", i ? ", " : "", value->u.pairs.items[i].name,
                             value->u.pairs.items[i].text);
         return;
+    case MR_OPTION_OBJECT:
+        mr_bytes_text(out, "{");
+        for (int i = 0; i < value->u.object->count; i++)
+            if (value->u.object->values[i].set)
+                print_value(out, &value->u.object->values[i]);
+        mr_bytes_text(out, " }");
+        return;
     default:
         mr_bytes_text(out, value->u.text);
         return;
@@ -94,6 +108,8 @@ static const struct {
     {"t", "id INT NOT NULL, k INT, name STRING, v DOUBLE, d DATE"},
     {"u", "id INT, k BIGINT, w DECIMAL(10,2)"},
     {"s", "id INT NOT NULL, p STRUCT<x: INT, y: STRING>, a ARRAY<INT>"},
+    {"e", "k INT, ts TIMESTAMP NOT NULL, v DOUBLE, text STRING"},
+    {"w", "k INT, window_start TIMESTAMP, n BIGINT"},
 };
 
 static enum mr_status read_schema(struct mr_arena *arena, const char *name,

@@ -1,1 +1,1 @@
-SELECT id AS i, CASE k WHEN 1 THEN 'x' ELSE name END AS c, d + INTERVAL 1 DAY AS e, p FROM t, s WHERE t.id = s.id AND d >= DATE '2024-01-01'
+SELECT k, TUMBLE_START(ts, INTERVAL '1' MINUTE) AS s, TUMBLE_END(ts, INTERVAL '1 minute') AS e, count(*) AS n FROM e WHERE v > 0 GROUP BY TUMBLE(ts, INTERVAL '1 minute'), k HAVING TUMBLE_START(ts, '60 seconds') > TIMESTAMP '2020-01-01' ORDER BY s

@@ -1,2 +1,1 @@
-SELECT `a b`.id, count(*) FROM t AS `a b` GROUP BY `a b`.id, /* all */ k -- end
-ORDER BY ALL
+SELECT window.start, window.end, k, sum(v) FROM e GROUP BY window(ts, '10 minutes', '5 minutes'), k

@@ -1,1 +1,1 @@
-SELECT a.x, a.y FROM (SELECT p.x, p.y FROM s) AS a WHERE (a.x, a.y) IN (SELECT id, name FROM t)
+SELECT x.window_start, x.k, max(x.v) AS m FROM TABLE(HOP(TABLE e, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '5' MINUTES)) AS x GROUP BY x.window_start, x.k

@@ -1,1 +1,1 @@
-WITH a AS (SELECT 1 AS one FROM t), b AS (SELECT * FROM a UNION ALL SELECT * FROM a) SELECT sum(one) OVER (ORDER BY one ROWS 2 PRECEDING) AS s FROM b
+SELECT window_start, k, count(*) AS n FROM TABLE(SESSION(TABLE e PARTITION BY k, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, k
