@@ -61,6 +61,8 @@ static const struct mr_method methods[] = {
     {.name = "joinDataFrames", .type = MR_STEP_TRANSFORM, .op = &mr_op_join_data_frames},
     {.name = "aggregateData", .type = MR_STEP_TRANSFORM, .op = &mr_op_aggregate_data},
     {.name = "windowColumns", .type = MR_STEP_TRANSFORM, .op = &mr_op_window_columns},
+    {.name = "withWatermark", .type = MR_STEP_TRANSFORM, .op = &mr_op_with_watermark},
+    {.name = "dropLateRows", .type = MR_STEP_TRANSFORM, .op = &mr_op_drop_late_rows},
     {.name = "reshapeData", .type = MR_STEP_TRANSFORM, .op = &mr_op_reshape_data},
     {.name = "deduplicate", .type = MR_STEP_TRANSFORM, .op = &mr_op_deduplicate},
     {.name = "sortData", .type = MR_STEP_TRANSFORM, .op = &mr_op_sort_data},

@@ -92,10 +92,8 @@ enum mr_status mr_funnel_put(struct mr_funnel *funnel, int split, int node, int 
         mr_batch_unref(batch);
         return mr_error_nomem(err);
     }
-    *item = (struct mr_funnel_item){.node = node,
-                                    .port = port,
-                                    .batch = batch,
-                                    .bytes = mr_batch_bytes(batch)};
+    *item = (struct mr_funnel_item){
+        .node = node, .port = port, .split = split, .batch = batch, .bytes = mr_batch_bytes(batch)};
     struct mr_funnel_queue *queue = &funnel->queues[split];
     pthread_mutex_lock(&funnel->lock);
     while (!over(funnel) && queue->bytes > 0 && queue->bytes + item->bytes > funnel->limit)
@@ -162,10 +160,10 @@ static struct mr_funnel_item *pop(struct mr_funnel *funnel, bool *wait)
     return NULL;
 }
 
-enum mr_status mr_funnel_take(struct mr_funnel *funnel, struct mr_task_waiter *waiter, int *node,
-                              int *port, struct mr_batch **batch, struct mr_error *err)
+enum mr_status mr_funnel_take(struct mr_funnel *funnel, struct mr_task_waiter *waiter,
+                              struct mr_funnel_item *out, struct mr_error *err)
 {
-    *batch = NULL;
+    *out = (struct mr_funnel_item){0};
     bool wait = false;
     struct mr_funnel_item *item = NULL;
     pthread_mutex_lock(&funnel->lock);
@@ -177,9 +175,7 @@ enum mr_status mr_funnel_take(struct mr_funnel *funnel, struct mr_task_waiter *w
     }
     pthread_mutex_unlock(&funnel->lock);
     if (item != NULL) {
-        *node = item->node;
-        *port = item->port;
-        *batch = item->batch;
+        *out = *item;
         mr_free(item);
         return MR_OK;
     }

@@ -11,6 +11,7 @@ struct mr_funnel_item {
     struct mr_funnel_item *next;
     int node;
     int port;
+    int split; /* that it was read from */
     int64_t bytes;
     struct mr_batch *batch;
 };
@@ -54,11 +55,11 @@ enum mr_status mr_funnel_put(struct mr_funnel *funnel, int split, int node, int 
                              struct mr_error *err);
 void mr_funnel_end_split(struct mr_funnel *funnel, int split);
 /*
- * Task: the next batch, NULL batch at the end; its reference goes to the caller. MR_CANCELLED when
- * the run stops.
+ * Task: the next batch and where it goes, NULL batch at the end; its reference goes to the caller. MR_CANCELLED
+ * when the run stops.
  */
-enum mr_status mr_funnel_take(struct mr_funnel *funnel, struct mr_task_waiter *waiter, int *node,
-                              int *port, struct mr_batch **batch, struct mr_error *err);
+enum mr_status mr_funnel_take(struct mr_funnel *funnel, struct mr_task_waiter *waiter,
+                              struct mr_funnel_item *out, struct mr_error *err);
 /*
  * Task: from now on the splits [first, end) and no others, none of which was read; what was taken
  * before is used up. (After init it is all of them.)

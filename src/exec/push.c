@@ -166,6 +166,19 @@ static enum mr_status emit_watermark(struct mr_emit *emit, int64_t watermark, st
     return mr_push_send_watermark((struct mr_push_node *)emit, watermark, err);
 }
 
+void mr_push_origin(struct mr_push_graph *graph, const char *origin)
+{
+    const char *name = origin != NULL ? origin : "";
+    if (graph->origin == name)
+        return;
+    graph->origin = name;
+    for (int i = 0; i < graph->nnodes; i++) {
+        graph->nodes[i].runtime.origin = name;
+        if (graph->nodes[i].kept != NULL)
+            graph->nodes[i].kept->origin = name;
+    }
+}
+
 enum mr_status mr_push_batch(struct mr_push_graph *graph, int source, int port,
                              struct mr_batch *batch, struct mr_error *err)
 {
@@ -245,6 +258,7 @@ static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum m
     node->ninputs = role == MR_PUSH_SOURCE ? 0 : node->plan->ninputs;
     node->runtime = *node->plan->runtime;
     node->runtime.waiter = &graph->waiter->base;
+    node->runtime.origin = "";
     if (graph->hooks->tallies != NULL)
         node->runtime.tally = &graph->hooks->tallies[id];
     node->watermark = INT64_MIN;

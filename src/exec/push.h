@@ -84,6 +84,7 @@ struct mr_push_graph {
     struct mr_push_node *nodes;  /* topological */
     struct mr_push_node **by_id; /* by number in the plan; NULL = not in this graph */
     struct mr_state_pool pool;   /* of the states that are filled */
+    const char *origin;          /* of the rows at hand */
     void *storage;
 };
 
@@ -96,6 +97,8 @@ enum mr_status mr_push_open(struct mr_push_graph *graph, const struct mr_plan *p
 /* Closes the operators (build states that were taken out before stay). */
 void mr_push_close(struct mr_push_graph *graph);
 
+/* Where the rows come from that go in next (mr_runtime.origin); NULL = not known. Borrowed until the next call. */
+void mr_push_origin(struct mr_push_graph *graph, const char *origin);
 /* What comes out of a port of a source. The batch is taken over. */
 enum mr_status mr_push_batch(struct mr_push_graph *graph, int source, int port,
                              struct mr_batch *batch, struct mr_error *err);

@@ -218,7 +218,9 @@ enum mr_status mr_read_split(struct mr_worker *worker, struct mr_push_graph *gra
     mr_bytes_init(&reading.position, MR_BYTES_DEFAULT_MAXIMUM);
     int64_t start = mr_clock_monotonic_micros();
     int before = mr_clock_move(&worker->clock, node->id);
+    mr_push_origin(graph, breaker ? NULL : reading.split->origin);
     enum mr_status status = breaker ? pull(&reading, planned->split, err) : read_all(&reading, err);
+    mr_push_origin(graph, NULL);
     mr_clock_move(&worker->clock, before);
     reading.record->micros += mr_clock_monotonic_micros() - start;
     mr_bytes_reset(&reading.position);

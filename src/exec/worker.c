@@ -162,18 +162,27 @@ static bool must_drain(const struct mr_worker *worker)
     return false;
 }
 
+/* Of a split, by its number in the funnel. */
+static const char *origin_of(const struct mr_worker *worker, int split)
+{
+    const struct mr_plan_segment *segment = worker->segment->plan;
+    const struct mr_plan_split *planned =
+        &segment->splits[segment->task_splits[worker->task] + split];
+    return worker->segment->run->plan->nodes[planned->node].splits.items[planned->split].origin;
+}
+
 static enum mr_status drain(struct mr_worker *worker, struct mr_push_graph *graph,
                             struct mr_error *err)
 {
     bool all = must_drain(worker);
     while ((all || !mr_push_task_closed(graph)) && !unwanted(worker)) {
-        int node, port;
-        struct mr_batch *batch;
+        struct mr_funnel_item item;
         MR_TRY(mr_write_relieve(worker, err));
-        MR_TRY(mr_funnel_take(worker->funnel, &worker->waiter, &node, &port, &batch, err));
-        if (batch == NULL)
+        MR_TRY(mr_funnel_take(worker->funnel, &worker->waiter, &item, err));
+        if (item.batch == NULL)
             return MR_OK;
-        MR_TRY(mr_push_into(graph, node, port, batch, err));
+        mr_push_origin(graph, origin_of(worker, item.split));
+        MR_TRY(mr_push_into(graph, item.node, item.port, item.batch, err));
         if (!worker->part->enough && mr_part_is_enough(worker))
             mr_funnel_end_soon(worker->funnel);
         mr_task_yield(&worker->waiter);

@@ -22,6 +22,18 @@ struct mr_event_clock;
 enum mr_status mr_event_clock_new(int64_t delay, int64_t idle, struct mr_event_clock **out,
                                   struct mr_error *err);
 void mr_event_clock_free(struct mr_event_clock *clock);
+/*
+ * A clock where frames meet: the smallest of `parts`, which outlive it and are begun and told by themselves. Only `before` and `reached`
+ * may be asked of it.
+ */
+enum mr_status mr_event_clock_combine(struct mr_event_clock *const *parts, int count,
+                                      struct mr_event_clock **out, struct mr_error *err);
+/*
+ * The partitions that the frame has now, before `begin`: those of which nothing has come yet hold the watermark back until they have been
+ * idle, others that were seen once do no longer. Without this call all that were seen do.
+ */
+enum mr_status mr_event_clock_expect(struct mr_event_clock *clock, const char *const *origins,
+                                     int count, struct mr_error *err);
 /* An epoch begins: `before` becomes what was reached. `now`: wall clock, micros. One thread. */
 void mr_event_clock_begin(struct mr_event_clock *clock, int64_t now);
 /* The latest time among rows of one partition (mr_runtime.origin). Any thread. */
@@ -31,5 +43,22 @@ enum mr_status mr_event_clock_seen(struct mr_event_clock *clock, const char *ori
 int64_t mr_event_clock_before(const struct mr_event_clock *clock);
 /* Behind all rows of the epoch (mr_op.settle and later). Never smaller than `before`. */
 int64_t mr_event_clock_reached(struct mr_event_clock *clock);
+/* Would an epoch that begins at `now` reach more though no rows come, because a partition has become idle? */
+bool mr_event_clock_due(struct mr_event_clock *clock, int64_t now);
+
+/*
+ * For saving: what is known, entry by entry from 0 on until it returns false. Entry 0 is what was reached (origin NULL), others are
+ * partitions. `changed`: since mr_event_clock_saved. Between epochs.
+ */
+struct mr_event_mark {
+    const char *origin;
+    int64_t time;
+    bool changed;
+};
+bool mr_event_clock_mark(struct mr_event_clock *clock, int i, struct mr_event_mark *out);
+void mr_event_clock_saved(struct mr_event_clock *clock);
+/* And back, into a new clock. Idleness counts from the first epoch that begins. */
+enum mr_status mr_event_clock_restore(struct mr_event_clock *clock, const char *origin,
+                                      int64_t time, struct mr_error *err);
 
 #endif

@@ -44,6 +44,12 @@ struct mr_split_list {
      */
     struct mr_slice upto;
     const char *upto_text;
+    /*
+     * A stream's: all of its partitions (mr_split.origin), also those of which there is no split now: one of which no row has come
+     * yet holds the watermark back. NULL where splits have no origin.
+     */
+    const char *const *origins;
+    int norigins;
 };
 
 struct mr_split_change {

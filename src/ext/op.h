@@ -28,6 +28,10 @@ enum mr_op_flag {
     MR_OP_CROSSES =
         1 << 6, /* row-wise: filters may be moved in front when their columns pass through */
     MR_OP_BUILD_SIDE = 1 << 7, /* port 1 is read fully before port 0 begins: see `attach` */
+    /* What it keeps is a struct mr_event_clock, which measures the frame that it passes on (ext/event_clock.h). */
+    MR_OP_MEASURES = 1 << 8,
+    /* A breaker that changes nothing but where rows are (repartition): may be done epoch by epoch. */
+    MR_OP_MOVES = 1 << 9,
 };
 
 /* What a stream's loads want of stateful steps (docs/internals/streaming.md). */
@@ -38,6 +42,9 @@ struct mr_op_input {
     const char *frame; /* registered name, or NULL for the primary frame */
     const struct mr_schema *schema;
     int64_t rows; /* estimate, -1 = unknown */
+    /* Its rows go on from epoch to epoch. Else (and in batch) they are all there in every epoch. */
+    bool stream;
+    bool measured; /* a stream that has a watermark: runtime->clocks[port] will not be NULL */
 };
 
 /*
@@ -78,11 +85,17 @@ struct mr_op_bind {
 struct mr_op_info {
     const struct mr_schema *schema; /* of port 0 */
     const struct mr_schema *side;   /* of port 1, or NULL */
-    const struct mr_schema *kept;   /* of what `keeper` saves, or NULL */
-    int64_t rows;                   /* estimate, -1 = unknown */
-    const char *details;            /* one line for the plan: "active = true AND age >= 18" */
-    int partitions;     /* repartition, coalesce: wanted number of output tasks, 0 = no wish */
-    bool coalesce_only; /* partitions is an upper bound (coalesce) */
+    /*
+     * Of what `keeper` saves; NULL = nothing is kept: then there is no kept object (in batch; where no input is a
+     * stream).
+     */
+    const struct mr_schema *kept;
+    /* A stream's: rows replace earlier ones (output mode update, complete). Sinks have to fit. */
+    bool updates;
+    int64_t rows;        /* estimate, -1 = unknown */
+    const char *details; /* one line for the plan: "active = true AND age >= 18" */
+    int partitions;      /* repartition, coalesce: wanted number of output tasks, 0 = no wish */
+    bool coalesce_only;  /* partitions is an upper bound (coalesce) */
     /*
      * An operator that is one condition or one projection says so, for fusing and pushdown; else
      * NULL.
@@ -198,6 +211,11 @@ struct mr_op {
     const struct mr_op *exchange;
     /* Optional, of a breaker: its rows outlive the run (ext/durable.h). */
     const struct mr_durable *durable;
+    /*
+     * Why it can have no place in a stream, and what can: "a stream has no end at which .."; NULL = it may. Breakers that keep
+     * nothing and do not MOVE rows, and build sides that are streams, are refused anyhow.
+     */
+    const char *batch_only;
     /* Optional: keeps something from epoch to epoch of a stream (ext/kept.h). */
     const struct mr_keeper *keeper;
     /* *plan is immutable, arena-owned and shared by all tasks. */

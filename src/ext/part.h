@@ -18,6 +18,7 @@ struct mr_op_part {
 struct mr_op_parts {
     struct mr_op_part *items; /* arena-owned; the last one gives the result */
     int count;                /* 0 = the step is one operator: bind it */
+    int side;                 /* 1 + the part whose port 1 is the step's; 0 = the last one's */
 };
 
 #endif

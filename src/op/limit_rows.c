@@ -113,6 +113,7 @@ const struct mr_op mr_op_limit_rows = {
     .doc = "Keeps the first rows, in the order in which the source's splits are read.",
     .options = limit_options,
     .flags = MR_OP_STREAMING | MR_OP_ORDERED | MR_OP_TAKES_SELECTION,
+    .batch_only = "which rows of a stream are the first ones is of no use; leave it out",
     .min_inputs = 1,
     .max_inputs = 1,
     .bind = limit_bind,

@@ -27,6 +27,8 @@ extern const struct mr_op mr_op_join_data_frames;
 extern const struct mr_op mr_op_sort_data;
 extern const struct mr_op mr_op_sql;
 extern const struct mr_op mr_op_window_columns;
+extern const struct mr_op mr_op_with_watermark;
+extern const struct mr_op mr_op_drop_late_rows;
 extern const struct mr_op mr_op_validate_schema;
 extern const struct mr_op mr_op_validate_nulls;
 extern const struct mr_op mr_op_validate_ranges;

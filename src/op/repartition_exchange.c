@@ -230,7 +230,7 @@ const struct mr_op mr_op_repartition_by_columns = {
     .doc = "Brings rows that are equal in some columns into the same output task and file. Within "
            "it, rows keep the order in which they came.",
     .options = by_columns_options,
-    .flags = MR_OP_BREAKER,
+    .flags = MR_OP_BREAKER | MR_OP_MOVES,
     .min_inputs = 1,
     .max_inputs = 1,
     .bind = by_columns_bind,
@@ -246,7 +246,7 @@ const struct mr_op mr_op_repartition_in_turns = {
     .name = "repartition",
     .doc = "Deals rows out to output tasks one after the other.",
     .options = in_turns_options,
-    .flags = MR_OP_BREAKER,
+    .flags = MR_OP_BREAKER | MR_OP_MOVES,
     .min_inputs = 1,
     .max_inputs = 1,
     .bind = in_turns_bind,

@@ -191,6 +191,7 @@ const struct mr_op mr_op_sort_data = {
            "memory is sorted in temporary files.",
     .options = sort_options,
     .flags = MR_OP_BREAKER,
+    .batch_only = "a stream is never all there to be sorted; sort what reads the target",
     .min_inputs = 1,
     .max_inputs = 1,
     .bind = sort_bind,

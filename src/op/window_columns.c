@@ -504,6 +504,8 @@ const struct mr_op mr_op_window_columns = {
         "run.",
     .options = window_options,
     .flags = MR_OP_BREAKER,
+    .batch_only = "a stream is never all there; aggregateData with a window gives values by "
+                  "event time",
     .min_inputs = 1,
     .max_inputs = 1,
     .bind = mr_window_bind,

@@ -120,6 +120,9 @@ enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int at,
             .schema = from->schema,
             .rows = from->rows,
         };
+        mr_plan_stream_input(builder, from->id, &inputs[i]);
+        if (node->step->type == MR_STEP_LOAD)
+            inputs[i].stream = inputs[i].measured = false;
     }
     bool waits;
     const struct mr_op_discovered *found;
@@ -136,6 +139,7 @@ enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int at,
         .ansi = builder->spec->ansi,
         .tz = builder->request->tz,
         .now_micros = builder->request->now_micros,
+        .output_mode = builder->drafts[at].output_mode,
     };
     return MR_OK;
 }
@@ -157,7 +161,7 @@ static enum mr_status bind_op(struct mr_plan_builder *builder, struct mr_plan_no
     node->op_plan = op_plan;
     builder->drafts[node->id].bound = true;
     estimate_op(builder, node);
-    return MR_OK;
+    return mr_plan_stream_op(builder, node->id, err);
 }
 
 enum mr_status mr_plan_bind_op(struct mr_plan_builder *builder, int node, struct mr_error *err)
@@ -202,6 +206,12 @@ static enum mr_status ask_or_bind(struct mr_plan_builder *builder, int at, struc
     const struct mr_op_discovered *found;
     if (!builder->drafts[at].expanded && !mr_plan_is_asked(builder, at))
         MR_TRY(mr_plan_ask(builder, at, &waits, &found, err));
+    if (waits) {
+        struct mr_op_question question = {0};
+        const struct mr_plan_node *node = &builder->nodes[at];
+        MR_TRY(node->op->discover(builder->arena, builder->drafts[at].options, &question, err));
+        MR_TRY(mr_plan_stream_question(builder, at, question.option, err));
+    }
     if (waits)
         return mr_plan_check_syntax(builder, builder->drafts[at].options, err);
     return expand_and_bind(builder, at, err);
@@ -284,7 +294,7 @@ static enum mr_status bind_sink(struct mr_plan_builder *builder, struct mr_plan_
         mr_error_of_sink(node->sink->bind(&bind, &node->sink_state, &node->sink_info, err), err));
     if (!(node->sink_info.kinds & MR_SINK_APPEND) && node->sink_info.kinds != 0)
         return mr_error_config(err, "the target does not take plain rows");
-    return MR_OK;
+    return mr_plan_stream_sink(builder, node, err);
 }
 
 enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_error *err)

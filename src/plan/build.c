@@ -85,6 +85,7 @@ static enum mr_status pass(struct mr_plan_builder *builder,
 static enum mr_status bind_all(struct mr_plan_builder *builder, struct mr_error *err)
 {
     MR_TRY(mr_plan_frames(builder, err));
+    mr_plan_stream_modes(builder);
     MR_TRY(mr_plan_stages(builder, err));
     MR_TRY(mr_plan_bind_sources(builder, err));
     MR_TRY(mr_plan_bind_ops(builder, err));
@@ -101,6 +102,7 @@ static enum mr_status bind_all(struct mr_plan_builder *builder, struct mr_error 
 static enum mr_status arrange(struct mr_plan_builder *builder, struct mr_error *err)
 {
     MR_TRY(mr_plan_mark_live(builder, err));
+    MR_TRY(mr_plan_stream_clocks(builder, err));
     mr_plan_spread_wishes(builder);
     if (builder->request->connect && builder->request->with_splits) {
         MR_TRY(pass(builder, mr_plan_make_splits, err));
@@ -113,18 +115,10 @@ static enum mr_status arrange(struct mr_plan_builder *builder, struct mr_error *
     return mr_plan_fingerprint(builder, err);
 }
 
-static enum mr_status check_request(const struct mr_plan_request *request, struct mr_error *err)
-{
-    if (request->spec->mode == MR_MODE_STREAMING)
-        return mr_error_config(err, "\"mode\": \"streaming\" is not built in this version");
-    return MR_OK;
-}
-
 enum mr_status mr_plan_build(const struct mr_plan_request *request, struct mr_plan **out,
                              struct mr_load_errors *errors, struct mr_error *err)
 {
     *out = NULL;
-    MR_TRY(check_request(request, err));
     struct mr_plan *plan = mr_arena_calloc(request->arena, 1, sizeof *plan);
     if (plan == NULL)
         return mr_error_nomem(err);
@@ -153,10 +147,8 @@ enum mr_status mr_plan_build(const struct mr_plan_request *request, struct mr_pl
     return MR_OK;
 }
 
-void mr_plan_free(struct mr_plan *plan)
+void mr_plan_close_ends(struct mr_plan *plan)
 {
-    if (plan == NULL)
-        return;
     for (int i = plan->nnodes - 1; i >= 0; i--) {
         struct mr_plan_node *node = &plan->nodes[i];
         if (node->kind == MR_PLAN_SOURCE && node->source_state != NULL &&
@@ -164,13 +156,24 @@ void mr_plan_free(struct mr_plan *plan)
             node->source->close(node->source_state);
         if (node->kind == MR_PLAN_SINK && node->sink_state != NULL && node->sink->close != NULL)
             node->sink->close(node->sink_state);
-        if (node->kind == MR_PLAN_OP && node->op_plan != NULL && node->op->unbind != NULL)
-            node->op->unbind(node->op_plan);
-        node->source_state = node->sink_state = node->op_plan = NULL;
+        node->source_state = node->sink_state = NULL;
     }
-    plan->nnodes = 0;
     for (int i = 0; i < plan->nactions; i++)
         if (plan->actions[i].state != NULL)
             plan->actions[i].action->close(plan->actions[i].state);
     plan->nactions = 0;
+}
+
+void mr_plan_free(struct mr_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    mr_plan_close_ends(plan);
+    for (int i = plan->nnodes - 1; i >= 0; i--) {
+        struct mr_plan_node *node = &plan->nodes[i];
+        if (node->kind == MR_PLAN_OP && node->op_plan != NULL && node->op->unbind != NULL)
+            node->op->unbind(node->op_plan);
+        node->op_plan = NULL;
+    }
+    plan->nnodes = 0;
 }

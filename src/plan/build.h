@@ -27,6 +27,13 @@ struct mr_plan_draft {
     int nconsumers;
     int wish;        /* output tasks wanted at port 0, 0 = no wish */
     bool wish_bound; /* the wish is an upper bound */
+    /* stream.c */
+    bool stream;   /* operators: rows go on from epoch to epoch */
+    bool measured; /* and have a watermark */
+    bool updates;  /* and replace earlier ones */
+    enum mr_output_mode output_mode;
+    const char *mode_of; /* the load that wants it; NULL = none does */
+    const char *mixed;   /* loads that want different ones */
 };
 
 struct mr_plan_builder {
@@ -117,6 +124,21 @@ enum mr_status mr_plan_new_runtime(struct mr_plan_builder *builder, const char *
 /* syntax.c: expressions of a step that cannot be bound yet. */
 enum mr_status mr_plan_check_syntax(struct mr_plan_builder *builder,
                                     const struct mr_options *options, struct mr_error *err);
+/*
+ * stream.c: output modes, from the loads to the left, once all steps are nodes. Is the frame of a node a stream? What an operator is told
+ * of an input. What cannot be done to a stream is refused: behind bind; a question about rows; a sink. Which nodes
+ * measure which inputs.
+ */
+void mr_plan_stream_modes(struct mr_plan_builder *builder);
+bool mr_plan_is_stream(const struct mr_plan_builder *builder, int node);
+void mr_plan_stream_input(const struct mr_plan_builder *builder, int from,
+                          struct mr_op_input *input);
+enum mr_status mr_plan_stream_op(struct mr_plan_builder *builder, int node, struct mr_error *err);
+enum mr_status mr_plan_stream_question(const struct mr_plan_builder *builder, int node,
+                                       const char *option, struct mr_error *err);
+enum mr_status mr_plan_stream_sink(const struct mr_plan_builder *builder,
+                                   const struct mr_plan_node *node, struct mr_error *err);
+enum mr_status mr_plan_stream_clocks(struct mr_plan_builder *builder, struct mr_error *err);
 /* live.c: which nodes lead to sinks, validations, the result. */
 enum mr_status mr_plan_mark_live(struct mr_plan_builder *builder, struct mr_error *err);
 

@@ -143,6 +143,8 @@ static enum mr_status make_part(struct mr_plan_builder *builder, int at, int ind
     node->source = method->source;
     node->is_part = true;
     node->is_inner = sink || whole->is_inner || index < parts->count - 1;
+    if (sink)
+        node->runtime->streaming = false; /* of each epoch by nature */
     node->note = node->is_inner ? NULL : whole->note;
     builder->drafts[at + index].options = part->options;
     builder->drafts[at + index].origin = origin;
@@ -163,6 +165,18 @@ static enum mr_status make_parts(struct mr_plan_builder *builder, int at,
     return status;
 }
 
+/* The side output of the step is that of one of its parts. */
+static void move_side(struct mr_plan_builder *builder, int at, const struct mr_op_parts *parts)
+{
+    int last = at + parts->count - 1;
+    for (int i = last + 1; parts->side > 0 && i < builder->plan->nnodes; i++) {
+        struct mr_plan_edge *inputs = (struct mr_plan_edge *)(uintptr_t)builder->nodes[i].inputs;
+        for (int k = 0; k < builder->nodes[i].ninputs; k++)
+            if (inputs[k].node == last && inputs[k].port == 1)
+                inputs[k].node = at + parts->side - 1;
+    }
+}
+
 enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int at, struct mr_error *err)
 {
     struct mr_plan_draft *draft = &builder->drafts[at];
@@ -181,6 +195,7 @@ enum mr_status mr_plan_expand(struct mr_plan_builder *builder, int at, struct mr
     MR_TRY(mr_plan_open_gap(builder, at, parts.count, err));
     struct mr_plan_node whole = builder->nodes[at];
     struct mr_plan_draft whole_draft = builder->drafts[at];
+    move_side(builder, at, &parts);
     return make_parts(builder, at, &parts, &whole, &whole_draft, err);
 }
 

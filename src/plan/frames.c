@@ -44,6 +44,7 @@ enum mr_status mr_plan_new_runtime(struct mr_plan_builder *builder, const char *
     runtime->memory = memory;
     runtime->counters = counters;
     runtime->offline = !builder->request->connect;
+    runtime->streaming = builder->spec->mode == MR_MODE_STREAMING;
     *out = runtime;
     return MR_OK;
 }
@@ -233,12 +234,14 @@ static const struct mr_options *quarantine_of(const struct mr_step_spec *step)
 }
 
 /*
- * Does `onFailure` (of a validation) or `onError` (of an extract) ask for the side output? A quarantine without it is an error
+ * Does `onFailure` (of a validation), `onError` (of an extract) or `late` (of a transform) ask for the side output? A quarantine without it is an error
  * of the implementation.
  */
 static bool wants_side(const struct mr_step_spec *step)
 {
-    const char *option = step->method->source != NULL ? "onError" : "onFailure";
+    const char *option = step->method->source != NULL      ? "onError"
+                         : step->type == MR_STEP_TRANSFORM ? "late"
+                                                           : "onFailure";
     const struct mr_option *row = mr_option_find(step->options->table, option);
     if (row == NULL || row->type != MR_OPTION_ENUM || !mr_options_has(step->options, option))
         return false;

@@ -19,6 +19,11 @@
 
 enum mr_plan_node_kind { MR_PLAN_SOURCE, MR_PLAN_OP, MR_PLAN_SINK };
 
+struct mr_plan_measures {
+    int count;
+    const int *nodes;
+};
+
 /* Where rows come from: an output port of an earlier node. */
 struct mr_plan_edge {
     int node;
@@ -58,6 +63,11 @@ struct mr_plan_node {
     bool absorbed;
     const char *moved_to; /* a rewrite has put its condition in front of that node: its label */
     const char *note;     /* for the plan: what was read in order to bind it; or NULL */
+    /*
+     * In a stream, by input: the nodes that measure its frame (their clocks; the smallest holds), or, of one that measures,
+     * the sources whose partitions its rows come from. NULL = not a stream.
+     */
+    const struct mr_plan_measures *measures;
     /* breakers and build sides: bytes that one task may hold of it; 0 = has no state */
     int64_t share;
     /* SINK */
@@ -295,6 +305,11 @@ enum mr_status mr_plan_build(const struct mr_plan_request *request, struct mr_pl
 enum mr_status mr_plan_used_frames(const struct mr_plan *plan, struct mr_arena *arena,
                                    struct mr_plan_restorable **out, int *count,
                                    struct mr_error *err);
+/*
+ * Closes sources and sinks, and what else holds on to an epoch; operators stay bound, their plans and runtimes valid, until mr_plan_free.
+ * For the plan that kept objects were opened with.
+ */
+void mr_plan_close_ends(struct mr_plan *plan);
 /* Closes sources and sinks. Before the arena is reset. */
 void mr_plan_free(struct mr_plan *plan);
 

@@ -392,6 +392,7 @@ const struct mr_op mr_op_checkpoint = {
     .system = "s3",
     .options = checkpoint_options,
     .flags = MR_OP_BREAKER,
+    .batch_only = "every epoch of a stream is durable by itself: leave it out",
     .min_inputs = 1,
     .max_inputs = 1,
     .durable = &durable,

@@ -378,6 +378,8 @@ enum mr_status delta_sink_bind(const struct mr_sink_bind *bind, void **state,
     sink->options = bind->options;
     sink->sequence = bind->sequence;
     sink->mode = mode_of(bind->options);
+    info->kinds |= sink->mode == DELTA_MODE_UPSERT ? MR_SINK_UPSERT : 0;
+    info->kinds |= sink->mode == DELTA_MODE_OVERWRITE ? MR_SINK_COMPLETE : 0;
     sink->where = mr_options_text(bind->options, "replaceWhere");
     sink->addresses = mr_options_boolean(bind->options, "rowAddresses", false);
     MR_TRY(bind_all(sink, bind, info, err));

@@ -281,6 +281,7 @@ static enum mr_status bind_all(struct files *files, const struct mr_sink_bind *b
     MR_TRY(find_format(options, bind->runtime, &files->format, err));
     MR_TRY(find_compression(files, options, bind->runtime, bind->arena, err));
     files->mode = (enum files_mode)mr_options_integer(options, "mode", FILES_APPEND);
+    info->kinds |= files->mode == FILES_OVERWRITE ? MR_SINK_COMPLETE : 0;
     const struct mr_option_value *partitions = mr_options_get(options, "partitionBy");
     files->dynamic = partitions->set && partitions->u.strings.count > 0 &&
                      mr_options_integer(options, "partitionOverwriteMode", 0) == 0;

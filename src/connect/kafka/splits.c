@@ -17,6 +17,29 @@
 #define SPLIT_LEAST  250000 /* offsets; below, another consumer costs more than it saves */
 #define SPLITS_A_CPU 4
 
+static const char *partition_name(struct mr_arena *arena, const struct kafka_partition *partition)
+{
+    return mr_arena_printf(arena, "%s/%d", partition->topic, (int)partition->number);
+}
+
+/* Also of partitions without a split: one that has brought nothing yet holds a watermark back. */
+static enum mr_status name_origins(const struct kafka_source *source, struct mr_arena *arena,
+                                   struct mr_split_list *out, struct mr_error *err)
+{
+    const struct kafka_partitions *partitions = &source->partitions;
+    const char **names = mr_arena_calloc(arena, (size_t)partitions->count + 1, sizeof *names);
+    if (names == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < partitions->count; i++) {
+        names[i] = partition_name(arena, &partitions->items[i]);
+        if (names[i] == NULL)
+            return mr_error_nomem(err);
+    }
+    out->origins = names;
+    out->norigins = partitions->count;
+    return MR_OK;
+}
+
 static enum mr_status write_split(bool uncommitted, const struct kafka_partition *partition,
                                   int64_t from, int64_t end, struct mr_arena *arena,
                                   struct mr_split *out, struct mr_error *err)
@@ -35,11 +58,12 @@ static enum mr_status write_split(bool uncommitted, const struct kafka_partition
         .token = {copy, token.size},
         .label = mr_arena_printf(arena, "%s[%d] offsets [%lld, %lld)", partition->topic,
                                  (int)partition->number, (long long)from, (long long)end),
+        .origin = partition_name(arena, partition),
         .rows = end - from,
         .bytes = -1,
     };
     mr_bytes_reset(&token);
-    if (status == MR_OK && (copy == NULL || out->label == NULL))
+    if (status == MR_OK && (copy == NULL || out->label == NULL || out->origin == NULL))
         status = mr_error_nomem(err);
     return status;
 }
@@ -174,5 +198,6 @@ enum mr_status kafka_splits(void *state, struct mr_runtime *runtime, struct mr_a
     *out = (struct mr_split_list){0};
     MR_TRY(kafka_find_ranges(source, runtime, err));
     MR_TRY(cut(source, runtime, arena, out, err));
+    MR_TRY(name_origins(source, arena, out, err));
     return source->incremental ? write_upto(source, arena, out, err) : MR_OK;
 }

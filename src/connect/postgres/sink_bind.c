@@ -174,6 +174,8 @@ enum mr_status pg_sink_bind(const struct mr_sink_bind *bind, void **state,
     sink->options = bind->options;
     sink->sequence = bind->sequence;
     MR_TRY(read_options(sink, err));
+    info->kinds |= sink->mode == PG_UPSERT ? MR_SINK_UPSERT : 0;
+    info->kinds |= sink->mode == PG_OVERWRITE ? MR_SINK_COMPLETE : 0;
     MR_TRY(pg_link_read(&sink->link, bind->options, bind->runtime, bind->arena, err));
     info->tasks = (int)mr_options_integer(bind->options, "maxConnections", 0);
     info->small_bytes = SMALL_BYTES;

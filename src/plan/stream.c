@@ -1,0 +1,252 @@
+/*
+ * stream.c - what is different where rows go on from epoch to epoch.
+ *
+ * A frame is a stream if a source in front of it reads incrementally; any other is there as a whole in every epoch, and what is
+ * done to it is done as in batch. From this follows what may be done to a frame at all: what looks at one row may, and what keeps
+ * something for the next epoch (mr_op.keeper); a breaker that keeps nothing would give an answer for each epoch and call it the
+ * answer, so it is refused, unless it only moves rows. What a load puts in front of itself (a merge with its target) is
+ * of each epoch by nature and left alone.
+ *
+ * Loads say how results come out (`outputMode`); that goes to the left, up to the first step that keeps something and no further: what
+ * another such step reads are rows that stay. A walk over the steps as written does it, before parts are known.
+ */
+#include "plan/build.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+static const char *const mode_names[] = {"append", "update", "complete"};
+
+static bool streaming(const struct mr_plan_builder *builder)
+{
+    return builder->spec->mode == MR_MODE_STREAMING;
+}
+
+static bool is_of_load(const struct mr_plan_node *node)
+{
+    return node->step->type == MR_STEP_LOAD;
+}
+
+static bool keeps(const struct mr_op *op)
+{
+    return op->keeper != NULL && !(op->flags & MR_OP_MEASURES);
+}
+
+bool mr_plan_is_stream(const struct mr_plan_builder *builder, int at)
+{
+    const struct mr_plan_node *node = &builder->nodes[at];
+    if (!streaming(builder) || is_of_load(node))
+        return false;
+    if (node->kind == MR_PLAN_SOURCE)
+        return node->source_info.guarantee != NULL;
+    return builder->drafts[at].stream;
+}
+
+/* ---- what loads want ---- */
+
+/* Of a load; one that has no such option appends. */
+static enum mr_output_mode mode_of(const struct mr_options *options)
+{
+    const struct mr_option *row = mr_option_find(options->table, "outputMode");
+    if (row == NULL || row->type != MR_OPTION_ENUM || !mr_options_has(options, row->name))
+        return MR_OUTPUT_APPEND;
+    const char *text = mr_options_text(options, row->name);
+    for (int i = 0; i < 3; i++)
+        if (mr_text_equal_nocase(text, mode_names[i]))
+            return (enum mr_output_mode)i;
+    return MR_OUTPUT_APPEND;
+}
+
+static void want(struct mr_plan_builder *builder, int at, const char *load,
+                 enum mr_output_mode mode)
+{
+    struct mr_plan_draft *draft = &builder->drafts[at];
+    if (draft->mode_of == NULL) {
+        draft->output_mode = mode;
+        draft->mode_of = load;
+    } else if (draft->output_mode != mode && draft->mixed == NULL) {
+        draft->mixed = mr_arena_printf(builder->arena, "%s (%s) and %s (%s)", draft->mode_of,
+                                       mode_names[draft->output_mode], load, mode_names[mode]);
+    }
+}
+
+/* From right to left: who reads a node comes after it. */
+void mr_plan_stream_modes(struct mr_plan_builder *builder)
+{
+    for (int i = builder->plan->nnodes - 1; streaming(builder) && i >= 0; i--) {
+        const struct mr_plan_node *node = &builder->nodes[i];
+        const struct mr_plan_draft *draft = &builder->drafts[i];
+        if (node->kind == MR_PLAN_SINK && is_of_load(node))
+            want(builder, i, node->step->label, mode_of(draft->options));
+        bool stays = node->kind == MR_PLAN_OP && keeps(node->op);
+        for (int k = 0; draft->mode_of != NULL && k < node->ninputs; k++) {
+            int from = node->inputs[k].node;
+            want(builder, from, draft->mode_of, stays ? MR_OUTPUT_APPEND : draft->output_mode);
+            if (!stays && builder->drafts[from].mixed == NULL)
+                builder->drafts[from].mixed = draft->mixed;
+        }
+    }
+}
+
+/* ---- operators ---- */
+
+void mr_plan_stream_input(const struct mr_plan_builder *builder, int at, struct mr_op_input *input)
+{
+    input->stream = mr_plan_is_stream(builder, at);
+    input->measured = input->stream && builder->drafts[at].measured;
+}
+
+static enum mr_status refuse(const char *hint, struct mr_error *err)
+{
+    mr_error_config(err, "cannot be done to a stream: its rows go on from epoch to epoch");
+    if (hint != NULL)
+        mr_error_hint(err, "%s", hint);
+    return MR_CONFIG;
+}
+
+enum mr_status mr_plan_stream_question(const struct mr_plan_builder *builder, int at,
+                                       const char *option, struct mr_error *err)
+{
+    if (!mr_plan_is_stream(builder, builder->nodes[at].inputs[0].node))
+        return MR_OK;
+    mr_error_config(err, "the columns would depend on rows that have not come yet");
+    mr_error_hint(err, "in a stream it needs \"%s\"", option);
+    return MR_CONFIG;
+}
+
+/* Behind bind: notes what its frame is, and refuses what cannot be. */
+enum mr_status mr_plan_stream_op(struct mr_plan_builder *builder, int at, struct mr_error *err)
+{
+    const struct mr_plan_node *node = &builder->nodes[at];
+    struct mr_plan_draft *draft = &builder->drafts[at];
+    const struct mr_op *op = node->op;
+    bool second = false;
+    draft->stream = draft->measured = false;
+    draft->updates = node->op_info.updates;
+    for (int k = 0; k < node->ninputs; k++) {
+        int from = node->inputs[k].node;
+        bool stream = mr_plan_is_stream(builder, from);
+        draft->stream |= stream;
+        second |= stream && k == 1;
+        draft->measured |= stream && builder->drafts[from].measured;
+        draft->updates |= stream && builder->drafts[from].updates && !keeps(op);
+    }
+    if (!draft->stream || is_of_load(node)) {
+        draft->stream = draft->measured = draft->updates = false;
+        return MR_OK;
+    }
+    draft->measured |= (op->flags & MR_OP_MEASURES) != 0;
+    if (op->batch_only != NULL)
+        return refuse(op->batch_only, err);
+    bool kept = op->keeper != NULL && node->op_info.kept != NULL;
+    if ((op->flags & MR_OP_BREAKER) && !(op->flags & MR_OP_MOVES) && !kept)
+        return refuse(NULL, err);
+    if ((op->flags & MR_OP_BUILD_SIDE) && second && !kept)
+        return refuse("the second frame has to be one that is read anew in every epoch", err);
+    if (keeps(op) && kept && draft->mixed != NULL) {
+        mr_error_config(err, "loads want its rows in different output modes: %s", draft->mixed);
+        mr_error_hint(err, "give these loads the same \"outputMode\", or make two steps of it");
+        return MR_CONFIG;
+    }
+    if (!kept || !keeps(op))
+        return MR_OK;
+    for (int k = 0; k < node->ninputs; k++)
+        if (builder->drafts[node->inputs[k].node].updates)
+            return refuse("in front of it stands a step whose rows replace earlier ones: it has to "
+                          "give final rows (output mode append, emit final)",
+                          err);
+    return MR_OK;
+}
+
+/* Do the rows that reach the sink fit what it takes? */
+enum mr_status mr_plan_stream_sink(const struct mr_plan_builder *builder,
+                                   const struct mr_plan_node *node, struct mr_error *err)
+{
+    int from = node->inputs[0].node;
+    const struct mr_plan_draft *draft = &builder->drafts[node->id];
+    if (!is_of_load(node))
+        return MR_OK;
+    while (is_of_load(&builder->nodes[from])) { /* what the sink has put in front of itself */
+        const struct mr_plan_node *part = &builder->nodes[from];
+        int next = -1;
+        for (int k = 0; k < part->ninputs; k++)
+            if (next < 0 || builder->drafts[part->inputs[k].node].updates)
+                next = part->inputs[k].node;
+        if (next < 0)
+            return MR_OK;
+        from = next;
+    }
+    if (!builder->drafts[from].updates || draft->output_mode == MR_OUTPUT_APPEND)
+        return MR_OK;
+    bool complete = draft->output_mode == MR_OUTPUT_COMPLETE;
+    if (node->sink_info.kinds & (complete ? MR_SINK_COMPLETE : MR_SINK_UPSERT))
+        return MR_OK;
+    mr_error_config(err, "outputMode %s: the target cannot replace what it was given before",
+                    mode_names[draft->output_mode]);
+    mr_error_hint(err, complete ? "it needs \"mode\": \"overwrite\""
+                                : "it needs \"mode\": \"upsert\" with keys, or a target that keeps "
+                                  "all changes (toKafka)");
+    return MR_CONFIG;
+}
+
+/* ---- clocks ---- */
+
+/* The nearest nodes that measure, to the left of `at`. */
+static void find_clocks(const struct mr_plan_builder *builder, int at, bool *seen, int *nodes,
+                        int *count)
+{
+    const struct mr_plan_node *node = &builder->nodes[at];
+    if (seen[at])
+        return;
+    seen[at] = true;
+    if (node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_MEASURES)) {
+        if (node->op_info.kept != NULL)
+            nodes[(*count)++] = at;
+        return;
+    }
+    for (int k = 0; k < node->ninputs; k++)
+        find_clocks(builder, node->inputs[k].node, seen, nodes, count);
+}
+
+/* Partitions that rows at this node come from: not behind a breaker, and not through a build side. */
+static void find_sources(const struct mr_plan_builder *builder, int at, bool *seen, int *nodes,
+                         int *count)
+{
+    const struct mr_plan_node *node = &builder->nodes[at];
+    if (seen[at] || mr_plan_is_breaker(node))
+        return;
+    seen[at] = true;
+    if (node->kind == MR_PLAN_SOURCE)
+        nodes[(*count)++] = at;
+    for (int k = 0; k < node->ninputs; k++)
+        if (!mr_plan_is_build(node, k))
+            find_sources(builder, node->inputs[k].node, seen, nodes, count);
+}
+
+enum mr_status mr_plan_stream_clocks(struct mr_plan_builder *builder, struct mr_error *err)
+{
+    size_t nnodes = (size_t)builder->plan->nnodes;
+    for (size_t i = 0; streaming(builder) && i < nnodes; i++) {
+        struct mr_plan_node *node = &builder->nodes[i];
+        if (node->kind != MR_PLAN_OP || is_of_load(node) || !builder->drafts[i].live)
+            continue;
+        struct mr_plan_measures *clocks =
+            mr_arena_calloc(builder->arena, (size_t)node->ninputs + 1, sizeof *clocks);
+        if (clocks == NULL)
+            return mr_error_nomem(err);
+        for (int k = 0; k < node->ninputs; k++) {
+            bool *seen = mr_arena_calloc(builder->arena, nnodes, sizeof *seen);
+            int *found = mr_arena_calloc(builder->arena, nnodes, sizeof *found);
+            if (seen == NULL || found == NULL)
+                return mr_error_nomem(err);
+            clocks[k].nodes = found;
+            if (node->op->flags & MR_OP_MEASURES)
+                find_sources(builder, node->inputs[k].node, seen, found, &clocks[k].count);
+            else
+                find_clocks(builder, node->inputs[k].node, seen, found, &clocks[k].count);
+        }
+        node->measures = clocks;
+    }
+    return MR_OK;
+}
