@@ -382,6 +382,22 @@ enum mr_status kafka_ask_watermarks(struct kafka_client *client, struct mr_runti
     return status;
 }
 
+enum mr_status kafka_ask_ends(struct kafka_client *client, struct mr_runtime *runtime,
+                              struct kafka_partitions *partitions, struct mr_error *err)
+{
+    int n = partitions->count;
+    int64_t *offsets = mr_calloc((size_t)n + 1, sizeof *offsets);
+    if (offsets == NULL)
+        return mr_error_nomem(err);
+    enum mr_status status = ask_all(client, runtime, partitions, KAFKA_LATEST, offsets, err);
+    for (int i = 0; i < n && status == MR_OK; i++) {
+        partitions->items[i].low = 0;
+        partitions->items[i].high = offsets[i];
+    }
+    mr_free(offsets);
+    return status;
+}
+
 static enum mr_status resolve_marks(const struct kafka_partitions *partitions,
                                     const struct kafka_marks *marks, int64_t *into,
                                     struct mr_error *err)

@@ -81,6 +81,9 @@ enum mr_status kafka_find_partitions(struct kafka_client *client, struct mr_runt
 /* low and high. */
 enum mr_status kafka_ask_watermarks(struct kafka_client *client, struct mr_runtime *runtime,
                                     struct kafka_partitions *partitions, struct mr_error *err);
+/* high alone; low is 0. */
+enum mr_status kafka_ask_ends(struct kafka_client *client, struct mr_runtime *runtime,
+                              struct kafka_partitions *partitions, struct mr_error *err);
 /*
  * The offsets of a point in all partitions, into `into` (one each). Marks have to name every partition, and offsets that are not in
  * [low, high] are the caller's business.

@@ -19,12 +19,12 @@ struct own_setting {
     bool always; /* not for the user to say */
 };
 
-static enum mr_status set_own(const struct kafka_source *source, rd_kafka_conf_t *conf,
-                              struct mr_error *err)
+enum mr_status kafka_reader_conf(const struct kafka_settings *settings, int64_t queue_bytes,
+                                 bool group, rd_kafka_conf_t *conf, struct mr_error *err)
 {
     char kilobytes[32], fetch[32];
-    int64_t bytes = source->queue_bytes / 4 < FETCH_MOST ? source->queue_bytes / 4 : FETCH_MOST;
-    snprintf(kilobytes, sizeof kilobytes, "%lld", (long long)(source->queue_bytes / 1024));
+    int64_t bytes = queue_bytes / 4 < FETCH_MOST ? queue_bytes / 4 : FETCH_MOST;
+    snprintf(kilobytes, sizeof kilobytes, "%lld", (long long)(queue_bytes / 1024));
     snprintf(fetch, sizeof fetch, "%lld", (long long)bytes);
     const struct own_setting own[] = {
         {"group.id", "millrace", false},
@@ -37,8 +37,8 @@ static enum mr_status set_own(const struct kafka_source *source, rd_kafka_conf_t
         {"fetch.message.max.bytes", fetch, false},
         {"fetch.wait.max.ms", "100", false},
     };
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (own[i].always || kafka_settings_get(&source->settings, own[i].name) == NULL)
+    for (size_t i = group ? 0 : 1; i < sizeof own / sizeof own[0]; i++)
+        if (own[i].always || kafka_settings_get(settings, own[i].name) == NULL)
             MR_TRY(kafka_conf_set(conf, own[i].name, own[i].value, err));
     return MR_OK;
 }
@@ -48,7 +48,8 @@ static enum mr_status open_consumer(struct kafka_source *source, struct kafka_cl
 {
     rd_kafka_conf_t *conf;
     MR_TRY(kafka_settings_conf(&source->settings, &conf, err));
-    enum mr_status status = set_own(source, conf, err);
+    enum mr_status status =
+        kafka_reader_conf(&source->settings, source->queue_bytes, true, conf, err);
     if (status != MR_OK) {
         rd_kafka_conf_destroy(conf);
         return status;

@@ -5,6 +5,8 @@
  * the broker keeps has expired, one behind its end belongs to a topic that was cut or made again: rows would be missing, so the run stops
  * unless failOnDataLoss is false, and then begins at the first offset that is kept.
  */
+#include "base/decimal.h"
+#include "base/time.h"
 #include "connect/kafka/source.h"
 
 static enum mr_status lost(const struct kafka_source *source, struct mr_runtime *runtime,
@@ -116,20 +118,118 @@ static enum mr_status check_cluster(const struct kafka_source *source, struct mr
     return MR_SOURCE;
 }
 
+/* --- streaming --- */
+
+/* Does the last epoch say where all partitions begin? */
+static bool has_all_marks(const struct kafka_source *source)
+{
+    for (int i = 0; i < source->partitions.count && source->has_since; i++) {
+        const struct kafka_partition *partition = &source->partitions.items[i];
+        const struct kafka_mark *mark =
+            kafka_marks_find(&source->since, partition->topic, partition->number);
+        if (mark == NULL || mark->offset < 0)
+            return false;
+    }
+    return source->has_since;
+}
+
+/*
+ * Partitions, and their offsets. An epoch that follows another needs only the ends: that a record has expired in front of it is said by the
+ * answer to its fetch.
+ */
+static enum mr_status look(struct kafka_source *source, bool now, struct mr_runtime *runtime,
+                           struct mr_error *err)
+{
+    struct kafka_partitions *partitions = &source->partitions;
+    if (source->hub == NULL)
+        MR_TRY(kafka_find_partitions(source->client, runtime, &source->topics, source->arena,
+                                     partitions, err));
+    else
+        MR_TRY(kafka_hub_partitions(source->hub, &source->topics, now, runtime, source->arena,
+                                    partitions, err));
+    MR_TRY(check_cluster(source, err));
+    if (source->hub == NULL || !has_all_marks(source))
+        return kafka_ask_watermarks(source->client, runtime, partitions, err);
+    MR_TRY(kafka_ask_ends(source->client, runtime, partitions, err));
+    for (int i = 0; i < partitions->count; i++) {
+        const struct kafka_partition *partition = &partitions->items[i];
+        if (kafka_marks_find(&source->since, partition->topic, partition->number)->offset >
+            partition->high)
+            return kafka_ask_watermarks(source->client, runtime, partitions, err);
+    }
+    return MR_OK;
+}
+
+/* What the hub knows of the cluster may be old: an error may come from that. */
+static enum mr_status look_twice(struct kafka_source *source, struct mr_runtime *runtime,
+                                 struct mr_error *err)
+{
+    struct mr_error cause = {0};
+    enum mr_status status = look(source, false, runtime, &cause);
+    if (status == MR_SOURCE && cause.cls == MR_CLASS_CONFIG && source->hub != NULL)
+        return look(source, true, runtime, err);
+    if (status != MR_OK && err != NULL)
+        *err = cause;
+    return status;
+}
+
+void kafka_share_out(const int64_t *backlogs, int count, int64_t most, int64_t *shares)
+{
+    int64_t total = 0, given = 0;
+    for (int i = 0; i < count; i++)
+        total += backlogs[i];
+    for (int i = 0; i < count; i++) {
+        bool all = total <= most;
+        shares[i] = all ? backlogs[i] : (int64_t)((mr_int128)most * backlogs[i] / total);
+        shares[i] += shares[i] == 0 && backlogs[i] > 0;
+        given += shares[i];
+    }
+    for (int i = 0; i < count && given < most; i++)
+        if (shares[i] < backlogs[i]) { /* what rounding has left: less than one each */
+            shares[i]++;
+            given++;
+        }
+}
+
+/* maxRatePerPartition and maxOffsetsPerTrigger. */
+static enum mr_status bound(struct kafka_source *source, struct mr_error *err)
+{
+    struct kafka_partitions *partitions = &source->partitions;
+    int64_t now = mr_clock_monotonic_micros();
+    int n = partitions->count;
+    for (int i = 0; i < n && source->rate > 0; i++) {
+        struct kafka_partition *partition = &partitions->items[i];
+        int64_t most = kafka_hub_allowance(source->hub, partition, source->rate, now);
+        if (partition->end - partition->from > most)
+            partition->end = partition->from + most;
+    }
+    if (source->most == 0)
+        return MR_OK;
+    int64_t *backlogs = mr_calloc(2 * (size_t)n + 1, sizeof *backlogs);
+    if (backlogs == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < n; i++)
+        backlogs[i] = partitions->items[i].end - partitions->items[i].from;
+    kafka_share_out(backlogs, n, source->most, backlogs + n);
+    for (int i = 0; i < n; i++)
+        partitions->items[i].end = partitions->items[i].from + backlogs[n + i];
+    mr_free(backlogs);
+    return MR_OK;
+}
+
 enum mr_status kafka_find_ranges(struct kafka_source *source, struct mr_runtime *runtime,
                                  struct mr_error *err)
 {
     struct kafka_partitions *partitions = &source->partitions;
-    MR_TRY(kafka_find_partitions(source->client, runtime, &source->topics, source->arena,
-                                 partitions, err));
-    MR_TRY(check_cluster(source, err));
-    MR_TRY(kafka_ask_watermarks(source->client, runtime, partitions, err));
+    MR_TRY(look_twice(source, runtime, err));
     int64_t *offsets = mr_calloc((size_t)partitions->count + 1, sizeof *offsets);
     if (offsets == NULL)
         return mr_error_nomem(err);
     enum mr_status status = MR_OK;
     if (!source->has_since)
         status = kafka_resolve(source->client, runtime, partitions, &source->start, offsets, err);
+    if (status == MR_OK && !source->has_since && source->hub != NULL)
+        status = kafka_hub_begin(source->hub, partitions, offsets, err);
     if (status == MR_OK)
         status = begin(source, runtime, offsets, err);
     if (status == MR_OK)
@@ -137,7 +237,7 @@ enum mr_status kafka_find_ranges(struct kafka_source *source, struct mr_runtime 
     if (status == MR_OK)
         status = finish(source, offsets, err);
     mr_free(offsets);
-    return status;
+    return status == MR_OK && source->hub != NULL ? bound(source, err) : status;
 }
 
 int64_t kafka_ranges_rows(const struct kafka_partitions *partitions)

@@ -32,6 +32,7 @@ struct reader {
     struct mr_slice token;
     struct kafka_split split;
     struct kafka_client *client;
+    struct kafka_feed *feed; /* streaming: where records come from; the client is the hub's */
     int64_t charged;
     struct kafka_position position; /* behind the last item given */
     int64_t next;                   /* offset of the next record */
@@ -193,6 +194,10 @@ static enum mr_status take_record(struct reader *reader, rd_kafka_message_t *rec
 
 static enum mr_status assign(struct reader *reader, struct mr_error *err)
 {
+    if (reader->feed != NULL) {
+        reader->deadline = 0;
+        return kafka_feed_start(reader->feed, reader->next, err);
+    }
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, reader->split.topic, reader->split.partition)->offset =
         reader->next;
@@ -271,7 +276,10 @@ static enum mr_status take_message(struct reader *reader, rd_kafka_message_t *me
     }
     int64_t offset = message->offset;
     if (offset >= reader->split.end) {
-        rd_kafka_message_destroy(message);
+        if (reader->feed != NULL)
+            kafka_feed_put_back(reader->feed, message);
+        else
+            rd_kafka_message_destroy(message);
         reader->done = true;
         return MR_OK;
     }
@@ -301,10 +309,16 @@ static enum mr_status wait_for_records(struct reader *reader, struct mr_error *e
                            reader->split.topic, (int)reader->split.partition,
                            (long long)reader->next,
                            (long long)(SILENCE_MICROS / MR_MICROS_PER_SECOND));
-    MR_TRY(mr_wait(reader->runtime->waiter, kafka_client_fd(reader->client), MR_WAIT_READ,
+    int fd = reader->feed != NULL ? kafka_feed_fd(reader->feed) : kafka_client_fd(reader->client);
+    MR_TRY(mr_wait(reader->runtime->waiter, fd, MR_WAIT_READ,
                    until < reader->deadline ? until : reader->deadline, MR_WAIT_SOURCE, &timed_out,
                    err));
-    kafka_client_quiet(reader->client);
+    if (reader->feed != NULL)
+        kafka_feed_quiet(reader->feed);
+    else
+        kafka_client_quiet(reader->client);
+    if (reader->feed != NULL)
+        rd_kafka_poll(kafka_client_handle(reader->client), 0); /* its errors */
     return MR_OK;
 }
 
@@ -323,9 +337,11 @@ static enum mr_status fill(struct reader *reader, struct mr_error *err)
 {
     int64_t most = most_rows(reader);
     rd_kafka_t *rk = kafka_client_handle(reader->client);
+    struct kafka_feed *feed = reader->feed;
     while (reader->rows.count + reader->nrecords < most && reader->bytes < BATCH_BYTES &&
            !reader->done) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 0);
+        rd_kafka_message_t *message =
+            feed != NULL ? kafka_feed_poll(feed) : rd_kafka_consumer_poll(rk, 0);
         if (message == NULL) {
             MR_TRY(wait_for_records(reader, err));
             continue;
@@ -409,7 +425,10 @@ void kafka_reader_close(void *object)
 {
     struct reader *reader = object;
     drop_chunk(reader);
-    kafka_consumer_give(reader->source, reader->client, !reader->failed);
+    if (reader->feed != NULL)
+        kafka_feed_give(reader->feed, !reader->failed);
+    else
+        kafka_consumer_give(reader->source, reader->client, !reader->failed);
     mr_json_decoder_free(reader->json);
     kafka_avro_free(reader->avro);
     kafka_csv_free(reader->csv);
@@ -441,6 +460,27 @@ static enum mr_status make_decoder(struct reader *reader, struct mr_error *err)
     return MR_OK;
 }
 
+/* Gets to where records come from. */
+static enum mr_status attach(struct reader *reader, struct mr_error *err)
+{
+    struct kafka_source *source = reader->source;
+    const struct kafka_split *split = &reader->split;
+    if (source->hub != NULL)
+        MR_TRY(kafka_feed_take(source->hub, split->topic, split->partition, reader->next,
+                               &reader->feed, err));
+    if (reader->feed != NULL) {
+        reader->client = source->client;
+        reader->done = kafka_feed_next(reader->feed) >= split->end;
+        return MR_OK;
+    }
+    int64_t queue = source->queue_bytes + source->queue_bytes / 4;
+    MR_TRY(mr_memory_charge(reader->runtime->memory, queue, err));
+    reader->charged = queue;
+    MR_TRY(kafka_consumer_take(source, &reader->client, err));
+    mr_count(reader->runtime, MR_COUNT_CONNECTIONS, 1);
+    return assign(reader, err);
+}
+
 static enum mr_status open_reader(struct reader *reader, struct mr_slice split,
                                   struct mr_slice from, struct mr_error *err)
 {
@@ -456,18 +496,13 @@ static enum mr_status open_reader(struct reader *reader, struct mr_slice split,
         return mr_error_internal(err, "a split of Kafka of another isolation.level");
     reader->next = reader->position.next;
     reader->done = reader->next >= reader->split.end;
-    int64_t queue = source->queue_bytes + source->queue_bytes / 4;
-    MR_TRY(mr_memory_charge(memory, queue, err));
-    reader->charged = queue;
     MR_TRY(mr_rows_init(&reader->rows, memory, source->schema, err));
     if (source->side != NULL)
         MR_TRY(mr_rows_init(&reader->letters, memory, source->side, err));
     MR_TRY(make_decoder(reader, err));
     if (reader->done || is_full(reader))
         return MR_OK;
-    MR_TRY(kafka_consumer_take(source, &reader->client, err));
-    mr_count(reader->runtime, MR_COUNT_CONNECTIONS, 1);
-    return assign(reader, err);
+    return attach(reader, err);
 }
 
 enum mr_status kafka_reader_open(void *state, struct mr_runtime *runtime, struct mr_slice split,

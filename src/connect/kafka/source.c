@@ -14,6 +14,7 @@
 #define QUEUE_LEAST ((int64_t)1 << 20)
 #define QUEUE_MOST  ((int64_t)8 << 20)
 #define READERS     8
+#define HUB_MOST    ((int64_t)64 << 20) /* that all feeds together may hold */
 
 static const char *const formats[] = {"raw", "json", "avro", "csv", NULL};
 static const char *const on_errors[] = {"fail", "drop", "deadLetter", NULL};
@@ -39,18 +40,18 @@ const struct mr_option kafka_read_options[] = {
      .doc = "All topics whose whole name matches this regular expression, but Kafka's own."},
     {.name = "startingOffsets",
      .type = MR_OPTION_ANY,
-     .fallback = "earliest",
-     .doc = "Where reading begins: earliest, latest, {\"topic\": {\"0\": 17, \"1\": -2}} (-2 "
+     .doc = "Where reading begins: earliest (the default), latest (in mode streaming the default), "
+            "{\"topic\": {\"0\": 17, \"1\": -2}} (-2 "
             "earliest, "
             "-1 latest), or {\"timestamp\": \"2024-05-01 12:00:00\"} (in sql.timeZone; or "
-            "milliseconds). With `incremental` only in the first run."},
+            "milliseconds). With `incremental`, and in streaming, only in the first run."},
     {.name = "endingOffsets",
      .type = MR_OPTION_ANY,
      .fallback = "latest",
-     .doc = "Where reading ends, in the same forms; the offset itself is not read."},
+     .doc = "Where reading ends, in the same forms; the offset itself is not read. Batch only."},
     {.name = "incremental",
      .type = MR_OPTION_BOOL,
-     .doc = "Every run begins where the last one ended."},
+     .doc = "Every run begins where the last one ended; in streaming always so."},
     {.name = "failOnDataLoss",
      .type = MR_OPTION_BOOL,
      .fallback = "true",
@@ -63,17 +64,23 @@ const struct mr_option kafka_read_options[] = {
      .unit = "splits",
      .doc =
          "At least about so many splits: partitions are cut into ranges of offsets. Default: one "
-         "a partition, more where there are fewer than readers."},
+         "a partition; in batch more where there are fewer than readers."},
     {.name = "maxOffsetsPerTrigger",
      .type = MR_OPTION_INT,
-     .flags = MR_OPTION_UNBUILT,
+     .minimum = 1,
+     .maximum = INT64_C(1000000000000),
      .unit = "records",
-     .doc = "Streaming: records of one trigger, over all partitions."},
+     .doc = "Streaming: at most so many records in one epoch, shared out over the partitions in "
+            "proportion to what "
+            "waits in them, at least one each."},
     {.name = "maxRatePerPartition",
      .type = MR_OPTION_INT,
-     .flags = MR_OPTION_UNBUILT,
+     .minimum = 1,
+     .maximum = INT64_C(1000000000),
      .unit = "records per second",
-     .doc = "Streaming: records of one partition per second."},
+     .doc = "Streaming: at most so many records of one partition per second; a pause saves up ten "
+            "seconds of "
+            "them, the first epoch has one second."},
     {.name = "group",
      .type = MR_OPTION_STRING,
      .flags = MR_OPTION_UNBUILT,
@@ -189,7 +196,8 @@ static enum mr_status read_since(struct kafka_source *source, const struct mr_so
 {
     char why[128] = "";
     struct mr_error cause = {0};
-    source->incremental = mr_options_boolean(source->options, "incremental", false);
+    source->incremental =
+        source->streaming || mr_options_boolean(source->options, "incremental", false);
     if (!source->incremental)
         return MR_OK;
     if (bind->since.size > 0) {
@@ -206,6 +214,27 @@ static enum mr_status read_since(struct kafka_source *source, const struct mr_so
     return source->has_since ? MR_OK : refuse_since(source, why, err);
 }
 
+/* What only one of the modes knows. */
+static enum mr_status read_mode(struct kafka_source *source, struct mr_error *err)
+{
+    static const char *const streaming[] = {"maxOffsetsPerTrigger", "maxRatePerPartition", NULL};
+    const struct mr_options *options = source->options;
+    for (int i = 0; streaming[i] != NULL && !source->streaming; i++)
+        if (mr_options_has(options, streaming[i]))
+            return mr_options_error(
+                options, streaming[i], err,
+                "only in mode streaming; in batch a run reads what is there, up "
+                "to endingOffsets");
+    if (source->streaming && mr_options_get(options, "endingOffsets")->by_user)
+        return mr_options_error(
+            options, "endingOffsets", err,
+            "a stream has no end; mode batch reads up to offsets, and the trigger "
+            "availableNow what is there");
+    source->most = mr_options_integer(options, "maxOffsetsPerTrigger", 0);
+    source->rate = mr_options_integer(options, "maxRatePerPartition", 0);
+    return MR_OK;
+}
+
 static enum mr_status read_options(struct kafka_source *source, const struct mr_source_bind *bind,
                                    struct mr_error *err)
 {
@@ -213,10 +242,14 @@ static enum mr_status read_options(struct kafka_source *source, const struct mr_
     MR_TRY(read_topics(source, err));
     MR_TRY(read_schema(source, bind->runtime->pipeline_dir, err));
     MR_TRY(read_on_error(source, err));
+    MR_TRY(read_mode(source, err));
     if (zone != NULL && strcmp(zone, "UTC") != 0)
         MR_TRY(mr_tz_new(zone, &source->tz, err));
-    MR_TRY(kafka_point_read(source->options, "startingOffsets", source->tz, source->arena,
-                            &source->start, err));
+    if (source->streaming)
+        source->start.kind = KAFKA_AT_LATEST;
+    if (mr_options_has(source->options, "startingOffsets"))
+        MR_TRY(kafka_point_read(source->options, "startingOffsets", source->tz, source->arena,
+                                &source->start, err));
     MR_TRY(kafka_point_read(source->options, "endingOffsets", source->tz, source->arena,
                             &source->end, err));
     source->fail_on_loss = mr_options_boolean(source->options, "failOnDataLoss", true);
@@ -282,12 +315,40 @@ static enum mr_status describe(struct kafka_source *source, struct mr_source_inf
     return notes[0] != NULL && info->location != NULL ? MR_OK : mr_error_nomem(err);
 }
 
+/* The client that answers questions: of the process in streaming, else one of this run. */
+static enum mr_status find_client(struct kafka_source *source, struct mr_runtime *runtime,
+                                  struct mr_error *err)
+{
+    rd_kafka_conf_t *conf;
+    int64_t bytes = mr_memory_available(runtime->memory) / 8;
+    size_queue(source, runtime);
+    if (source->streaming && runtime->common != NULL) {
+        MR_TRY(kafka_hub_get(&source->settings, &source->topics,
+                             bytes < HUB_MOST ? bytes : HUB_MOST, runtime, &source->hub, err));
+        source->client = kafka_hub_client(source->hub);
+        return MR_OK;
+    }
+    MR_TRY(kafka_settings_conf(&source->settings, &conf, err));
+    return kafka_client_open(conf, KAFKA_CONSUMER, &source->client, err);
+}
+
+/* What the feeds of a hub hold counts while a plan is there. */
+static enum mr_status charge_feeds(struct kafka_source *source, struct mr_memory *memory,
+                                   struct mr_error *err)
+{
+    if (source->hub == NULL)
+        return MR_OK;
+    int64_t bytes = kafka_hub_queue_bytes(source->hub) * 5 / 4 * source->partitions.count;
+    MR_TRY(mr_memory_charge(memory, bytes, err));
+    source->memory = memory;
+    source->charged = bytes;
+    return MR_OK;
+}
+
 static enum mr_status bind_connected(struct kafka_source *source, const struct mr_source_bind *bind,
                                      struct mr_source_info *info, struct mr_error *err)
 {
-    rd_kafka_conf_t *conf;
-    MR_TRY(kafka_settings_conf(&source->settings, &conf, err));
-    MR_TRY(kafka_client_open(conf, KAFKA_CONSUMER, &source->client, err));
+    MR_TRY(find_client(source, bind->runtime, err));
     if (source->all == NULL) {
         bool one = source->topics.pattern == NULL && source->topics.count == 1;
         MR_TRY(kafka_shape_ask(&source->shape, bind->runtime, one ? source->topics.names[0] : NULL,
@@ -297,7 +358,8 @@ static enum mr_status bind_connected(struct kafka_source *source, const struct m
         info->schema = source->schema;
     }
     MR_TRY(kafka_find_ranges(source, bind->runtime, err));
-    size_queue(source, bind->runtime);
+    source->planned = source->hub != NULL;
+    MR_TRY(charge_feeds(source, bind->runtime->memory, err));
     info->max_readers = bind->runtime->parallelism > READERS ? 0 : READERS;
     return describe(source, info, err);
 }
@@ -306,7 +368,9 @@ static void close_source(void *state)
 {
     struct kafka_source *source = state;
     kafka_consumers_close(source);
-    kafka_client_close(source->client);
+    if (source->hub == NULL)
+        kafka_client_close(source->client);
+    mr_memory_credit(source->memory, source->charged);
     pthread_mutex_destroy(&source->lock);
     mr_tz_free(source->tz);
     mr_free(source);
@@ -324,6 +388,7 @@ static enum mr_status bind_source(const struct mr_source_bind *bind, void **out,
     source->options = bind->options;
     source->arena = bind->arena;
     source->limit = -1;
+    source->streaming = bind->runtime->streaming;
     enum mr_status status = read_options(source, bind, err);
     if (status == MR_OK)
         status = choose(source, NULL, err);
@@ -353,10 +418,11 @@ static enum mr_status offer_source(void *state, struct mr_source_offer *offer,
 
 const struct mr_source mr_source_kafka = {
     .name = "kafka",
-    .doc = "Reads topics of Apache Kafka, between offsets that are fixed when the run begins.",
+    .doc = "Reads topics of Apache Kafka, between offsets that are fixed when the run, or the "
+           "epoch of a stream, begins.",
     .system = "kafka",
     .options = kafka_read_options,
-    .flags = MR_SOURCE_STABLE_ORDER | MR_SOURCE_IMMUTABLE,
+    .flags = MR_SOURCE_STREAMING | MR_SOURCE_STABLE_ORDER | MR_SOURCE_IMMUTABLE,
     .bind = bind_source,
     .offer = offer_source,
     .splits = kafka_splits,

@@ -5,6 +5,7 @@
 #define MR_CONNECT_KAFKA_SOURCE_H
 
 #include "connect/kafka/decode.h"
+#include "connect/kafka/feed.h"
 #include "connect/kafka/kafka.h"
 #include "connect/kafka/offsets.h"
 
@@ -31,6 +32,13 @@ struct kafka_source {
     struct mr_arena *arena;
     struct kafka_settings settings;
     struct kafka_client *client; /* for questions; NULL offline */
+    struct kafka_hub *hub;       /* streaming: whose client it is; or NULL */
+    bool streaming;
+    bool planned;             /* streaming: bind has found the ranges, splits need not again */
+    int64_t most;             /* maxOffsetsPerTrigger, 0 = no bound */
+    int64_t rate;             /* maxRatePerPartition, 0 = no bound */
+    struct mr_memory *memory; /* that `charged` is in, for the feeds of the hub */
+    int64_t charged;
     struct mr_tz *tz;
     struct kafka_topics topics;
     struct kafka_point start, end;
@@ -67,6 +75,8 @@ enum mr_status kafka_append_letter(struct mr_rows *rows, const rd_kafka_message_
 enum mr_status kafka_find_ranges(struct kafka_source *source, struct mr_runtime *runtime,
                                  struct mr_error *err);
 int64_t kafka_ranges_rows(const struct kafka_partitions *partitions);
+/* Shares `most` out over backlogs in proportion to them, at least 1 to each that is not empty. */
+void kafka_share_out(const int64_t *backlogs, int count, int64_t most, int64_t *shares);
 
 /* splits.c */
 struct kafka_split {
@@ -92,6 +102,9 @@ enum mr_status kafka_position_read(struct mr_slice bytes, struct mr_slice token,
                                    struct mr_error *err);
 
 /* pool.c: consumers */
+/* Sets what is ours to say; `group`: librdkafka wants the name of one. */
+enum mr_status kafka_reader_conf(const struct kafka_settings *settings, int64_t queue_bytes,
+                                 bool group, rd_kafka_conf_t *conf, struct mr_error *err);
 enum mr_status kafka_consumer_take(struct kafka_source *source, struct kafka_client **out,
                                    struct mr_error *err);
 /* `good`: may serve another reader. */

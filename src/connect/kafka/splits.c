@@ -11,6 +11,7 @@
 #include "connect/kafka/source.h"
 
 #include "base/hash.h"
+#include "base/time.h"
 
 #define VERSION      1
 #define UNCOMMITTED  1
@@ -139,6 +140,8 @@ static int64_t wanted_pieces(const struct kafka_source *source, const struct mr_
     int64_t given = mr_options_integer(source->options, "minPartitions", 0);
     if (given > 0)
         return given;
+    if (source->streaming)
+        return 0; /* one a partition: each goes on where its feed stands */
     int64_t cpus = runtime->parallelism > 0 ? runtime->parallelism : 1;
     int64_t wanted = SPLITS_A_CPU * cpus;
     return wanted < rows / SPLIT_LEAST ? wanted : rows / SPLIT_LEAST;
@@ -196,7 +199,12 @@ enum mr_status kafka_splits(void *state, struct mr_runtime *runtime, struct mr_a
 {
     struct kafka_source *source = state;
     *out = (struct mr_split_list){0};
-    MR_TRY(kafka_find_ranges(source, runtime, err));
+    if (!source->planned)
+        MR_TRY(kafka_find_ranges(source, runtime, err));
+    source->planned = false;
+    for (int i = 0; i < source->partitions.count && source->hub != NULL && source->rate > 0; i++)
+        kafka_hub_spend(source->hub, &source->partitions.items[i], source->rate,
+                        mr_clock_monotonic_micros());
     MR_TRY(cut(source, runtime, arena, out, err));
     MR_TRY(name_origins(source, arena, out, err));
     return source->incremental ? write_upto(source, arena, out, err) : MR_OK;
