@@ -1,0 +1,150 @@
+/*
+ * kafka_tool.c - librdkafka alone: fills a topic for the bench, and reads one and throws every record away.
+ *
+ * The drain is the floor under any reader over this library: one consumer over all partitions, records taken one by one as fromKafka takes them, their
+ * bytes looked at once. Rows are numbered, so sums of what is read can be checked. Prints one JSON object.
+ *
+ *   kafka_tool fill SERVERS TOPIC COUNT CODEC
+ *   kafka_tool drain SERVERS TOPIC COUNT
+ */
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+    char text[256];
+
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK) {
+        fprintf(stderr, "kafka_tool: %s\n", text);
+        exit(2);
+    }
+}
+
+static rd_kafka_t *client(rd_kafka_type_t type, rd_kafka_conf_t *conf)
+{
+    char text[256];
+    rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
+
+    if (!rk) {
+        fprintf(stderr, "kafka_tool: %s\n", text);
+        exit(2);
+    }
+    return rk;
+}
+
+/* About 200 bytes; tests/bench/kafka_read.py knows the sums. */
+static int row(long n, char *out, size_t room)
+{
+    long second = n / 20 % 86400, day = n / 20 / 86400 % 28 + 1;
+
+    return snprintf(
+        out, room,
+        "{\"id\":%ld,\"user\":\"user-%06ld\",\"amount\":%ld.%02ld,"
+        "\"at\":\"2024-05-%02ldT%02ld:%02ld:%02ld.%03ldZ\","
+        "\"note\":\"%.*s\",\"channel\":\"%s\"}",
+        n, n * 7919 % 1000000, n % 1000, n % 100, day, second / 3600, second / 60 % 60, second % 60,
+        n % 1000, (int)(60 + n % 40),
+        "the quick brown fox jumps over the lazy dog and then it walks all the way home "
+        "again, slowly",
+        n % 3 ? "web" : "mobile");
+}
+
+static int fill(const char *servers, const char *topic, long count, const char *codec)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char value[512];
+
+    set(conf, "bootstrap.servers", servers);
+    set(conf, "compression.codec", codec);
+    set(conf, "linger.ms", "50");
+    set(conf, "batch.size", "900000");
+    set(conf, "queue.buffering.max.messages", "200000");
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, conf);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    const struct rd_kafka_metadata *metadata;
+    long bytes = 0;
+    if (rd_kafka_metadata(rk, 0, handle, &metadata, 30000) != 0)
+        return 1;
+    int partitions = metadata->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(metadata);
+    for (long n = 0; n < count; n++) {
+        int size = row(n, value, sizeof value);
+        bytes += size;
+        while (rd_kafka_produce(handle, (int)(n % partitions), RD_KAFKA_MSG_F_COPY, value,
+                                (size_t)size, NULL, 0, NULL) != 0)
+            rd_kafka_poll(rk, 10);
+    }
+    if (rd_kafka_flush(rk, 600000) != 0)
+        return 1;
+    printf("{\"records\": %ld, \"bytes\": %ld}\n", count, bytes);
+    rd_kafka_topic_destroy(handle);
+    rd_kafka_destroy(rk);
+    return 0;
+}
+
+static int drain(const char *servers, const char *topic, long count)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    long records = 0, bytes = 0;
+    unsigned sum = 0;
+
+    set(conf, "bootstrap.servers", servers);
+    set(conf, "group.id", "drain");
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "queued.min.messages", "1000000");
+    set(conf, "queued.max.messages.kbytes", "32768");
+    set(conf, "fetch.message.max.bytes", "1048576");
+    double began = seconds();
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, conf);
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    if (rd_kafka_metadata(rk, 0, handle, &metadata, 30000) != 0)
+        return 1;
+    int partitions = metadata->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_poll_set_consumer(rk);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+    for (int i = 0; i < partitions; i++)
+        rd_kafka_topic_partition_list_add(list, topic, i)->offset = 0;
+    rd_kafka_assign(rk, list);
+    while (records < count) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 1000);
+        if (!message)
+            continue;
+        if (!message->err) {
+            records++;
+            bytes += (long)message->len;
+            for (size_t i = 0; i < message->len; i += 64)
+                sum += ((const unsigned char *)message->payload)[i];
+        }
+        rd_kafka_message_destroy(message);
+    }
+    printf("{\"records\": %ld, \"bytes\": %ld, \"sum\": %u, \"seconds\": %.3f}\n", records, bytes,
+           sum, seconds() - began);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_topic_destroy(handle);
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 6 && strcmp(argv[1], "fill") == 0)
+        return fill(argv[2], argv[3], atol(argv[4]), argv[5]);
+    if (argc == 5 && strcmp(argv[1], "drain") == 0)
+        return drain(argv[2], argv[3], atol(argv[4]));
+    fprintf(stderr,
+            "usage: kafka_tool fill SERVERS TOPIC COUNT CODEC | drain SERVERS TOPIC COUNT\n");
+    return 2;
+}
