@@ -96,6 +96,7 @@ program_suites() {
     fi
     if wanted kafka; then
         python kafka interop/test_kafka.py
+        python stream interop/test_stream.py
     fi
     if wanted s3; then
         python s3 interop/test_s3.py

@@ -159,6 +159,11 @@ MILLRACE_API int millrace_run(struct millrace_pipeline *pipeline,
  * Any thread, signal handlers too: the call in progress returns MILLRACE_CANCELLED within seconds.
  */
 MILLRACE_API void millrace_cancel(struct millrace_pipeline *pipeline);
+/*
+ * Any thread, signal handlers too. Mode streaming: millrace_run finishes and commits the epoch at hand, then returns
+ * MILLRACE_CANCELLED. Anything else: like millrace_cancel.
+ */
+MILLRACE_API void millrace_stop(struct millrace_pipeline *pipeline);
 MILLRACE_API void millrace_free(void *memory);
 
 struct ArrowArrayStream;

@@ -104,6 +104,12 @@ int millrace_job_plan(struct millrace_pipeline *pipeline, struct millrace_bytes 
         mr_error_set(&err, MR_USAGE, MR_CLASS_CONFIG, "this pipeline has a job already");
         return mr_api_end(pipeline, MR_USAGE, &err);
     }
+    if (mr_api_is_stream(pipeline)) {
+        mr_error_set(&err, MR_CONFIG, MR_CLASS_CONFIG,
+                     "a stream cannot be run in parts: a job has tasks that end");
+        mr_error_hint(&err, "run it with millrace_run, or as a batch job: \"mode\": \"batch\"");
+        return mr_api_end(pipeline, MR_CONFIG, &err);
+    }
     bool work = true;
     enum mr_status status = hold(pipeline, &work, &err);
     if (status == MR_OK && work)

@@ -264,6 +264,27 @@ void millrace_cancel(struct millrace_pipeline *pipeline)
     mr_api_cancel(pipeline, MILLRACE_CANCELLED);
 }
 
+bool mr_api_drain(struct millrace_pipeline *pipeline, int code)
+{
+    if (!pipeline || !pipeline->session)
+        return false;
+    atomic_store(&pipeline->session->cancel_code, code);
+    return mr_session_drain(pipeline->session);
+}
+
+bool mr_api_is_stream(const struct millrace_pipeline *pipeline)
+{
+    return pipeline && pipeline->session && pipeline->session->spec->mode == MR_MODE_STREAMING;
+}
+
+void millrace_stop(struct millrace_pipeline *pipeline)
+{
+    if (!mr_api_is_stream(pipeline))
+        millrace_cancel(pipeline);
+    else
+        (void)mr_api_drain(pipeline, MILLRACE_CANCELLED);
+}
+
 void mr_api_cancel(struct millrace_pipeline *pipeline, int code)
 {
     if (!pipeline || !pipeline->session)

@@ -3,7 +3,8 @@
  *
  * The handlers live here and not in the library: only a program may decide what a signal means. They
  * note the signal and wake a thread, which cancels the pipelines that are registered. A second signal
- * gets the default action, so that an impatient user is heard.
+ * gets the default action, so that an impatient user is heard. Streams first have a chance to end behind their epoch, for
+ * half of the bound or until the next signal; then they are cancelled like the rest, and the third one gets the default action.
  *
  * That thread also keeps the bound. A cancelled run ends in moments, and waits of a few seconds for a
  * server to finish a commit are limited by the engine. But a library may block where nobody can reach
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 static atomic_int caught_signal; /* lock-free: also written by the handlers */
+static atomic_int signals_left = 1;
 static int wake_fd = -1;
 
 static struct {
@@ -43,8 +45,10 @@ static void on_signal(int number)
     int saved = errno;
     uint64_t one = 1;
     caught_signal = number;
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    if (atomic_fetch_sub(&signals_left, 1) <= 1) {
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+    }
     ssize_t written = write(wake_fd, &one, sizeof one);
     (void)written;
     errno = saved;
@@ -64,6 +68,22 @@ static void cancel_all(void)
     pthread_mutex_unlock(&watch.lock);
 }
 
+/* True: a stream was told to end behind its epoch. Other pipelines are cancelled. */
+static bool drain_all(void)
+{
+    bool any = false;
+    pthread_mutex_lock(&watch.lock);
+    for (int i = 0; i < MR_CLI_MAX_FILES; i++) {
+        struct millrace_pipeline *pipeline = watch.pipelines[i];
+        if (pipeline && mr_api_drain(pipeline, signal_code()))
+            any = true;
+        else if (pipeline)
+            mr_api_cancel(pipeline, signal_code());
+    }
+    pthread_mutex_unlock(&watch.lock);
+    return any;
+}
+
 /* The process ends when the main thread does; this one never returns. */
 static void watch_body(void *arg)
 {
@@ -72,13 +92,17 @@ static void watch_body(void *arg)
     while (read(wake_fd, &count, sizeof count) < 0)
         ;
     int64_t now = mr_clock_monotonic_micros();
+    struct mr_waiter waiter = mr_waiter_plain();
+    bool timed_out = false;
+    if (drain_all())
+        (void)mr_wait(&waiter, wake_fd, MR_WAIT_READ, now + watch.stop_micros / 2, MR_WAIT_RETRY,
+                      &timed_out, NULL);
     cancel_all();
     pthread_mutex_lock(&watch.lock);
     int64_t margin = watch.stop_micros / 10;
     int64_t deadline =
         now + watch.stop_micros - (margin < MR_MICROS_PER_SECOND ? margin : MR_MICROS_PER_SECOND);
     pthread_mutex_unlock(&watch.lock);
-    struct mr_waiter waiter = mr_waiter_plain();
     while (mr_clock_monotonic_micros() < deadline)
         (void)mr_wait(&waiter, -1, 0, deadline, MR_WAIT_RETRY, NULL, NULL);
     pthread_mutex_lock(&watch.lock); /* and what it says stays as it is */
@@ -116,6 +140,8 @@ void mr_cli_watch(int slot, struct millrace_pipeline *pipeline)
 {
     pthread_mutex_lock(&watch.lock);
     watch.pipelines[slot] = pipeline;
+    if (mr_api_is_stream(pipeline) && !caught_signal)
+        atomic_store(&signals_left, 2);
     if (pipeline && caught_signal)
         mr_api_cancel(pipeline, signal_code());
     pthread_mutex_unlock(&watch.lock);

@@ -81,9 +81,6 @@ static enum mr_status read_identity(struct load *load)
                                  "\"%.80s\"",
                                  NAME_LONGEST, name->u.text));
     spec->mode = mode->set ? (enum mr_mode)mode->u.integer : MR_MODE_BATCH;
-    if (spec->mode == MR_MODE_STREAMING)
-        MR_TRY(mr_config_problem(&load->context, mode->position,
-                                 "mode streaming is known, but not built in this version"));
     const struct mr_json *description = mr_json_member(load->root, "description");
     if (description != NULL && description->kind == MR_JSON_STRING)
         spec->description = description->text;
@@ -221,12 +218,15 @@ static enum mr_status read_pipeline(struct load *load)
     load->reader = (struct mr_step_reader){.context = context,
                                            .parameters = &load->parameters,
                                            .spark = &load->spark,
-                                           .directory = load->spec->directory};
+                                           .directory = load->spec->directory,
+                                           .mode = load->spec->mode};
     mr_map_init(&load->reader.frame_names, false);
     mr_map_init(&load->reader.step_names, false);
     const struct mr_json *steps = mr_json_member(load->root, "steps");
     if (steps != NULL && steps->kind != MR_JSON_NULL)
         MR_TRY(mr_steps_read(&load->reader, steps, load->spec));
+    MR_TRY(mr_stream_finish(&load->reader.stream, context, mr_options_get(load->pipeline, "state"),
+                            load->spec));
     MR_TRY(read_state_server(load));
     MR_TRY(mr_spark_apply(context, &load->spark, load->pipeline, load->spec));
     MR_TRY(check_time_zone(load));

@@ -192,8 +192,8 @@ const struct mr_option mr_pipeline_options[] = {
      .type = MR_OPTION_ENUM,
      .fallback = "batch",
      .choices = modes,
-     .doc = "Batch runs to the end of its sources; streaming goes on until it is stopped (not "
-            "built in this version)."},
+     .doc = "Batch runs to the end of its sources; streaming goes on, epoch "
+            "after epoch, until it is stopped."},
     {.name = "description", .type = MR_OPTION_ANY, .doc = "Kept for the report."},
     {.name = "metadata", .type = MR_OPTION_ANY, .doc = "Any JSON, kept for the report."},
     {.name = "steps",
@@ -307,6 +307,29 @@ static const struct mr_option extract_common[] = {REGISTER_AS, CREDENTIAL_PATH, 
 static const struct mr_option transform_common[] = {REGISTER_AS, INPUTS, CACHE, MR_OPTION_END};
 static const struct mr_option reference_common[] = {REFERENCED, MR_OPTION_END};
 static const struct mr_option validate_common[] = {MR_OPTION_END};
+static const char *const output_modes[] = {"append", "update", "complete", NULL};
+static const struct mr_option load_common[] = {
+    CREDENTIAL_PATH,
+    {.name = "trigger",
+     .type = MR_OPTION_STRING,
+     .doc =
+         "Mode streaming: when an epoch begins. \"5 seconds\" (also processingTime=5 seconds): so "
+         "long after the last one began; once: one epoch, and the process ends; availableNow: "
+         "epochs until all is read that was there at the start. Default: as soon as there are "
+         "rows."},
+    {.name = "checkpointLocation",
+     .type = MR_OPTION_STRING,
+     .doc = "Mode streaming: a local directory for the state, like state of the pipeline."},
+    {.name = "outputMode",
+     .type = MR_OPTION_ENUM,
+     .choices = output_modes,
+     .doc = "Mode streaming: what of stateful steps comes out: append (default) what is final, "
+            "update what has changed, complete everything in each epoch."},
+    {.name = "queryName",
+     .type = MR_OPTION_STRING,
+     .doc = "Mode streaming: a name for people, in the report, the log and /metrics."},
+    MR_OPTION_END,
+};
 static const struct mr_option target_common[] = {CREDENTIAL_PATH, MR_OPTION_END};
 
 const struct mr_option *mr_common_options(const struct mr_method *method)
@@ -318,6 +341,8 @@ const struct mr_option *mr_common_options(const struct mr_method *method)
         return transform_common;
     case MR_STEP_VALIDATE:
         return mr_method_min_inputs(method) >= 2 ? reference_common : validate_common;
+    case MR_STEP_LOAD:
+        return load_common;
     default:
         return target_common;
     }

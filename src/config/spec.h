@@ -30,6 +30,7 @@ struct mr_step_spec {
     const char *register_as;          /* extract, transform; or NULL */
     const char *const *inputs;        /* inputDataFrames, in order; NULL = the primary frame */
     int ninputs;
+    int output_mode;             /* enum mr_output_mode; of loads in mode streaming */
     const char *referenced;      /* referencedDataFrame of validations, or NULL */
     struct mr_position position; /* of the step */
     const char
@@ -39,6 +40,18 @@ struct mr_step_spec {
 };
 
 enum mr_mode { MR_MODE_BATCH, MR_MODE_STREAMING };
+
+/* When the epochs of a stream begin (docs/internals/streaming.md). */
+enum mr_trigger {
+    MR_TRIGGER_INTERVAL,      /* from start to start; 0 = as soon as there are rows */
+    MR_TRIGGER_ONCE,          /* one epoch */
+    MR_TRIGGER_AVAILABLE_NOW, /* epochs until what was there at the start is read */
+};
+struct mr_stream_spec {
+    enum mr_trigger trigger;
+    int64_t interval_micros;
+    const char *query_name; /* for people, or NULL */
+};
 
 /* A line of the plan about a sparkConf entry or another key: what it was mapped to, or why it has no effect. */
 struct mr_spec_note {
@@ -63,6 +76,7 @@ struct mr_spec {
     const char *state_path;                     /* directory, absolute or relative to `directory` */
     const struct mr_state_server *state_server; /* instead of the directory, or NULL */
     enum mr_mode mode;
+    struct mr_stream_spec stream; /* mode streaming */
     int nsteps;
     const struct mr_step_spec *steps;
     struct mr_retry retry;

@@ -431,6 +431,8 @@ static enum mr_status read_step(struct mr_step_reader *reader, struct draft *dra
     draft->spec->type = draft->spec->method->type;
     MR_TRY(read_config(reader, draft));
     MR_TRY(fill_rest(reader, draft));
+    MR_TRY(mr_stream_read(&reader->stream, reader->context, reader->mode, draft->common,
+                          &draft->spec->output_mode));
     MR_TRY(read_frames(reader, draft));
     draft->spec->options = draft->options;
     if (draft->spec->type == MR_STEP_EXTRACT || draft->spec->type == MR_STEP_TRANSFORM)

@@ -6,6 +6,7 @@
 
 #include "config/credentials.h"
 #include "config/spark.h"
+#include "config/stream.h"
 #include "config/substitute.h"
 
 struct mr_frame {
@@ -20,8 +21,10 @@ struct mr_step_reader {
     struct mr_spark *spark;
     struct mr_credentials credentials;
     const char *directory; /* of the pipeline */
-    bool primary;          /* there is a primary frame */
-    bool unknown_frames;   /* a broken step may have registered any */
+    enum mr_mode mode;
+    struct mr_stream_reader stream;
+    bool primary;        /* there is a primary frame */
+    bool unknown_frames; /* a broken step may have registered any */
     struct mr_frame *frames;
     int nframes;
     struct mr_map frame_names; /* -> struct mr_frame */

@@ -50,6 +50,11 @@ struct mr_split_list {
      */
     const char *const *origins;
     int norigins;
+    /*
+     * Where the source itself ends now, in the form of `upto`: given where that is behind `upto`, because less than all is
+     * read at once (maxOffsetsPerTrigger). Empty = at `upto`.
+     */
+    struct mr_slice goal;
 };
 
 struct mr_split_change {

@@ -38,6 +38,8 @@ struct mr_source_bind {
      */
     struct mr_slice since;
     const char *since_text;
+    /* A stream that is to end (availableNow): read no further than this goal (mr_split_list); empty = as far as there is. */
+    struct mr_slice until;
 };
 
 /* What the source knows of itself after bind. */

@@ -34,11 +34,11 @@ static void estimate_source(struct mr_plan_node *node)
 }
 
 /* What is remembered of a step, if its method wrote it. */
-static const struct mr_source_position *position_of(const struct mr_plan_builder *builder,
-                                                    const struct mr_plan_node *node)
+static const struct mr_source_position *position_of(const struct mr_source_position *list,
+                                                    int count, const struct mr_plan_node *node)
 {
-    for (int i = 0; i < builder->request->nsince; i++) {
-        const struct mr_source_position *position = &builder->request->since[i];
+    for (int i = 0; i < count; i++) {
+        const struct mr_source_position *position = &list[i];
         if (!node->is_part && strcmp(position->step, node->step->key) == 0 &&
             strcmp(position->method, node->step->method->name) == 0)
             return position;
@@ -49,12 +49,15 @@ static const struct mr_source_position *position_of(const struct mr_plan_builder
 enum mr_status mr_plan_bind_source(struct mr_plan_builder *builder, int at, struct mr_error *err)
 {
     struct mr_plan_node *node = &builder->nodes[at];
-    const struct mr_source_position *since = position_of(builder, node);
+    const struct mr_plan_request *request = builder->request;
+    const struct mr_source_position *since = position_of(request->since, request->nsince, node);
+    const struct mr_source_position *until = position_of(request->until, request->nuntil, node);
     struct mr_source_bind bind = {
         .since = node->restored != NULL ? node->restored->frame
                  : since != NULL        ? since->bytes
                                         : (struct mr_slice){NULL, 0},
         .since_text = since != NULL ? since->text : NULL,
+        .until = until != NULL ? until->bytes : (struct mr_slice){NULL, 0},
         .options = builder->drafts[at].options,
         .runtime = node->runtime,
         .arena = builder->arena,

@@ -248,6 +248,9 @@ struct mr_plan {
     /* where incremental reading ends in this run; with splits only */
     int npositions;
     const struct mr_source_position *positions;
+    /* of streams that have more than this run reads: where they end (mr_split_list.goal) */
+    int ngoals;
+    const struct mr_source_position *goals;
     /*
      * With connections: the first step that asks and was not answered. Then nothing behind it is
      * bound, there are no segments, and the caller builds the plan that asks (request.ask), runs it,
@@ -267,6 +270,9 @@ struct mr_plan_request {
     /* where incremental reading ended in the last committed epoch */
     const struct mr_source_position *since;
     int nsince;
+    /* where streams are to end (mr_source_bind.until) */
+    const struct mr_source_position *until;
+    int nuntil;
     bool connect; /* false: offline check; sources whose schema needs a catalog stay unbound */
     /* fix the snapshot and make the splits (a run does; plan and validate --connect do too) */
     bool with_splits;

@@ -86,22 +86,28 @@ static enum mr_status exchange_rows(struct mr_plan_builder *builder, struct mr_p
 }
 
 /* A step that is read twice (two nodes) ends in the same place: one snapshot. */
+static enum mr_status add_to(struct mr_arena *arena, const struct mr_source_position **list,
+                             int *count, const struct mr_source_position *position,
+                             struct mr_error *err)
+{
+    for (int i = 0; i < *count; i++)
+        if (strcmp((*list)[i].step, position->step) == 0)
+            return MR_OK;
+    struct mr_source_position *more = mr_arena_calloc(arena, (size_t)*count + 1, sizeof *more);
+    if (more == NULL)
+        return mr_error_nomem(err);
+    if (*count > 0)
+        memcpy(more, *list, (size_t)*count * sizeof *more);
+    more[(*count)++] = *position;
+    *list = more;
+    return MR_OK;
+}
+
 static enum mr_status add_position(struct mr_plan_builder *builder,
                                    const struct mr_source_position *position, struct mr_error *err)
 {
     struct mr_plan *plan = builder->plan;
-    for (int i = 0; i < plan->npositions; i++)
-        if (strcmp(plan->positions[i].step, position->step) == 0)
-            return MR_OK;
-    struct mr_source_position *more =
-        mr_arena_calloc(builder->arena, (size_t)plan->npositions + 1, sizeof *more);
-    if (more == NULL)
-        return mr_error_nomem(err);
-    if (plan->npositions > 0)
-        memcpy(more, plan->positions, (size_t)plan->npositions * sizeof *more);
-    more[plan->npositions++] = *position;
-    plan->positions = more;
-    return MR_OK;
+    return add_to(builder->arena, &plan->positions, &plan->npositions, position, err);
 }
 
 static enum mr_status keep_position(struct mr_plan_builder *builder,
@@ -115,7 +121,11 @@ static enum mr_status keep_position(struct mr_plan_builder *builder,
         .text = node->splits.upto_text != NULL ? node->splits.upto_text : "",
         .bytes = node->splits.upto,
     };
-    return add_position(builder, &position, err);
+    MR_TRY(add_position(builder, &position, err));
+    if (node->splits.goal.size == 0)
+        return MR_OK;
+    position.bytes = node->splits.goal;
+    return add_to(builder->arena, &builder->plan->goals, &builder->plan->ngoals, &position, err);
 }
 
 /* What the run that made a frame durable knew of its sources. */

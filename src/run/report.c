@@ -228,6 +228,25 @@ static void add_kept(json_t *out, const struct mr_resume *resume)
     json_object_set_new(out, "resumed", resumed);
 }
 
+/* How many epochs, and how long they took. */
+static void add_stream(json_t *out, const struct mr_session *session, struct mr_totals *totals)
+{
+    json_t *stream = json_object();
+    if (totals == NULL) {
+        json_decref(stream);
+        return;
+    }
+    add_text(stream, "query", session->spec->stream.query_name);
+    pthread_mutex_lock(&totals->lock);
+    double mean = totals->epochs > 0 ? (double)totals->micros / (double)totals->epochs : 0;
+    json_object_set_new(stream, "epochs", json_integer(totals->epochs));
+    json_object_set_new(stream, "epochs_failed", json_integer(totals->failures));
+    json_object_set_new(stream, "epoch_ms_mean", milliseconds((int64_t)mean));
+    json_object_set_new(stream, "epoch_ms_max", milliseconds(totals->longest_micros));
+    pthread_mutex_unlock(&totals->lock);
+    json_object_set_new(out, "stream", stream);
+}
+
 char *mr_report_build(const struct mr_report_input *input)
 {
     struct mr_session *session = input->session;
@@ -258,6 +277,7 @@ char *mr_report_build(const struct mr_report_input *input)
         json_object_set_new(out, "error", error_report(input->failure));
     add_machine(out, session, wall);
     add_rows(out, plan);
+    add_stream(out, session, input->stream);
     json_object_set_new(out, "retries", retries_report(&session->retries));
     if (plan) {
         struct mr_bytes advice;

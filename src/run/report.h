@@ -6,6 +6,7 @@
 
 #include "run/resume.h"
 #include "run/session.h"
+#include "run/totals.h"
 
 struct mr_report_input {
     struct mr_session *session;
@@ -18,6 +19,7 @@ struct mr_report_input {
     const char *withdrawn_reason;
     int64_t epoch;
     const struct mr_resume *resume;
+    struct mr_totals *stream; /* of a stream, or NULL */
 };
 
 /* Heap text (mr_free), or NULL when out of memory. Field names are documented in docs/guide/report.md. */

@@ -18,6 +18,7 @@
 #include "run/resume.h"
 #include "run/stage.h"
 #include "run/start.h"
+#include "run/stream.h"
 
 #include <string.h>
 
@@ -28,6 +29,7 @@ struct run {
     struct mr_stage_run stage;
     struct mr_exec_result result;
     struct mr_resume resume;
+    struct mr_stream stream; /* mode streaming */
 };
 
 /*
@@ -147,6 +149,10 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
         return MR_OK;
     if (run->options->fresh)
         MR_TRY(forget(run, err));
+    if (session->spec->mode == MR_MODE_STREAMING) {
+        MR_TRY(mr_resume_forget(&run->resume, INT64_MAX, err)); /* of a batch run of this file */
+        return mr_stream_run(&run->stream, err);
+    }
     MR_TRY(plan_run(run, errors, err));
     MR_TRY(mr_resume_sweep(&run->resume, err));
     MR_TRY(mr_stage_sweep(&run->stage, err));
@@ -166,8 +172,7 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
     return mr_maintain(session, err);
 }
 
-static char *build_report(const struct run *run, enum mr_status status,
-                          const struct mr_error *failure)
+static char *build_report(struct run *run, enum mr_status status, const struct mr_error *failure)
 {
     struct mr_report_input input = {
         .session = run->session,
@@ -182,6 +187,10 @@ static char *build_report(const struct run *run, enum mr_status status,
         .withdrawn_reason = run->start.withdrawn_reason,
         .resume = &run->resume,
     };
+    if (run->session->spec->mode == MR_MODE_STREAMING) {
+        input.stream = &run->stream.totals;
+        input.epoch = run->stream.totals.epoch;
+    }
     return mr_report_build(&input);
 }
 
@@ -193,6 +202,8 @@ static enum mr_status end(struct run *run, enum mr_status status, struct mr_erro
                           char **report)
 {
     struct mr_error err = {0};
+    if (run->session->spec->mode == MR_MODE_STREAMING && run->session->plan)
+        (void)mr_totals_pour(&run->stream.totals, run->session->plan, &run->result, NULL);
     *report = build_report(run, status, failure);
     enum mr_status recorded = mr_start_end(&run->start, status, failure, *report, &err);
     if (recorded != MR_OK && status == MR_OK) {
@@ -212,6 +223,7 @@ static void let_go(struct run *run)
 {
     mr_exec_result_reset(&run->result);
     mr_resume_reset(&run->resume);
+    mr_stream_reset(&run->stream);
     mr_start_reset(&run->start);
 }
 
@@ -231,6 +243,8 @@ static void log_end(struct mr_session *session, enum mr_status status, const str
     double seconds = (double)(mr_clock_monotonic_micros() - session->start_monotonic) / 1e6;
     if (status == MR_OK)
         mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "done in %.2f s", seconds);
+    else if (status == MR_CANCELLED && atomic_load(&session->drain) && !session->cancelled)
+        mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "%s", err->message);
     else
         mr_logger_printf(&session->logger, MR_LOG_ERROR, "run", "%s%s%s%s%s%s%s", err->message,
                          err->where[0] ? " [" : "", err->where, err->where[0] ? "]" : "",
@@ -243,6 +257,7 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
     struct run run = {.session = session, .options = options, .start = {.session = session}};
     struct mr_error failure = {0};
     mr_resume_init(&run.resume, session);
+    mr_stream_init(&run.stream, &run.start, options, errors);
     *report = NULL;
     enum mr_status status = mr_pool_enter(&session->ticket, session->runtime.waiter, &failure);
     if (status == MR_OK) {

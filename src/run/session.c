@@ -11,8 +11,10 @@
 #include "run/discover.h"
 #include "run/machine.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,6 +54,8 @@ static char *relative_to(const char *directory, const char *path)
 
 static bool reads_incrementally(const struct mr_spec *spec)
 {
+    if (spec->mode == MR_MODE_STREAMING)
+        return true;
     for (int i = 0; i < spec->nsteps; i++)
         if (mr_options_wants(spec->steps[i].options, "incremental"))
             return true;
@@ -121,6 +125,8 @@ static enum mr_status load(struct mr_session *session, const struct mr_spec **ou
 static int64_t run_deadline(const struct mr_session *session)
 {
     int64_t most = session->spec->timeout_run_micros;
+    if (session->spec->mode == MR_MODE_STREAMING)
+        return INT64_MAX; /* it ends behind an epoch, not in one */
     return most > 0 ? session->start_monotonic + most : INT64_MAX;
 }
 
@@ -147,6 +153,11 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
     session->logger.run_id = session->run_id;
     session->logger.pipeline = spec->name;
     MR_TRY(mr_tz_new(spec->time_zone ? spec->time_zone : "UTC", &session->tz, err));
+    if (spec->mode == MR_MODE_STREAMING) {
+        session->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (session->drain_fd < 0)
+            return mr_error_errno(err, MR_LIMIT, errno, "eventfd");
+    }
     struct mr_engine_options options = {.permits = permits,
                                         .common = pool ? mr_pool_permits(pool) : NULL,
                                         .run_deadline = pool ? INT64_MAX : run_deadline(session),
@@ -171,6 +182,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .state_dir = session->state_path,
         .pipeline_dir = spec->directory,
         .start_micros = session->now_micros,
+        .streaming = spec->mode == MR_MODE_STREAMING,
         .parallelism = permits,
         .batch_rows = spec->batch_rows,
         .time_zone = spec->time_zone ? spec->time_zone : "UTC",
@@ -207,6 +219,7 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
         return MR_NOMEM;
     }
     session->request = *request;
+    session->drain_fd = -1;
     mr_arena_init(&session->arena, NULL);
     mr_memory_init(&session->memory, NULL, "resources.memory", INT64_MAX);
     mr_retry_log_init(&session->retries);
@@ -248,6 +261,9 @@ void mr_session_close(struct mr_session *session)
         return;
     mr_plan_free(session->plan);
     mr_shared_free(session->runtime.shared);
+    mr_shared_free(session->common);
+    if (session->drain_fd >= 0)
+        close(session->drain_fd);
     if (session->engine)
         mr_engine_free(session->engine);
     mr_given_reset(&session->given);
@@ -257,6 +273,7 @@ void mr_session_close(struct mr_session *session)
     pthread_mutex_destroy(&session->logger.mutex);
     mr_retry_log_reset(&session->retries);
     mr_arena_reset(&session->arena);
+    mr_arena_reset(&session->whole);
     mr_free(session);
 }
 
@@ -276,6 +293,18 @@ void mr_session_cancel(struct mr_session *session)
     atomic_store(&session->cancelled, true);
     if (session->engine)
         mr_engine_cancel(session->engine);
+}
+
+bool mr_session_drain(struct mr_session *session)
+{
+    uint64_t one = 1;
+    if (session->drain_fd < 0 || atomic_exchange(&session->drain, true))
+        return false;
+    int saved = errno;
+    ssize_t written = write(session->drain_fd, &one, sizeof one);
+    (void)written;
+    errno = saved;
+    return true;
 }
 
 int mr_session_exit_code(const struct mr_session *session, enum mr_status status)
@@ -352,6 +381,8 @@ enum mr_status mr_session_since(struct mr_session *session, const char *watermar
     session->nframes = 0; /* they were of other positions */
     MR_TRY(mr_positions_decode(positions, &session->arena, &session->since, err));
     bool moved = strcmp(before, watermark ? watermark : "") != 0;
+    /* In a stream what was read before goes with the arena of the last epoch. */
+    moved = moved || session->runtime.streaming;
     if ((session->spec->uses_last_run_timestamp && moved) || session->spec->uses_watermark)
         return load_again(session, errors, err);
     return MR_OK;
@@ -422,6 +453,8 @@ enum mr_status mr_session_plan(struct mr_session *session,
     if (!session->runtime.shared)
         return mr_error_nomem(err);
     session->runtime.offline = !options->connect;
+    /* A preview reads what there is, from where a batch run would begin. */
+    session->runtime.streaming = session->spec->mode == MR_MODE_STREAMING && options->with_sinks;
     struct mr_plan_request request = {
         .spec = session->spec,
         .arena = &session->arena,
@@ -431,6 +464,8 @@ enum mr_status mr_session_plan(struct mr_session *session,
         .last_run_timestamp = session->last_run_timestamp,
         .since = session->since.items,
         .nsince = session->since.count,
+        .until = session->until.items,
+        .nuntil = session->until.count,
         .connect = options->connect,
         .with_splits = options->with_splits,
         .with_sinks = options->with_sinks,

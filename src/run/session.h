@@ -29,7 +29,8 @@ struct mr_session_request {
 
 struct mr_session {
     struct mr_session_request request;
-    struct mr_arena arena;
+    struct mr_arena arena;   /* of a stream: of the epoch at hand */
+    struct mr_arena whole;   /* of a stream: what lives as long as the session */
     struct mr_memory memory; /* resources.memory; root, or child of the pool's */
     struct mr_pool_ticket ticket;
     struct mr_logger logger;
@@ -45,6 +46,8 @@ struct mr_session {
     char run_date[11];
     char *state_path; /* absolute or relative to the current directory; NULL = the spec's server */
     const char *last_run_timestamp;
+    struct mr_shared *common;  /* of a stream without a pool: runtime.common */
+    struct mr_positions until; /* see mr_plan_request */
     struct mr_positions since; /* where incremental reading ended in the last committed epoch */
     /* what earlier attempts have made durable (stage.h), for mr_session_plan */
     struct mr_plan_restorable *frames;
@@ -60,6 +63,8 @@ struct mr_session {
     bool fetched;                          /* it has succeeded */
     bool ran;               /* a session runs once: its run id is in the file's texts */
     atomic_bool cancelled;  /* also before the engine exists */
+    atomic_bool drain;      /* a stream is to end behind the epoch at hand */
+    int drain_fd;           /* eventfd, readable then; -1 = not a stream */
     atomic_int cancel_code; /* the exit code that goes with it; 0 = the usual one */
 };
 
@@ -84,6 +89,10 @@ enum mr_status mr_session_look_at_state(struct mr_session *session, struct mr_st
                                         struct mr_error *err);
 /* Any thread and signal handlers. */
 void mr_session_cancel(struct mr_session *session);
+/*
+ * The same. Of a stream: the epoch at hand is finished, then the run ends with MR_CANCELLED. False: it is none, or was told before.
+ */
+bool mr_session_drain(struct mr_session *session);
 
 /*
  * Fetches what steps lack and Vault may have, and the watermark of a state that is on a server, and takes both into session->spec; does

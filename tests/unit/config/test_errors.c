@@ -34,7 +34,6 @@ static const struct error_case cases[] = {
      "1:50: \"steps\" must be a list, not a number []\n"},
     {"{'name': 'p', 'mode': 'streaming', 'retry': {'maxAttempts': 0, 'delai': '1s'},\n"
      " 'timeouts': {'run': 'soon'}, 'sql': {'timeZone': 'Mars/Olympus'}, 'steps': [7]}",
-     "1:23: mode streaming is known, but not built in this version []\n"
      "1:61: \"maxAttempts\" must be between 1 and 1000 []\n"
      "1:64: unknown key \"delai\" [did you mean \"delay\"?]\n"
      "2:22: \"run\" must be a duration such as \"5 seconds\", not \"soon\" []\n"

@@ -73,7 +73,18 @@ static void test_pages(void **state)
         "As every load method:\n\n| key | value | meaning |\n|---|---|---|\n"
         "| `credentialPath` | text | Entry of the credentials file, or secret of Vault, whose keys "
         "complete the "
-        "connection. |\n");
+        "connection. |\n"
+        "| `trigger` | text | Mode streaming: when an epoch begins. \"5 seconds\" (also "
+        "processingTime=5 seconds): so long after the last one began; once: one epoch, and the "
+        "process ends; availableNow: epochs until all is read that was there at the start. "
+        "Default: as soon as there are rows. |\n"
+        "| `checkpointLocation` | text | Mode streaming: a local directory for the state, like "
+        "state of the pipeline. |\n"
+        "| `outputMode` | append \\| update \\| complete | Mode streaming: what of stateful steps "
+        "comes out: append (default) what is final, update what has changed, complete everything "
+        "in each epoch. |\n"
+        "| `queryName` | text | Mode streaming: a name for people, in the report, the log and "
+        "/metrics. |\n");
     expect_page(
         mr_config_describe_method, "validateRanges",
         "validateRanges (validate)\n\n"

@@ -1,0 +1,496 @@
+/*
+ * stream.c - mode streaming: epoch after epoch under one lease.
+ *
+ * wait for the trigger -> plan from the last committed positions -> anything to do? -> execute -> judge -> commit. Each epoch is what
+ * a batch run is, done by the same functions. What is different: targets are asked once, what is staged and not committed is discarded once
+ * and behind a failure, and nothing of an epoch outlives the next one. For that each epoch has an arena of its own
+ * (session->arena; that of the session itself is put aside): the record of the last epoch is copied into it, then the old one goes.
+ *
+ * A stream that has no position yet begins somewhere ("latest"). That place is recorded before the first epoch, without rows and without
+ * the targets: records that come in while nothing is committed yet would be passed over by another start.
+ */
+#include "run/stream.h"
+
+#include "base/failpoint.h"
+#include "base/time.h"
+#include "run/judge.h"
+#include "run/ledger.h"
+#include "run/progress.h"
+#include "run/resume.h"
+
+#include <string.h>
+
+#define IDLE_LEAST 10000
+#define IDLE_MOST  200000
+#define TELL_EVERY 10000000
+
+void mr_stream_init(struct mr_stream *stream, struct mr_start *start,
+                    const struct mr_run_options *options, struct mr_load_errors *errors)
+{
+    *stream = (struct mr_stream){.start = start,
+                                 .session = start->session,
+                                 .options = options,
+                                 .errors = errors,
+                                 .leftovers = true};
+    mr_totals_init(&stream->totals);
+}
+
+void mr_stream_reset(struct mr_stream *stream)
+{
+    mr_exec_result_reset(&stream->result);
+    mr_totals_reset(&stream->totals);
+}
+
+/* ---- the arena of an epoch ---- */
+
+static const char *copy_text(struct mr_arena *arena, const char *text, bool *ok)
+{
+    const char *copy = text != NULL ? mr_arena_strdup(arena, text) : NULL;
+    *ok = *ok && (text == NULL || copy != NULL);
+    return copy;
+}
+
+/* What the next epoch needs of the record of the last one: where it goes on. */
+static enum mr_status copy_record(struct mr_epoch_record *record, struct mr_arena *arena,
+                                  struct mr_error *err)
+{
+    bool ok = true;
+    record->run_id = copy_text(arena, record->run_id, &ok);
+    record->maker = copy_text(arena, record->maker, &ok);
+    record->fingerprint = copy_text(arena, record->fingerprint, &ok);
+    record->watermark = copy_text(arena, record->watermark, &ok);
+    if (record->positions.size > 0)
+        record->positions.data =
+            mr_arena_strndup(arena, record->positions.data, record->positions.size);
+    ok = ok && (record->positions.size == 0 || record->positions.data != NULL);
+    /* Tokens are of the commit, which is done; places of targets are compared once, with the first. */
+    record->ntokens = 0;
+    record->tokens = NULL;
+    return ok ? MR_OK : mr_error_nomem(err);
+}
+
+/* A new arena for a new plan; the file means what was last committed. */
+static enum mr_status turn_over(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    struct mr_epoch_record *last = &stream->start->last;
+    struct mr_arena old = session->arena;
+    mr_exec_result_reset(&stream->result);
+    mr_plan_free(session->plan);
+    session->plan = NULL;
+    session->frames = NULL;
+    session->absent = NULL;
+    mr_arena_init(&session->arena, NULL);
+    struct mr_epoch_record before = *last;
+    enum mr_status status = MR_OK;
+    if (stream->asked)
+        status = copy_record(last, &session->arena, err);
+    if (status == MR_OK)
+        status = mr_session_since(session, last->watermark, last->positions, stream->errors, err);
+    if (status != MR_OK) { /* the session goes on holding what it has */
+        mr_arena_reset(&session->arena);
+        session->arena = old;
+        session->since = (struct mr_positions){0};
+        *last = before;
+        return status;
+    }
+    mr_arena_reset(&old);
+    return MR_OK;
+}
+
+/* ---- planning ---- */
+
+static bool is_stream(const struct mr_plan_node *node)
+{
+    return node->kind == MR_PLAN_SOURCE && node->source_info.guarantee != NULL;
+}
+
+static enum mr_status need_stream(const struct mr_plan *plan, struct mr_error *err)
+{
+    for (int i = 0; i < plan->nnodes; i++)
+        if (is_stream(&plan->nodes[i]))
+            return MR_OK;
+    mr_error_config(err, "no source of this pipeline is a stream: there would be nothing to wait "
+                         "for");
+    mr_error_hint(err, "read a topic with fromKafka, or say `incremental` in a step that has it");
+    return MR_CONFIG;
+}
+
+/* Are there rows in any stream? Those of the other sources are no reason for an epoch. */
+static bool has_rows(const struct mr_plan *plan)
+{
+    for (int i = 0; i < plan->nnodes; i++)
+        if (is_stream(&plan->nodes[i]) && plan->nodes[i].splits.count > 0)
+            return true;
+    return false;
+}
+
+/* Trusts the targets over our own state, as a batch run does (run.c). */
+static enum mr_status ask_targets(struct mr_stream *stream,
+                                  const struct mr_session_plan_options *plan, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    struct mr_start *start = stream->start;
+    enum mr_lost_state how = stream->options->adopt   ? MR_LOST_ADOPT
+                             : stream->options->fresh ? MR_LOST_FRESH
+                                                      : MR_LOST_STOP;
+    bool changed = false;
+    enum mr_status status =
+        mr_epoch_ask_targets(session, start->lease, how, &start->last, &changed, err);
+    if (status != MR_OK && mr_lease_check(start->lease, NULL) != MR_OK)
+        MR_TRY(mr_lease_check(start->lease, err));
+    MR_TRY(status);
+    stream->asked = true;
+    if (!changed || !stream->options->adopt)
+        return MR_OK;
+    MR_TRY(mr_session_since(session, start->last.watermark, start->last.positions, stream->errors,
+                            err));
+    return mr_session_plan(session, plan, stream->errors, err);
+}
+
+static const struct mr_source_position *find_position(const struct mr_positions *positions,
+                                                      const char *step)
+{
+    for (int i = 0; i < positions->count; i++)
+        if (strcmp(positions->items[i].step, step) == 0)
+            return &positions->items[i];
+    return NULL;
+}
+
+/* The first plan, or one with a new stream in it: where it begins is written down. */
+static enum mr_status anchor(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    struct mr_start *start = stream->start;
+    const struct mr_plan *plan = session->plan;
+    struct mr_positions ends;
+    struct mr_bytes bytes;
+    bool known = true;
+    for (int i = 0; i < plan->npositions; i++)
+        known = known && find_position(&session->since, plan->positions[i].step) != NULL;
+    if (known)
+        return MR_OK;
+    mr_bytes_init(&bytes, (size_t)1 << 29);
+    MR_TRY(mr_session_positions(session, &ends, err));
+    mr_positions_encode(ends.items, ends.count, start->last.watermark, &bytes);
+    enum mr_status status = mr_bytes_status(&bytes, err);
+    char *copy = mr_arena_strndup(&session->arena, bytes.data, bytes.size);
+    struct mr_epoch_record record = start->last;
+    record.phase = MR_EPOCH_COMMITTED;
+    record.run_id = record.run_id != NULL ? record.run_id : "";
+    record.maker = record.maker != NULL ? record.maker : "";
+    record.fingerprint = record.fingerprint != NULL ? record.fingerprint : "";
+    record.positions = (struct mr_slice){copy, bytes.size};
+    mr_bytes_reset(&bytes);
+    if (status == MR_OK && copy == NULL)
+        status = mr_error_nomem(err);
+    if (status == MR_OK)
+        status = mr_state_store_epoch(start->lease, &record, err);
+    if (status == MR_OK)
+        start->last = record;
+    return status;
+}
+
+static enum mr_status plan_epoch(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    struct mr_session_plan_options plan = {.connect = true,
+                                           .with_splits = true,
+                                           .with_sinks = true,
+                                           .light = true};
+    if (stream->errors != NULL)
+        stream->errors->count = 0;
+    MR_TRY(turn_over(stream, err));
+    session->now_micros = session->runtime.start_micros = mr_clock_wall_micros();
+    MR_TRY(mr_session_plan(session, &plan, stream->errors, err));
+    MR_TRY(need_stream(session->plan, err));
+    if (!stream->asked)
+        MR_TRY(ask_targets(stream, &plan, err));
+    stream->idle = !has_rows(session->plan);
+    return stream->idle ? anchor(stream, err) : MR_OK;
+}
+
+/* ---- one epoch ---- */
+
+static enum mr_status execute(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    struct mr_progress *progress = NULL;
+    struct mr_exec_request request = {
+        .plan = session->plan,
+        .epoch = {.lane = 0, .epoch = stream->start->last.epoch + 1},
+        .tap_node = -1,
+        .only_segment = -1,
+        .only_task = -1,
+    };
+    MR_TRY(mr_ledger_specs(session, &request.contents, err));
+    if (stream->options->tap && session->plan->nsinks > 0) {
+        request.tap_node = session->plan->sinks[0];
+        request.tap = stream->options->tap;
+        request.tap_context = stream->options->tap_context;
+    }
+    if (stream->options->progress)
+        MR_TRY(mr_progress_start(session->engine, stream->options->progress,
+                                 stream->options->progress_context, &progress, err));
+    enum mr_status status = mr_exec_run(session->engine, &request, &stream->result, err);
+    mr_progress_stop(progress);
+    return status;
+}
+
+static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    struct mr_start *start = stream->start;
+    int64_t epoch = start->last.epoch + 1;
+    if (stream->leftovers) {
+        /* Who was stopped meanwhile, and is fenced, would take the rows of its successor for leftovers. */
+        MR_TRY(mr_lease_check(start->lease, err));
+        MR_TRY(mr_epoch_discard(session, err));
+    }
+    stream->leftovers = true;
+    MR_TRY(execute(stream, err));
+    MR_TRY(mr_judge_validations(session->plan, err));
+    if (mr_engine_cancelled(session->engine))
+        return mr_error_cancelled(err);
+    MR_TRY(mr_epoch_commit(session, start->state, start->lease, &stream->result, epoch,
+                           mr_session_next_watermark(session), err));
+    MR_TRY(mr_state_load_epoch(start->state, session->spec->state_key, 0, &session->arena,
+                               &start->last, err));
+    stream->leftovers = false;
+    return mr_totals_add(&stream->totals, session->plan, &stream->result, epoch,
+                         mr_clock_monotonic_micros() - stream->begun, err);
+}
+
+/* ---- failures ---- */
+
+/* The epoch that was being committed: is it, or is it to be read again? As the start of a process would ask. */
+static enum mr_status settle(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    struct mr_start *start = stream->start;
+    const char *withdrawn = NULL;
+    MR_TRY(mr_lease_check(start->lease, err));
+    MR_TRY(mr_state_load_epoch(start->state, session->spec->state_key, 0, &session->arena,
+                               &start->last, err));
+    if (start->last.phase != MR_EPOCH_PREPARED)
+        return MR_OK;
+    return mr_epoch_finish(session, start->state, start->lease, &start->last, &withdrawn, err);
+}
+
+/* What may go away by itself: also a commit that lost a race, and one that nobody knows the end of (settle asks). */
+static bool may_pass(const struct mr_stream *stream, enum mr_status status,
+                     const struct mr_error *failure)
+{
+    const struct mr_retry *retry = &stream->session->spec->retry;
+    if (status == MR_CANCELLED || status == MR_NOMEM || status == MR_VALIDATION)
+        return false;
+    if (failure->cls != MR_CLASS_TRANSIENT && failure->cls != MR_CLASS_UNKNOWN &&
+        failure->cls != MR_CLASS_REFUSED)
+        return false;
+    /* A stream that has worked goes on as soon as it can, unless the file says how often to try. */
+    bool proven = stream->totals.epochs > 0 && !stream->session->spec->retry_given;
+    return proven || stream->failures < retry->attempts;
+}
+
+/* ---- waiting ---- */
+
+static int64_t run_deadline(const struct mr_session *session)
+{
+    int64_t most = session->spec->timeout_run_micros;
+    return most > 0 ? session->start_monotonic + most : INT64_MAX;
+}
+
+static enum mr_status drained(const struct mr_stream *stream, struct mr_error *err)
+{
+    long long epochs = (long long)stream->totals.epochs;
+    const char *plural = epochs == 1 ? "" : "s";
+    if (atomic_load(&stream->session->drain)) {
+        mr_error_set(err, MR_CANCELLED, MR_CLASS_TRANSIENT, "drained: %lld epoch%s committed",
+                     epochs, plural);
+        mr_error_hint(err, "run it again: it goes on from there");
+        return MR_CANCELLED;
+    }
+    mr_error_set(err, MR_LIMIT, MR_CLASS_TRANSIENT,
+                 "drained: timeouts.run is over, %lld epoch%s committed", epochs, plural);
+    mr_error_hint(err, "run it again: it goes on from there");
+    return MR_LIMIT;
+}
+
+static bool is_to_end(const struct mr_stream *stream)
+{
+    return atomic_load(&stream->session->drain) ||
+           mr_clock_monotonic_micros() >= run_deadline(stream->session);
+}
+
+/* Until `deadline`, or until somebody stops the stream. */
+static enum mr_status pause_until(struct mr_stream *stream, int64_t deadline,
+                                  enum mr_wait_cause cause, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    int64_t end = run_deadline(session);
+    deadline = deadline < end ? deadline : end;
+    bool timed_out = false;
+    return mr_wait(session->runtime.waiter, session->drain_fd, MR_WAIT_READ, deadline, cause,
+                   &timed_out, err);
+}
+
+static enum mr_status pause_for_trigger(struct mr_stream *stream, struct mr_error *err)
+{
+    const struct mr_stream_spec *spec = &stream->session->spec->stream;
+    int64_t now = mr_clock_monotonic_micros();
+    if (spec->trigger == MR_TRIGGER_INTERVAL && spec->interval_micros > 0)
+        return pause_until(stream, stream->begun + spec->interval_micros, MR_WAIT_LIMIT, err);
+    stream->pause = !stream->idle ? 0 : stream->pause == 0 ? IDLE_LEAST : stream->pause * 2;
+    stream->pause = stream->pause > IDLE_MOST ? IDLE_MOST : stream->pause;
+    return stream->pause > 0 ? pause_until(stream, now + stream->pause, MR_WAIT_SOURCE, err)
+                             : MR_OK;
+}
+
+static enum mr_status pause_after_failure(struct mr_stream *stream, const struct mr_error *failure,
+                                          struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    int64_t pause = mr_retry_pause(&session->spec->retry, stream->failures, mr_retry_random());
+    struct mr_retry_entry entry = {.step = "stream",
+                                   .unit = "epoch",
+                                   .cls = failure->cls,
+                                   .attempt = stream->failures,
+                                   .delay_micros = pause,
+                                   .message = failure->message};
+    mr_retry_log_add(&session->retries, &entry);
+    mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                     "epoch %lld failed and is done again in %.1f s: %s%s%s%s",
+                     (long long)stream->start->last.epoch + 1, (double)pause / 1e6,
+                     failure->message, failure->where[0] ? " [" : "", failure->where,
+                     failure->where[0] ? "]" : "");
+    return pause_until(stream, mr_clock_monotonic_micros() + pause, MR_WAIT_RETRY, err);
+}
+
+/* ---- the loop ---- */
+
+static void tell(struct mr_stream *stream)
+{
+    struct mr_session *session = stream->session;
+    const struct mr_totals *totals = &stream->totals;
+    int64_t now = mr_clock_monotonic_micros();
+    mr_logger_printf(&session->logger, MR_LOG_DEBUG, "run", "epoch %lld is committed: %.0f ms",
+                     (long long)totals->epoch, (double)(now - stream->begun) / 1e3);
+    if (stream->told_at != 0 && now - stream->told_at < TELL_EVERY)
+        return;
+    int64_t since = stream->told_at != 0 ? stream->told_at : session->start_monotonic;
+    double seconds = (double)(now - since) / 1e6;
+    mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
+                     "epoch %lld: %lld rows read in all, %lld written, %.0f rows/s",
+                     (long long)totals->epoch, (long long)totals->rows_read,
+                     (long long)totals->rows_written,
+                     seconds > 0 ? (double)(totals->rows_read - stream->told_rows) / seconds : 0);
+    struct mr_run_row row = {.run_id = session->run_id,
+                             .status = "running",
+                             .exit_code = -1,
+                             .rows_read = totals->rows_read,
+                             .rows_written = totals->rows_written,
+                             .message = mr_arena_printf(&session->arena, "epoch %lld",
+                                                        (long long)totals->epoch)};
+    (void)mr_state_run_end(stream->start->state, &row, NULL); /* for people: no reason to end */
+    stream->told_at = now;
+    stream->told_rows = totals->rows_read;
+}
+
+/* Where the streams ended when the process began: for availableNow. Copied, because arenas go. */
+static enum mr_status keep_goals(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    const struct mr_plan *plan = session->plan;
+    struct mr_arena *arena = &session->whole;
+    stream->has_goals = true;
+    stream->goals.items =
+        mr_arena_calloc(arena, (size_t)plan->ngoals + 1, sizeof *stream->goals.items);
+    if (stream->goals.items == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < plan->ngoals; i++) {
+        const struct mr_source_position *goal = &plan->goals[i];
+        struct mr_source_position *copy = &stream->goals.items[stream->goals.count++];
+        *copy = (struct mr_source_position){.step = mr_arena_strdup(arena, goal->step),
+                                            .method = mr_arena_strdup(arena, goal->method),
+                                            .text = "",
+                                            .bytes = {mr_arena_strndup(arena, goal->bytes.data,
+                                                                       goal->bytes.size),
+                                                      goal->bytes.size}};
+        if (copy->step == NULL || copy->method == NULL || copy->bytes.data == NULL)
+            return mr_error_nomem(err);
+    }
+    session->until = stream->goals;
+    return MR_OK;
+}
+
+/* A stream without a goal was read as far as it went by the first epoch. */
+static bool all_reached(const struct mr_stream *stream)
+{
+    const struct mr_plan *plan = stream->session->plan;
+    for (int i = 0; i < plan->npositions; i++) {
+        const struct mr_source_position *at = &plan->positions[i];
+        const struct mr_source_position *goal = find_position(&stream->goals, at->step);
+        if (goal != NULL && (goal->bytes.size != at->bytes.size ||
+                             memcmp(goal->bytes.data, at->bytes.data, at->bytes.size) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* With the plan at hand, whose epoch is committed or has nothing to do. */
+static bool is_enough(const struct mr_stream *stream)
+{
+    switch (stream->session->spec->stream.trigger) {
+    case MR_TRIGGER_ONCE:
+        return true;
+    case MR_TRIGGER_AVAILABLE_NOW:
+        return stream->idle || all_reached(stream);
+    default:
+        return false;
+    }
+}
+
+static enum mr_status one_epoch(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    if (stream->failures > 0)
+        MR_TRY(settle(stream, err));
+    MR_TRY(plan_epoch(stream, err));
+    if (!stream->has_goals && session->spec->stream.trigger == MR_TRIGGER_AVAILABLE_NOW)
+        MR_TRY(keep_goals(stream, err));
+    return stream->idle ? MR_OK : run_epoch(stream, err);
+}
+
+enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    MR_TRY(mr_session_fetch_credentials(session, stream->errors, err));
+    if (session->runtime.common == NULL) {
+        session->runtime.common = session->common = mr_shared_new();
+        if (session->common == NULL)
+            return mr_error_nomem(err);
+    }
+    session->whole = session->arena;
+    mr_arena_init(&session->arena, NULL);
+    for (;;) {
+        struct mr_error failure = {0};
+        stream->begun = mr_clock_monotonic_micros();
+        enum mr_status status = one_epoch(stream, &failure);
+        if (status == MR_OK && !stream->idle)
+            tell(stream);
+        stream->failures = status == MR_OK ? 0 : stream->failures + 1;
+        if (status == MR_OK && is_enough(stream))
+            return MR_OK;
+        if (status != MR_OK && !may_pass(stream, status, &failure)) {
+            if (err != NULL)
+                *err = failure;
+            return status;
+        }
+        if (is_to_end(stream))
+            return drained(stream, err);
+        MR_TRY(status == MR_OK ? pause_for_trigger(stream, err)
+                               : pause_after_failure(stream, &failure, err));
+        if (is_to_end(stream))
+            return drained(stream, err);
+    }
+}

@@ -1,0 +1,163 @@
+/*
+ * totals.c - sums over the epochs of a stream.
+ *
+ * Each epoch has a plan of its own, and counters with it. They are added up by the label of a node and its kind: numbers of nodes may
+ * differ (a rewrite that found nothing to do), labels do not. There are as many entries as a plan has nodes, however long the stream runs.
+ */
+#include "run/totals.h"
+
+#include <string.h>
+
+void mr_totals_init(struct mr_totals *totals)
+{
+    *totals = (struct mr_totals){0};
+    mr_mutex_init(&totals->lock);
+}
+
+void mr_totals_reset(struct mr_totals *totals)
+{
+    for (int i = 0; i < totals->nnodes; i++)
+        mr_free(totals->nodes[i].label);
+    mr_free(totals->nodes);
+    pthread_mutex_destroy(&totals->lock);
+}
+
+static bool is_peak(int counter)
+{
+    return counter == MR_COUNT_CONNECTIONS_PEAK || counter == MR_COUNT_FILE_BYTES_MEDIAN;
+}
+
+/* The `nth` node with this label and kind. */
+static struct mr_totals_node *find(struct mr_totals *totals, const struct mr_plan_node *node,
+                                   int nth)
+{
+    for (int i = 0; i < totals->nnodes; i++)
+        if (totals->nodes[i].kind == node->kind &&
+            strcmp(totals->nodes[i].label, node->label) == 0 && nth-- == 0)
+            return &totals->nodes[i];
+    return NULL;
+}
+
+static int count_before(const struct mr_plan *plan, int at)
+{
+    int count = 0;
+    for (int i = 0; i < at; i++)
+        count += plan->nodes[i].kind == plan->nodes[at].kind &&
+                 strcmp(plan->nodes[i].label, plan->nodes[at].label) == 0;
+    return count;
+}
+
+static enum mr_status entry_of(struct mr_totals *totals, const struct mr_plan *plan, int at,
+                               struct mr_totals_node **out, struct mr_error *err)
+{
+    *out = find(totals, &plan->nodes[at], count_before(plan, at));
+    if (*out != NULL)
+        return MR_OK;
+    struct mr_totals_node *more =
+        mr_realloc(totals->nodes, (size_t)(totals->nnodes + 1) * sizeof *more);
+    if (more == NULL)
+        return mr_error_nomem(err);
+    totals->nodes = more;
+    *out = &more[totals->nnodes];
+    **out = (struct mr_totals_node){.label = mr_strdup(plan->nodes[at].label),
+                                    .kind = plan->nodes[at].kind};
+    if ((*out)->label == NULL)
+        return mr_error_nomem(err);
+    totals->nnodes++;
+    return MR_OK;
+}
+
+static void add_step(struct mr_exec_step *sum, const struct mr_exec_step *step)
+{
+    sum->working += step->working;
+    sum->cpu += step->cpu;
+    for (int i = 0; i < MR_WAIT_CAUSES; i++)
+        sum->waiting[i] += step->waiting[i];
+    sum->rows_in += step->rows_in;
+    sum->rows_out += step->rows_out;
+    sum->batches += step->batches;
+}
+
+static void add_node(struct mr_totals *totals, struct mr_totals_node *entry,
+                     const struct mr_plan_node *node)
+{
+    for (int i = 0; i < MR_COUNTERS; i++) {
+        int64_t value = atomic_load(&node->runtime->counters->value[i]);
+        if (is_peak(i))
+            entry->counters[i] = value > entry->counters[i] ? value : entry->counters[i];
+        else
+            entry->counters[i] += value;
+        if (node->kind == MR_PLAN_SOURCE && i == MR_COUNT_ROWS_READ)
+            totals->rows_read += value;
+        if (node->kind == MR_PLAN_SOURCE && i == MR_COUNT_BYTES_READ)
+            totals->bytes_read += value;
+        if (node->kind == MR_PLAN_SINK && i == MR_COUNT_ROWS_WRITTEN)
+            totals->rows_written += value;
+        if (node->kind == MR_PLAN_SINK && i == MR_COUNT_BYTES_WRITTEN)
+            totals->bytes_written += value;
+    }
+    int64_t peak = mr_memory_peak(node->runtime->memory);
+    entry->peak = peak > entry->peak ? peak : entry->peak;
+}
+
+static enum mr_status add_all(struct mr_totals *totals, const struct mr_plan *plan,
+                              const struct mr_exec_result *result, struct mr_error *err)
+{
+    for (int i = 0; i < plan->nnodes; i++) {
+        struct mr_totals_node *entry;
+        MR_TRY(entry_of(totals, plan, i, &entry, err));
+        add_node(totals, entry, &plan->nodes[i]);
+        for (int k = 0; k < result->nsteps; k++)
+            if (result->steps[k].node == i)
+                add_step(&entry->step, &result->steps[k]);
+    }
+    return MR_OK;
+}
+
+enum mr_status mr_totals_add(struct mr_totals *totals, const struct mr_plan *plan,
+                             const struct mr_exec_result *result, int64_t epoch, int64_t micros,
+                             struct mr_error *err)
+{
+    pthread_mutex_lock(&totals->lock);
+    enum mr_status status = add_all(totals, plan, result, err);
+    totals->epochs++;
+    totals->epoch = epoch;
+    totals->micros += micros;
+    totals->longest_micros = micros > totals->longest_micros ? micros : totals->longest_micros;
+    pthread_mutex_unlock(&totals->lock);
+    return status;
+}
+
+static enum mr_status pour_steps(struct mr_totals *totals, const struct mr_plan *plan,
+                                 struct mr_exec_result *result, struct mr_error *err)
+{
+    struct mr_exec_step *steps = mr_calloc((size_t)plan->nnodes + 1, sizeof *steps);
+    if (steps == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < plan->nnodes; i++) {
+        const struct mr_totals_node *entry = find(totals, &plan->nodes[i], count_before(plan, i));
+        if (entry != NULL)
+            steps[i] = entry->step;
+        steps[i].node = i;
+    }
+    mr_free(result->steps);
+    result->steps = steps;
+    result->nsteps = plan->nnodes;
+    result->nsplits = 0; /* of one epoch: they say nothing of the stream */
+    return MR_OK;
+}
+
+enum mr_status mr_totals_pour(struct mr_totals *totals, struct mr_plan *plan,
+                              struct mr_exec_result *result, struct mr_error *err)
+{
+    pthread_mutex_lock(&totals->lock);
+    for (int i = 0; i < plan->nnodes; i++) {
+        const struct mr_totals_node *entry = find(totals, &plan->nodes[i], count_before(plan, i));
+        for (int k = 0; k < MR_COUNTERS; k++)
+            atomic_store(&plan->nodes[i].runtime->counters->value[k],
+                         entry != NULL ? entry->counters[k] : 0);
+    }
+    enum mr_status status = pour_steps(totals, plan, result, err);
+    pthread_mutex_unlock(&totals->lock);
+    return status;
+}

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Mode streaming from a real broker: triggers, ends, restarts, and what changes while a stream runs.
+
+One broker serves all cases; each has topics of its own. Nothing here waits for a time: rows are awaited, and the end of the process.
+"""
+
+import glob
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Skip, Suite, check, equal, need
+
+need("kafka", "pyarrow", "deltalake")
+import broker
+import pyarrow.parquet
+from deltalake import DeltaTable
+from engine import Workspace
+
+
+def pipeline(topic, load="toDelta", path="out", steps=(), **options):
+    source = {"topic": topic, "format": "json", "schema": "id BIGINT, kind STRING", "startingOffsets": "earliest"}
+    return {
+        "name": "stream",
+        "mode": "streaming",
+        "steps": [
+            {"type": "extract", "method": "fromKafka", "config": source},
+            *steps,
+            {"type": "load", "method": load, "config": {"path": path, "mode": "append", **options}},
+        ],
+    }
+
+
+def workspace(server):
+    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}})
+
+
+def send(producer, topic, ids, **where):
+    for number in ids:
+        producer.send(topic, json.dumps({"id": number, "kind": "ab"[number % 2]}).encode(), **where)
+    producer.flush()
+
+
+def ids(space, folder="out"):
+    path = space.file(folder)
+    if os.path.isdir(os.path.join(path, "_delta_log")):
+        try:
+            return sorted(DeltaTable(path).to_pyarrow_table().column("id").to_pylist())
+        except Exception:  # the table is being made
+            return []
+    files = [f for f in glob.glob(os.path.join(path, "**", "*.parquet"), recursive=True) if not os.path.basename(f).startswith(".")]
+    return sorted(i for f in files for i in pyarrow.parquet.ParquetFile(f).read().column("id").to_pylist())
+
+
+def await_ids(space, wanted, process=None, seconds=60):
+    end = time.monotonic() + seconds
+    while (found := ids(space)) != wanted:
+        check(process is None or process.poll() is None, f"it ended with {process and process.returncode}")
+        check(time.monotonic() < end, f"{len(found)} of {len(wanted)} rows after {seconds} s")
+        time.sleep(0.02)
+
+
+def start(space, work):
+    space.write("pipeline.json", work)
+    log = open(space.file("log"), "ab")
+    return space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", stdout=log, stderr=log)
+
+
+def stop(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    return process.wait(30)
+
+
+def report(space):
+    with open(space.file("report.json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def goes_on(server):
+    """Rows come out while it runs; SIGTERM drains; the next start goes on there."""
+    server.topic("goes", 2)
+    producer = server.producer()
+    with workspace(server) as space:
+        send(producer, "goes", range(100))
+        process = start(space, pipeline("goes"))
+        await_ids(space, list(range(100)), process)
+        send(producer, "goes", range(100, 250))
+        await_ids(space, list(range(250)), process)
+        equal(stop(process), 143, "exit code")
+        found = report(space)
+        equal(found["status"], "cancelled", "status")
+        check(found["error"]["message"].startswith("drained: "), found["error"]["message"])
+        equal((found["rows_read"], found["rows_written"]), (250, 250), "rows")
+        check(found["stream"]["epochs"] >= 2, found["stream"])
+        send(producer, "goes", range(250, 300))
+        process = start(space, pipeline("goes"))
+        await_ids(space, list(range(300)), process)
+        equal(stop(process, signal.SIGINT), 130, "exit code")
+        equal(report(space)["rows_read"], 50, "rows")
+
+
+def triggers(server):
+    server.topic("triggers", 3)
+    producer = server.producer()
+    send(producer, "triggers", range(200))
+    for trigger in ("once", "availableNow"):
+        with workspace(server) as space:
+            result = space.run(pipeline("triggers", trigger=trigger)).expect(0)
+            equal(ids(space), list(range(200)), trigger)
+            equal(result.report["stream"]["epochs"], 1, "epochs")
+            equal(space.run(pipeline("triggers", trigger=trigger)).expect(0).report["rows_read"], 0, "read again")
+            equal(ids(space), list(range(200)), trigger)
+
+
+def begins_at_latest(server):
+    """What comes in behind the first look is read, though nothing was committed by then."""
+    server.topic("latest", 1)
+    producer = server.producer()
+    send(producer, "latest", range(50))
+    with workspace(server) as space:
+        work = pipeline("latest")
+        work["steps"][0]["config"]["startingOffsets"] = "latest"
+        once = pipeline("latest", trigger="once")
+        once["steps"][0]["config"]["startingOffsets"] = "latest"
+        equal(space.run(once).expect(0).report["rows_read"], 0, "rows of the first")
+        send(producer, "latest", range(50, 70))
+        equal(space.run(once).expect(0).report["rows_read"], 20, "rows of the second")
+        equal(ids(space), list(range(50, 70)), "rows")
+
+
+def idle(server):
+    """Without rows there is no epoch: no version of the table, no file."""
+    server.topic("idle", 1)
+    producer = server.producer()
+    send(producer, "idle", range(10))
+    with workspace(server) as space:
+        process = start(space, pipeline("idle", trigger="20 ms"))
+        await_ids(space, list(range(10)), process)
+        before = len(os.listdir(space.file("out", "_delta_log")))
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            time.sleep(0.1)
+        equal(len(os.listdir(space.file("out", "_delta_log"))), before, "commits")
+        equal(stop(process), 143, "exit code")
+        equal(report(space)["stream"]["epochs"], before, "epochs")
+
+
+def new_partitions(server):
+    from kafka.admin import NewPartitions
+
+    server.topic("grows", 1)
+    producer = server.producer(metadata_max_age_ms=200)
+    with workspace(server) as space:
+        send(producer, "grows", range(10))
+        process = start(space, pipeline("grows", load="toFile", format="parquet"))
+        await_ids(space, list(range(10)), process)
+        server.admin().create_partitions({"grows": NewPartitions(3)})
+        producer.close()
+        producer = server.producer()
+        for number in range(3):
+            send(producer, "grows", range(10 + number * 10, 20 + number * 10), partition=number)
+        await_ids(space, list(range(40)), process)
+        equal(stop(process), 143, "exit code")
+
+
+def static_side(server):
+    """A joined frame that is no stream is read again in each epoch."""
+    server.topic("joined", 1)
+    producer = server.producer()
+    work = pipeline("joined", steps=[
+        {"type": "extract", "method": "fromFile", "config": {"path": "names.json", "format": "json", "schema": "code STRING, name STRING",
+                                                             "registerAs": "names"}},
+        {"type": "transform", "method": "joinDataFrames",
+         "config": {"inputDataFrames": ["events", "names"], "joinType": "inner", "joinConditions": ["events.kind = names.code"]}}])
+    work["steps"][0]["config"]["registerAs"] = "events"
+    with workspace(server) as space:
+        space.write("names.json", json.dumps({"code": "a", "name": "first"}))
+        send(producer, "joined", range(6))
+        process = start(space, work)
+        await_ids(space, [0, 2, 4], process)
+        space.write("names.new", json.dumps({"code": "b", "name": "second"}))
+        os.rename(space.file("names.new"), space.file("names.json"))
+        send(producer, "joined", range(6, 12))
+        await_ids(space, [0, 2, 4, 7, 9, 11], process)
+        equal(stop(process), 143, "exit code")
+
+
+def broker_away(server):
+    """The broker is killed between epochs and comes back: nothing is lost, and the stream has not ended."""
+    if not os.environ.get("MILLRACE_LONG"):
+        raise Skip("MILLRACE_LONG=1")
+    server.topic("away", 1)
+    producer = server.producer()
+    with workspace(server) as space:
+        send(producer, "away", range(10))
+        producer.close()
+        process = start(space, {**pipeline("away"), "timeouts": {"connect": "2s"}})
+        await_ids(space, list(range(10)), process)
+        server.kill()
+        while b"is done again" not in open(space.file("log"), "rb").read():
+            check(process.poll() is None, "it ended")
+            time.sleep(0.05)
+        server.start()
+        producer = server.producer()
+        send(producer, "away", range(10, 20))
+        await_ids(space, list(range(20)), process)
+        equal(stop(process), 143, "exit code")
+
+
+def main():
+    if broker.jars() is None:
+        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
+        sys.exit(77)
+    suite = Suite("stream")
+    with broker.Broker() as server:
+        for function in (goes_on, triggers, begins_at_latest, idle, new_partitions, static_side, broker_away):
+            suite.case(function.__name__.replace("_", " "), function, server)
+    suite.end()
+
+
+main()
