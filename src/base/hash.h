@@ -24,6 +24,12 @@ static inline uint64_t mr_hash_combine(uint64_t hash, uint64_t next)
 {
     return mr_hash_mix(hash + UINT64_C(0x9E3779B97F4A7C15) + next * UINT64_C(0xD6E8FEB86659FD93));
 }
+/* High half of the product xor its low half (wyhash's step): two words into one, for tables in memory only. */
+static inline uint64_t mr_hash_fold(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
 /* CRC-32 (IEEE 802.3, as gzip and Parquet pages use). Start with 0. */
 uint32_t mr_crc32(uint32_t crc, const void *data, size_t size);
 

@@ -64,7 +64,12 @@ size_t mr_utf8_valid_prefix(const char *data, size_t size)
 {
     size_t i = 0;
     while (i < size) {
-        uint64_t word;
+        uint64_t word, four[4];
+        for (; i + sizeof four <= size; i += sizeof four) {
+            memcpy(four, data + i, sizeof four);
+            if ((four[0] | four[1] | four[2] | four[3]) & UINT64_C(0x8080808080808080))
+                break;
+        }
         while (i + sizeof word <= size) {
             memcpy(&word, data + i, sizeof word);
             if (word & UINT64_C(0x8080808080808080))

@@ -15,6 +15,7 @@
  */
 #include "col/group_pack.h"
 
+#include "base/hash.h"
 #include "col/row_code.h"
 
 #include <assert.h>
@@ -84,17 +85,19 @@ static inline void pack_text(uint64_t *slot, const char *data, uint32_t size, bo
         slot[1] = (uintptr_t)data;
         return;
     }
+    /* Bytes that count of the first eight and of the next four. */
+    static const uint64_t lows[] = {0,          0xFF,         0xFFFF,         0xFFFFFF,
+                                    0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF,
+                                    UINT64_MAX, UINT64_MAX,   UINT64_MAX,     UINT64_MAX,
+                                    UINT64_MAX};
+    static const uint32_t highs[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFFFF, 0xFFFFFF, UINT32_MAX};
     uint64_t low = 0;
     uint32_t high = 0;
     if (safe) {
         memcpy(&low, data, 8);
         memcpy(&high, data + 8, 4);
-        if (size < 8) {
-            low &= (UINT64_C(1) << size * 8) - 1;
-            high = 0;
-        } else if (size < 12) {
-            high &= (UINT32_C(1) << (size - 8) * 8) - 1;
-        }
+        low &= lows[size];
+        high &= highs[size];
     } else if (size > 0) {
         char bytes[12] = {0};
         memcpy(bytes, data, size);
@@ -209,6 +212,11 @@ static void resolve(const struct mr_group_packer *packer, const struct mr_column
     }
     const uint8_t *bits = mr_column_validity(column);
     const int32_t *codes = column->encoding == MR_DICTIONARY ? mr_column_offsets(column) : NULL;
+    if (!bits && !codes && !rows && !picks) {
+        for (int64_t i = 0; i < n; i++)
+            place[i] = (int32_t)(start + i);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         int64_t index = picks ? picks[i] : start + i;
         int64_t row = rows ? rows[index] : index;
@@ -259,6 +267,38 @@ enum mr_status mr_group_pack(struct mr_group_packer *packer, int64_t start, cons
             pack_texts(flat, place, n, out + slot->offset / 8, stride);
     }
     return MR_OK;
+}
+
+/* Texts first: the words of a short one, or its size and the hash of its bytes. `words` is a constant where it matters. */
+static inline __attribute__((always_inline)) void
+hash_words(const uint64_t *packed, int words, int ntexts, int64_t n, uint64_t *hashes)
+{
+    const uint64_t a = UINT64_C(0xA0761D6478BD642F), b = UINT64_C(0xE7037ED1A0B428DB);
+    for (int64_t i = 0; i < n; i++, packed += words) {
+        uint64_t hash = b;
+        for (int t = 0; t < ntexts; t++) {
+            const uint64_t *slot = packed + t * 2;
+            uint64_t word = slot[1];
+            if (mr_group_text_is_long(slot))
+                word = mr_hash64((const char *)(uintptr_t)word, (uint32_t)slot[0]);
+            hash = mr_hash_fold(slot[0] ^ a, word ^ hash);
+        }
+        for (int w = ntexts * 2; w < words; w++)
+            hash = mr_hash_fold(packed[w] ^ a, hash);
+        hashes[i] = hash;
+    }
+}
+
+void mr_group_hash(const struct mr_group_layout *layout, const uint64_t *packed, int64_t n,
+                   uint64_t *hashes)
+{
+    int words = layout->words, ntexts = layout->ntexts;
+    if (words == 1 && ntexts == 0)
+        hash_words(packed, 1, 0, n, hashes);
+    else if (words == 2 && ntexts == 1)
+        hash_words(packed, 2, 1, n, hashes);
+    else
+        hash_words(packed, words, ntexts, n, hashes);
 }
 
 enum mr_status mr_group_packer_init(struct mr_group_packer *packer,

@@ -57,6 +57,9 @@ void mr_group_packer_reset(struct mr_group_packer *packer);
  */
 enum mr_status mr_group_pack(struct mr_group_packer *packer, int64_t start, const int32_t *picks,
                              int64_t n, uint64_t *out, struct mr_error *err);
+/* Hashes of n packed rows: equal rows have equal ones. They depend on this build, and are not mr_column_hash. */
+void mr_group_hash(const struct mr_group_layout *layout, const uint64_t *packed, int64_t n,
+                   uint64_t *hashes);
 /* The column of key `key` of the packed rows `packed`: row groups[i], or from + i. */
 enum mr_status mr_group_unpack(const struct mr_group_layout *layout, int key,
                                const uint64_t *packed, const uint32_t *groups, int64_t from,

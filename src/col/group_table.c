@@ -364,21 +364,18 @@ struct call {
     uint32_t *groups;
 };
 
-/* Hashes of the rows picks[0 .. n) of the call (NULL: start ..). */
-static void hash_rows(const struct call *call, int64_t start, const int32_t *picks, int64_t n,
-                      uint64_t *out)
+/* Hashes of n rows that are packed: the caller's, at `start` or at `picks`, else the table's own. */
+static const uint64_t *hash_rows(const struct call *call, int64_t start, const int32_t *picks,
+                                 int64_t n, const uint64_t *packed, uint64_t *room)
 {
-    int32_t rows[MR_GROUP_BLOCK];
-    for (int64_t i = 0; i < n; i++) {
-        int64_t index = picks ? picks[i] : start + i;
-        if (call->hashes)
-            out[i] = call->hashes[index];
-        else
-            out[i] = 0;
-        rows[i] = call->rows ? call->rows[index] : (int32_t)index;
-    }
-    for (int k = 0; !call->hashes && k < call->table->layout.nkeys; k++)
-        mr_column_hash(call->keys[k], rows, n, out);
+    if (call->hashes && !picks)
+        return call->hashes + start;
+    if (!call->hashes)
+        mr_group_hash(&call->table->layout, packed, n, room);
+    else
+        for (int64_t i = 0; i < n; i++)
+            room[i] = call->hashes[picks[i]];
+    return room;
 }
 
 /* Groups of the rows picks[0 .. count) of the call (NULL: all), one after the other into `groups`. */
@@ -405,11 +402,7 @@ static enum mr_status run_blocks(const struct call *call, const int32_t *picks, 
         status = mr_group_pack(&packer, start, block_picks, n, packed, err);
         if (status != MR_OK)
             break;
-        block.hashes = hashes;
-        if (call->hashes && !picks)
-            block.hashes = call->hashes + start;
-        else
-            hash_rows(call, start, block_picks, n, hashes);
+        block.hashes = hash_rows(call, start, block_picks, n, packed, hashes);
         status = look_up(call->table, call->writable, &block, err);
     }
     mr_group_packer_reset(&packer);

@@ -22,8 +22,8 @@ void mr_group_table_free(struct mr_group_table *table);
 /*
  * groups[i] = number of the group of row rows[i] (rows NULL: row i), for 0 <= i < count; new groups
  * get the next numbers. hashes[i] is mr_column_hash over the key columns, in order, from 0, where the
- * caller has them for partitioning; NULL: the table hashes what it must look up, which for
- * dictionaries and constants is much less than every row. After MR_LIMIT or MR_NOMEM the table is as before the
+ * caller has them for partitioning; NULL, for all calls of a table or for none: the table hashes the packed keys, which
+ * is cheaper, by a function of its own. After MR_LIMIT or MR_NOMEM the table is as before the
  * call or contains some of the rows: nothing else is lost.
  */
 enum mr_status mr_group_table_put(struct mr_group_table *table, struct mr_column *const *keys,

@@ -240,6 +240,12 @@ enum mr_csv_found mr_csv_scan(struct mr_csv_scanner *scanner)
     }
 }
 
+void mr_csv_scanner_move(struct mr_csv_scanner *scanner, const char *at, int64_t lines)
+{
+    scanner->next_line += lines;
+    look_from(scanner, at);
+}
+
 struct mr_slice mr_csv_cell_text(const struct mr_csv_scanner *scanner,
                                  const struct mr_csv_cell *cell, struct mr_bytes *scratch)
 {

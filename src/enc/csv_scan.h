@@ -57,6 +57,8 @@ void mr_csv_scanner_reset(struct mr_csv_scanner *scanner);
 void mr_csv_scanner_set(struct mr_csv_scanner *scanner, const char *text, size_t size, bool last);
 /* After MR_CSV_MORE: set again, the text from `at` on first. */
 enum mr_csv_found mr_csv_scan(struct mr_csv_scanner *scanner);
+/* Goes to `at`, where a record begins, `lines` lines from where the next one would have been looked for. */
+void mr_csv_scanner_move(struct mr_csv_scanner *scanner, const char *at, int64_t lines);
 /* The value of a cell; escapes are resolved into `scratch`, cleared before. */
 struct mr_slice mr_csv_cell_text(const struct mr_csv_scanner *scanner,
                                  const struct mr_csv_cell *cell, struct mr_bytes *scratch);

@@ -5,7 +5,7 @@
  * into builders of the columns wanted, other cells are only scanned over. A record belongs to the range in which its first
  * byte is.
  */
-#include "enc/csv_decode.h"
+#include "enc/csv_block.h"
 #include "enc/csv_infer.h"
 #include "format/csv_head.h"
 #include "format/text_read.h"
@@ -24,6 +24,10 @@ struct csv_reader {
     int64_t stop; /* the first offset that is not ours */
     bool check;   /* at `stop` the next range guesses where it begins */
     bool done;
+    struct mr_csv_block *block; /* NULL: record by record */
+    int64_t most;               /* records of the next block: fewer where one was cut short */
+    int64_t pause;              /* records until the next block is tried */
+    int64_t odd;                /* pause after the next block that has none */
 };
 
 void mr_csv_read_close(void *opaque)
@@ -33,6 +37,7 @@ void mr_csv_read_close(void *opaque)
         return;
     mr_csv_input_close(&reader->input);
     mr_csv_decoder_free(reader->decoder);
+    mr_free(reader->block);
     mr_text_rows_reset(&reader->rows);
     mr_arena_reset(&reader->arena);
     mr_free(reader);
@@ -125,6 +130,19 @@ static enum mr_status go_to_range(struct csv_reader *reader, const struct mr_fil
     return MR_OK;
 }
 
+/* Positions are counted record by record. */
+static enum mr_status make_block(struct csv_reader *reader, int ncells, struct mr_error *err)
+{
+    if (reader->rows.positioned || ncells == 0 || !mr_csv_decoder_blocks(reader->decoder))
+        return MR_OK;
+    reader->block = mr_alloc(sizeof *reader->block);
+    if (!reader->block)
+        return mr_error_nomem(err);
+    reader->block->ncells = ncells;
+    reader->most = MR_CSV_BLOCK_ROWS;
+    return MR_OK;
+}
+
 static enum mr_status open_reader(struct csv_reader *reader, const struct mr_format_read *read,
                                   const struct mr_file_range *range, struct mr_error *err)
 {
@@ -136,6 +154,7 @@ static enum mr_status open_reader(struct csv_reader *reader, const struct mr_for
     MR_TRY(mr_text_rows_init(&reader->rows, read, read->schema, !reader->input.text.codec, err));
     MR_TRY(mr_csv_head_read(&reader->input, &reader->arena, &head, err));
     MR_TRY(make_decoder(reader, &head, err));
+    MR_TRY(make_block(reader, head.names->nfields, err));
     return go_to_range(reader, range, &head, err);
 }
 
@@ -198,6 +217,42 @@ static enum mr_status take_record(struct csv_reader *reader, enum mr_csv_found f
     return mr_text_rows_settle(&reader->rows, before, &fault, &place, err);
 }
 
+/*
+ * Plain records at once, as many as there are; *took = 0: the next one is to be taken by itself. Where records are odd or bad
+ * time and again, blocks become small and are tried less often.
+ */
+static enum mr_status take_block(struct csv_reader *reader, int64_t *took, struct mr_error *err)
+{
+    struct mr_csv_input *input = &reader->input;
+    struct mr_csv_block *block = reader->block;
+    *took = 0;
+    if (!block || !input->loaded || reader->pause-- > 0)
+        return MR_OK;
+    int64_t left = reader->rows.most - reader->rows.rows.count, good = 0;
+    int64_t size = (int64_t)mr_text_reader_size(&input->text), stop = size;
+    const char *text = mr_text_reader_data(&input->text);
+    if (reader->stop - mr_text_reader_offset(&input->text) < size)
+        stop = reader->stop - mr_text_reader_offset(&input->text);
+    mr_csv_block_scan(&input->scanner, block, left < reader->most ? left : reader->most,
+                      text + stop);
+    reader->pause = 0;
+    if (block->rows > 0)
+        MR_TRY(mr_csv_decode_block(reader->decoder, &input->scanner, block, &reader->rows.rows,
+                                   &good, err));
+    if (good < block->rows) {
+        mr_csv_block_rewind(&input->scanner, block, good);
+        reader->most = good < 8 ? 16 : 2 * good;
+    } else if (reader->most < MR_CSV_BLOCK_ROWS) {
+        reader->most *= 2;
+    }
+    *took = good;
+    if (good > 0)
+        reader->odd = 0;
+    else
+        reader->pause = reader->odd = reader->odd < 32 ? 2 * reader->odd + 1 : 63;
+    return MR_OK;
+}
+
 enum mr_status mr_csv_read_next(void *opaque, struct mr_batch **out, struct mr_error *err)
 {
     struct csv_reader *reader = opaque;
@@ -205,6 +260,15 @@ enum mr_status mr_csv_read_next(void *opaque, struct mr_batch **out, struct mr_e
     *out = NULL;
     while (!reader->done && reader->rows.rows.count < reader->rows.most) {
         enum mr_csv_found found;
+        int64_t took;
+        MR_TRY(take_block(reader, &took, err));
+        if (took > 0) {
+            int64_t offset = mr_csv_input_offset(&reader->input);
+            taken = taken < 0 ? offset : taken;
+            if (offset - taken >= BATCH_BYTES)
+                break;
+            continue;
+        }
         MR_TRY(mr_csv_input_next(&reader->input, &found, err));
         int64_t offset = mr_csv_input_offset(&reader->input);
         if (found == MR_CSV_END || offset >= reader->stop) {

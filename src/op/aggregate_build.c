@@ -2,7 +2,7 @@
  * aggregate_build.c - keys and states of groups: filled, kept in a spill, finished.
  *
  * The table numbers the groups, the states are arrays by that number. What leaves a task are batches of keys and
- * exported states, divided by the highest bits of the keys' hashes; the table uses the lowest.
+ * exported states, divided by the highest bits of the keys' hashes (mr_column_hash; the table has a hash of its own).
  */
 #include "op/aggregate.h"
 
@@ -60,15 +60,17 @@ enum mr_status mr_agg_build_groups(struct mr_agg_build *build, struct mr_column 
 }
 
 static enum mr_status keep_range(struct mr_agg_build *build, struct mr_spill *spill, int64_t from,
-                                 int64_t count, const uint32_t *partitions, struct mr_error *err)
+                                 int64_t count, int skip, int bits, struct mr_error *err)
 {
     const struct mr_agg_plan *plan = build->plan;
     int nkeys = plan->nkeys;
     struct mr_column **columns = mr_calloc((size_t)plan->kept->nfields + 1, sizeof(*columns));
     struct mr_batch *batch = NULL;
-    if (!columns)
-        return mr_error_nomem(err);
-    enum mr_status status = MR_OK;
+    uint64_t *hashes = mr_calloc((size_t)count + 1, sizeof *hashes);
+    uint32_t *partitions = mr_alloc(((size_t)count + 1) * sizeof *partitions);
+    enum mr_status status = columns && hashes && partitions ? MR_OK : mr_error_nomem(err);
+    if (status != MR_OK)
+        goto out;
     if (nkeys > 0)
         MR_TRY_OUT(
             mr_group_table_keys(build->table, build->memory, NULL, from, count, columns, err));
@@ -79,11 +81,17 @@ static enum mr_status keep_range(struct mr_agg_build *build, struct mr_spill *sp
         goto out;
     }
     MR_TRY_OUT(mr_batch_new(plan->kept, count, columns, &batch, err));
-    status = partitions ? mr_spill_scatter(spill, batch, NULL, partitions, count, err)
-                        : mr_spill_add(spill, 0, batch, err);
+    for (int k = 0; k < nkeys && bits > 0; k++)
+        mr_column_hash(batch->columns[k], NULL, count, hashes);
+    for (int64_t i = 0; i < count; i++)
+        partitions[i] = bits > 0 ? mr_spill_partition(hashes[i] << skip, bits) : 0;
+    status = bits > 0 ? mr_spill_scatter(spill, batch, NULL, partitions, count, err)
+                      : mr_spill_add(spill, 0, batch, err);
 out:
     mr_batch_unref(batch);
     mr_free(columns);
+    mr_free(hashes);
+    mr_free(partitions);
     return status;
 }
 
@@ -91,21 +99,11 @@ enum mr_status mr_agg_build_keep(struct mr_agg_build *build, struct mr_spill *sp
                                  int bits, struct mr_error *err)
 {
     int64_t total = mr_agg_build_count(build);
-    const uint64_t *hashes = build->table ? mr_group_table_hashes(build->table) : NULL;
-    uint32_t *partitions = NULL;
-    if (bits > 0) {
-        partitions = mr_alloc(KEEP_ROWS * sizeof *partitions);
-        if (!partitions)
-            return mr_error_nomem(err);
-    }
     enum mr_status status = MR_OK;
     for (int64_t from = 0; from < total && status == MR_OK; from += KEEP_ROWS) {
         int64_t count = total - from < KEEP_ROWS ? total - from : KEEP_ROWS;
-        for (int64_t i = 0; i < count && partitions; i++)
-            partitions[i] = mr_spill_partition(hashes[from + i] << skip, bits);
-        status = keep_range(build, spill, from, count, partitions, err);
+        status = keep_range(build, spill, from, count, skip, bits, err);
     }
-    mr_free(partitions);
     return status;
 }
 

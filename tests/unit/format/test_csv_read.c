@@ -1,6 +1,7 @@
 /*
  * The CSV reader: the forms of text, bad rows, inference, splits at every byte, and limits.
  */
+#include "base/hash.h"
 #include "codec/codecs.h"
 #include "format/text.h"
 #include "unit/format/text_fixture.h"
@@ -263,6 +264,93 @@ static void test_positions(void **state)
     text_reset(&f);
 }
 
+/* Cells of test_blocks, plain ones first. */
+static const char *const cells[] = {
+    "0",        "7",     "-3",   "12.5",      "-0.0",       ".5",          "5.",      "1.2.3",
+    "-",        "",      "+4",   " 9",        "127",        "128",         "-128",    "-129",
+    "99.9",     "100.0", "1e2",  "NA",        "00012",      "-99.99",      "1.23456", "12345678",
+    "0.001",    "1x",    ".",    "123456789", "2024-02-29", "caf\xc3\xa9", "\"q\"",   "a\"b",
+    "\"x\ny\"", "true",  "\xff", "9999999.9", "-.5",        "12:30",       "--1",     "1234567.",
+};
+
+/* Lines of four cells; mostly plain ones where `odd` is large, so that blocks of all sizes are met. */
+static void make_lines(struct mr_bytes *text, uint64_t seed, int odd)
+{
+    int rows = 1 + (int)(mr_hash_mix(seed++) % 1500);
+    mr_bytes_text(text, "a,b,c,d\n");
+    for (int row = 0; row < rows; row++) {
+        bool plain = mr_hash_mix(seed++) % (unsigned)odd > 0;
+        size_t most = plain ? 3 : sizeof cells / sizeof *cells;
+        for (int c = 0; c < 4; c++)
+            mr_bytes_printf(text, "%s%s", c ? "," : "", cells[mr_hash_mix(seed++) % most]);
+        if (!plain && mr_hash_mix(seed++) % 40 == 0)
+            mr_bytes_text(text, ",more");
+        bool empty = !plain && mr_hash_mix(seed++) % 50 == 0;
+        mr_bytes_text(text, empty ? "\r\n\n" : odd % 3 ? "\n" : "\r\n");
+    }
+    text->size -= mr_hash_mix(seed) % 3;
+}
+
+/* Rows without the column of positions. */
+static void without_positions(struct mr_bytes *rows)
+{
+    char *to = rows->data;
+    for (const char *at = rows->data; at && *at;) {
+        if (strncmp(at, ",\"row position\"", 15) == 0)
+            at = strchr(at, '}');
+        *to++ = *at++;
+    }
+    if (to)
+        *to = '\0';
+}
+
+/* Positions are counted record by record, which turns blocks off. */
+static void compare_blocks(const struct mr_bytes *text, const char *schema,
+                           const char *const *dialect, enum mr_on_error on_error)
+{
+    struct text_fixture f[2];
+    enum mr_status status[2];
+    for (int k = 0; k < 2; k++) {
+        text_init(&f[k], CSV, dialect, 0);
+        f[k].read.on_error = on_error;
+        f[k].read.row_positions = k == 1;
+        text_file(&f[k], text->data, text->size, schema);
+        status[k] = text_read(&f[k], CSV, 0, INT64_MAX);
+    }
+    without_positions(&f[1].out);
+    assert_int_equal(status[0], status[1]);
+    assert_string_equal(f[0].err.message, f[1].err.message);
+    assert_string_equal(f[0].err.where, f[1].err.where);
+    assert_string_equal(f[0].out.data, f[1].out.data);
+    assert_string_equal(f[0].bad.data, f[1].bad.data);
+    for (int k = 0; k < 2; k++)
+        text_reset(&f[k]);
+}
+
+/* Blocks of plain records give what records one by one give, rows and faults alike. */
+static void test_blocks(void **state)
+{
+    (void)state;
+    static const char *const schemas[] = {
+        "a string, b double, c int, d decimal(4,1)",
+        "b tinyint, a decimal(18,6), c bigint, d string",
+        "a decimal(30,2), c smallint, d float, e string",
+        "d date, a boolean, b timestamp, c double not null",
+        "c string not null, a bigint",
+    };
+    static const char *const na[] = {"nullValue", "NA", NULL};
+    static const char *const seven[] = {"nullValue", "7", "escape", "\\", NULL};
+    static const char *const *const dialects[] = {NULL, na, seven};
+    for (int round = 0; round < 90; round++) {
+        struct mr_bytes text;
+        mr_bytes_init(&text, (size_t)1 << 20);
+        make_lines(&text, (uint64_t)round * 100000, 1 << round % 9);
+        for (int i = MR_ON_ERROR_FAIL; i <= MR_ON_ERROR_DROP; i++)
+            compare_blocks(&text, schemas[round % 5], dialects[round % 3], (enum mr_on_error)i);
+        mr_bytes_reset(&text);
+    }
+}
+
 /* The line of an error in a later range is counted; no columns at all are rows only. */
 static void test_later_range(void **state)
 {
@@ -363,13 +451,13 @@ static void test_cut_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),      cmocka_unit_test(test_types),
-        cmocka_unit_test(test_faults),     cmocka_unit_test(test_null_mode),
-        cmocka_unit_test(test_open_quote), cmocka_unit_test(test_options),
-        cmocka_unit_test(test_inference),  cmocka_unit_test(test_splits),
-        cmocka_unit_test(test_positions),  cmocka_unit_test(test_later_range),
-        cmocka_unit_test(test_compressed), cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_cut_files),
+        cmocka_unit_test(test_forms),       cmocka_unit_test(test_types),
+        cmocka_unit_test(test_faults),      cmocka_unit_test(test_null_mode),
+        cmocka_unit_test(test_open_quote),  cmocka_unit_test(test_options),
+        cmocka_unit_test(test_inference),   cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_positions),   cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_later_range), cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_huge),        cmocka_unit_test(test_cut_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
