@@ -45,6 +45,11 @@ struct mr_op_input {
     /* Its rows go on from epoch to epoch. Else (and in batch) they are all there in every epoch. */
     bool stream;
     bool measured; /* a stream that has a watermark: runtime->clocks[port] will not be NULL */
+    /*
+     * The event time of withWatermark in front, in batch too: an expression over columns that may have gone since. NULL =
+     * there is none, or frames with different ones met.
+     */
+    const char *event_time;
 };
 
 /*

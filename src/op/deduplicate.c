@@ -10,46 +10,31 @@
  *
  * "unique" keeps all rows, and fails on a second one with a key: what an upsert does first.
  *
+ * In a stream, keys of earlier epochs are kept (deduplicate_stream.c), and what leaves is the first row of each key that is not
+ * among them.
+ *
  * For "first in the order of the input", a task leaves out at once what it has seen before, with a
  * table of keys that grows to half of its share: data with many duplicates is never spilled.
  */
-#include "col/group_table.h"
-#include "ext/spill.h"
-#include "op/append.h"
+#include "op/dedup.h"
+#include "op/event_time.h"
 #include "op/ops.h"
-#include "op/sorter.h"
 
 #include <string.h>
 
-#define PARTITION_BITS 6
-#define NPARTITIONS    (1 << PARTITION_BITS)
-
-enum keep { KEEP_FIRST, KEEP_LAST, KEEP_UNIQUE };
-
-struct dedup_plan {
-    struct mr_op_appended appended;
-    const struct mr_schema *schema;
-    int nkeys;
-    int *keys; /* columns of the appended schema */
-    const struct mr_type **types;
-    bool ordered;
-    enum keep keep;
-    struct mr_sorter_plan sorter; /* by keys, then the order */
-    int pulls;
-};
-
 struct dedup_task {
-    const struct dedup_plan *plan;
+    const struct mr_dedup_plan *plan;
     struct mr_runtime *runtime;
     struct mr_eval *eval;
     struct mr_spill *spill;
     struct mr_group_table *seen; /* of this task; NULL when it is of no use */
     bool full;
+    struct mr_dedup_fresh *fresh; /* of a stream: by partition, once it is settled */
 };
 
 /* ---- bind ---------------------------------------------------------------------------------- */
 
-static enum mr_status bind_keys(struct dedup_plan *self, const struct mr_op_bind *bind,
+static enum mr_status bind_keys(struct mr_dedup_plan *self, const struct mr_op_bind *bind,
                                 struct mr_error *err)
 {
     const struct mr_option_value *keys = mr_options_get(bind->options, "keys");
@@ -72,7 +57,7 @@ static enum mr_status bind_keys(struct dedup_plan *self, const struct mr_op_bind
     return MR_OK;
 }
 
-static enum mr_status bind_order(struct dedup_plan *self, const struct mr_op_bind *bind,
+static enum mr_status bind_order(struct mr_dedup_plan *self, const struct mr_op_bind *bind,
                                  struct mr_error *err)
 {
     const struct mr_option_value *order = mr_options_get(bind->options, "orderBy");
@@ -94,6 +79,7 @@ static enum mr_status bind_order(struct dedup_plan *self, const struct mr_op_bin
             return mr_op_option_failed(bind->options, "orderBy", NULL, err);
     }
     self->ordered = norder > 0;
+    MR_TRY(mr_dedup_bind_stream(self, bind, err));
     MR_TRY(mr_op_append_finish(&self->appended, err));
     MR_TRY(mr_sort_layout_new(bind->arena, keys, self->nkeys + norder, &layout, err));
     self->sorter.layout = layout;
@@ -101,7 +87,7 @@ static enum mr_status bind_order(struct dedup_plan *self, const struct mr_op_bin
     return MR_OK;
 }
 
-static const char *describe(const struct dedup_plan *self, const struct mr_op_bind *bind)
+static const char *describe(const struct mr_dedup_plan *self, const struct mr_op_bind *bind)
 {
     const struct mr_option_value *keys = mr_options_get(bind->options, "keys");
     const struct mr_option_value *order = mr_options_get(bind->options, "orderBy");
@@ -112,29 +98,30 @@ static const char *describe(const struct dedup_plan *self, const struct mr_op_bi
         ordered = mr_op_join_texts(bind->arena, order->u.strings.items, order->u.strings.count);
     if (!by || (self->ordered && !ordered))
         return NULL;
-    if (self->keep == KEEP_UNIQUE)
+    if (self->keep == MR_DEDUP_UNIQUE)
         return mr_arena_printf(bind->arena, "all rows, an error if two have the same %s", by);
     return mr_arena_printf(bind->arena, "the %s row of each %s%s%s",
-                           self->keep == KEEP_LAST ? "last" : "first", by,
+                           self->keep == MR_DEDUP_LAST ? "last" : "first", by,
                            ordered ? " in the order of " : "", ordered ? ordered : "");
 }
 
 static enum mr_status dedup_bind(const struct mr_op_bind *bind, void **plan,
                                  struct mr_op_info *info, struct mr_error *err)
 {
-    struct dedup_plan *self = mr_arena_calloc(bind->arena, 1, sizeof *self);
+    struct mr_dedup_plan *self = mr_arena_calloc(bind->arena, 1, sizeof *self);
     if (!self)
         return mr_error_nomem(err);
     self->schema = bind->inputs[0].schema;
-    self->keep = (enum keep)mr_options_integer(bind->options, "keep", KEEP_FIRST);
+    self->keep = (enum mr_dedup_keep)mr_options_integer(bind->options, "keep", MR_DEDUP_FIRST);
     MR_TRY(mr_op_append_init(&self->appended, bind, err));
     MR_TRY(bind_keys(self, bind, err));
     MR_TRY(bind_order(self, bind, err));
     info->schema = self->schema;
+    info->kept = self->kept;
     info->rows = bind->inputs[0].rows;
     self->pulls = mr_op_pulls(bind, info->rows);
-    if (self->pulls > NPARTITIONS)
-        self->pulls = NPARTITIONS;
+    if (self->pulls > MR_DEDUP_PARTITIONS)
+        self->pulls = MR_DEDUP_PARTITIONS;
     info->pulls = self->pulls;
     info->details = describe(self, bind);
     if (!info->details)
@@ -152,6 +139,9 @@ static void dedup_close(void *task)
     mr_eval_free(self->eval);
     mr_group_table_free(self->seen);
     mr_spill_free(self->spill);
+    for (int p = 0; self->fresh && p < MR_DEDUP_PARTITIONS; p++)
+        mr_free(self->fresh[p].bits);
+    mr_free(self->fresh);
     mr_free(self);
 }
 
@@ -161,13 +151,13 @@ static enum mr_status dedup_open(void *plan, struct mr_runtime *runtime, void **
     struct dedup_task *self = mr_calloc(1, sizeof *self);
     if (!self)
         return mr_error_nomem(err);
-    const struct dedup_plan *p = plan;
-    bool forwards = !p->ordered && p->keep == KEEP_FIRST;
+    const struct mr_dedup_plan *p = plan;
+    bool forwards = !p->ordered && p->keep == MR_DEDUP_FIRST;
     self->plan = plan;
     self->runtime = runtime;
     enum mr_status status = mr_eval_new(runtime->memory, &p->appended.session, &self->eval, err);
     if (status == MR_OK)
-        status = mr_spill_new(runtime, p->appended.schema, NPARTITIONS,
+        status = mr_spill_new(runtime, p->appended.schema, MR_DEDUP_PARTITIONS,
                               forwards ? runtime->share / 2 : runtime->share, &self->spill, err);
     if (status == MR_OK && forwards)
         status = mr_group_table_new(runtime->memory, p->types, p->nkeys, &self->seen, err);
@@ -179,7 +169,7 @@ static enum mr_status dedup_open(void *plan, struct mr_runtime *runtime, void **
     return MR_OK;
 }
 
-static void key_columns(const struct dedup_plan *plan, const struct mr_batch *batch,
+static void key_columns(const struct mr_dedup_plan *plan, const struct mr_batch *batch,
                         struct mr_column **out)
 {
     for (int k = 0; k < plan->nkeys; k++)
@@ -194,7 +184,7 @@ struct scratch {
     struct mr_column **columns;
 };
 
-static enum mr_status scratch_new(const struct dedup_plan *plan, const struct mr_batch *batch,
+static enum mr_status scratch_new(const struct mr_dedup_plan *plan, const struct mr_batch *batch,
                                   struct scratch *out, struct mr_error *err)
 {
     size_t rows = (size_t)batch->rows;
@@ -285,7 +275,7 @@ static enum mr_status take_in(struct dedup_task *self, struct mr_batch *batch, s
     if (status == MR_OK && count > 0) {
         for (int64_t i = 0; i < count; i++)
             scratch.groups[i] =
-                mr_spill_partition(scratch.hashes[all ? i : scratch.rows[i]], PARTITION_BITS);
+                mr_spill_partition(scratch.hashes[all ? i : scratch.rows[i]], MR_DEDUP_BITS);
         status = mr_spill_scatter(self->spill, batch, all ? NULL : scratch.rows, scratch.groups,
                                   count, err);
     }
@@ -329,10 +319,24 @@ static enum mr_status dedup_rest(void *built, int64_t bytes, struct mr_error *er
     return mr_spill_limit(((struct dedup_task *)built)->spill, bytes, err);
 }
 
+/* Of a stream: what is new of each partition is known before anything is pulled, which may happen more than once. */
+static enum mr_status dedup_settle(void *built, struct mr_runtime *runtime, int piece, int *pieces,
+                                   struct mr_error *err)
+{
+    struct dedup_task *self = built;
+    if (!runtime->kept)
+        return MR_OK;
+    if (piece >= 0)
+        return mr_dedup_remember(self->plan, self->spill, runtime, piece, &self->fresh[piece], err);
+    self->fresh = mr_calloc(MR_DEDUP_PARTITIONS, sizeof *self->fresh);
+    *pieces = MR_DEDUP_PARTITIONS;
+    return self->fresh ? MR_OK : mr_error_nomem(err);
+}
+
 /* ---- giving rows out ------------------------------------------------------------------------ */
 
 /* Rows `rows` of the batch without the columns behind those of the input. */
-static enum mr_status emit_rows(const struct dedup_plan *plan, struct mr_runtime *runtime,
+static enum mr_status emit_rows(const struct mr_dedup_plan *plan, struct mr_runtime *runtime,
                                 const struct mr_batch *batch, const int32_t *rows, int64_t count,
                                 struct mr_emit *emit, struct mr_error *err)
 {
@@ -361,8 +365,8 @@ static enum mr_status emit_rows(const struct dedup_plan *plan, struct mr_runtime
 }
 
 /* "id = 7, day = 2024-01-01" of a row. */
-static void describe_key(const struct dedup_plan *plan, const struct mr_batch *batch, int64_t row,
-                         struct mr_bytes *out)
+static void describe_key(const struct mr_dedup_plan *plan, const struct mr_batch *batch,
+                         int64_t row, struct mr_bytes *out)
 {
     for (int k = 0; k < plan->nkeys; k++) {
         struct mr_value value;
@@ -373,7 +377,7 @@ static void describe_key(const struct dedup_plan *plan, const struct mr_batch *b
     }
 }
 
-static enum mr_status repeated(const struct dedup_plan *plan, const struct mr_batch *batch,
+static enum mr_status repeated(const struct mr_dedup_plan *plan, const struct mr_batch *batch,
                                int64_t row, struct mr_error *err)
 {
     struct mr_bytes text;
@@ -388,7 +392,7 @@ static enum mr_status repeated(const struct dedup_plan *plan, const struct mr_ba
 }
 
 /* NULL is no key: it matches nothing. */
-static bool has_key(const struct dedup_plan *plan, const struct mr_batch *batch, int64_t row)
+static bool has_key(const struct mr_dedup_plan *plan, const struct mr_batch *batch, int64_t row)
 {
     for (int k = 0; k < plan->nkeys; k++)
         if (mr_column_is_null(batch->columns[plan->keys[k]], row))
@@ -421,13 +425,13 @@ static enum mr_status emit_new(const struct dedup_task *self, struct mr_runtime 
     struct scratch scratch;
     int64_t count;
     MR_TRY(scratch_new(self->plan, batch, &scratch, err));
-    if (self->plan->keep == KEEP_UNIQUE) {
+    if (self->plan->keep == MR_DEDUP_UNIQUE) {
         enum mr_status unique = emit_unique(self, runtime, table, batch, &scratch, emit, err);
         mr_free(scratch.columns);
         return unique;
     }
     enum mr_status status =
-        find_new(table, batch, &scratch, self->plan->keep == KEEP_LAST, &count, err);
+        find_new(table, batch, &scratch, self->plan->keep == MR_DEDUP_LAST, &count, err);
     if (status == MR_OK)
         status = emit_rows(self->plan, runtime, batch, scratch.rows, count, emit, err);
     mr_free(scratch.columns);
@@ -439,7 +443,7 @@ static enum mr_status pull_by_table(const struct dedup_task *self, struct mr_run
 {
     struct mr_group_table *table;
     int count = mr_spill_chunks(self->spill, partition);
-    bool last = self->plan->keep == KEEP_LAST;
+    bool last = self->plan->keep == MR_DEDUP_LAST;
     MR_TRY(mr_group_table_new(runtime->memory, self->plan->types, self->plan->nkeys, &table, err));
     enum mr_status status = MR_OK;
     for (int c = 0; status == MR_OK && c < count && !emit->closed; c++) {
@@ -455,7 +459,7 @@ static enum mr_status pull_by_table(const struct dedup_task *self, struct mr_run
     return status;
 }
 
-static bool same_key(const struct dedup_plan *plan, const struct mr_batch *a, int64_t row_a,
+static bool same_key(const struct mr_dedup_plan *plan, const struct mr_batch *a, int64_t row_a,
                      const struct mr_batch *b, int64_t row_b)
 {
     for (int k = 0; k < plan->nkeys; k++)
@@ -469,7 +473,7 @@ static bool same_key(const struct dedup_plan *plan, const struct mr_batch *a, in
  * Rows of a sorted batch at the wanted end of each run of equal keys; `other` is the batch before
  * (first) or behind (last) it, or NULL.
  */
-static enum mr_status emit_ends(const struct dedup_plan *plan, struct mr_runtime *runtime,
+static enum mr_status emit_ends(const struct mr_dedup_plan *plan, struct mr_runtime *runtime,
                                 const struct mr_batch *batch, const struct mr_batch *other,
                                 struct mr_emit *emit, struct mr_error *err)
 {
@@ -479,17 +483,17 @@ static enum mr_status emit_ends(const struct dedup_plan *plan, struct mr_runtime
     int64_t n = 0, end = batch->rows - 1;
     for (int64_t i = 0; i <= end; i++) {
         bool same;
-        if (plan->keep != KEEP_LAST)
+        if (plan->keep != MR_DEDUP_LAST)
             same = i > 0 ? same_key(plan, batch, i - 1, batch, i)
                          : other && same_key(plan, other, other->rows - 1, batch, i);
         else
             same = i < end ? same_key(plan, batch, i, batch, i + 1)
                            : other && same_key(plan, batch, i, other, 0);
-        if (same && plan->keep == KEEP_UNIQUE && has_key(plan, batch, i)) {
+        if (same && plan->keep == MR_DEDUP_UNIQUE && has_key(plan, batch, i)) {
             mr_free(rows);
             return repeated(plan, batch, i, err);
         }
-        if (!same || plan->keep == KEEP_UNIQUE)
+        if (!same || plan->keep == MR_DEDUP_UNIQUE)
             rows[n++] = (int32_t)i;
     }
     enum mr_status status = emit_rows(plan, runtime, batch, rows, n, emit, err);
@@ -497,7 +501,7 @@ static enum mr_status emit_ends(const struct dedup_plan *plan, struct mr_runtime
     return status;
 }
 
-static enum mr_status emit_sorted(const struct dedup_plan *plan, struct mr_runtime *runtime,
+static enum mr_status emit_sorted(const struct mr_dedup_plan *plan, struct mr_runtime *runtime,
                                   struct mr_sorter_reader *reader, struct mr_emit *emit,
                                   struct mr_error *err)
 {
@@ -507,8 +511,8 @@ static enum mr_status emit_sorted(const struct dedup_plan *plan, struct mr_runti
         struct mr_batch *next = NULL;
         status = mr_sorter_read(reader, &next, err);
         if (status == MR_OK)
-            status =
-                emit_ends(plan, runtime, batch, plan->keep == KEEP_LAST ? next : before, emit, err);
+            status = emit_ends(plan, runtime, batch, plan->keep == MR_DEDUP_LAST ? next : before,
+                               emit, err);
         mr_batch_unref(before);
         before = batch;
         batch = next;
@@ -537,17 +541,47 @@ static enum mr_status pull_by_sorting(const struct dedup_task *self, struct mr_r
     return status;
 }
 
+static enum mr_status pull_fresh(const struct dedup_task *self, struct mr_runtime *runtime,
+                                 int partition, struct mr_emit *emit, struct mr_error *err)
+{
+    const uint8_t *bits = self->fresh[partition].bits;
+    int count = mr_spill_chunks(self->spill, partition);
+    int64_t at = 0;
+    enum mr_status status = MR_OK;
+    for (int c = 0; status == MR_OK && c < count && !emit->closed; c++) {
+        struct mr_batch *batch;
+        int64_t n = 0, rows = mr_spill_chunk_rows(self->spill, partition, c);
+        int32_t *chosen = mr_alloc(((size_t)rows + 1) * sizeof *chosen);
+        if (!chosen)
+            return mr_error_nomem(err);
+        for (int64_t i = 0; i < rows; i++, at++)
+            if (bits[at >> 3] >> (at & 7) & 1)
+                chosen[n++] = (int32_t)i;
+        if (n > 0) {
+            status = mr_spill_chunk(self->spill, runtime, partition, c, &batch, err);
+            if (status == MR_OK) {
+                status = emit_rows(self->plan, runtime, batch, chosen, n, emit, err);
+                mr_batch_unref(batch);
+            }
+        }
+        mr_free(chosen);
+    }
+    return status;
+}
+
 static enum mr_status dedup_pull(const void *built, struct mr_runtime *runtime, int partition,
                                  struct mr_emit *emit, struct mr_error *err)
 {
     const struct dedup_task *self = built;
-    int from = NPARTITIONS * partition / self->plan->pulls;
-    int to = NPARTITIONS * (partition + 1) / self->plan->pulls;
+    int from = MR_DEDUP_PARTITIONS * partition / self->plan->pulls;
+    int to = MR_DEDUP_PARTITIONS * (partition + 1) / self->plan->pulls;
     for (int p = from; p < to && !emit->closed; p++) {
         if (mr_spill_rows(self->spill, p) == 0)
             continue;
         bool large = mr_spill_bytes(self->spill, p) > runtime->share;
-        if (self->plan->ordered || large)
+        if (self->fresh)
+            MR_TRY(pull_fresh(self, runtime, p, emit, err));
+        else if (self->plan->ordered || large)
             MR_TRY(pull_by_sorting(self, runtime, p, emit, err));
         else
             MR_TRY(pull_by_table(self, runtime, p, emit, err));
@@ -557,39 +591,57 @@ static enum mr_status dedup_pull(const void *built, struct mr_runtime *runtime, 
 
 static const char *const keep_choices[] = {"first", "last", "unique", NULL};
 
-static const struct mr_option dedup_options[] = {
-    {.name = "keys",
-     .type = MR_OPTION_STRINGS,
-     .flags = MR_OPTION_EXPRESSION,
-     .doc = "Columns or expressions; one row is kept of those that are equal in all of them (NULL "
-            "equals NULL). Without it: all columns."},
-    {.name = "keep",
-     .type = MR_OPTION_ENUM,
-     .choices = keep_choices,
-     .fallback = "first",
-     .doc = "Which row of equal keys is kept: the first or the last in the order of orderBy, or, "
-            "without it and among equals, in which the rows came. unique keeps all rows and fails "
-            "if two have the same keys (rows with a NULL in them are not compared)."},
-    {.name = "orderBy",
-     .type = MR_OPTION_STRINGS,
-     .doc = "Columns or expressions, each with ASC or DESC and NULLS FIRST or NULLS LAST behind "
-            "it, as in sortData."},
+#define DEDUP_OPTIONS                                                                              \
+    {.name = "keys",                                                                               \
+     .type = MR_OPTION_STRINGS,                                                                    \
+     .flags = MR_OPTION_EXPRESSION,                                                                \
+     .doc =                                                                                        \
+         "Columns or expressions; one row is kept of those that are equal in all of them (NULL "   \
+         "equals NULL). Without it: all columns."},                                                \
+        {.name = "keep",                                                                           \
+         .type = MR_OPTION_ENUM,                                                                   \
+         .choices = keep_choices,                                                                  \
+         .fallback = "first",                                                                      \
+         .doc = "Which row of equal keys is kept: the first or the last in the order of orderBy, " \
+                "or, "                                                                             \
+                "without it and among equals, in which the rows came. unique keeps all rows and "  \
+                "fails "                                                                           \
+                "if two have the same keys (rows with a NULL in them are not compared)."},         \
+        {.name = "orderBy",                                                                        \
+         .type = MR_OPTION_STRINGS,                                                                \
+         .doc =                                                                                    \
+             "Columns or expressions, each with ASC or DESC and NULLS FIRST or NULLS LAST behind " \
+             "it, as in sortData."},                                                               \
+        MR_WATERMARK_OPTION, MR_LATE_OPTIONS
+
+const struct mr_option mr_dedup_options[] = {
+    DEDUP_OPTIONS,
+    MR_OPTION_END,
+};
+
+const struct mr_option mr_dedup_part_options[] = {
+    DEDUP_OPTIONS,
+    {.name = "eventTime", .type = MR_OPTION_STRING, .doc = "Event time of a row of a stream."},
     MR_OPTION_END,
 };
 
 const struct mr_op mr_op_deduplicate = {
     .name = "deduplicate",
     .doc = "Keeps one row of those with equal keys. The same rows are kept in every run; the order "
-           "in which they come out is no particular one, but the same in every run.",
-    .options = dedup_options,
-    .flags = MR_OP_BREAKER,
+           "in which they come out is no particular one, but the same in every run. In a stream it "
+           "remembers the keys of rows that are not behind the watermark.",
+    .options = mr_dedup_options,
+    .flags = MR_OP_BREAKER | MR_OP_STATEFUL,
     .min_inputs = 1,
     .max_inputs = 1,
+    .keeper = &mr_dedup_keeper,
+    .expand = mr_dedup_expand,
     .bind = dedup_bind,
     .open = dedup_open,
     .push = dedup_push,
     .finish = dedup_finish,
     .combine = dedup_combine,
+    .settle = dedup_settle,
     .rest = dedup_rest,
     .pull = dedup_pull,
     .close = dedup_close,

@@ -28,9 +28,10 @@ struct mr_plan_draft {
     int wish;        /* output tasks wanted at port 0, 0 = no wish */
     bool wish_bound; /* the wish is an upper bound */
     /* stream.c */
-    bool stream;   /* operators: rows go on from epoch to epoch */
-    bool measured; /* and have a watermark */
-    bool updates;  /* and replace earlier ones */
+    bool stream;            /* operators: rows go on from epoch to epoch */
+    bool measured;          /* and have a watermark */
+    const char *event_time; /* of a frame behind withWatermark, in batch too: its expression */
+    bool updates;           /* and replace earlier ones */
     enum mr_output_mode output_mode;
     const char *mode_of; /* the load that wants it; NULL = none does */
     const char *mixed;   /* loads that want different ones */

@@ -95,6 +95,7 @@ void mr_plan_stream_input(const struct mr_plan_builder *builder, int at, struct 
 {
     input->stream = mr_plan_is_stream(builder, at);
     input->measured = input->stream && builder->drafts[at].measured;
+    input->event_time = builder->drafts[at].event_time;
 }
 
 static enum mr_status refuse(const char *hint, struct mr_error *err)
@@ -115,6 +116,22 @@ enum mr_status mr_plan_stream_question(const struct mr_plan_builder *builder, in
     return MR_CONFIG;
 }
 
+/* The event time that the inputs agree upon; what measures says it anew. */
+static const char *event_time(const struct mr_plan_builder *builder, int at)
+{
+    const struct mr_plan_node *node = &builder->nodes[at];
+    const char *found = NULL;
+    if (node->op->flags & MR_OP_MEASURES)
+        return mr_options_text(builder->drafts[at].options, "column");
+    for (int k = 0; k < node->ninputs; k++) {
+        const char *other = builder->drafts[node->inputs[k].node].event_time;
+        if (found != NULL && other != NULL && strcmp(found, other) != 0)
+            return NULL;
+        found = found != NULL ? found : other;
+    }
+    return found;
+}
+
 /* Behind bind: notes what its frame is, and refuses what cannot be. */
 enum mr_status mr_plan_stream_op(struct mr_plan_builder *builder, int at, struct mr_error *err)
 {
@@ -122,6 +139,7 @@ enum mr_status mr_plan_stream_op(struct mr_plan_builder *builder, int at, struct
     struct mr_plan_draft *draft = &builder->drafts[at];
     const struct mr_op *op = node->op;
     bool second = false;
+    draft->event_time = event_time(builder, at);
     draft->stream = draft->measured = false;
     draft->updates = node->op_info.updates;
     for (int k = 0; k < node->ninputs; k++) {

@@ -71,7 +71,10 @@ enum mr_status drive_bind_options(struct drive *drive, const struct mr_op *op,
     struct mr_op_input *input = mr_arena_calloc(&drive->arena, 1, sizeof *input);
     unbind(drive);
     drive->op = op;
-    *input = (struct mr_op_input){.schema = schema, .rows = rows};
+    *input = (struct mr_op_input){.schema = schema,
+                                  .rows = rows,
+                                  .stream = drive->stream,
+                                  .measured = drive->stream};
     struct mr_op_bind bind = {.options = options,
                               .runtime = &drive->runtime,
                               .arena = &drive->arena,

@@ -19,6 +19,7 @@ struct drive {
     const struct mr_op *op;
     void *plan;
     bool legacy; /* binds with ANSI off */
+    bool stream; /* inputs are measured streams; runtime.kept and .clocks are the test's */
     struct mr_op_info info;
     struct mr_error err;
     /* what came out */
