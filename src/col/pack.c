@@ -92,6 +92,7 @@ enum mr_status mr_batch_pack(const struct mr_batch *batch, struct mr_bytes *out,
 struct unpacking {
     struct mr_buffer *packed;
     size_t at;
+    bool dictionary; /* it is one that is being unpacked */
     struct mr_error *err;
 };
 
@@ -100,11 +101,18 @@ static void release(void *owner)
     mr_buffer_unref(owner);
 }
 
+static enum mr_status cut_short(struct unpacking *from)
+{
+    return mr_error_internal(from->err, "packed rows are cut short");
+}
+
 static enum mr_status take_buffer(struct unpacking *from, int64_t size, struct mr_buffer **out)
 {
     *out = NULL;
     if (size < 0)
         return MR_OK;
+    if (from->at > from->packed->size || (uint64_t)size > from->packed->size - from->at)
+        return cut_short(from);
     const uint8_t *data = from->packed->data + from->at;
     from->at += ((size_t)size + 63) & ~(size_t)63;
     MR_TRY(mr_buffer_wrap(data, (size_t)size, release, from->packed, out, from->err));
@@ -152,17 +160,27 @@ static enum mr_status unpack_column(struct unpacking *from, const struct mr_type
 {
     struct header header;
     struct mr_buffer *validity, *values = NULL, *data = NULL;
+    bool inner = from->dictionary;
     *out = NULL;
+    from->dictionary = false;
+    if (from->at > from->packed->size || from->packed->size - from->at < sizeof header)
+        return cut_short(from);
     memcpy(&header, from->packed->data + from->at, sizeof header);
     from->at += sizeof header;
+    if (header.length < 0 || header.length > INT32_MAX || header.nulls < 0 ||
+        header.nulls > header.length || (inner && (header.encoding != MR_FLAT || header.nulls > 0)))
+        return cut_short(from);
     enum mr_status status = take_buffer(from, header.validity, &validity);
     if (status == MR_OK)
         status = take_buffer(from, header.values, &values);
     if (status == MR_OK)
         status = take_buffer(from, header.data, &data);
     struct mr_column *dictionary = NULL;
-    if (status == MR_OK && header.encoding == MR_DICTIONARY)
+    if (status == MR_OK && header.encoding == MR_DICTIONARY) {
+        from->dictionary = true;
         status = unpack_column(from, type, &dictionary);
+        from->dictionary = false;
+    }
     if (status != MR_OK) {
         mr_buffer_unref(validity);
         mr_buffer_unref(values);

@@ -3,7 +3,7 @@
  *
  * The bytes are those of the columns' buffers, each aligned to 64 bytes, so that unpacking copies
  * nothing. They are valid on the machine and for the version that made them only; they carry no
- * checksum and are not checked when read.
+ * checksum. Unpacking stays inside of the bytes, but does not look at values: mr_column_check does.
  */
 #ifndef MR_COL_PACK_H
 #define MR_COL_PACK_H

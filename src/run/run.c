@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "run/epoch.h"
 #include "run/judge.h"
+#include "run/kept.h"
 #include "run/ledger.h"
 #include "run/maintain.h"
 #include "run/progress.h"
@@ -40,6 +41,8 @@ static enum mr_status forget(struct run *run, struct mr_error *err)
 {
     if (run->start.last.phase == MR_EPOCH_NONE)
         return MR_OK;
+    if (run->session->spec->mode == MR_MODE_STREAMING)
+        MR_TRY(mr_kept_forget(run->start.lease, run->start.last.epoch, err));
     run->start.last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
                                                .epoch = run->start.last.epoch,
                                                .run_id = "",

@@ -24,6 +24,15 @@ struct mr_run_filter {
     int limit;
 };
 
+/* What is wanted of the notes, by epoch, then name. */
+struct mr_note_filter {
+    const char *key;
+    enum mr_note_kind kind;
+    int64_t epoch;    /* -1 = any */
+    const char *name; /* NULL = any */
+    bool no_bytes;    /* leave them empty */
+};
+
 struct mr_state_backend {
     /* `self` is set, also on failure when there is something to close. `uuid` takes 33 bytes. */
     enum mr_status (*open)(const struct mr_state_config *config, void **self, char *uuid,
@@ -40,12 +49,12 @@ struct mr_state_backend {
                                   struct mr_error *err);
     enum mr_status (*store_record)(void *lease, int lane, struct mr_slice record,
                                    struct mr_error *err);
-    enum mr_status (*put_note)(void *lease, enum mr_note_kind kind, const struct mr_note *note,
-                               struct mr_error *err);
-    enum mr_status (*notes)(void *self, const char *key, enum mr_note_kind kind, int64_t epoch,
-                            struct mr_arena *arena, struct mr_note **out, int *count,
-                            struct mr_error *err);
-    enum mr_status (*drop_notes)(void *lease, enum mr_note_kind kind, int64_t upto,
+    enum mr_status (*put_notes)(void *lease, enum mr_note_kind kind, const struct mr_note *notes,
+                                int count, struct mr_error *err);
+    enum mr_status (*notes)(void *self, const struct mr_note_filter *filter, struct mr_arena *arena,
+                            struct mr_note **out, int *count, struct mr_error *err);
+    /* Of the epochs [from, upto]. */
+    enum mr_status (*drop_notes)(void *lease, enum mr_note_kind kind, int64_t from, int64_t upto,
                                  struct mr_error *err);
     enum mr_status (*run_begin)(void *self, const struct mr_run_row *row, struct mr_error *err);
     enum mr_status (*run_end)(void *self, const struct mr_run_row *row, struct mr_error *err);

@@ -320,39 +320,75 @@ static enum mr_status store_record(void *lease, int lane, struct mr_slice record
 
 /* --- notes --- */
 
-static enum mr_status put_note(void *lease, enum mr_note_kind kind, const struct mr_note *note,
-                               struct mr_error *err)
+/* An element of an array of texts. */
+static void put_element(struct mr_bytes *out, bool first, const char *text)
 {
-    char number[NUMBER_BYTES], epoch[NUMBER_BYTES];
-    struct mr_bytes hex;
-    mr_bytes_init(&hex, (size_t)1 << 30);
-    put_hex(&hex, note->bytes);
+    mr_bytes_append(out, first ? "{\"" : ",\"", 2);
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            mr_bytes_u8(out, '\\');
+        mr_bytes_u8(out, (uint8_t)*text);
+    }
+    mr_bytes_u8(out, '"');
+}
+
+static void put_arrays(const struct mr_note *notes, int count, struct mr_bytes *epochs,
+                       struct mr_bytes *names, struct mr_bytes *bytes)
+{
+    for (int i = 0; i < count; i++) {
+        mr_bytes_printf(epochs, "%s%lld", i == 0 ? "{" : ",", (long long)notes[i].epoch);
+        put_element(names, i == 0, notes[i].name);
+        mr_bytes_append(bytes, i == 0 ? "{\"\\" : ",\"\\", 3);
+        put_hex(bytes, notes[i].bytes);
+        if (bytes->status == MR_OK)
+            bytes->data[bytes->size - 1] = '"'; /* the NUL */
+    }
+    mr_bytes_append(epochs, "}", 2);
+    mr_bytes_append(names, "}", 2);
+    mr_bytes_append(bytes, "}", 2);
+}
+
+static enum mr_status put_notes(void *lease, enum mr_note_kind kind, const struct mr_note *notes,
+                                int count, struct mr_error *err)
+{
+    char number[NUMBER_BYTES];
+    struct mr_bytes epochs, names, bytes;
+    enum mr_status status = MR_OK;
+    mr_bytes_init(&epochs, (size_t)1 << 30);
+    mr_bytes_init(&names, (size_t)1 << 30);
+    mr_bytes_init(&bytes, (size_t)1 << 30);
+    put_arrays(notes, count, &epochs, &names, &bytes);
     snprintf(number, sizeof number, "%d", (int)kind);
-    snprintf(epoch, sizeof epoch, "%lld", (long long)note->epoch);
-    enum mr_status status = mr_bytes_status(&hex, err);
-    const char *params[] = {number, epoch, note->name, hex.data};
-    if (status == MR_OK)
-        status = mr_state_pg_write(
-            lease,
-            "INSERT INTO millrace.notes SELECT state_key, $4::integer, $5::bigint, $6, $7::bytea"
-            " FROM held ON CONFLICT (state_key, kind, epoch, name) DO UPDATE SET"
-            " bytes = excluded.bytes",
-            4, params, err);
-    mr_bytes_reset(&hex);
+    MR_TRY_OUT(mr_bytes_status(&epochs, err));
+    MR_TRY_OUT(mr_bytes_status(&names, err));
+    MR_TRY_OUT(mr_bytes_status(&bytes, err));
+    const char *params[] = {number, epochs.data, names.data, bytes.data};
+    status = mr_state_pg_write(
+        lease,
+        "INSERT INTO millrace.notes SELECT state_key, $4::integer, n.epoch, n.name, n.bytes"
+        " FROM held, unnest($5::bigint[], $6::text[], $7::bytea[]) AS n(epoch, name, bytes)"
+        " ON CONFLICT (state_key, kind, epoch, name) DO UPDATE SET bytes = excluded.bytes",
+        4, params, err);
+out:
+    mr_bytes_reset(&epochs);
+    mr_bytes_reset(&names);
+    mr_bytes_reset(&bytes);
     return status;
 }
 
-static enum mr_status drop_notes(void *lease, enum mr_note_kind kind, int64_t upto,
+static enum mr_status drop_notes(void *lease, enum mr_note_kind kind, int64_t from, int64_t upto,
                                  struct mr_error *err)
 {
-    char number[NUMBER_BYTES], epoch[NUMBER_BYTES];
-    const char *params[] = {number, epoch};
+    char number[NUMBER_BYTES], first[NUMBER_BYTES], last[NUMBER_BYTES];
+    const char *params[] = {number, first, last};
     snprintf(number, sizeof number, "%d", (int)kind);
-    snprintf(epoch, sizeof epoch, "%lld", (long long)upto);
+    snprintf(first, sizeof first, "%lld", (long long)from);
+    snprintf(last, sizeof last, "%lld", (long long)upto);
     return mr_state_pg_write(lease,
                              "DELETE FROM millrace.notes n USING held WHERE n.state_key ="
-                             " held.state_key AND n.kind = $4::integer AND n.epoch <= $5::bigint",
-                             2, params, err);
+                             " held.state_key AND n.kind = $4::integer"
+                             " AND n.epoch BETWEEN $5::bigint AND $6::bigint",
+                             3, params, err);
 }
 
 static enum mr_status read_note(const PGresult *result, int row, struct mr_arena *arena,
@@ -362,24 +398,29 @@ static enum mr_status read_note(const PGresult *result, int row, struct mr_arena
     note->name = mr_arena_strdup(arena, PQgetvalue(result, row, 1));
     if (!note->name)
         return mr_error_nomem(err);
-    return get_hex(result, row, 2, arena, &note->bytes, err);
+    return PQnfields(result) > 2 ? get_hex(result, row, 2, arena, &note->bytes, err) : MR_OK;
 }
 
-static enum mr_status read_notes(void *self, const char *key, enum mr_note_kind kind, int64_t epoch,
+static enum mr_status read_notes(void *self, const struct mr_note_filter *filter,
                                  struct mr_arena *arena, struct mr_note **out, int *count,
                                  struct mr_error *err)
 {
     char number[NUMBER_BYTES], wanted[NUMBER_BYTES];
-    const char *params[] = {key, number, wanted};
+    const char *params[] = {filter->key, number, wanted, filter->name};
     PGresult *result;
     enum mr_status status = MR_OK;
-    snprintf(number, sizeof number, "%d", (int)kind);
-    snprintf(wanted, sizeof wanted, "%lld", (long long)epoch);
-    MR_TRY(mr_state_pg_query(self,
-                             "SELECT epoch, name, bytes FROM millrace.notes WHERE state_key = $1"
-                             " AND kind = $2::integer AND ($3::bigint = -1 OR epoch = $3::bigint)"
-                             " ORDER BY epoch, name",
-                             3, params, &result, err));
+    snprintf(number, sizeof number, "%d", (int)filter->kind);
+    snprintf(wanted, sizeof wanted, "%lld", (long long)filter->epoch);
+    MR_TRY(mr_state_pg_query(
+        self,
+        filter->no_bytes
+            ? "SELECT epoch, name FROM millrace.notes WHERE state_key = $1"
+              " AND kind = $2::integer AND ($3::bigint = -1 OR epoch = $3::bigint)"
+              " AND ($4::text IS NULL OR name = $4) ORDER BY epoch, name COLLATE \"C\""
+            : "SELECT epoch, name, bytes FROM millrace.notes WHERE state_key = $1"
+              " AND kind = $2::integer AND ($3::bigint = -1 OR epoch = $3::bigint)"
+              " AND ($4::text IS NULL OR name = $4) ORDER BY epoch, name COLLATE \"C\"",
+        4, params, &result, err));
     int rows = PQntuples(result);
     *out = mr_arena_calloc(arena, (size_t)rows + 1, sizeof **out);
     if (!*out)
@@ -492,7 +533,7 @@ const struct mr_state_backend mr_state_postgres = {
     .check = mr_state_pg_check,
     .load_record = load_record,
     .store_record = store_record,
-    .put_note = put_note,
+    .put_notes = put_notes,
     .notes = read_notes,
     .drop_notes = drop_notes,
     .run_begin = run_begin,

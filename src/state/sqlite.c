@@ -606,28 +606,40 @@ static enum mr_status sqlite_store_record(void *self, int lane, struct mr_slice 
     return finish_fenced(lease, stmt, err);
 }
 
-static enum mr_status sqlite_put_note(void *self, enum mr_note_kind kind,
-                                      const struct mr_note *note, struct mr_error *err)
+static enum mr_status sqlite_put_notes(void *self, enum mr_note_kind kind,
+                                       const struct mr_note *notes, int count, struct mr_error *err)
 {
     struct lease *lease = self;
     sqlite3_stmt *stmt;
     MR_TRY(begin_fenced(lease, "INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?)", &stmt, err));
     sqlite3_bind_int(stmt, 2, (int)kind);
-    sqlite3_bind_int64(stmt, 3, note->epoch);
-    bind_text(stmt, 4, note->name);
-    sqlite3_bind_blob64(stmt, 5, note->bytes.data, note->bytes.size, SQLITE_STATIC);
-    return finish_fenced(lease, stmt, err);
+    for (int i = 0; i < count; i++) {
+        sqlite3_bind_int64(stmt, 3, notes[i].epoch);
+        bind_text(stmt, 4, notes[i].name);
+        sqlite3_bind_blob64(stmt, 5, notes[i].bytes.data, notes[i].bytes.size, SQLITE_STATIC);
+        if (i == count - 1)
+            return finish_fenced(lease, stmt, err);
+        if (sqlite3_step(stmt) != SQLITE_DONE)
+            break;
+        sqlite3_reset(stmt);
+    }
+    enum mr_status status = state_error(lease->store, err, "cannot write");
+    sqlite3_finalize(stmt);
+    return roll_back(lease->store, status);
 }
 
-static enum mr_status sqlite_drop_notes(void *self, enum mr_note_kind kind, int64_t upto,
-                                        struct mr_error *err)
+static enum mr_status sqlite_drop_notes(void *self, enum mr_note_kind kind, int64_t from,
+                                        int64_t upto, struct mr_error *err)
 {
     struct lease *lease = self;
     sqlite3_stmt *stmt;
-    MR_TRY(begin_fenced(lease, "DELETE FROM notes WHERE state_key = ? AND kind = ? AND epoch <= ?",
+    MR_TRY(begin_fenced(lease,
+                        "DELETE FROM notes WHERE state_key = ? AND kind = ?"
+                        " AND epoch BETWEEN ? AND ?",
                         &stmt, err));
     sqlite3_bind_int(stmt, 2, (int)kind);
-    sqlite3_bind_int64(stmt, 3, upto);
+    sqlite3_bind_int64(stmt, 3, from);
+    sqlite3_bind_int64(stmt, 4, upto);
     return finish_fenced(lease, stmt, err);
 }
 
@@ -681,19 +693,19 @@ static bool grow_notes(struct mr_arena *arena, struct mr_note **notes, int count
     return larger != NULL;
 }
 
-static enum mr_status read_note(sqlite3_stmt *stmt, struct mr_arena *arena, struct mr_note *note,
-                                struct mr_error *err)
+static enum mr_status read_note(sqlite3_stmt *stmt, bool with_bytes, struct mr_arena *arena,
+                                struct mr_note *note, struct mr_error *err)
 {
     note->epoch = sqlite3_column_int64(stmt, 0);
     note->name = copy_text(arena, stmt, 1);
     if (!note->name)
         return mr_error_nomem(err);
-    return copy_blob(stmt, 2, arena, &note->bytes, err);
+    return with_bytes ? copy_blob(stmt, 2, arena, &note->bytes, err) : MR_OK;
 }
 
-static enum mr_status sqlite_notes(void *self, const char *key, enum mr_note_kind kind,
-                                   int64_t epoch, struct mr_arena *arena, struct mr_note **out,
-                                   int *count, struct mr_error *err)
+static enum mr_status sqlite_notes(void *self, const struct mr_note_filter *filter,
+                                   struct mr_arena *arena, struct mr_note **out, int *count,
+                                   struct mr_error *err)
 {
     struct store *store = self;
     sqlite3_stmt *stmt = NULL;
@@ -701,19 +713,25 @@ static enum mr_status sqlite_notes(void *self, const char *key, enum mr_note_kin
     if (store->version < 2) /* it is only looked at, and has none */
         return MR_OK;
     MR_TRY(prepare(store,
-                   "SELECT epoch, name, bytes FROM notes WHERE state_key = ?1 AND kind = ?2"
-                   " AND (?3 = -1 OR epoch = ?3) ORDER BY epoch, name",
+                   filter->no_bytes
+                       ? "SELECT epoch, name FROM notes WHERE state_key = ?1 AND kind = ?2"
+                         " AND (?3 = -1 OR epoch = ?3) AND (?4 IS NULL OR name = ?4)"
+                         " ORDER BY epoch, name"
+                       : "SELECT epoch, name, bytes FROM notes WHERE state_key = ?1 AND kind = ?2"
+                         " AND (?3 = -1 OR epoch = ?3) AND (?4 IS NULL OR name = ?4)"
+                         " ORDER BY epoch, name",
                    &stmt, err));
-    bind_text(stmt, 1, key);
-    sqlite3_bind_int(stmt, 2, (int)kind);
-    sqlite3_bind_int64(stmt, 3, epoch);
+    bind_text(stmt, 1, filter->key);
+    sqlite3_bind_int(stmt, 2, (int)filter->kind);
+    sqlite3_bind_int64(stmt, 3, filter->epoch);
+    bind_text(stmt, 4, filter->name);
     int code;
     while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (!grow_notes(arena, out, *count)) {
             status = mr_error_nomem(err);
             goto out;
         }
-        MR_TRY_OUT(read_note(stmt, arena, &(*out)[*count], err));
+        MR_TRY_OUT(read_note(stmt, !filter->no_bytes, arena, &(*out)[*count], err));
         ++*count;
     }
     if (code != SQLITE_DONE)
@@ -824,7 +842,7 @@ const struct mr_state_backend mr_state_sqlite = {
     .check = sqlite_check,
     .load_record = sqlite_load_record,
     .store_record = sqlite_store_record,
-    .put_note = sqlite_put_note,
+    .put_notes = sqlite_put_notes,
     .notes = sqlite_notes,
     .drop_notes = sqlite_drop_notes,
     .run_begin = sqlite_run_begin,

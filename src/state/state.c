@@ -206,22 +206,54 @@ out:
 
 /* --- notes --- */
 
+enum mr_status mr_state_put_notes(struct mr_lease *lease, enum mr_note_kind kind,
+                                  const struct mr_note *notes, int count, struct mr_error *err)
+{
+    if (count == 0)
+        return MR_OK;
+    struct mr_bytes *bytes = mr_calloc((size_t)count + 1, sizeof *bytes);
+    struct mr_note *sealed = mr_calloc((size_t)count + 1, sizeof *sealed);
+    enum mr_status status = bytes && sealed ? MR_OK : mr_error_nomem(err);
+    for (int i = 0; i < count && status == MR_OK; i++) {
+        mr_bytes_init(&bytes[i], BLOB_MAXIMUM);
+        mr_note_encode(kind, &notes[i], &bytes[i]);
+        sealed[i] = notes[i];
+        sealed[i].bytes = (struct mr_slice){bytes[i].data, bytes[i].size};
+        status = mr_bytes_status(&bytes[i], err);
+    }
+    pthread_mutex_lock(&lease->state->lock);
+    MR_TRY_OUT(status);
+    MR_TRY_OUT(MR_FAILPOINT("state.note", err));
+    status = lease->state->backend->put_notes(lease->self, kind, sealed, count, err);
+out:
+    pthread_mutex_unlock(&lease->state->lock);
+    for (int i = 0; bytes && i < count; i++)
+        mr_bytes_reset(&bytes[i]);
+    mr_free(bytes);
+    mr_free(sealed);
+    return status;
+}
+
 enum mr_status mr_state_put_note(struct mr_lease *lease, enum mr_note_kind kind,
                                  const struct mr_note *note, struct mr_error *err)
 {
-    struct mr_bytes bytes;
-    mr_bytes_init(&bytes, BLOB_MAXIMUM);
-    mr_note_encode(kind, note, &bytes);
-    enum mr_status status = MR_OK;
-    pthread_mutex_lock(&lease->state->lock);
-    MR_TRY_OUT(mr_bytes_status(&bytes, err));
-    MR_TRY_OUT(MR_FAILPOINT("state.note", err));
-    struct mr_note sealed = *note;
-    sealed.bytes = (struct mr_slice){bytes.data, bytes.size};
-    MR_TRY_OUT(lease->state->backend->put_note(lease->self, kind, &sealed, err));
-out:
-    pthread_mutex_unlock(&lease->state->lock);
-    mr_bytes_reset(&bytes);
+    return mr_state_put_notes(lease, kind, note, 1, err);
+}
+
+static enum mr_status read_notes(struct mr_state *state, const struct mr_note_filter *filter,
+                                 struct mr_arena *arena, struct mr_note **out, int *count,
+                                 struct mr_error *err)
+{
+    *out = NULL;
+    *count = 0;
+    pthread_mutex_lock(&state->lock);
+    enum mr_status status = state->backend->notes(state->self, filter, arena, out, count, err);
+    pthread_mutex_unlock(&state->lock);
+    for (int i = 0; status == MR_OK && !filter->no_bytes && i < *count; i++)
+        if (!mr_note_unseal(filter->kind, &(*out)[i]))
+            status = damaged(err, "notes", filter->key);
+    if (status != MR_OK)
+        *count = 0;
     return status;
 }
 
@@ -229,27 +261,51 @@ enum mr_status mr_state_notes(struct mr_state *state, const char *key, enum mr_n
                               int64_t epoch, struct mr_arena *arena, struct mr_note **out,
                               int *count, struct mr_error *err)
 {
-    *out = NULL;
-    *count = 0;
-    pthread_mutex_lock(&state->lock);
-    enum mr_status status =
-        state->backend->notes(state->self, key, kind, epoch, arena, out, count, err);
-    pthread_mutex_unlock(&state->lock);
-    for (int i = 0; status == MR_OK && i < *count; i++)
-        if (!mr_note_unseal(kind, &(*out)[i]))
-            status = damaged(err, "notes", key);
-    if (status != MR_OK)
-        *count = 0;
+    struct mr_note_filter filter = {.key = key, .kind = kind, .epoch = epoch};
+    return read_notes(state, &filter, arena, out, count, err);
+}
+
+enum mr_status mr_state_note_names(struct mr_state *state, const char *key, enum mr_note_kind kind,
+                                   struct mr_arena *arena, struct mr_note **out, int *count,
+                                   struct mr_error *err)
+{
+    struct mr_note_filter filter = {.key = key, .kind = kind, .epoch = -1, .no_bytes = true};
+    return read_notes(state, &filter, arena, out, count, err);
+}
+
+enum mr_status mr_state_note(struct mr_state *state, const char *key, enum mr_note_kind kind,
+                             int64_t epoch, const char *name, struct mr_arena *arena,
+                             struct mr_note *out, struct mr_error *err)
+{
+    struct mr_note_filter filter = {.key = key, .kind = kind, .epoch = epoch, .name = name};
+    struct mr_note *notes = NULL;
+    int count;
+    MR_TRY(read_notes(state, &filter, arena, &notes, &count, err));
+    if (count != 1)
+        return damaged(err, "notes", key);
+    *out = notes[0];
+    return MR_OK;
+}
+
+static enum mr_status drop_notes(struct mr_lease *lease, enum mr_note_kind kind, int64_t from,
+                                 int64_t upto, struct mr_error *err)
+{
+    pthread_mutex_lock(&lease->state->lock);
+    enum mr_status status = lease->state->backend->drop_notes(lease->self, kind, from, upto, err);
+    pthread_mutex_unlock(&lease->state->lock);
     return status;
 }
 
 enum mr_status mr_state_drop_notes(struct mr_lease *lease, enum mr_note_kind kind, int64_t upto,
                                    struct mr_error *err)
 {
-    pthread_mutex_lock(&lease->state->lock);
-    enum mr_status status = lease->state->backend->drop_notes(lease->self, kind, upto, err);
-    pthread_mutex_unlock(&lease->state->lock);
-    return status;
+    return drop_notes(lease, kind, INT64_MIN, upto, err);
+}
+
+enum mr_status mr_state_drop_notes_from(struct mr_lease *lease, enum mr_note_kind kind,
+                                        int64_t from, struct mr_error *err)
+{
+    return drop_notes(lease, kind, from, INT64_MAX, err);
 }
 
 /* --- runs --- */

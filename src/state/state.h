@@ -107,10 +107,23 @@ struct mr_note {
 /* Adds or replaces. The CRC is added here. */
 enum mr_status mr_state_put_note(struct mr_lease *lease, enum mr_note_kind kind,
                                  const struct mr_note *note, struct mr_error *err);
+/* All of them or none, in one transaction. */
+enum mr_status mr_state_put_notes(struct mr_lease *lease, enum mr_note_kind kind,
+                                  const struct mr_note *notes, int count, struct mr_error *err);
 /* By epoch, then name; epoch -1 = of all. Damaged ones are MR_INTERNAL, class fatal. */
 enum mr_status mr_state_notes(struct mr_state *state, const char *key, enum mr_note_kind kind,
                               int64_t epoch, struct mr_arena *arena, struct mr_note **out,
                               int *count, struct mr_error *err);
+/* The same of all epochs without their bytes, where they are many and large; and then one of them. */
+enum mr_status mr_state_note_names(struct mr_state *state, const char *key, enum mr_note_kind kind,
+                                   struct mr_arena *arena, struct mr_note **out, int *count,
+                                   struct mr_error *err);
+enum mr_status mr_state_note(struct mr_state *state, const char *key, enum mr_note_kind kind,
+                             int64_t epoch, const char *name, struct mr_arena *arena,
+                             struct mr_note *out, struct mr_error *err);
+/* Forgets those of epochs >= `from`. */
+enum mr_status mr_state_drop_notes_from(struct mr_lease *lease, enum mr_note_kind kind,
+                                        int64_t from, struct mr_error *err);
 /* Forgets those of epochs <= `upto`. */
 enum mr_status mr_state_drop_notes(struct mr_lease *lease, enum mr_note_kind kind, int64_t upto,
                                    struct mr_error *err);

@@ -1,0 +1,55 @@
+/*
+ * kept.h - what the operators of a stream keep from epoch to epoch: in memory, and as notes of the state.
+ *
+ * A kept object belongs to a step (and to one of its operators, where it stands for several). It is opened with the first plan and
+ * filled from the notes of the committed epochs; each later plan is given the same objects. What has changed is saved
+ * with each epoch, before it is prepared; from time to time everything is, and with that epoch's commit older notes go. After
+ * a failure the objects are thrown away, and the next plan opens them anew from what is committed.
+ */
+#ifndef MR_RUN_KEPT_H
+#define MR_RUN_KEPT_H
+
+#include "plan/plan.h"
+#include "state/state.h"
+
+struct mr_kept;
+
+struct mr_kept_place {
+    struct mr_state *state;
+    struct mr_lease *lease;
+    const char *key; /* of the state; borrowed */
+    const struct mr_registry *registry;
+};
+
+enum mr_status mr_kept_new(const struct mr_kept_place *place, struct mr_kept **out,
+                           struct mr_error *err);
+/* NULL is allowed. */
+void mr_kept_free(struct mr_kept *kept);
+/*
+ * Between planning and executing an epoch: operators of the plan get their objects and clocks; an epoch begins for the
+ * clocks. `committed`: the last committed epoch, 0 = none; `wall`: micros. MR_CONFIG when what is kept does not fit the steps.
+ */
+enum mr_status mr_kept_begin(struct mr_kept *kept, struct mr_plan *plan, int64_t committed,
+                             int64_t wall, struct mr_error *err);
+/* Behind the execution, before the epoch is prepared. */
+enum mr_status mr_kept_save(struct mr_kept *kept, int64_t epoch, struct mr_error *err);
+/* The epoch that was saved is committed. */
+void mr_kept_committed(struct mr_kept *kept, int64_t epoch);
+/* The epoch has failed, or nobody knows: the next mr_kept_begin reads what is committed. */
+void mr_kept_discard(struct mr_kept *kept);
+/* Is there something to be done though no rows have come? `now`: wall clock, micros. */
+bool mr_kept_due(const struct mr_kept *kept, int64_t now);
+/*
+ * An epoch's plan is done with. True: objects were opened with it, so it and its arena are taken over, its ends closed. False: the
+ * caller frees both.
+ */
+bool mr_kept_takes(struct mr_kept *kept, struct mr_plan *plan, struct mr_arena *arena);
+/* --fresh: nothing is kept any more, as of this epoch, the last one. */
+enum mr_status mr_kept_forget(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
+/* The commit of the epoch is withdrawn: what was kept before it holds. */
+enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, const char *key,
+                                int64_t epoch, struct mr_error *err);
+/* Bytes that the last save wrote, for the report. */
+int64_t mr_kept_saved_bytes(const struct mr_kept *kept);
+
+#endif
