@@ -45,9 +45,10 @@ struct mr_kept {
     const struct mr_codec *codec;
     void *scratch;
     struct mr_arena own;   /* what is known of the objects */
-    struct mr_plan *plan;  /* they were opened with; NULL = there are none */
+    struct mr_plan *plan;  /* they were opened with; NULL = there are no objects */
     struct mr_arena arena; /* of that plan, once it is ours */
     bool taken;
+    bool open;
     int nobjects;
     struct object *objects;
     int nmet;
@@ -95,7 +96,7 @@ void mr_kept_discard(struct mr_kept *kept)
         mr_plan_free(kept->plan);
         mr_arena_reset(&kept->arena);
     }
-    kept->taken = false;
+    kept->taken = kept->open = false;
     kept->plan = NULL;
     mr_arena_reset(&kept->own);
     mr_arena_init(&kept->own, NULL);
@@ -110,6 +111,11 @@ void mr_kept_free(struct mr_kept *kept)
     if (kept->codec != NULL && kept->codec->free_scratch != NULL && kept->scratch != NULL)
         kept->codec->free_scratch(kept->scratch);
     mr_free(kept);
+}
+
+bool mr_kept_is_open(const struct mr_kept *kept)
+{
+    return kept->open;
 }
 
 bool mr_kept_takes(struct mr_kept *kept, struct mr_plan *plan, struct mr_arena *arena)
@@ -205,10 +211,12 @@ static enum mr_status open_all(struct mr_kept *kept, struct mr_plan *plan, struc
     kept->objects = mr_arena_calloc(&kept->own, (size_t)plan->nnodes + 1, sizeof *kept->objects);
     if (kept->objects == NULL)
         return mr_error_nomem(err);
-    kept->plan = plan;
-    for (int i = 0; i < plan->nnodes; i++)
-        if (keeps(&plan->nodes[i]))
-            MR_TRY(open_object(kept, plan, &plan->nodes[i], err));
+    for (int i = 0; i < plan->nnodes; i++) {
+        if (!keeps(&plan->nodes[i]))
+            continue;
+        kept->plan = plan;
+        MR_TRY(open_object(kept, plan, &plan->nodes[i], err));
+    }
     return MR_OK;
 }
 
@@ -483,9 +491,10 @@ static enum mr_status begin(struct mr_kept *kept, struct mr_plan *plan, int64_t 
                             int64_t wall, struct mr_error *err)
 {
     forget_met(kept);
-    if (kept->plan == NULL) {
+    if (!kept->open) {
         MR_TRY(open_all(kept, plan, err));
         MR_TRY(restore(kept, committed, err));
+        kept->open = true;
     }
     for (int i = 0; i < plan->nnodes; i++)
         if (plan->nodes[i].kind == MR_PLAN_OP)

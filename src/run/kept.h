@@ -35,6 +35,8 @@ enum mr_status mr_kept_begin(struct mr_kept *kept, struct mr_plan *plan, int64_t
 enum mr_status mr_kept_save(struct mr_kept *kept, int64_t epoch, struct mr_error *err);
 /* The epoch that was saved is committed. */
 void mr_kept_committed(struct mr_kept *kept, int64_t epoch);
+/* Since the last discard, mr_kept_begin has succeeded. */
+bool mr_kept_is_open(const struct mr_kept *kept);
 /* The epoch has failed, or nobody knows: the next mr_kept_begin reads what is committed. */
 void mr_kept_discard(struct mr_kept *kept);
 /* Is there something to be done though no rows have come? `now`: wall clock, micros. */

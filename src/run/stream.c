@@ -39,6 +39,8 @@ void mr_stream_reset(struct mr_stream *stream)
 {
     mr_exec_result_reset(&stream->result);
     mr_totals_reset(&stream->totals);
+    mr_kept_free(stream->kept);
+    stream->kept = NULL;
 }
 
 /* ---- the arena of an epoch ---- */
@@ -75,8 +77,8 @@ static enum mr_status turn_over(struct mr_stream *stream, struct mr_error *err)
     struct mr_session *session = stream->session;
     struct mr_epoch_record *last = &stream->start->last;
     struct mr_arena old = session->arena;
+    struct mr_plan *plan = session->plan;
     mr_exec_result_reset(&stream->result);
-    mr_plan_free(session->plan);
     session->plan = NULL;
     session->frames = NULL;
     session->absent = NULL;
@@ -88,12 +90,17 @@ static enum mr_status turn_over(struct mr_stream *stream, struct mr_error *err)
     if (status == MR_OK)
         status = mr_session_since(session, last->watermark, last->positions, stream->errors, err);
     if (status != MR_OK) { /* the session goes on holding what it has */
+        mr_kept_discard(stream->kept);
+        mr_plan_free(plan);
         mr_arena_reset(&session->arena);
         session->arena = old;
         session->since = (struct mr_positions){0};
         *last = before;
         return status;
     }
+    if (mr_kept_takes(stream->kept, plan, &old))
+        return MR_OK;
+    mr_plan_free(plan);
     mr_arena_reset(&old);
     return MR_OK;
 }
@@ -206,7 +213,8 @@ static enum mr_status plan_epoch(struct mr_stream *stream, struct mr_error *err)
     MR_TRY(need_stream(session->plan, err));
     if (!stream->asked)
         MR_TRY(ask_targets(stream, &plan, err));
-    stream->idle = !has_rows(session->plan);
+    stream->idle =
+        !has_rows(session->plan) && !mr_kept_due(stream->kept, session->runtime.start_micros);
     return stream->idle ? anchor(stream, err) : MR_OK;
 }
 
@@ -237,6 +245,13 @@ static enum mr_status execute(struct mr_stream *stream, struct mr_error *err)
     return status;
 }
 
+static enum mr_status lend_kept(struct mr_stream *stream, struct mr_error *err)
+{
+    struct mr_session *session = stream->session;
+    return mr_kept_begin(stream->kept, session->plan, stream->start->last.epoch,
+                         session->runtime.start_micros, err);
+}
+
 static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
 {
     struct mr_session *session = stream->session;
@@ -248,14 +263,17 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
         MR_TRY(mr_epoch_discard(session, err));
     }
     stream->leftovers = true;
+    MR_TRY(lend_kept(stream, err));
     MR_TRY(execute(stream, err));
     MR_TRY(mr_judge_validations(session->plan, err));
     if (mr_engine_cancelled(session->engine))
         return mr_error_cancelled(err);
+    MR_TRY(mr_kept_save(stream->kept, epoch, err));
     MR_TRY(mr_epoch_commit(session, start->state, start->lease, &stream->result, epoch,
                            mr_session_next_watermark(session), err));
     MR_TRY(mr_state_load_epoch(start->state, session->spec->state_key, 0, &session->arena,
                                &start->last, err));
+    mr_kept_committed(stream->kept, epoch);
     stream->leftovers = false;
     return mr_totals_add(&stream->totals, session->plan, &stream->result, epoch,
                          mr_clock_monotonic_micros() - stream->begun, err);
@@ -458,7 +476,10 @@ static enum mr_status one_epoch(struct mr_stream *stream, struct mr_error *err)
     MR_TRY(plan_epoch(stream, err));
     if (!stream->has_goals && session->spec->stream.trigger == MR_TRIGGER_AVAILABLE_NOW)
         MR_TRY(keep_goals(stream, err));
-    return stream->idle ? MR_OK : run_epoch(stream, err);
+    /* Partitions that bring nothing become idle from now on. */
+    if (stream->idle)
+        return mr_kept_is_open(stream->kept) ? MR_OK : lend_kept(stream, err);
+    return run_epoch(stream, err);
 }
 
 enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
@@ -470,6 +491,11 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
         if (session->common == NULL)
             return mr_error_nomem(err);
     }
+    struct mr_kept_place place = {.state = stream->start->state,
+                                  .lease = stream->start->lease,
+                                  .key = session->spec->state_key,
+                                  .registry = session->runtime.registry};
+    MR_TRY(mr_kept_new(&place, &stream->kept, err));
     session->whole = session->arena;
     mr_arena_init(&session->arena, NULL);
     for (;;) {
@@ -479,6 +505,8 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
         if (status == MR_OK && !stream->idle)
             tell(stream);
         stream->failures = status == MR_OK ? 0 : stream->failures + 1;
+        if (status != MR_OK)
+            mr_kept_discard(stream->kept);
         if (status == MR_OK && is_enough(stream))
             return MR_OK;
         if (status != MR_OK && !may_pass(stream, status, &failure)) {

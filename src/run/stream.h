@@ -4,6 +4,7 @@
 #ifndef MR_RUN_STREAM_H
 #define MR_RUN_STREAM_H
 
+#include "run/kept.h"
 #include "run/start.h"
 #include "run/totals.h"
 
@@ -13,6 +14,7 @@ struct mr_stream {
     const struct mr_run_options *options;
     struct mr_load_errors *errors;
     struct mr_exec_result result; /* of the epoch at hand */
+    struct mr_kept *kept;         /* what operators keep from epoch to epoch */
     struct mr_totals totals;
     struct mr_positions goals; /* availableNow: where the streams ended at the start; by step */
     bool has_goals;

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Event time in a stream from a real broker: which rows are late, partitions that are silent, starts that go on.
+
+Every epoch is a process of its own (trigger once), so that each row of these tests also says that the watermark was kept by the state.
+"""
+
+import glob
+import json
+import os
+import sqlite3
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Suite, check, equal, need
+
+need("kafka", "pyarrow")
+import broker
+import pyarrow.parquet
+from engine import Workspace
+
+
+def pipeline(topic, delay="1 minute", idle=None, late=None, **load):
+    source = {"topic": topic, "format": "json", "schema": "id BIGINT, ts TIMESTAMP", "startingOffsets": "earliest"}
+    measure = {"column": "ts", "delay": delay, **({"idle": idle} if idle else {})}
+    drop = {"until": "ts", **(late or {})}
+    return {
+        "name": "late",
+        "mode": "streaming",
+        "steps": [
+            {"type": "extract", "method": "fromKafka", "config": source},
+            {"type": "transform", "method": "withWatermark", "config": measure},
+            {"type": "transform", "method": "dropLateRows", "config": drop},
+            {"type": "load", "method": "toFile", "config": {"path": "out", "format": "parquet", "mode": "append",
+                                                               "trigger": "once", **load}},
+        ],
+    }
+
+
+def workspace(server):
+    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}})
+
+
+def send(producer, topic, rows, partition=0):
+    """rows: (id, seconds)"""
+    for number, seconds in rows:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1700000000 + seconds))
+        producer.send(topic, json.dumps({"id": number, "ts": stamp}).encode(), partition=partition)
+    producer.flush()
+
+
+def rows(space, folder="out", column="id"):
+    files = [f for f in glob.glob(os.path.join(space.file(folder), "**", "*.parquet"), recursive=True)
+             if not os.path.basename(f).startswith(".")]
+    return sorted(i for f in files for i in pyarrow.parquet.ParquetFile(f).read().column(column).to_pylist())
+
+
+def late_of(result):
+    return sum(step.get("rows_late", 0) for step in result.report["steps"])
+
+
+def late_rows(server):
+    """A row is late by what was seen in the epochs before it, and never by what came with it."""
+    server.topic("late", 1)
+    producer = server.producer()
+    with workspace(server) as space:
+        send(producer, "late", [(1, 600), (2, 0), (3, 300)])
+        result = space.run(pipeline("late")).expect(0)
+        equal(rows(space), [1, 2, 3], "the first epoch knows of no watermark")
+        # The watermark is 600 - 60 = 540: 540 is late, 541 is not.
+        send(producer, "late", [(4, 540), (5, 541), (6, 100), (7, 2000), (8, 542)])
+        result = space.run(pipeline("late")).expect(0)
+        equal(rows(space), [1, 2, 3, 5, 7, 8], "rows")
+        equal(late_of(result), 2, "late rows are counted")
+        # 1940 now, to dead letters.
+        letters = {"late": "deadLetter", "deadLetter": {"path": "letters"}}
+        send(producer, "late", [(9, 1940), (10, 1941), (11, 5)])
+        result = space.run(pipeline("late", late=letters)).expect(0)
+        equal(rows(space), [1, 2, 3, 5, 7, 8, 10], "rows")
+        equal(rows(space, "letters"), [9, 11], "dead letters")
+        stamps = {value.timestamp() for value in rows(space, "letters", "_watermark")}
+        equal(stamps, {1700000000 + 1940}, "the watermark that they missed")
+        equal(late_of(result), 2, "late rows are counted")
+        producer.close()
+
+
+def silent_partition(server):
+    """A partition that has brought nothing yet holds the watermark back, but not when it has been idle."""
+    server.topic("silent", 2)
+    producer = server.producer()
+    with workspace(server) as space:
+        send(producer, "silent", [(1, 6000)])
+        space.run(pipeline("silent")).expect(0)
+        send(producer, "silent", [(2, 0)])
+        equal(late_of(space.run(pipeline("silent")).expect(0)), 0, "partition 1 has not been seen")
+        send(producer, "silent", [(3, 3000)], partition=1)
+        space.run(pipeline("silent")).expect(0)
+        send(producer, "silent", [(4, 2940), (5, 2941)])
+        equal(late_of(space.run(pipeline("silent")).expect(0)), 1, "the slower one decides")
+        equal(rows(space), [1, 2, 3, 5], "rows")
+        producer.close()
+
+
+def idle_partition(server):
+    """Within one process: the silent partition is idle after a while, and the watermark passes it."""
+    server.topic("idle", 2)
+    producer = server.producer()
+    work = pipeline("idle", idle="20 ms", trigger="10 ms")
+    with workspace(server) as space:
+        send(producer, "idle", [(1, 6000)])
+        space.write("pipeline.json", work)
+        process = space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json")
+        end = time.monotonic() + 60
+        late = 100
+        # Rows of long ago are sent until one of them is late: then the watermark has moved.
+        while True:
+            send(producer, "idle", [(late, 0)])
+            late += 1
+            time.sleep(0.02)
+            done = rows(space)
+            if 1 in done and len(done) < late - 100 - 5:
+                break
+            check(process.poll() is None, "it ended")
+            check(time.monotonic() < end, "nothing was ever late")
+        process.terminate()
+        equal(process.wait(30), 143, "exit code")
+        producer.close()
+
+
+def damaged_and_changed(server):
+    """Damage of what is kept is noticed; --fresh begins anew."""
+    server.topic("damage", 1)
+    producer = server.producer()
+    with workspace(server) as space:
+        send(producer, "damage", [(1, 600)])
+        work = pipeline("damage", checkpointLocation="state")
+        space.run(work).expect(0)
+        with sqlite3.connect(space.file("state", "state.db")) as db:
+            found = db.execute("SELECT name, bytes FROM notes WHERE kind = 4 AND name <> 'base'").fetchall()
+            equal(len(found), 1, "notes")
+            name, note = found[0]
+            note = bytearray(note)
+            note[len(note) // 2] ^= 1
+            db.execute("UPDATE notes SET bytes = ? WHERE kind = 4 AND name = ?", (bytes(note), name))
+        send(producer, "damage", [(2, 700)])
+        result = space.run(work)
+        check(result.code != 0, "damage was not noticed")
+        check("damaged" in result.err, result.err)
+        space.run(work, "--fresh").expect(0)
+        producer.close()
+
+
+def main():
+    if broker.jars() is None:
+        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
+        sys.exit(77)
+    suite = Suite("event time")
+    with broker.Broker() as server:
+        for function in (late_rows, silent_partition, idle_partition, damaged_and_changed):
+            suite.case(function.__name__.replace("_", " "), function, server)
+    suite.end()
+
+
+main()
