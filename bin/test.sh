@@ -97,6 +97,7 @@ program_suites() {
     if wanted kafka; then
         python kafka interop/test_kafka.py
         python stream interop/test_stream.py
+        python event-time interop/test_event_time.py
     fi
     if wanted s3; then
         python s3 interop/test_s3.py

@@ -56,7 +56,7 @@ def rows(space, folder="out", column="id"):
 
 
 def late_of(result):
-    return sum(step.get("rows_late", 0) for step in result.report["steps"])
+    return sum(step.get("counters", {}).get("rows_late", 0) for step in result.report["steps"])
 
 
 def late_rows(server):
