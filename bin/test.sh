@@ -95,6 +95,7 @@ program_suites() {
         fi
     fi
     if wanted kafka; then
+        suite kafka-epochs build make -s -C "$OUT/$FLAVOUR" tests/interop/kafka_epochs
         python kafka interop/test_kafka.py
         python stream interop/test_stream.py
         python event-time interop/test_event_time.py

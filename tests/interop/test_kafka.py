@@ -16,6 +16,7 @@ from suite import Skip, Suite, check, checkout, equal, need
 need("kafka", "pyarrow", "deltalake", "fastavro")
 import broker
 import kafka_formats
+import kafka_stream
 import pyarrow.parquet
 import table
 from engine import Workspace
@@ -463,7 +464,7 @@ def main():
     suite = Suite("kafka")
     with broker.Broker(secure=True) as server:
         for function in (broker_transactions, raw_records, columns_pruned, log_append_time, aborted_transactions, compacted, expired, points,
-                         topics_and_patterns, incremental, decoding, *kafka_formats.CASES, many_pieces, example, refusals, secured, away, killed_broker):
+                         topics_and_patterns, incremental, decoding, *kafka_formats.CASES, many_pieces, example, refusals, secured, away, *kafka_stream.CASES, killed_broker):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

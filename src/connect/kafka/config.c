@@ -285,6 +285,8 @@ enum mr_status kafka_settings_conf(const struct kafka_settings *settings, rd_kaf
         status = kafka_conf_set(conf, "bootstrap.servers", settings->servers, err);
     if (status == MR_OK)
         status = kafka_conf_set(conf, "client.id", "millrace", err);
+    if (status == MR_OK) /* as Java clients: librdkafka waits for up to ten seconds */
+        status = kafka_conf_set(conf, "reconnect.backoff.max.ms", "1000", err);
     for (int i = 0; i < settings->count && status == MR_OK; i++) {
         const struct kafka_setting *item = &settings->items[i];
         rd_kafka_conf_res_t result =

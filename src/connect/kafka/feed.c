@@ -2,12 +2,15 @@
  * feed.c - clients and partitions that outlive an epoch.
  *
  * An epoch is a plan of its own, with splits that end at fixed offsets. Were its consumers made with it, each epoch would connect, ask for
- * metadata, and wait for the first answer to a fetch. So in streaming a step has a hub in the process: one client, over which all partitions are
+ * metadata, and wait for the first answer to a fetch. So in streaming a step has a hub in the process: a client over which all partitions are
  * fetched (one request a broker whatever their number), each into a queue of its own. A reader takes a partition's queue, and if the queue stands
  * where the split begins, which it does unless an epoch was repeated, it just goes on: what came meanwhile is there already.
  *
  * Fetched into queues of their own by the older interface (rd_kafka_consume_start_queue): it belongs to no group and looks for no coordinator, and
  * a partition is begun anew without touching the others, which an assignment to the consumer does. A full queue stops fetching by itself.
+ *
+ * Questions have a client of their own: a broker answers one request of a connection after the other, and a fetch is answered when something comes, or
+ * fetch.wait.max.ms later.
  *
  * Where a queue stands is two offsets: behind the last record that was handed out, and `next`, in front of which no other record is (said by
  * a later record, or by the end of the partition). A split may begin anywhere between the two.
@@ -19,11 +22,11 @@
 #include "base/time.h"
 #include "connect/kafka/source.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Partitions that are added are found within this time. */
+/* Partitions that are added are found within this time, or topic.metadata.refresh.interval.ms if that is shorter. */
 #define METADATA_MICROS (5 * MR_MICROS_PER_SECOND)
 #define FEED_LEAST      ((int64_t)256 << 10)
 #define FEED_MOST       ((int64_t)8 << 20)
@@ -49,12 +52,14 @@ struct kafka_feed {
 };
 
 struct kafka_hub {
-    struct kafka_client *client;
+    struct kafka_client *asker;
+    struct kafka_client *client; /* fetches */
     int64_t queue_bytes;
     bool begun; /* partitions that come now are read from their first record */
     struct mr_arena arena;
     struct kafka_partitions partitions; /* in the arena */
     int64_t asked;                      /* when, 0 = never */
+    int64_t age;                        /* that it may have */
     pthread_mutex_t lock;
     struct kafka_feed *feeds; /* lock */
 };
@@ -229,6 +234,7 @@ static void destroy_hub(void *object)
         free_feed(feed);
     }
     kafka_client_close(hub->client);
+    kafka_client_close(hub->asker);
     mr_arena_reset(&hub->arena);
     pthread_mutex_destroy(&hub->lock);
     mr_free(hub);
@@ -241,46 +247,48 @@ struct making {
     struct mr_runtime *runtime;
 };
 
-/* How many partitions there are, by a client for this question. */
-static enum mr_status count_partitions(const struct making *making, int *out, struct mr_error *err)
+static enum mr_status open_asker(struct kafka_hub *hub, const struct making *making,
+                                 struct mr_error *err)
 {
     rd_kafka_conf_t *conf;
-    struct kafka_client *client;
-    struct kafka_partitions partitions;
-    struct mr_arena arena;
     MR_TRY(kafka_settings_conf(making->settings, &conf, err));
-    MR_TRY(kafka_client_open(conf, KAFKA_CONSUMER, &client, err));
-    mr_arena_init(&arena, NULL);
-    enum mr_status status =
-        kafka_find_partitions(client, making->runtime, making->topics, &arena, &partitions, err);
-    *out = status == MR_OK && partitions.count > 0 ? partitions.count : 1;
-    mr_arena_reset(&arena);
-    kafka_client_close(client);
+    MR_TRY(kafka_client_open(conf, KAFKA_CONSUMER, &hub->asker, err));
+    MR_TRY(kafka_find_partitions(hub->asker, making->runtime, making->topics, &hub->arena,
+                                 &hub->partitions, err));
+    const char *millis = kafka_settings_get(making->settings, "topic.metadata.refresh.interval.ms");
+    int64_t age = millis != NULL ? strtoll(millis, NULL, 10) * 1000 : METADATA_MICROS;
+    hub->age = age > 0 && age < METADATA_MICROS ? age : METADATA_MICROS;
+    hub->asked = mr_clock_monotonic_micros();
+    return MR_OK;
+}
+
+static enum mr_status open_fetcher(struct kafka_hub *hub, const struct making *making,
+                                   struct mr_error *err)
+{
+    rd_kafka_conf_t *conf;
+    int partitions = hub->partitions.count > 0 ? hub->partitions.count : 1;
+    int64_t share = making->bytes / partitions;
+    share = share < FEED_LEAST ? FEED_LEAST : share;
+    hub->queue_bytes = share > FEED_MOST ? FEED_MOST : share;
+    MR_TRY(kafka_settings_conf(making->settings, &conf, err));
+    enum mr_status status = kafka_reader_conf(making->settings, hub->queue_bytes, false, conf, err);
+    if (status == MR_OK)
+        return kafka_client_open(conf, KAFKA_CONSUMER, &hub->client, err);
+    rd_kafka_conf_destroy(conf);
     return status;
 }
 
 static enum mr_status make_hub(void *context, void **out, struct mr_error *err)
 {
     const struct making *making = context;
-    rd_kafka_conf_t *conf;
-    int partitions;
-    MR_TRY(count_partitions(making, &partitions, err));
     struct kafka_hub *hub = mr_calloc(1, sizeof *hub);
     if (hub == NULL)
         return mr_error_nomem(err);
     mr_mutex_init(&hub->lock);
     mr_arena_init(&hub->arena, NULL);
-    int64_t share = making->bytes / partitions;
-    share = share < FEED_LEAST ? FEED_LEAST : share;
-    hub->queue_bytes = share > FEED_MOST ? FEED_MOST : share;
-    enum mr_status status = kafka_settings_conf(making->settings, &conf, err);
-    if (status == MR_OK) {
-        status = kafka_reader_conf(making->settings, hub->queue_bytes, false, conf, err);
-        if (status == MR_OK)
-            status = kafka_client_open(conf, KAFKA_CONSUMER, &hub->client, err);
-        else
-            rd_kafka_conf_destroy(conf);
-    }
+    enum mr_status status = open_asker(hub, making, err);
+    if (status == MR_OK)
+        status = open_fetcher(hub, making, err);
     if (status != MR_OK)
         destroy_hub(hub);
     else
@@ -330,7 +338,12 @@ enum mr_status kafka_hub_get(const struct kafka_settings *settings,
     return status;
 }
 
-struct kafka_client *kafka_hub_client(struct kafka_hub *hub)
+struct kafka_client *kafka_hub_asker(struct kafka_hub *hub)
+{
+    return hub->asker;
+}
+
+struct kafka_client *kafka_hub_fetcher(struct kafka_hub *hub)
 {
     return hub->client;
 }
@@ -345,12 +358,12 @@ enum mr_status kafka_hub_partitions(struct kafka_hub *hub, const struct kafka_to
                                     struct kafka_partitions *out, struct mr_error *err)
 {
     int64_t clock = mr_clock_monotonic_micros();
-    if (now || hub->asked == 0 || clock - hub->asked >= METADATA_MICROS) {
+    if (now || hub->asked == 0 || clock - hub->asked >= hub->age) {
         hub->asked = 0;
         mr_arena_reset(&hub->arena);
         mr_arena_init(&hub->arena, NULL);
-        MR_TRY(kafka_find_partitions(hub->client, runtime, topics, &hub->arena, &hub->partitions,
-                                     err));
+        MR_TRY(
+            kafka_find_partitions(hub->asker, runtime, topics, &hub->arena, &hub->partitions, err));
         hub->asked = clock;
     }
     const struct kafka_partitions *known = &hub->partitions;

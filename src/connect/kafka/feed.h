@@ -17,8 +17,9 @@ enum mr_status kafka_hub_get(const struct kafka_settings *settings,
                              const struct kafka_topics *topics, int64_t bytes,
                              struct mr_runtime *runtime, struct kafka_hub **out,
                              struct mr_error *err);
-/* For questions. The hub's. */
-struct kafka_client *kafka_hub_client(struct kafka_hub *hub);
+/* For questions, and what fetches. The hub's. */
+struct kafka_client *kafka_hub_asker(struct kafka_hub *hub);
+struct kafka_client *kafka_hub_fetcher(struct kafka_hub *hub);
 /* Bytes that one feed may hold. */
 int64_t kafka_hub_queue_bytes(const struct kafka_hub *hub);
 /* Partitions and cluster, copied into the arena; asked for again where the answer is old, or `now` is set. One thread at a time, as the next ones. */

@@ -469,7 +469,7 @@ static enum mr_status attach(struct reader *reader, struct mr_error *err)
         MR_TRY(kafka_feed_take(source->hub, split->topic, split->partition, reader->next,
                                &reader->feed, err));
     if (reader->feed != NULL) {
-        reader->client = source->client;
+        reader->client = kafka_hub_fetcher(source->hub);
         reader->done = kafka_feed_next(reader->feed) >= split->end;
         return MR_OK;
     }

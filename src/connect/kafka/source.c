@@ -325,7 +325,7 @@ static enum mr_status find_client(struct kafka_source *source, struct mr_runtime
     if (source->streaming && runtime->common != NULL) {
         MR_TRY(kafka_hub_get(&source->settings, &source->topics,
                              bytes < HUB_MOST ? bytes : HUB_MOST, runtime, &source->hub, err));
-        source->client = kafka_hub_client(source->hub);
+        source->client = kafka_hub_asker(source->hub);
         return MR_OK;
     }
     MR_TRY(kafka_settings_conf(&source->settings, &conf, err));
