@@ -156,7 +156,9 @@ def new_partitions(server):
     producer = server.producer(metadata_max_age_ms=200)
     with workspace(server) as space:
         send(producer, "grows", range(10))
-        process = start(space, pipeline("grows", load="toFile", format="parquet"))
+        work = pipeline("grows", load="toFile", format="parquet")
+        work["steps"][0]["config"]["kafka.topic.metadata.refresh.interval.ms"] = 200
+        process = start(space, work)
         await_ids(space, list(range(10)), process)
         server.admin().create_partitions({"grows": NewPartitions(3)})
         producer.close()
