@@ -32,6 +32,22 @@ log_min_messages = warning
 """
 
 
+EMPTY = """
+DO $$ DECLARE thing text; BEGIN
+    PERFORM pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+    EXECUTE format('ALTER DATABASE %I RESET ALL', current_database());
+    FOR thing IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', thing);
+    END LOOP;
+    FOR thing IN SELECT pubname FROM pg_publication LOOP
+        EXECUTE format('DROP PUBLICATION %I', thing);
+    END LOOP;
+    CREATE SCHEMA public;
+    GRANT USAGE ON SCHEMA public TO public;
+END $$
+"""
+
+
 def binaries():
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda p: int(p.split("/")[4]))
     if found:
@@ -65,6 +81,7 @@ class Server:
         self.place = tempfile.mkdtemp(prefix="millrace-pg-")
         self.user = "postgres"
         self.settings = settings
+        self.made = set()
         self.as_server = []
         if os.getuid() == 0:
             account = pwd.getpwnam("postgres")
@@ -111,10 +128,14 @@ class Server:
         )
 
     def database(self, name):
-        """Makes the database afresh."""
-        with self.connect() as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            connection.execute(f'CREATE DATABASE "{name}"')
+        """An empty database of this name; one that a test has had before is emptied, which takes a tenth of making it anew."""
+        there = self.rows("postgres", "SELECT 1 FROM pg_database WHERE datname = %s", name)
+        if name not in self.made or not there:
+            self.execute("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"')
+            self.made.add(name)
+            return name
+        with self.connect(name) as connection:
+            connection.execute(EMPTY)
         return name
 
     def run_file(self, database, path):
