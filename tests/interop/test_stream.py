@@ -116,6 +116,19 @@ def triggers(server):
             equal(ids(space), list(range(200)), trigger)
 
 
+def available_now(server):
+    """Epochs of a few records, up to what was there when it began."""
+    server.topic("now", 3)
+    producer = server.producer()
+    send(producer, "now", range(100))
+    with workspace(server) as space:
+        work = pipeline("now", trigger="availableNow")
+        work["steps"][0]["config"]["maxOffsetsPerTrigger"] = 30
+        result = space.run(work).expect(0)
+        equal(ids(space), list(range(100)), "rows")
+        check(result.report["stream"]["epochs"] >= 4, result.report["stream"])
+
+
 def begins_at_latest(server):
     """What comes in behind the first look is read, though nothing was committed by then."""
     server.topic("latest", 1)
@@ -191,6 +204,35 @@ def static_side(server):
         equal(stop(process), 143, "exit code")
 
 
+def no_drift(server):
+    """Many tiny epochs: neither memory nor descriptors grow (tests/cli/test_stream.py does it with files)."""
+    if not os.environ.get("MILLRACE_LONG"):
+        raise Skip("MILLRACE_LONG=1")
+    count = 2000
+    server.topic("tiny", 1)
+    producer = server.producer()
+    send(producer, "tiny", range(count + 1000))
+    work = pipeline("tiny", load="toFile", format="json")
+    work["steps"][0]["config"]["maxOffsetsPerTrigger"] = 1
+    seen = {}
+    with workspace(server) as space:
+        process = start(space, work)
+        while count not in seen:
+            check(process.poll() is None, "it ended")
+            done = len(os.listdir(space.file("out"))) if os.path.isdir(space.file("out")) else 0
+            for mark in (count // 4, count):
+                if done >= mark and mark not in seen:
+                    with open(f"/proc/{process.pid}/statm", encoding="ascii") as file:
+                        pages = int(file.read().split()[1])
+                    open_now = min(len(os.listdir(f"/proc/{process.pid}/fd")) for _ in range(100))
+                    seen[mark] = (pages * 4, open_now)
+            time.sleep(0.01)
+        equal(stop(process), 143, "exit code")
+        (early, fds), (late, fds_late) = seen[count // 4], seen[count]
+        check(late <= early * 1.05 and fds_late <= fds, f"KiB and descriptors, after {count // 4} and {count} epochs: {seen}")
+        print(f"# {seen}")
+
+
 def broker_away(server):
     """The broker is killed between epochs and comes back: nothing is lost, and the stream has not ended."""
     if not os.environ.get("MILLRACE_LONG"):
@@ -219,7 +261,7 @@ def main():
         sys.exit(77)
     suite = Suite("stream")
     with broker.Broker() as server:
-        for function in (goes_on, triggers, begins_at_latest, idle, new_partitions, static_side, broker_away):
+        for function in (goes_on, triggers, available_now, begins_at_latest, idle, new_partitions, static_side, no_drift, broker_away):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

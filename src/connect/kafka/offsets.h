@@ -48,6 +48,7 @@ struct kafka_partition {
         high; /* behind the last that may be read (read_committed: in front of open transactions) */
     int64_t from; /* what is read: [from, end) */
     int64_t end;
+    int64_t goal; /* where it would end if nothing bounded the epoch */
 };
 
 struct kafka_partitions {

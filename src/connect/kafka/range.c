@@ -191,6 +191,19 @@ void kafka_share_out(const int64_t *backlogs, int count, int64_t most, int64_t *
         }
 }
 
+/* Where the stream is to end: a partition that is not named came later. */
+static void stop_at(const struct kafka_marks *until, struct kafka_partitions *partitions)
+{
+    for (int i = 0; i < partitions->count; i++) {
+        struct kafka_partition *partition = &partitions->items[i];
+        const struct kafka_mark *mark =
+            kafka_marks_find(until, partition->topic, partition->number);
+        int64_t end = mark != NULL ? mark->offset : 0;
+        if (partition->end > end)
+            partition->end = end > partition->from ? end : partition->from;
+    }
+}
+
 /* maxRatePerPartition and maxOffsetsPerTrigger. */
 static enum mr_status bound(struct kafka_source *source, struct mr_error *err)
 {
@@ -236,6 +249,10 @@ enum mr_status kafka_find_ranges(struct kafka_source *source, struct mr_runtime 
         status = kafka_resolve(source->client, runtime, partitions, &source->end, offsets, err);
     if (status == MR_OK)
         status = finish(source, offsets, err);
+    if (status == MR_OK && source->has_until)
+        stop_at(&source->until, partitions);
+    for (int i = 0; i < partitions->count; i++)
+        partitions->items[i].goal = partitions->items[i].end;
     mr_free(offsets);
     return status == MR_OK && source->hub != NULL ? bound(source, err) : status;
 }

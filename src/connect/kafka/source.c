@@ -196,6 +196,12 @@ static enum mr_status read_since(struct kafka_source *source, const struct mr_so
 {
     char why[128] = "";
     struct mr_error cause = {0};
+    if (bind->until.size > 0) {
+        source->has_until = kafka_marks_read(bind->until, source->arena, &source->until, &cause);
+        if (!source->has_until)
+            return cause.status == MR_NOMEM ? mr_error_nomem(err)
+                                            : mr_error_internal(err, "a goal of an unknown form");
+    }
     source->incremental =
         source->streaming || mr_options_boolean(source->options, "incremental", false);
     if (!source->incremental)

@@ -47,6 +47,8 @@ struct kafka_source {
     bool fail_on_loss;
     bool incremental;
     bool has_since;
+    bool has_until; /* a stream that is to end there */
+    struct kafka_marks until;
     struct kafka_marks since;
     struct kafka_partitions partitions;
     const struct mr_schema *all;    /* NULL offline, when only the registry knows */

@@ -186,9 +186,16 @@ static enum mr_status write_upto(const struct kafka_source *source, struct mr_ar
     marks.items = mr_arena_calloc(arena, (size_t)marks.count + 1, sizeof *marks.items);
     if (marks.items == NULL)
         return mr_error_nomem(err);
+    bool all = true;
+    for (int i = 0; i < marks.count; i++) {
+        const struct kafka_partition *partition = &partitions->items[i];
+        marks.items[i] = (struct kafka_mark){partition->topic, partition->number, partition->goal};
+        all = all && partition->goal == partition->end;
+    }
+    if (!all)
+        MR_TRY(kafka_marks_write(&marks, arena, &out->goal, err));
     for (int i = 0; i < marks.count; i++)
-        marks.items[i] = (struct kafka_mark){partitions->items[i].topic,
-                                             partitions->items[i].number, partitions->items[i].end};
+        marks.items[i].offset = partitions->items[i].end;
     MR_TRY(kafka_marks_write(&marks, arena, &out->upto, err));
     out->upto_text = kafka_marks_text(&marks, arena);
     return out->upto_text != NULL ? MR_OK : mr_error_nomem(err);
