@@ -71,23 +71,6 @@ enum mr_status mr_group_table_new(struct mr_memory *memory, const struct mr_type
     return MR_OK;
 }
 
-void mr_group_table_free(struct mr_group_table *table)
-{
-    if (!table)
-        return;
-    while (table->texts) {
-        struct text_block *next = table->texts->next;
-        mr_free(table->texts);
-        table->texts = next;
-    }
-    mr_free(table->slots);
-    mr_free(table->keys);
-    mr_free(table->hashes);
-    mr_group_layout_reset(&table->layout);
-    mr_memory_credit(table->memory, table->charged);
-    mr_free(table);
-}
-
 static enum mr_status charge(struct mr_group_table *table, int64_t bytes, struct mr_error *err)
 {
     MR_TRY(mr_memory_charge(table->memory, bytes, err));
@@ -99,6 +82,39 @@ static void credit(struct mr_group_table *table, int64_t bytes)
 {
     mr_memory_credit(table->memory, bytes);
     table->charged -= bytes;
+}
+
+static void drop_texts(struct mr_group_table *table)
+{
+    while (table->texts) {
+        struct text_block *next = table->texts->next;
+        credit(table, table->texts->size + (int64_t)sizeof(struct text_block));
+        mr_free(table->texts);
+        table->texts = next;
+    }
+    table->text_at = NULL;
+    table->text_left = 0;
+}
+
+void mr_group_table_clear(struct mr_group_table *table)
+{
+    drop_texts(table);
+    if (table->slots)
+        memset(table->slots, 0, (table->mask + 1) * sizeof *table->slots);
+    table->count = 0;
+}
+
+void mr_group_table_free(struct mr_group_table *table)
+{
+    if (!table)
+        return;
+    drop_texts(table);
+    mr_free(table->slots);
+    mr_free(table->keys);
+    mr_free(table->hashes);
+    mr_group_layout_reset(&table->layout);
+    mr_memory_credit(table->memory, table->charged);
+    mr_free(table);
 }
 
 /* The old array stays when it fails. */

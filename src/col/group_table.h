@@ -19,6 +19,8 @@ enum mr_status mr_group_table_new(struct mr_memory *memory, const struct mr_type
                                   int ntypes, struct mr_group_table **out, struct mr_error *err);
 /* NULL is allowed. */
 void mr_group_table_free(struct mr_group_table *table);
+/* No groups; the memory stays for the next ones, but that of long texts. */
+void mr_group_table_clear(struct mr_group_table *table);
 /*
  * groups[i] = number of the group of row rows[i] (rows NULL: row i), for 0 <= i < count; new groups
  * get the next numbers. hashes[i] is mr_column_hash over the key columns, in order, from 0, where the

@@ -76,6 +76,8 @@ struct mr_agg_build {
 enum mr_status mr_agg_build_init(struct mr_agg_build *build, const struct mr_agg_plan *plan,
                                  struct mr_memory *memory, struct mr_error *err);
 void mr_agg_build_reset(struct mr_agg_build *build);
+/* No groups; most of the memory stays. */
+enum mr_status mr_agg_build_clear(struct mr_agg_build *build, struct mr_error *err);
 int64_t mr_agg_build_count(const struct mr_agg_build *build);
 int64_t mr_agg_build_bytes(const struct mr_agg_build *build);
 /* Finds build->groups of `count` rows and makes room for their states. */

@@ -30,6 +30,13 @@ void mr_agg_build_reset(struct mr_agg_build *build)
     *build = (struct mr_agg_build){0};
 }
 
+enum mr_status mr_agg_build_clear(struct mr_agg_build *build, struct mr_error *err)
+{
+    if (build->table)
+        mr_group_table_clear(build->table);
+    return mr_agg_states_clear(build->states, err);
+}
+
 int64_t mr_agg_build_count(const struct mr_agg_build *build)
 {
     return build->table ? mr_group_table_count(build->table) : 1;

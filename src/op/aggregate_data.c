@@ -19,6 +19,8 @@
 
 /* A table with more than 3/4 as many groups as rows, of so many rows, was not worth its while. */
 #define BYPASS_ROWS 10000
+/* A table of twice so many groups is looked at: is the older half of them done with? */
+#define HALF_GROUPS 16384
 
 struct agg_task {
     const struct mr_agg_plan *plan;
@@ -28,6 +30,9 @@ struct agg_task {
     bool building;
     bool bypass;
     int64_t rows; /* since the table is new */
+    /* Since HALF_GROUPS were there: */
+    int64_t half, half_rows; /* that number or a little more, 0 = not yet; rows then */
+    int64_t back;            /* rows that went to one of those groups */
     struct mr_spill *spill;
 };
 
@@ -224,6 +229,7 @@ static enum mr_status let_go(struct agg_task *self, struct mr_error *err)
     MR_TRY(mr_agg_build_keep(&self->build, self->spill, 0, self->plan->bits, err));
     mr_agg_build_reset(&self->build);
     self->building = false;
+    self->half = self->back = 0;
     (void)mr_state_fits(self->runtime, mr_spill_resident(self->spill));
     if (self->plan->plain && self->plan->nkeys > 0 && self->rows >= BYPASS_ROWS &&
         groups > self->rows / 4 * 3)
@@ -316,6 +322,40 @@ out:
     return status;
 }
 
+/*
+ * Events come in the order of time, and a group of a window is done with when the window has passed: then a table that grows
+ * and grows is slower with every row. When hardly a row went back to the older half of the groups, and the others
+ * met more than one row each, all go to the spill as they are, and the table starts again in the cache. Groups that come
+ * back all over the time, or never, stay as they were.
+ */
+static enum mr_status pass_on(struct agg_task *self, int64_t count, struct mr_error *err)
+{
+    int64_t groups = mr_agg_build_count(&self->build), back = 0;
+    if (!self->plan->plain || self->plan->nkeys == 0 || groups < HALF_GROUPS)
+        return MR_OK;
+    if (self->half == 0) {
+        self->half = groups;
+        self->half_rows = self->rows;
+        return MR_OK;
+    }
+    if (self->half == INT64_MAX) /* looked at, and kept */
+        return MR_OK;
+    for (int64_t i = 0; i < count; i++)
+        back += self->build.groups[i] < self->half;
+    self->back += back;
+    if (groups < 2 * self->half)
+        return MR_OK;
+    int64_t rows = self->rows - self->half_rows, fresh = groups - self->half;
+    bool done = self->back < rows / 16 && rows - self->back > fresh / 2 * 3;
+    self->half = done ? 0 : INT64_MAX;
+    self->back = 0;
+    if (!done)
+        return MR_OK;
+    MR_TRY(mr_agg_build_keep(&self->build, self->spill, 0, self->plan->bits, err));
+    self->rows = 0;
+    return mr_agg_build_clear(&self->build, err);
+}
+
 static enum mr_status build_rows(struct agg_task *self, const struct evaluated *evaluated,
                                  const int32_t *rows, int64_t count, struct mr_error *err)
 {
@@ -328,6 +368,7 @@ static enum mr_status build_rows(struct agg_task *self, const struct evaluated *
     MR_TRY(mr_agg_states_update(self->build.states, evaluated->columns + plan->nkeys, rows, count,
                                 self->build.groups, err));
     self->rows += count;
+    MR_TRY(pass_on(self, count, err));
     int64_t bytes = mr_agg_build_bytes(&self->build) + mr_spill_resident(self->spill);
     return mr_state_fits(self->runtime, bytes) ? MR_OK : let_go(self, err);
 }

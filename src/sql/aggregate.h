@@ -81,6 +81,8 @@ struct mr_agg_states;
 enum mr_status mr_agg_states_new(const struct mr_aggregation *aggregation, struct mr_memory *memory,
                                  struct mr_agg_states **out, struct mr_error *err);
 void mr_agg_states_free(struct mr_agg_states *states);
+/* No groups; the memory of states of fixed size stays for the next ones. */
+enum mr_status mr_agg_states_clear(struct mr_agg_states *states, struct mr_error *err);
 /* At least so many groups; new ones are empty. */
 enum mr_status mr_agg_states_resize(struct mr_agg_states *states, int64_t ngroups,
                                     struct mr_error *err);

@@ -271,6 +271,14 @@ out:
 
 /* All states. */
 
+static enum mr_status new_state(struct mr_agg_states *states, int s, struct mr_error *err)
+{
+    const struct mr_aggregation *aggregation = states->aggregation;
+    const struct mr_agg_call *call = &aggregation->calls[aggregation->first[s]];
+    MR_TRY(mr_agg_state_init(&states->states[s], call, states->memory, err));
+    return call->distinct ? mr_agg_distinct_new(&states->states[s], err) : MR_OK;
+}
+
 enum mr_status mr_agg_states_new(const struct mr_aggregation *aggregation, struct mr_memory *memory,
                                  struct mr_agg_states **out, struct mr_error *err)
 {
@@ -280,12 +288,8 @@ enum mr_status mr_agg_states_new(const struct mr_aggregation *aggregation, struc
     *states = (struct mr_agg_states){.aggregation = aggregation, .memory = memory, .filter = -1};
     states->states = mr_calloc((size_t)aggregation->nstates + 1, sizeof *states->states);
     enum mr_status status = states->states ? MR_OK : mr_error_nomem(err);
-    for (int s = 0; s < aggregation->nstates && status == MR_OK; s++) {
-        const struct mr_agg_call *call = &aggregation->calls[aggregation->first[s]];
-        status = mr_agg_state_init(&states->states[s], call, memory, err);
-        if (status == MR_OK && call->distinct)
-            status = mr_agg_distinct_new(&states->states[s], err);
-    }
+    for (int s = 0; s < aggregation->nstates && status == MR_OK; s++)
+        status = new_state(states, s, err);
     if (status != MR_OK) {
         mr_agg_states_free(states);
         return status;
@@ -305,6 +309,23 @@ void mr_agg_states_free(struct mr_agg_states *states)
     mr_free(states->filter_rows.data);
     mr_free(states->filter_groups.data);
     mr_free(states);
+}
+
+enum mr_status mr_agg_states_clear(struct mr_agg_states *states, struct mr_error *err)
+{
+    states->ngroups = 0;
+    for (int s = 0; s < states->aggregation->nstates; s++) {
+        struct mr_agg_state *state = &states->states[s];
+        if (state->kind->size == 0 || state->distinct) {
+            mr_agg_state_reset(state);
+            MR_TRY(new_state(states, s, err));
+            continue;
+        }
+        if (state->ngroups > 0)
+            memset(state->rows, 0, (size_t)(state->ngroups * state->kind->size));
+        state->ngroups = 0;
+    }
+    return MR_OK;
 }
 
 enum mr_status mr_agg_states_resize(struct mr_agg_states *states, int64_t ngroups,

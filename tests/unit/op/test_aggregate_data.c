@@ -465,12 +465,63 @@ static void test_types(void **state)
     drive_reset(&drive);
 }
 
+/* Group of row i: in the order of time, three rows each, but one row in 500 belongs to a group long ago. */
+static int64_t passing_key(int64_t i)
+{
+    return i % 500 == 499 ? i / 9000 : i / 3;
+}
+
+/* Groups that are done with leave the table many times before the end; those that come back are whole all the same. */
+static void test_passing(void **state)
+{
+    (void)state;
+    enum { BATCHES = 40, ROWS = 6000, GROUPS = BATCHES * ROWS / 3 };
+    static struct drive drive;
+    static int64_t counts[GROUPS], sums[GROUPS], firsts[GROUPS];
+    struct mr_batch *batches[BATCHES];
+    drive_init(&drive);
+    const struct mr_schema *schema;
+    assert_int_equal(mr_schema_parse(&drive.arena, "k BIGINT, v BIGINT", &schema, &drive.err),
+                     MR_OK);
+    for (int b = 0; b < BATCHES; b++) {
+        struct mr_bytes text;
+        mr_bytes_init(&text, 1 << 20);
+        for (int64_t i = (int64_t)b * ROWS; i < (int64_t)(b + 1) * ROWS; i++) {
+            int64_t k = passing_key(i);
+            mr_bytes_printf(&text, "%s%lld,%lld", i % ROWS ? ";" : "", (long long)k, (long long)i);
+            firsts[k] = counts[k]++ ? firsts[k] : i;
+            sums[k] += i;
+        }
+        batches[b] = drive_rows(&drive, schema, text.data);
+        mr_bytes_reset(&text);
+    }
+    const char *pairs[] = {
+        "groupBy",    "k", "aggregations", "n=count(*)", "aggregations", "s=sum(v)", "aggregations",
+        "f=first(v)", NULL};
+    for (int ntasks = 1; ntasks <= 3; ntasks++) {
+        if (drive_bind(&drive, &mr_op_aggregate_data, schema, -1, pairs) != MR_OK ||
+            drive_run(&drive, batches, BATCHES, ntasks, INT64_MAX) != MR_OK)
+            fail_msg("%s", drive.err.message);
+        int64_t rows = 0;
+        for (int64_t r = 0; r < drive.all->rows; r++) {
+            int64_t k = drive_int(&drive, 0, r);
+            assert_int_equal(drive_int(&drive, 1, r), counts[k]);
+            assert_int_equal(drive_int(&drive, 2, r), sums[k]);
+            assert_int_equal(drive_int(&drive, 3, r), firsts[k]);
+            rows += counts[k];
+        }
+        assert_int_equal(rows, BATCHES * ROWS);
+        drive_forget(&drive);
+    }
+    drive_free_data(batches, BATCHES);
+    drive_reset(&drive);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bind),
-        cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_bind),  cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_types), cmocka_unit_test(test_passing),
         cmocka_unit_test(test_spark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
