@@ -19,7 +19,8 @@ struct mr_agg_plan {
     struct mr_aggregation *aggregation;
     int nkeys;
     const struct mr_type **key_types;
-    const struct mr_schema *kept;   /* rows of the spill: keys, then states; sessions: see below */
+    const struct mr_schema *kept;   /* rows of the spill: keys, then states; `raw`: see below */
+    const struct mr_schema *book;   /* rows of what stays: aggregate_book.h */
     const struct mr_schema *schema; /* of the output */
     int pulls;
     int bits;   /* pulls is 2^bits */
@@ -30,11 +31,29 @@ struct mr_agg_plan {
     int64_t size, slide;  /* microseconds; size is the gap of a session */
     /*
      * Sessions are cut only when all rows of a key are together: kept rows are the keys without the
-     * window, the event time, and the inputs.
+     * window, the event time, and the inputs. Running results want the rows too: keys and inputs.
      */
-    int nplain;                     /* keys without the window's */
-    struct mr_projection *raw_keys; /* over the input */
+    bool raw;
+    int nplain;   /* keys without the window's */
+    int ntable;   /* keys of kept rows */
+    bool changes; /* emit */
+    bool streaming;
+    enum mr_output_mode mode;
 };
+
+/* The end of a window, or of the session of one row, that begins at `start`. */
+static inline int64_t mr_agg_end(const struct mr_agg_plan *plan, int64_t start)
+{
+    int64_t end;
+    return __builtin_add_overflow(start, plan->size, &end) ? INT64_MAX : end;
+}
+/* Is a window with this end over when the watermark has reached that? A row at the very end of a session belongs to it. */
+static inline bool mr_agg_closes(const struct mr_agg_plan *plan, int64_t end, int64_t reached)
+{
+    if (plan->window == MR_AGG_NO_WINDOW || reached == INT64_MIN)
+        return false;
+    return plan->window == MR_AGG_SESSION ? end < reached : end <= reached;
+}
 
 /* What is asked for, as texts. */
 struct mr_agg_ask {
@@ -57,12 +76,12 @@ enum mr_status mr_agg_expand(const struct mr_op_bind *bind, struct mr_op_parts *
 enum mr_status mr_agg_window_bind(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
                                   struct mr_error *err);
 /*
- * A batch of plan->scope: rows that have an event time, once for each window that they are in.
- * *out is a new reference; NULL when no row is left.
+ * A batch of plan->scope: rows that have an event time, once for each window that they are in and that `closed` has not
+ * closed. *late: rows that are in no other. *out is a new reference; NULL when no row is left.
  */
 enum mr_status mr_agg_window_rows(const struct mr_agg_plan *plan, struct mr_eval *eval,
-                                  struct mr_memory *memory, struct mr_batch *batch,
-                                  struct mr_batch **out, struct mr_error *err);
+                                  struct mr_memory *memory, struct mr_batch *batch, int64_t closed,
+                                  int64_t *late, struct mr_batch **out, struct mr_error *err);
 
 /* Keys and states being built. */
 struct mr_agg_build {
@@ -97,6 +116,14 @@ enum mr_status mr_agg_emit_rows(const struct mr_agg_plan *plan, struct mr_agg_st
                                 struct mr_column **keys, int64_t from, int64_t count,
                                 struct mr_eval *eval, struct mr_memory *memory,
                                 struct mr_emit *emit, struct mr_error *err);
+/* A batch of mr_aggregation_results: HAVING, outputs, emit. */
+enum mr_status mr_agg_emit_results(const struct mr_agg_plan *plan, struct mr_batch *results,
+                                   struct mr_eval *eval, struct mr_memory *memory,
+                                   struct mr_emit *emit, struct mr_error *err);
+/* A column of values[entries[i]] (NULL: values[i]), 64 bits wide. */
+enum mr_status mr_agg_times(const struct mr_type *type, struct mr_memory *memory,
+                            const int64_t *values, const uint32_t *entries, int64_t count,
+                            struct mr_column **out, struct mr_error *err);
 /* Rows of an output batch. */
 int64_t mr_agg_batch_rows(const struct mr_runtime *runtime);
 

@@ -119,8 +119,7 @@ int64_t mr_agg_batch_rows(const struct mr_runtime *runtime)
     return runtime->batch_rows > 0 ? runtime->batch_rows : 16384;
 }
 
-/* Keys and outputs, of the rows that HAVING takes. */
-static enum mr_status emit_results(const struct mr_agg_plan *plan, struct mr_batch *results,
+enum mr_status mr_agg_emit_results(const struct mr_agg_plan *plan, struct mr_batch *results,
                                    struct mr_eval *eval, struct mr_memory *memory,
                                    struct mr_emit *emit, struct mr_error *err)
 {
@@ -173,7 +172,7 @@ enum mr_status mr_agg_emit_rows(const struct mr_agg_plan *plan, struct mr_agg_st
         columns[k] = keys[k];
     status = mr_batch_new(schema, count, columns, &results, err);
     if (status == MR_OK)
-        status = emit_results(plan, results, eval, memory, emit, err);
+        status = mr_agg_emit_results(plan, results, eval, memory, emit, err);
     mr_batch_unref(results);
     mr_free(columns);
     return status;

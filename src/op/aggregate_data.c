@@ -9,8 +9,9 @@
  * The alternative, one shared table, needs a lock or an atomic a row; merging tables on one thread does not scale with
  * the number of groups.
  */
-#include "op/aggregate.h"
+#include "op/aggregate_kept.h"
 #include "op/append.h"
+#include "op/event_time.h"
 #include "op/ops.h"
 
 #include "base/text.h"
@@ -34,6 +35,8 @@ struct agg_task {
     int64_t half, half_rows; /* that number or a little more, 0 = not yet; rows then */
     int64_t back;            /* rows that went to one of those groups */
     struct mr_spill *spill;
+    int64_t closed;            /* in a stream: windows that are over; or MR_WATERMARK_NONE */
+    struct mr_spill **results; /* in a stream, by partition: what is pulled */
 };
 
 /* No name twice, or the columns could not be told apart. */
@@ -90,6 +93,7 @@ static enum mr_status make_kept(struct mr_agg_plan *plan, struct mr_arena *arena
     const struct mr_projection *inputs = mr_aggregation_inputs(plan->aggregation);
     bool session = plan->window == MR_AGG_SESSION;
     int nkeys = session ? plan->nplain : plan->nkeys, n = 0;
+    bool raw = session || plan->changes;
     size_t room = (size_t)(nkeys + states->nfields + mr_projection_count(inputs)) + 2;
     struct mr_field *fields = mr_arena_calloc(arena, room, sizeof *fields);
     plan->key_types = mr_arena_calloc(arena, (size_t)nkeys + 1, sizeof(*plan->key_types));
@@ -101,17 +105,69 @@ static enum mr_status make_kept(struct mr_agg_plan *plan, struct mr_arena *arena
     }
     if (session)
         fields[n++] = (struct mr_field){.name = "time", .type = mr_expr_type(plan->time)};
-    for (int i = 0; session && i < mr_projection_count(inputs); i++)
+    for (int i = 0; raw && i < mr_projection_count(inputs); i++)
         fields[n++] = (struct mr_field){.name = "input",
                                         .type = mr_expr_type(mr_projection_expr(inputs, i)),
                                         .nullable = true};
-    plan->plain = !session;
-    for (int s = 0; !session && s < states->nfields; s++) {
+    plan->raw = raw;
+    plan->ntable = nkeys;
+    plan->plain = !raw;
+    for (int s = 0; !raw && s < states->nfields; s++) {
         fields[n++] = states->fields[s];
         plan->plain &= mr_type_layout(states->fields[s].type) < MR_LAYOUT_BYTES;
     }
     plan->kept = mr_schema_new(arena, fields, n);
     return plan->kept ? MR_OK : mr_error_nomem(err);
+}
+
+/* Schema of what stays: aggregate_book.h. */
+static enum mr_status make_book(struct mr_agg_plan *plan, struct mr_arena *arena,
+                                struct mr_error *err)
+{
+    const struct mr_schema *results = mr_aggregation_results(plan->aggregation);
+    const struct mr_schema *states = mr_aggregation_states(plan->aggregation);
+    int nkeys = plan->nkeys, n = 0;
+    struct mr_field *fields =
+        mr_arena_calloc(arena, (size_t)(MR_AGG_BOOK_KEYS + nkeys + states->nfields),
+                        sizeof *fields);
+    if (!fields)
+        return mr_error_nomem(err);
+    fields[n++] = (struct mr_field){.name = "closed", .type = mr_type_of(MR_TYPE_INT64)};
+    fields[n++] = (struct mr_field){.name = "touched", .type = mr_type_of(MR_TYPE_INT64)};
+    for (int k = 0; k < nkeys; k++)
+        fields[n++] = results->fields[k];
+    for (int s = 0; s < states->nfields; s++)
+        fields[n++] = states->fields[s];
+    for (int i = 0; i < n; i++)
+        fields[i].nullable = true;
+    plan->book = mr_schema_new(arena, fields, n);
+    return plan->book ? MR_OK : mr_error_nomem(err);
+}
+
+/* `emit`, and what a stream's loads want. */
+static enum mr_status bind_output(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
+                                  struct mr_error *err)
+{
+    int length = 0;
+    plan->changes = mr_options_integer(bind->options, "emit", 0) == 1;
+    plan->streaming = bind->inputs[0].stream;
+    plan->mode = bind->output_mode;
+    const char *without = mr_aggregation_not_running(plan->aggregation, &length);
+    if (plan->changes && without)
+        return mr_options_error(bind->options, "emit", err,
+                                "%.*s has no running results: each would cost as much as all rows "
+                                "of its group",
+                                length, without);
+    if (!plan->streaming || plan->changes || plan->mode != MR_OUTPUT_APPEND)
+        return MR_OK;
+    bool window = plan->window != MR_AGG_NO_WINDOW;
+    if (window && bind->inputs[0].measured)
+        return MR_OK;
+    mr_options_error(bind->options, window ? "watermark" : "window", err,
+                     "an aggregate of a stream gives its rows when their window closes, and %s",
+                     window ? "without a watermark none does" : "this one has no window");
+    mr_error_hint(err, "give the load `outputMode` update or complete, or the step `emit` changes");
+    return MR_CONFIG;
 }
 
 /* What the plan may know: keys that are columns pass, and filters over them may stand in front. */
@@ -140,6 +196,8 @@ static enum mr_status fill_info(const struct mr_agg_plan *plan, const struct mr_
     info->reads = tables;
     info->crosses = tables + 1;
     info->schema = plan->schema;
+    info->kept = plan->streaming ? plan->book : NULL;
+    info->updates = plan->streaming && !plan->changes && plan->mode != MR_OUTPUT_APPEND;
     info->pulls = plan->pulls;
     info->rows = plan->nkeys == 0 ? 1 : bind->inputs[0].rows;
     return MR_OK;
@@ -179,9 +237,12 @@ static enum mr_status aggregate_bind(const struct mr_op_bind *bind, void **out,
     plan->schema = mr_aggregation_schema(plan->aggregation);
     MR_TRY(check_names(plan, bind, err));
     MR_TRY(find_used(plan, &ask, bind, err));
+    MR_TRY(bind_output(plan, bind, err));
     MR_TRY(make_kept(plan, bind->arena, err));
-    bool one = plan->window == MR_AGG_SESSION ? plan->nplain == 0 : plan->nkeys == 0;
-    int wish = one ? 1 : mr_op_pulls(bind, bind->inputs[0].rows);
+    MR_TRY(make_book(plan, bind->arena, err));
+    /* What stays is divided in the same way in every epoch, however many rows come. */
+    int wish =
+        plan->ntable == 0 ? 1 : mr_op_pulls(bind, plan->streaming ? -1 : bind->inputs[0].rows);
     while (1 << plan->bits < wish && plan->bits < 6)
         plan->bits++;
     plan->pulls = 1 << plan->bits;
@@ -197,7 +258,20 @@ static void aggregate_close(void *task)
         mr_agg_build_reset(&self->build);
     mr_eval_free(self->eval);
     mr_spill_free(self->spill);
+    for (int p = 0; self->results && p < self->plan->pulls; p++)
+        mr_spill_free(self->results[p]);
+    mr_free(self->results);
     mr_free(self);
+}
+
+/* Windows that are over when an epoch begins: by the clock, and never fewer than were given out. */
+static int64_t closed_before(struct mr_runtime *runtime)
+{
+    const struct mr_agg_kept *kept = runtime->kept;
+    if (!kept || !runtime->clocks || !runtime->clocks[0])
+        return MR_WATERMARK_NONE;
+    int64_t before = mr_event_clock_before(runtime->clocks[0]);
+    return before > kept->reached ? before : kept->reached;
 }
 
 static enum mr_status aggregate_open(void *plan, struct mr_runtime *runtime, void **task,
@@ -208,6 +282,9 @@ static enum mr_status aggregate_open(void *plan, struct mr_runtime *runtime, voi
         return mr_error_nomem(err);
     self->plan = plan;
     self->runtime = runtime;
+    self->closed = closed_before(runtime);
+    if (self->plan->mode == MR_OUTPUT_COMPLETE && !self->plan->changes)
+        self->closed = MR_WATERMARK_NONE; /* nothing is ever forgotten */
     enum mr_status status = mr_eval_new(runtime->memory, &self->plan->session, &self->eval, err);
     if (status == MR_OK)
         status = mr_spill_new(runtime, self->plan->kept, self->plan->pulls, runtime->share / 2,
@@ -415,55 +492,73 @@ static enum mr_status widen(const struct mr_agg_plan *plan, struct mr_memory *me
     return status;
 }
 
-/* Sessions: keys, event time and inputs are kept as they are. */
-static enum mr_status keep_events(struct agg_task *self, struct mr_batch *batch,
-                                  struct mr_error *err)
+/* Rows of a session that are there and not late. */
+static int64_t take_events(struct agg_task *self, const struct mr_column *times, int64_t count,
+                           int32_t *rows)
+{
+    const struct mr_agg_plan *plan = self->plan;
+    const int64_t *values = (const int64_t *)(const void *)times->values->data;
+    int64_t n = 0, late = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (mr_column_is_null(times, i))
+            continue;
+        bool closed = mr_agg_closes(plan, mr_agg_end(plan, values[i]), self->closed);
+        rows[n] = (int32_t)i;
+        n += !closed;
+        late += closed;
+    }
+    mr_count(self->runtime, MR_COUNT_ROWS_LATE, late);
+    return n;
+}
+
+/* Keys, of sessions the event time, and inputs, as they are. */
+static enum mr_status keep_raw(struct agg_task *self, struct mr_batch *batch, struct mr_error *err)
 {
     const struct mr_agg_plan *plan = self->plan;
     struct mr_memory *memory = self->runtime->memory;
+    bool session = plan->window == MR_AGG_SESSION;
     struct mr_batch *compact = NULL, *wide = NULL, *kept = NULL;
     struct evaluated evaluated = {0};
-    struct mr_column *time = NULL;
+    struct mr_column *time = NULL, *times = NULL;
     struct mr_column **columns = mr_calloc((size_t)plan->kept->nfields + 1, sizeof(*columns));
-    uint64_t *hashes = NULL;
     uint32_t *partitions = NULL;
     int32_t *rows = NULL;
+    int n = 0;
     enum mr_status status = columns ? MR_OK : mr_error_nomem(err);
     if (status != MR_OK)
         goto out;
     MR_TRY_OUT(mr_batch_compact(memory, batch, &compact, err));
-    MR_TRY_OUT(mr_expr_eval(self->eval, plan->time, compact, &time, err));
-    MR_TRY_OUT(widen(plan, memory, compact, &wide, err));
-    MR_TRY_OUT(evaluate(self, wide, &evaluated, err));
-    int64_t n = 0, count = compact->rows;
-    hashes = mr_calloc((size_t)count + 1, sizeof *hashes);
-    partitions = mr_alloc(((size_t)count + 1) * sizeof *partitions);
-    rows = mr_alloc(((size_t)count + 1) * sizeof *rows);
-    status = hashes && partitions && rows ? MR_OK : mr_error_nomem(err);
-    if (status != MR_OK)
-        goto out;
-    for (int k = 0; k < plan->nplain; k++)
-        mr_column_hash(evaluated.columns[k], NULL, count, hashes);
-    for (int64_t i = 0; i < count; i++) {
-        rows[n] = (int32_t)i;
-        partitions[n] = mr_spill_partition(hashes[i], plan->bits);
-        n += !mr_column_is_null(time, i);
+    int64_t count = compact->rows;
+    if (session) {
+        MR_TRY_OUT(mr_expr_eval(self->eval, plan->time, compact, &time, err));
+        MR_TRY_OUT(mr_column_flatten(memory, time, &times, err));
+        MR_TRY_OUT(widen(plan, memory, compact, &wide, err));
+        rows = mr_alloc(((size_t)count + 1) * sizeof *rows);
+        status = rows ? MR_OK : mr_error_nomem(err);
+        if (status != MR_OK)
+            goto out;
+        count = take_events(self, times, count, rows);
     }
-    for (int k = 0; k < plan->nplain; k++)
-        columns[k] = mr_column_ref(evaluated.columns[k]);
-    columns[plan->nplain] = mr_column_ref(time);
+    MR_TRY_OUT(evaluate(self, session ? wide : compact, &evaluated, err));
+    for (; n < plan->ntable; n++)
+        columns[n] = mr_column_ref(evaluated.columns[n]);
+    if (session)
+        columns[n++] = mr_column_ref(times);
     for (int i = plan->nkeys; i < evaluated.count; i++)
-        columns[plan->nplain + 1 + i - plan->nkeys] = mr_column_ref(evaluated.columns[i]);
-    MR_TRY_OUT(mr_batch_new(plan->kept, count, columns, &kept, err));
-    status = mr_spill_scatter(self->spill, kept, rows, partitions, n, err);
+        columns[n++] = mr_column_ref(evaluated.columns[i]);
+    MR_TRY_OUT(mr_batch_new(plan->kept, compact->rows, columns, &kept, err));
+    MR_TRY_OUT(mr_agg_row_partitions(plan, kept, 0, 0, plan->bits, &partitions, err));
+    for (int64_t i = 0; i < count && rows; i++)
+        partitions[i] = partitions[rows[i]];
+    status = mr_spill_scatter(self->spill, kept, rows, partitions, count, err);
 out:
     mr_batch_unref(compact);
     mr_batch_unref(wide);
     mr_batch_unref(kept);
     mr_column_unref(time);
+    mr_column_unref(times);
     evaluated_reset(&evaluated);
     mr_free(columns);
-    mr_free(hashes);
     mr_free(partitions);
     mr_free(rows);
     return status;
@@ -476,13 +571,17 @@ static enum mr_status aggregate_push(void *task, int port, struct mr_batch *batc
     (void)emit;
     struct agg_task *self = task;
     const struct mr_agg_plan *plan = self->plan;
-    if (plan->window == MR_AGG_NO_WINDOW)
-        return push_rows(self, batch, err);
-    if (plan->window == MR_AGG_SESSION)
-        return keep_events(self, batch, err);
+    if (plan->window == MR_AGG_NO_WINDOW || plan->window == MR_AGG_SESSION)
+        return plan->raw ? keep_raw(self, batch, err) : push_rows(self, batch, err);
     struct mr_batch *placed;
-    MR_TRY(mr_agg_window_rows(plan, self->eval, self->runtime->memory, batch, &placed, err));
-    enum mr_status status = placed ? push_rows(self, placed, err) : MR_OK;
+    int64_t late = 0;
+    MR_TRY(mr_agg_window_rows(plan, self->eval, self->runtime->memory, batch, self->closed, &late,
+                              &placed, err));
+    if (late > 0)
+        mr_count(self->runtime, MR_COUNT_ROWS_LATE, late);
+    enum mr_status status = MR_OK;
+    if (placed)
+        status = plan->raw ? keep_raw(self, placed, err) : push_rows(self, placed, err);
     mr_batch_unref(placed);
     return status;
 }
@@ -505,21 +604,103 @@ static enum mr_status aggregate_combine(void *into, void *from, struct mr_error 
     return mr_spill_absorb(a->spill, b->spill, err);
 }
 
+/* Results go where they wait to be pulled. */
+struct result_emit {
+    struct mr_emit emit;
+    struct mr_spill *spill;
+};
+
+static enum mr_status keep_result(struct mr_emit *emit, int port, struct mr_batch *batch,
+                                  struct mr_error *err)
+{
+    (void)port;
+    struct result_emit *self = (struct result_emit *)(void *)emit;
+    enum mr_status status = mr_spill_add(self->spill, 0, batch, err);
+    mr_batch_unref(batch);
+    return status;
+}
+
+static enum mr_status begin_settle(struct agg_task *self, struct mr_runtime *runtime, int *pieces,
+                                   struct mr_error *err)
+{
+    struct mr_agg_kept *kept = runtime->kept;
+    bool clock = runtime->clocks && runtime->clocks[0];
+    if (kept->plan->bits != self->plan->bits)
+        return mr_error_set(err, MR_CONFIG, MR_CLASS_FATAL,
+                            "the number of partitions of a stream has changed");
+    self->results = mr_calloc((size_t)self->plan->pulls, sizeof(*self->results));
+    if (!self->results)
+        return mr_error_nomem(err);
+    for (int p = 0; p < self->plan->pulls; p++)
+        MR_TRY(mr_spill_new(runtime, self->plan->schema, 1, runtime->share / 2 / self->plan->pulls,
+                            &self->results[p], err));
+    *pieces = self->plan->pulls;
+    return mr_agg_kept_begin(kept,
+                             clock ? mr_event_clock_reached(runtime->clocks[0]) : MR_WATERMARK_NONE,
+                             err);
+}
+
+static enum mr_status aggregate_settle(void *built, struct mr_runtime *runtime, int piece,
+                                       int *pieces, struct mr_error *err)
+{
+    struct agg_task *self = built;
+    struct mr_agg_kept *kept = runtime->kept;
+    if (!self->plan->streaming)
+        return MR_OK;
+    if (!kept)
+        return mr_error_set(err, MR_CONFIG, MR_CLASS_FATAL,
+                            "an aggregate of a stream has nothing that keeps its groups");
+    if (piece < 0)
+        return begin_settle(self, runtime, pieces, err);
+    struct result_emit results = {.emit = {.batch = keep_result}, .spill = self->results[piece]};
+    struct mr_agg_settling settling = {.kept = kept,
+                                       .plan = self->plan,
+                                       .runtime = runtime,
+                                       .spill = self->spill,
+                                       .partition = piece,
+                                       .emit = &results.emit};
+    MR_TRY(mr_eval_new(runtime->memory, &self->plan->session, &settling.eval, err));
+    enum mr_status status = mr_agg_settle_part(&settling, &kept->parts[piece], err);
+    mr_eval_free(settling.eval);
+    mr_spill_drop(self->spill, piece);
+    return status;
+}
+
 static enum mr_status aggregate_rest(void *built, int64_t bytes, struct mr_error *err)
 {
-    return mr_spill_limit(((struct agg_task *)built)->spill, bytes, err);
+    struct agg_task *self = built;
+    for (int p = 0; self->results && p < self->plan->pulls; p++)
+        MR_TRY(mr_spill_limit(self->results[p], bytes / self->plan->pulls, err));
+    return mr_spill_limit(self->spill, bytes, err);
+}
+
+static enum mr_status pull_results(const struct mr_spill *results, struct mr_runtime *runtime,
+                                   struct mr_emit *emit, struct mr_error *err)
+{
+    for (int c = 0; c < mr_spill_chunks(results, 0) && !emit->closed; c++) {
+        struct mr_batch *batch;
+        MR_TRY(mr_spill_chunk(results, runtime, 0, c, &batch, err));
+        MR_TRY(emit->batch(emit, 0, batch, err));
+    }
+    return MR_OK;
 }
 
 static enum mr_status aggregate_pull(const void *built, struct mr_runtime *runtime, int partition,
                                      struct mr_emit *emit, struct mr_error *err)
 {
     const struct agg_task *self = built;
+    if (self->results)
+        return pull_results(self->results[partition], runtime, emit, err);
+    if (self->plan->changes)
+        return mr_agg_pull_changes(self->plan, self->spill, runtime, partition, emit, err);
     if (self->plan->window == MR_AGG_SESSION)
         return mr_agg_pull_sessions(self->plan, self->spill, runtime, partition, emit, err);
     return mr_agg_pull(self->plan, self->spill, runtime, partition, emit, err);
 }
 
 static const char *const window_types[] = {"tumbling", "sliding", "session", NULL};
+
+static const char *const emits[] = {"final", "changes", NULL};
 
 static const struct mr_option window_fields[] = {
     {.name = "column",
@@ -570,17 +751,14 @@ const struct mr_option mr_agg_options[] = {
      .doc = "Groups by windows of event time as well, and adds window_start and window_end "
             "behind the group columns."},
     {.name = "emit",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "Streaming: final or changes."},
-    {.name = "watermark",
-     .type = MR_OPTION_ANY,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "Streaming: when a window is complete."},
-    {.name = "late",
-     .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "Streaming: what happens to rows behind the watermark."},
+     .type = MR_OPTION_ENUM,
+     .fallback = "final",
+     .choices = emits,
+     .doc = "final: a row for each group; in a stream when its window closes, or as the load's "
+            "`outputMode` says. "
+            "changes: for each input row the new values of its group."},
+    MR_WATERMARK_OPTION,
+    MR_LATE_OPTIONS,
     MR_OPTION_END,
 };
 
@@ -589,7 +767,7 @@ const struct mr_op mr_op_aggregate_data = {
     .doc = "Groups rows and computes aggregates. More groups than fit in memory are kept in "
            "temporary files.",
     .options = mr_agg_options,
-    .flags = MR_OP_BREAKER | MR_OP_TAKES_SELECTION,
+    .flags = MR_OP_BREAKER | MR_OP_TAKES_SELECTION | MR_OP_STATEFUL,
     .min_inputs = 1,
     .max_inputs = 1,
     .expand = mr_agg_expand,
@@ -598,6 +776,8 @@ const struct mr_op mr_op_aggregate_data = {
     .push = aggregate_push,
     .finish = aggregate_finish,
     .combine = aggregate_combine,
+    .settle = aggregate_settle,
+    .keeper = &mr_agg_keeper,
     .rest = aggregate_rest,
     .pull = aggregate_pull,
     .close = aggregate_close,

@@ -2,9 +2,11 @@
  * aggregate_expand.c - a step with DISTINCT as two aggregations.
  *
  * Sets of values have to be in memory when their group is finished; as group keys they divide and spill like any others
- * (sql/aggregate_stages.c has the texts). Sessions are left alone: with one more key they would be other sessions.
+ * (sql/aggregate_stages.c has the texts). Sessions are left alone: with one more key they would be other sessions. So are
+ * streams and running results, where the first aggregation would say everything twice.
  */
 #include "op/aggregate.h"
+#include "op/event_time.h"
 
 #include "ext/registry.h"
 
@@ -64,6 +66,96 @@ static enum mr_status second_options(const struct mr_op_bind *bind, const struct
     return MR_OK;
 }
 
+/* Everything but what measures. */
+static enum mr_status own_options(const struct mr_op_bind *bind, struct mr_options **out,
+                                  struct mr_error *err)
+{
+    static const char *const texts[] = {"having", "emit"};
+    struct mr_options *options = mr_options_new(bind->arena, mr_agg_options);
+    const struct mr_option_value *groups = mr_options_get(bind->options, "groupBy");
+    const struct mr_option_value *pairs = mr_options_get(bind->options, "aggregations");
+    const struct mr_option_value *window = mr_options_get(bind->options, "window");
+    if (!options)
+        return mr_error_nomem(err);
+    if (groups->u.strings.count > 0)
+        MR_TRY(mr_options_set_list(bind->arena, options, "groupBy", groups->u.strings.items,
+                                   groups->u.strings.count, err));
+    for (int i = 0; i < pairs->u.pairs.count; i++)
+        MR_TRY(mr_options_add_pair(bind->arena, options, "aggregations",
+                                   pairs->u.pairs.items[i].name, pairs->u.pairs.items[i].text,
+                                   err));
+    if (window->set)
+        MR_TRY(mr_options_add_object(bind->arena, options, "window", window->u.object, err));
+    for (int i = 0; i < 2; i++)
+        if (mr_options_has(bind->options, texts[i]))
+            MR_TRY(mr_options_set_text(bind->arena, options, texts[i],
+                                       mr_options_text(bind->options, texts[i]), err));
+    *out = options;
+    return MR_OK;
+}
+
+/*
+ * When the last window that a row is in ends. NULL where that is no text: the step itself leaves such rows out, but cannot
+ * say where they go.
+ */
+static enum mr_status window_until(const struct mr_op_bind *bind, const char **out,
+                                   struct mr_error *err)
+{
+    struct mr_agg_plan plan = {.session = mr_op_session(bind), .input = bind->inputs[0].schema};
+    *out = NULL;
+    MR_TRY(mr_agg_window_bind(&plan, bind, err));
+    if (plan.window == MR_AGG_NO_WINDOW || mr_expr_type(plan.time)->id != MR_TYPE_TIMESTAMP)
+        return MR_OK;
+    const char *column =
+        mr_options_text(mr_options_get(bind->options, "window")->u.object, "column");
+    const char *micros =
+        mr_arena_printf(bind->arena, "unix_micros(CAST((%s) AS TIMESTAMP))", column);
+    if (!micros)
+        return mr_error_nomem(err);
+    if (plan.window == MR_AGG_SESSION)
+        *out = mr_arena_printf(bind->arena, "timestamp_micros(%s + %lld)", micros,
+                               (long long)plan.size);
+    else
+        *out = mr_arena_printf(bind->arena, "timestamp_micros(%s - pmod(%s, %lld) + %lld)", micros,
+                               micros, (long long)plan.slide, (long long)plan.size);
+    return *out ? MR_OK : mr_error_nomem(err);
+}
+
+/* A stream: what measures it and leaves out late rows stands in front. */
+static enum mr_status expand_stream(const struct mr_op_bind *bind, struct mr_op_parts *out,
+                                    struct mr_error *err)
+{
+    const struct mr_option_value *watermark = mr_options_get(bind->options, "watermark");
+    bool letters;
+    const char *until = NULL;
+    struct mr_options *options = NULL;
+    int last;
+    MR_TRY(mr_late_bind(bind->options, &letters, err));
+    if (watermark->set || bind->inputs[0].measured)
+        MR_TRY(window_until(bind, &until, err));
+    if (letters && !until)
+        return mr_options_error(bind->options, "late", err,
+                                "only rows of windows over a timestamp are late, in a stream with "
+                                "a watermark");
+    if (!watermark->set && !until)
+        return MR_OK;
+    struct mr_op_part *items = mr_arena_calloc(bind->arena, 3, sizeof *items);
+    int *input = mr_arena_calloc(bind->arena, 1, sizeof *input);
+    if (!items || !input)
+        return mr_error_nomem(err);
+    *out = (struct mr_op_parts){.items = items};
+    MR_TRY(mr_event_time_parts(bind, watermark->set ? watermark->u.object : NULL, until,
+                               bind->options, 0, out, &last, err));
+    MR_TRY(own_options(bind, &options, err));
+    *input = last;
+    items[out->count++] = (struct mr_op_part){.method = "aggregateData",
+                                              .detail = "groups",
+                                              .options = options,
+                                              .ninputs = 1,
+                                              .inputs = input};
+    return MR_OK;
+}
+
 enum mr_status mr_agg_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
                              struct mr_error *err)
 {
@@ -73,10 +165,12 @@ enum mr_status mr_agg_expand(const struct mr_op_bind *bind, struct mr_op_parts *
     struct mr_aggregation_stages stages;
     struct mr_options *first = NULL, *second = NULL;
     *out = (struct mr_op_parts){0};
+    if (bind->inputs[0].stream)
+        return expand_stream(bind, out, err);
     MR_TRY(mr_agg_window_bind(&plan, bind, err));
     MR_TRY(mr_agg_ask_init(&ask, &plan, bind, err));
     MR_TRY(mr_agg_ask_compile(&plan, &ask, bind, err));
-    if (plan.window == MR_AGG_SESSION)
+    if (plan.window == MR_AGG_SESSION || mr_options_integer(bind->options, "emit", 0) == 1)
         return MR_OK;
     MR_TRY(mr_aggregation_stage(bind->arena, &ask.ask, plan.aggregation, &stages, err));
     if (!stages.second)

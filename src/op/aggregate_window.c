@@ -107,6 +107,8 @@ struct places {
     struct mr_buffer *rows;
     struct mr_buffer *starts; /* by place in `rows`; tumbling: by row */
     int64_t count;
+    int64_t closed; /* windows that end there or before are over */
+    int64_t late;   /* rows of such windows alone */
 };
 
 static enum mr_status place_rows(const struct mr_agg_plan *plan, const struct mr_column *times,
@@ -140,12 +142,18 @@ static enum mr_status place_rows(const struct mr_agg_plan *plan, const struct mr
         if (mr_column_is_null(times, row))
             continue;
         int64_t time = values[row], last = time - floor_mod(time, plan->slide);
+        if (mr_agg_closes(plan, mr_agg_end(plan, last), out->closed)) {
+            out->late++;
+            continue;
+        }
         if (!sliding) {
             starts[row] = last;
             rows[at++] = row;
             continue;
         }
         for (int64_t start = last; start > time - plan->size; start -= plan->slide) {
+            if (mr_agg_closes(plan, mr_agg_end(plan, start), out->closed))
+                break;
             starts[at] = start;
             rows[at++] = row;
         }
@@ -179,11 +187,11 @@ out:
 }
 
 enum mr_status mr_agg_window_rows(const struct mr_agg_plan *plan, struct mr_eval *eval,
-                                  struct mr_memory *memory, struct mr_batch *batch,
-                                  struct mr_batch **out, struct mr_error *err)
+                                  struct mr_memory *memory, struct mr_batch *batch, int64_t closed,
+                                  int64_t *late, struct mr_batch **out, struct mr_error *err)
 {
     struct mr_column *evaluated, *times;
-    struct places places = {0};
+    struct places places = {.closed = closed};
     struct mr_batch *taken = NULL, *started = NULL;
     *out = NULL;
     MR_TRY(mr_expr_eval(eval, plan->time, batch, &evaluated, err));
@@ -193,6 +201,7 @@ enum mr_status mr_agg_window_rows(const struct mr_agg_plan *plan, struct mr_eval
     status = place_rows(plan, times, batch, memory, &places, err);
     mr_column_unref(times);
     MR_TRY(status);
+    *late = places.late;
     if (places.count == 0)
         goto out;
     bool sliding = plan->window == MR_AGG_SLIDING;
@@ -282,7 +291,7 @@ static enum mr_status cut_sessions(const struct mr_agg_plan *plan, const struct 
             out->first[out->count] = event->row;
             out->starts[out->count++] = event->time;
         }
-        out->ends[out->count - 1] = event->time + plan->size;
+        out->ends[out->count - 1] = mr_agg_end(plan, event->time);
         out->rows[i] = event->row;
         out->groups[i] = (uint32_t)(out->count - 1);
     }
@@ -290,16 +299,18 @@ static enum mr_status cut_sessions(const struct mr_agg_plan *plan, const struct 
     return MR_OK;
 }
 
-static enum mr_status times_column(const struct mr_agg_plan *plan, struct mr_memory *memory,
-                                   const int64_t *values, int64_t count, struct mr_column **out,
-                                   struct mr_error *err)
+enum mr_status mr_agg_times(const struct mr_type *type, struct mr_memory *memory,
+                            const int64_t *values, const uint32_t *entries, int64_t count,
+                            struct mr_column **out, struct mr_error *err)
 {
     struct mr_buffer *buffer;
     size_t size = (size_t)count * sizeof *values;
     MR_TRY(mr_buffer_new(memory, size, &buffer, err));
-    memcpy(buffer->data, values, size);
+    int64_t *to = (int64_t *)(void *)buffer->data;
+    for (int64_t i = 0; i < count; i++)
+        to[i] = values[entries ? entries[i] : i];
     mr_buffer_finish(buffer, size);
-    return mr_column_new(mr_expr_type(plan->time), count, 0, NULL, buffer, NULL, out, err);
+    return mr_column_new(type, count, 0, NULL, buffer, NULL, out, err);
 }
 
 static enum mr_status emit_sessions(const struct mr_agg_plan *plan, const struct mr_batch *rows,
@@ -320,11 +331,11 @@ static enum mr_status emit_sessions(const struct mr_agg_plan *plan, const struct
             status = mr_column_take(memory, rows->columns[k], sessions->first + from, count,
                                     &keys[k], err);
         if (status == MR_OK)
-            status = times_column(plan, memory, sessions->starts + from, count, &keys[plan->nplain],
-                                  err);
+            status = mr_agg_times(mr_expr_type(plan->time), memory, sessions->starts + from, NULL,
+                                  count, &keys[plan->nplain], err);
         if (status == MR_OK)
-            status = times_column(plan, memory, sessions->ends + from, count,
-                                  &keys[plan->nplain + 1], err);
+            status = mr_agg_times(mr_expr_type(plan->time), memory, sessions->ends + from, NULL,
+                                  count, &keys[plan->nplain + 1], err);
         if (status != MR_OK) {
             for (int i = 0; i < plan->nkeys; i++)
                 mr_column_unref(keys[i]);

@@ -103,6 +103,19 @@ enum mr_status mr_agg_states_export(struct mr_agg_states *states, int64_t from, 
 /* The results of the calls for groups [from, from + count), one column a call. */
 enum mr_status mr_agg_states_finish(struct mr_agg_states *states, int64_t from, int64_t count,
                                     struct mr_column **out, struct mr_error *err);
+/* New states: group i is a copy of group entries[i]. */
+enum mr_status mr_agg_states_gather(struct mr_agg_states *states, const uint32_t *entries,
+                                    int64_t count, struct mr_agg_states **out,
+                                    struct mr_error *err);
+/*
+ * As update, and the results of the calls after each row, for its group: out has one column a call, of `count` rows. Not
+ * where mr_aggregation_not_running names a function.
+ */
+enum mr_status mr_agg_states_run(struct mr_agg_states *states, struct mr_column *const *inputs,
+                                 const int32_t *rows, int64_t count, const uint32_t *groups,
+                                 struct mr_column **out, struct mr_error *err);
+/* A function that has no running results (percentiles, lists), or NULL. */
+const char *mr_aggregation_not_running(const struct mr_aggregation *aggregation, int *length);
 /* Bytes charged. */
 int64_t mr_agg_states_bytes(const struct mr_agg_states *states);
 

@@ -210,6 +210,8 @@ enum mr_status mr_agg_bag_look(struct mr_agg_state *state, struct mr_column *con
                                const struct mr_agg_sorted **sorted, struct mr_error *err)
 {
     struct bag *bag = state->own;
+    if (bag->ready && bag->sorted.ngroups < state->ngroups)
+        forget(state); /* groups without entries have come */
     if (!bag->ready) {
         if (bag->count == 0)
             MR_TRY(no_entries(state, err));

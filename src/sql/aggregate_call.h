@@ -44,6 +44,12 @@ struct mr_agg_kind {
     int nfields;
     enum mr_status (*update)(struct mr_agg_state *state, const struct mr_agg_input *in,
                              struct mr_error *err);
+    /*
+     * Fixed size, optional: update, and copies[i] (of `size` bytes) is the group's row after row i. Without it the
+     * update is called for each row.
+     */
+    enum mr_status (*run)(struct mr_agg_state *state, const struct mr_agg_input *in, void *copies,
+                          struct mr_error *err);
     /* Fixed size: from[i] goes into row groups[i]. */
     enum mr_status (*merge_rows)(struct mr_agg_state *state, const void *from, int64_t count,
                                  const uint32_t *groups, struct mr_error *err);
@@ -213,6 +219,19 @@ enum mr_status mr_agg_distinct_export(struct mr_agg_state *state, int64_t from, 
 enum mr_status mr_agg_distinct_finish(struct mr_agg_state *state, const struct mr_agg_call *call,
                                       int64_t from, int64_t count, struct mr_column **out,
                                       struct mr_error *err);
+
+/*
+ * For running results: adds the tuples of rows where takes[i], leaves takes[i] where the tuple is new, and gives the state
+ * that all tuples before have made, with room for all groups.
+ */
+enum mr_status mr_agg_distinct_run(struct mr_agg_state *state, const struct mr_agg_input *in,
+                                   uint8_t *takes, struct mr_agg_state **inner,
+                                   struct mr_error *err);
+
+/* The states of all calls (aggregate_states.c). */
+struct mr_agg_state *mr_agg_states_each(struct mr_agg_states *states,
+                                        const struct mr_aggregation **aggregation,
+                                        struct mr_memory **memory);
 
 /* States as such, without FILTER and DISTINCT (aggregate_states.c). */
 enum mr_status mr_agg_state_init(struct mr_agg_state *state, const struct mr_agg_call *call,

@@ -20,6 +20,16 @@ static enum mr_status count_update(struct mr_agg_state *state, const struct mr_a
     return MR_OK;
 }
 
+static enum mr_status count_run(struct mr_agg_state *state, const struct mr_agg_input *in,
+                                void *copies, struct mr_error *err)
+{
+    (void)err;
+    struct one *restrict rows = (struct one *)(void *)state->rows, *restrict copy = copies;
+    for (int64_t i = 0; i < in->count; i++)
+        copy[i].n = ++rows[in->groups[i]].n;
+    return MR_OK;
+}
+
 static enum mr_status count_if_update(struct mr_agg_state *state, const struct mr_agg_input *in,
                                       struct mr_error *err)
 {
@@ -46,6 +56,7 @@ static const struct mr_agg_kind kind_count = {.size = sizeof(struct one),
                                               .fields = one_fields,
                                               .nfields = 1,
                                               .update = count_update,
+                                              .run = count_run,
                                               .merge_rows = one_merge};
 static const struct mr_agg_kind kind_count_if = {.size = sizeof(struct one),
                                                  .fields = one_fields,

@@ -17,6 +17,9 @@ struct mr_agg_distinct {
     struct mr_agg_sorted sorted;
     bool finished;
     struct mr_agg_state inner;
+    /* Running results: the plain function over all entries, kept up to date. */
+    bool live;
+    struct mr_agg_state running;
 };
 
 enum mr_status mr_agg_distinct_describe(struct mr_agg_call *call, struct mr_arena *arena,
@@ -68,23 +71,29 @@ static void forget(struct mr_agg_state *state)
     distinct->ready = false;
 }
 
+static void stop_running(struct mr_agg_distinct *distinct)
+{
+    if (distinct->live)
+        mr_agg_state_reset(&distinct->running);
+    distinct->live = false;
+}
+
 void mr_agg_distinct_free(struct mr_agg_state *state)
 {
     forget(state);
+    stop_running(state->distinct);
     mr_group_table_free(state->distinct->table);
     mr_free(state->distinct);
     state->distinct = NULL;
 }
 
-/* groups[i] goes with row i of the columns. */
-static enum mr_status put(struct mr_agg_state *state, struct mr_column *const *args, int64_t count,
-                          const uint32_t *groups, struct mr_error *err)
+/* groups[i] goes with row i of the columns, whose entry is entries[i]. */
+static enum mr_status put_numbers(struct mr_agg_state *state, struct mr_column *const *args,
+                                  int64_t count, const uint32_t *groups, uint32_t *entries,
+                                  struct mr_error *err)
 {
     struct mr_column *keys[MR_AGG_MAX_ARGS + 1] = {NULL};
     struct mr_buffer *numbers = NULL;
-    uint32_t *ignored = mr_alloc((size_t)count * sizeof *ignored + 1);
-    if (!ignored)
-        return mr_error_nomem(err);
     enum mr_status status;
     MR_TRY_OUT(mr_buffer_wrap(groups, (size_t)count * sizeof *groups, NULL, NULL, &numbers, err));
     MR_TRY_OUT(
@@ -92,10 +101,21 @@ static enum mr_status put(struct mr_agg_state *state, struct mr_column *const *a
     for (int a = 0; a < state->call->nargs; a++)
         keys[a + 1] = args[a];
     forget(state);
-    status = mr_group_table_put(state->distinct->table, keys, NULL, count, NULL, ignored, err);
+    status = mr_group_table_put(state->distinct->table, keys, NULL, count, NULL, entries, err);
     state->extra = mr_group_table_bytes(state->distinct->table);
 out:
     mr_column_unref(keys[0]);
+    return status;
+}
+
+static enum mr_status put(struct mr_agg_state *state, struct mr_column *const *args, int64_t count,
+                          const uint32_t *groups, struct mr_error *err)
+{
+    uint32_t *ignored = mr_alloc((size_t)count * sizeof *ignored + 1);
+    if (!ignored)
+        return mr_error_nomem(err);
+    stop_running(state->distinct);
+    enum mr_status status = put_numbers(state, args, count, groups, ignored, err);
     mr_free(ignored);
     return status;
 }
@@ -146,8 +166,9 @@ static const uint32_t *entry_groups(const struct mr_agg_distinct *distinct)
 static enum mr_status prepare(struct mr_agg_state *state, struct mr_error *err)
 {
     struct mr_agg_distinct *distinct = state->distinct;
-    if (distinct->ready)
+    if (distinct->ready && distinct->sorted.ngroups >= state->ngroups)
         return MR_OK;
+    forget(state);
     int64_t n = mr_group_table_count(distinct->table);
     MR_TRY(mr_group_table_keys(distinct->table, state->memory, NULL, 0, n, distinct->entries, err));
     enum mr_status status = mr_agg_sort(state, entry_groups(distinct), n, &distinct->sorted, err);
@@ -206,4 +227,65 @@ enum mr_status mr_agg_distinct_finish(struct mr_agg_state *state, const struct m
     MR_TRY(prepare(state, err));
     MR_TRY(run_inner(state, err));
     return call->finish(&state->distinct->inner, call, from, count, out, err);
+}
+
+static enum mr_status start_running(struct mr_agg_state *state, struct mr_error *err)
+{
+    struct mr_agg_distinct *distinct = state->distinct;
+    if (!distinct->live) {
+        MR_TRY(prepare(state, err));
+        MR_TRY(run_inner(state, err));
+        distinct->running = distinct->inner;
+        distinct->finished = false;
+        distinct->live = true;
+        forget(state);
+    }
+    return mr_agg_state_resize(&distinct->running, state->ngroups, err);
+}
+
+enum mr_status mr_agg_distinct_run(struct mr_agg_state *state, const struct mr_agg_input *in,
+                                   uint8_t *takes, struct mr_agg_state **inner,
+                                   struct mr_error *err)
+{
+    struct mr_agg_distinct *distinct = state->distinct;
+    int nargs = state->call->nargs;
+    struct mr_column *taken[MR_AGG_MAX_ARGS] = {NULL};
+    size_t room = (size_t)in->count + 1;
+    int32_t *rows = mr_alloc(room * sizeof *rows), *places = mr_alloc(room * sizeof *places);
+    uint32_t *groups = mr_alloc(room * sizeof *groups), *entries = mr_alloc(room * sizeof *entries);
+    uint8_t *fresh = NULL;
+    enum mr_status status = rows && places && groups && entries ? MR_OK : mr_error_nomem(err);
+    int64_t n = 0;
+    if (status != MR_OK)
+        goto out;
+    MR_TRY_OUT(start_running(state, err));
+    for (int64_t i = 0; i < in->count; i++) {
+        rows[n] = MR_AGG_ROW(in, i);
+        groups[n] = in->groups[i];
+        places[n] = (int32_t)i;
+        n += takes[i];
+    }
+    for (int a = 0; a < nargs; a++)
+        MR_TRY_OUT(mr_column_take(state->memory, in->args[a], rows, n, &taken[a], err));
+    int64_t known = mr_group_table_count(distinct->table);
+    if (n > 0)
+        MR_TRY_OUT(put_numbers(state, taken, n, groups, entries, err));
+    fresh = mr_calloc((size_t)(mr_group_table_count(distinct->table) - known) + 1, 1);
+    status = fresh ? MR_OK : mr_error_nomem(err);
+    for (int64_t i = 0; i < n && fresh; i++) {
+        bool first = entries[i] >= known && !fresh[entries[i] - known];
+        takes[places[i]] = first;
+        if (first)
+            fresh[entries[i] - known] = 1;
+    }
+    *inner = &distinct->running;
+out:
+    for (int a = 0; a < nargs; a++)
+        mr_column_unref(taken[a]);
+    mr_free(rows);
+    mr_free(places);
+    mr_free(groups);
+    mr_free(entries);
+    mr_free(fresh);
+    return status;
 }

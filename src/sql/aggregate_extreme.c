@@ -49,6 +49,23 @@ static const struct mr_agg_field real_fields[] = {{offsetof(struct real, value),
             }                                                                                      \
         }                                                                                          \
         return MR_OK;                                                                              \
+    }                                                                                              \
+    static enum mr_status name##_run(struct mr_agg_state *state, const struct mr_agg_input *in,    \
+                                     void *copies, struct mr_error *err)                           \
+    {                                                                                              \
+        (void)err;                                                                                 \
+        S *rows = (S *)(void *)state->rows, *copy = copies;                                        \
+        const T *values = (const T *)(const void *)in->args[0]->values->data;                      \
+        for (int64_t i = 0; i < in->count; i++) {                                                  \
+            S *row = &rows[in->groups[i]];                                                         \
+            T value = values[MR_AGG_ROW(in, i)];                                                   \
+            if (!row->n || BEATS(value, row->value)) {                                             \
+                row->value = value;                                                                \
+                row->n = 1;                                                                        \
+            }                                                                                      \
+            copy[i] = *row;                                                                        \
+        }                                                                                          \
+        return MR_OK;                                                                              \
     }
 #define MERGE(name, S, BEATS)                                                                      \
     static enum mr_status name(struct mr_agg_state *state, const void *from, int64_t count,        \
@@ -90,7 +107,8 @@ UPDATE(max_f64, struct real, double, REAL_MORE)
 #define KIND(S, fields_, update_, merge_)                                                          \
     {                                                                                              \
         .size = sizeof(struct S), .fields = fields_,                                               \
-        .nfields = sizeof(fields_) / sizeof(fields_[0]), .update = update_, .merge_rows = merge_   \
+        .nfields = sizeof(fields_) / sizeof(fields_[0]), .update = update_, .run = update_##_run,  \
+        .merge_rows = merge_                                                                       \
     }
 static const struct mr_agg_kind kinds[2][MR_LAYOUT_STRUCT + 1] = {
     {[MR_LAYOUT_I8] = KIND(whole, whole_fields, min_i8, whole_min),

@@ -553,3 +553,59 @@ int64_t mr_agg_states_bytes(const struct mr_agg_states *states)
     }
     return bytes;
 }
+
+struct mr_agg_state *mr_agg_states_each(struct mr_agg_states *states,
+                                        const struct mr_aggregation **aggregation,
+                                        struct mr_memory **memory)
+{
+    *aggregation = states->aggregation;
+    *memory = states->memory;
+    return states->states;
+}
+
+/* Others than of fixed size: runs of neighbours are exported and merged. */
+static enum mr_status gather_any(struct mr_agg_state *from, const uint32_t *entries, int64_t count,
+                                 struct mr_agg_state *to, struct mr_error *err)
+{
+    uint32_t *groups = mr_alloc((size_t)count * sizeof *groups + 1);
+    enum mr_status status = groups ? MR_OK : mr_error_nomem(err);
+    for (int64_t i = 0; i < count && status == MR_OK;) {
+        struct mr_column *columns[MR_AGG_MAX_ARGS] = {NULL};
+        int64_t n = 1;
+        while (i + n < count && entries[i + n] == entries[i] + n)
+            n++;
+        for (int64_t k = 0; k < n; k++)
+            groups[k] = (uint32_t)(i + k);
+        status = export_state(from, entries[i], n, columns, err);
+        if (status != MR_OK)
+            break;
+        status = merge_state(to, columns, n, groups, err);
+        for (int c = 0; c < from->call->nstates; c++)
+            mr_column_unref(columns[c]);
+        i += n;
+    }
+    mr_free(groups);
+    return status;
+}
+
+enum mr_status mr_agg_states_gather(struct mr_agg_states *states, const uint32_t *entries,
+                                    int64_t count, struct mr_agg_states **out, struct mr_error *err)
+{
+    MR_TRY(mr_agg_states_new(states->aggregation, states->memory, out, err));
+    enum mr_status status = mr_agg_states_resize(*out, count, err);
+    for (int s = 0; s < states->aggregation->nstates && status == MR_OK; s++) {
+        struct mr_agg_state *from = &states->states[s], *to = &(*out)->states[s];
+        size_t size = (size_t)from->kind->size;
+        if (from->distinct || size == 0) {
+            status = gather_any(from, entries, count, to, err);
+            continue;
+        }
+        for (int64_t i = 0; i < count; i++)
+            memcpy(to->rows + (size_t)i * size, from->rows + entries[i] * size, size);
+    }
+    if (status != MR_OK) {
+        mr_agg_states_free(*out);
+        *out = NULL;
+    }
+    return status;
+}

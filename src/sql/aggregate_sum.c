@@ -60,6 +60,16 @@ static enum mr_status integer_overflow(const struct mr_agg_state *state, struct 
     } while (0)
 
 #define SUM64_UPDATE(name, T)                                                                      \
+    static enum mr_status name##_run(struct mr_agg_state *state, const struct mr_agg_input *in,    \
+                                     void *copies, struct mr_error *err)                           \
+    {                                                                                              \
+        struct sum64 *rows = (struct sum64 *)(void *)state->rows, *copy = copies;                  \
+        bool overflow = false;                                                                     \
+        LOOP(T, struct sum64 *row = &rows[groups[i]];                                              \
+             overflow |= __builtin_add_overflow(row->sum, (int64_t)value, &row->sum); row->n++;    \
+             copy[i] = *row;);                                                                     \
+        return overflow && state->call->raise ? integer_overflow(state, err) : MR_OK;              \
+    }                                                                                              \
     static enum mr_status name(struct mr_agg_state *state, const struct mr_agg_input *in,          \
                                struct mr_error *err)                                               \
     {                                                                                              \
@@ -89,6 +99,15 @@ static enum mr_status sum64_merge(struct mr_agg_state *state, const void *from, 
 }
 
 #define SUM128_UPDATE(name, T)                                                                     \
+    static enum mr_status name##_run(struct mr_agg_state *state, const struct mr_agg_input *in,    \
+                                     void *copies, struct mr_error *err)                           \
+    {                                                                                              \
+        (void)err;                                                                                 \
+        struct sum128 *rows = (struct sum128 *)(void *)state->rows, *copy = copies;                \
+        LOOP(T, struct sum128 *row = &rows[groups[i]]; row->sum += value; row->n++;                \
+             copy[i] = *row;);                                                                     \
+        return MR_OK;                                                                              \
+    }                                                                                              \
     static enum mr_status name(struct mr_agg_state *state, const struct mr_agg_input *in,          \
                                struct mr_error *err)                                               \
     {                                                                                              \
@@ -121,6 +140,15 @@ static enum mr_status sum128_i128(struct mr_agg_state *state, const struct mr_ag
     return MR_OK;
 }
 
+static enum mr_status sum128_i128_run(struct mr_agg_state *state, const struct mr_agg_input *in,
+                                      void *copies, struct mr_error *err)
+{
+    (void)err;
+    struct sum128 *rows = (struct sum128 *)(void *)state->rows, *copy = copies;
+    LOOP(mr_int128, add_wide(&rows[groups[i]], value, 1); copy[i] = rows[groups[i]];);
+    return MR_OK;
+}
+
 static enum mr_status sum128_merge(struct mr_agg_state *state, const void *from, int64_t count,
                                    const uint32_t *groups, struct mr_error *err)
 {
@@ -137,6 +165,15 @@ static enum mr_status sum128_merge(struct mr_agg_state *state, const void *from,
 }
 
 #define SUMF_UPDATE(name, T)                                                                       \
+    static enum mr_status name##_run(struct mr_agg_state *state, const struct mr_agg_input *in,    \
+                                     void *copies, struct mr_error *err)                           \
+    {                                                                                              \
+        (void)err;                                                                                 \
+        struct sumf *rows = (struct sumf *)(void *)state->rows, *copy = copies;                    \
+        LOOP(T, struct sumf *row = &rows[groups[i]]; row->sum += (double)value; row->n++;          \
+             copy[i] = *row;);                                                                     \
+        return MR_OK;                                                                              \
+    }                                                                                              \
     static enum mr_status name(struct mr_agg_state *state, const struct mr_agg_input *in,          \
                                struct mr_error *err)                                               \
     {                                                                                              \
@@ -164,17 +201,17 @@ static enum mr_status sumf_merge(struct mr_agg_state *state, const void *from, i
 #define KIND64(update_)                                                                            \
     {                                                                                              \
         .size = sizeof(struct sum64), .fields = sum64_fields, .nfields = 2, .update = update_,     \
-        .merge_rows = sum64_merge                                                                  \
+        .run = update_##_run, .merge_rows = sum64_merge                                            \
     }
 #define KIND128(update_)                                                                           \
     {                                                                                              \
         .size = sizeof(struct sum128), .fields = sum128_fields, .nfields = 3, .update = update_,   \
-        .merge_rows = sum128_merge                                                                 \
+        .run = update_##_run, .merge_rows = sum128_merge                                           \
     }
 #define KINDF(update_)                                                                             \
     {                                                                                              \
         .size = sizeof(struct sumf), .fields = sumf_fields, .nfields = 2, .update = update_,       \
-        .merge_rows = sumf_merge                                                                   \
+        .run = update_##_run, .merge_rows = sumf_merge                                             \
     }
 
 /* By layout. */

@@ -81,6 +81,7 @@ enum mr_status drive_bind_options(struct drive *drive, const struct mr_op *op,
                               .inputs = input,
                               .ninputs = 1,
                               .ansi = !drive->legacy,
+                              .output_mode = drive->output_mode,
                               .tz = drive->tz};
     drive->info = (struct mr_op_info){.rows = -1};
     MR_TRY(op->bind(&bind, &drive->plan, &drive->info, &drive->err));

@@ -20,6 +20,7 @@ struct drive {
     void *plan;
     bool legacy; /* binds with ANSI off */
     bool stream; /* inputs are measured streams; runtime.kept and .clocks are the test's */
+    enum mr_output_mode output_mode;
     struct mr_op_info info;
     struct mr_error err;
     /* what came out */
