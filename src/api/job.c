@@ -25,6 +25,22 @@ static enum mr_status hold(struct millrace_pipeline *pipeline, bool *work, struc
     return mr_start_goes_on(start, false, work, err);
 }
 
+/* What was staged in a transaction cannot be committed by another process. */
+static enum mr_status check_parts(const struct mr_plan *plan, struct mr_error *err)
+{
+    for (int i = 0; i < plan->nsinks; i++) {
+        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+        if (node->sink_info.transaction == NULL || node->sink_info.skip)
+            continue;
+        mr_error_config(err, "a load in a transaction cannot be done in parts");
+        mr_error_where(err, "%s", node->label);
+        mr_error_hint(err, "run the pipeline as a whole, or set transactional to false (at least "
+                           "once)");
+        return MR_CONFIG;
+    }
+    return MR_OK;
+}
+
 /* As a run does: from where the last one ended, which is certain only under the lease, and not where targets know more. */
 static enum mr_status plan(struct millrace_pipeline *pipeline, struct mr_error *err)
 {
@@ -38,6 +54,7 @@ static enum mr_status plan(struct millrace_pipeline *pipeline, struct mr_error *
     MR_TRY(mr_session_since(session, start->last.watermark, start->last.positions,
                             &pipeline->errors, err));
     MR_TRY(mr_session_plan(session, &options, &pipeline->errors, err));
+    MR_TRY(check_parts(session->plan, err));
     MR_TRY(mr_epoch_ask_targets(session, start->lease, MR_LOST_STOP, &start->last, &changed, err));
     pipeline->job_epoch = start->last.epoch + 1;
     /* What is discarded next must not be gone on with. */

@@ -44,6 +44,12 @@ struct mr_sink_info {
      * a table): with another one, rows that an earlier run staged are of no use.
      */
     uint64_t basis;
+    /*
+     * What was staged is in this transaction, which dies with the process: in another one commit finds it committed or refuses, and the epoch is
+     * withdrawn. Loads of a pipeline with the same text are one transaction, and commit before all others, which outlive the
+     * process; two different ones cannot be in one pipeline, nor one in a job in parts. NULL: it outlives the process.
+     */
+    const char *transaction;
 };
 
 /* What a target itself remembers of a lane of this pipeline (stateKey). */

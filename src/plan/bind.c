@@ -300,6 +300,30 @@ static enum mr_status bind_sink(struct mr_plan_builder *builder, struct mr_plan_
     return mr_plan_stream_sink(builder, node, err);
 }
 
+/* Two transactions that die with the process: a crash between their ends would leave one without the other, for good. */
+static enum mr_status check_transactions(const struct mr_plan_builder *builder,
+                                         const struct mr_plan_node *node, struct mr_error *err)
+{
+    const char *own = node->sink_info.transaction;
+    for (int i = 0; i < node->id && own != NULL; i++) {
+        const struct mr_plan_node *other = &builder->nodes[i];
+        const char *theirs =
+            other->kind == MR_PLAN_SINK && builder->drafts[i].bound && !other->sink_info.skip
+                ? other->sink_info.transaction
+                : NULL;
+        if (theirs == NULL || node->sink_info.skip || strcmp(own, theirs) == 0)
+            continue;
+        mr_error_config(err,
+                        "two loads with transactions of their own (%s and this one) cannot "
+                        "be one epoch",
+                        other->label);
+        mr_error_hint(err, "give both the same connection, or set transactional to false in one of "
+                           "them (at least once)");
+        return MR_CONFIG;
+    }
+    return MR_OK;
+}
+
 enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_error *err)
 {
     struct mr_plan *plan = builder->plan;
@@ -318,6 +342,8 @@ enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_err
             continue;
         struct mr_error step_error = {0};
         enum mr_status status = bind_sink(builder, node, &step_error);
+        if (status == MR_OK)
+            status = check_transactions(builder, node, &step_error);
         if (status != MR_OK) {
             node->sink_state = NULL;
             builder->drafts[i].failed = true;

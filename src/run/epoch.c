@@ -82,6 +82,22 @@ static void tell_partial(const struct mr_session *session, const struct mr_epoch
                   names);
 }
 
+/*
+ * The sinks in the order of their commits: those whose staged rows die with the process (one transaction) first. In a fresh process they are
+ * committed or have nothing; either way the others, whose rows are there, can follow.
+ */
+static const struct mr_plan_node *sink_at(const struct mr_plan *plan, int place)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < plan->nsinks; i++) {
+            const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+            if ((node->sink_info.transaction == NULL) == (pass == 1) && place-- == 0)
+                return node;
+        }
+    }
+    return NULL;
+}
+
 /* *refused: nothing of the epoch is in any target, and nothing may come in any more. */
 static enum mr_status commit_tokens(struct mr_session *session, struct mr_lease *lease,
                                     const struct mr_epoch_record *record, bool *refused,
@@ -91,7 +107,7 @@ static enum mr_status commit_tokens(struct mr_session *session, struct mr_lease 
     int next = 0;
     *refused = false;
     for (int i = 0; i < plan->nsinks; i++) {
-        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+        const struct mr_plan_node *node = sink_at(plan, i);
         struct mr_epoch_lent lent;
         if (node->sink_info.skip)
             continue;
@@ -238,7 +254,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
         goto out;
     }
     for (int i = 0; i < plan->nsinks; i++) {
-        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+        const struct mr_plan_node *node = sink_at(plan, i);
         mr_bytes_init(&tokens[i], (size_t)1 << 29);
         if (node->sink_info.skip)
             continue;
