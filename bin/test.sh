@@ -99,6 +99,10 @@ program_suites() {
         python kafka interop/test_kafka.py
         python stream interop/test_stream.py
         python event-time interop/test_event_time.py
+        python kafka-sink interop/test_kafka_sink.py
+        if [ -n "$ALL" ]; then
+            python fault-kafka fault/kills_kafka.py
+        fi
     fi
     if wanted s3; then
         python s3 interop/test_s3.py

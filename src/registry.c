@@ -90,7 +90,7 @@ static const struct mr_method methods[] = {
      .presets = avro},
     {.name = "toDeltaLake", .aliases = "toDelta", .type = MR_STEP_LOAD, .sink = &mr_sink_delta},
     {.name = "toPostgres", .type = MR_STEP_LOAD, .sink = &mr_sink_postgres},
-    {.name = "toKafka", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
+    {.name = "toKafka", .type = MR_STEP_LOAD, .sink = &mr_sink_kafka},
     {.name = "toMySQL", .type = MR_STEP_LOAD, .unbuilt = NOT_BUILT},
     /* maintain */
     {.name = "optimizeDelta", .type = MR_STEP_MAINTAIN, .action = &mr_action_optimize_delta},

@@ -191,6 +191,31 @@ class Broker:
             admin.close()
         return name
 
+    def topics(self, names, partitions=1):
+        """Several at once."""
+        from kafka.admin import NewTopic
+
+        admin = self.admin()
+        try:
+            admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+            admin.wait_for_topics(names)
+        finally:
+            admin.close()
+
+    def open_transactions(self, topic):
+        """Partitions with records that are neither committed nor aborted, and how many offsets are behind the first of them."""
+        from kafka import KafkaConsumer, TopicPartition
+
+        ends = []
+        for level in ("read_committed", "read_uncommitted"):
+            consumer = KafkaConsumer(bootstrap_servers=self.servers, isolation_level=level, group_id=None)
+            try:
+                parts = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+                ends.append(consumer.end_offsets(parts))
+            finally:
+                consumer.close()
+        return [(p.partition, ends[1][p] - ends[0][p]) for p in parts if ends[0][p] != ends[1][p]]
+
     def delete_records(self, topic, offsets):
         """Forgets what is in front of {partition: offset}."""
         from kafka import TopicPartition

@@ -28,10 +28,12 @@
 
 struct kafka_client {
     rd_kafka_t *rk;
+    bool of_sink;
     rd_kafka_queue_t *queue; /* of the consumer, when watched */
     int wake;                /* eventfd */
     pthread_mutex_t lock;
     char complaint[LINE_BYTES];      /* lock: what went wrong last */
+    bool troubled;                   /* lock: since somebody asked */
     rd_kafka_resp_err_t hopeless;    /* lock: refused credentials and the like; 0 = none */
     char lines[LINES][LINE_BYTES];   /* lock: for the run's log */
     enum mr_log_level levels[LINES]; /* lock */
@@ -57,8 +59,10 @@ static void log_line(const rd_kafka_t *rk, int level, const char *facility, cons
     while (*says == ' ')
         says++;
     pthread_mutex_lock(&client->lock);
-    if (level <= LOG_ERR || strcmp(facility, "FAIL") == 0)
+    if (level <= LOG_ERR || strcmp(facility, "FAIL") == 0) {
         copy_line(client->complaint, says);
+        client->troubled = true;
+    }
     if (client->nlines < LINES) {
         copy_line(client->lines[client->nlines], says);
         client->levels[client->nlines++] = level <= LOG_WARNING ? MR_LOG_WARN : MR_LOG_DEBUG;
@@ -80,6 +84,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     (void)rk;
     pthread_mutex_lock(&client->lock);
     copy_line(client->complaint, reason);
+    client->troubled = true;
     if (is_hopeless((rd_kafka_resp_err_t)code))
         client->hopeless = (rd_kafka_resp_err_t)code;
     pthread_mutex_unlock(&client->lock);
@@ -91,6 +96,15 @@ static rd_kafka_resp_err_t hopeless(struct kafka_client *client)
     rd_kafka_resp_err_t code = client->hopeless;
     pthread_mutex_unlock(&client->lock);
     return code;
+}
+
+bool kafka_client_troubled(struct kafka_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    bool troubled = client->troubled;
+    client->troubled = false;
+    pthread_mutex_unlock(&client->lock);
+    return troubled;
 }
 
 void kafka_client_tell(struct kafka_client *client, struct mr_runtime *runtime)
@@ -155,6 +169,11 @@ enum mr_status kafka_client_open(rd_kafka_conf_t *conf, enum kafka_role role,
     }
     *out = client;
     return MR_OK;
+}
+
+void kafka_client_of_sink(struct kafka_client *client)
+{
+    client->of_sink = true;
 }
 
 rd_kafka_t *kafka_client_handle(struct kafka_client *client)
@@ -334,8 +353,8 @@ enum mr_status kafka_client_ask(struct kafka_client *client, struct mr_runtime *
     enum mr_status status = mr_thread_start(&thread, "kafka-ask", ask_body, &asking, err);
     while (status == MR_OK && !atomic_load(&asking.done)) {
         bool timed_out;
-        status = mr_wait(runtime->waiter, asking.fd, MR_WAIT_READ, INT64_MAX, MR_WAIT_SOURCE,
-                         &timed_out, err);
+        status = mr_wait(runtime->waiter, asking.fd, MR_WAIT_READ, INT64_MAX,
+                         client->of_sink ? MR_WAIT_SINK : MR_WAIT_SOURCE, &timed_out, err);
     }
     atomic_store(&asking.stop, true);
     mr_thread_join(&thread);
@@ -344,6 +363,7 @@ enum mr_status kafka_client_ask(struct kafka_client *client, struct mr_runtime *
     if (status != MR_OK)
         return status;
     if (asking.code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_error(client, MR_SOURCE, asking.code, err, "%s", doing);
+        return kafka_error(client, client->of_sink ? MR_SINK : MR_SOURCE, asking.code, err, "%s",
+                           doing);
     return MR_OK;
 }

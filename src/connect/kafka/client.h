@@ -15,9 +15,14 @@ enum mr_status kafka_client_open(rd_kafka_conf_t *conf, enum kafka_role role,
                                  struct kafka_client **out, struct mr_error *err);
 /* Does not wait for brokers that do not answer. NULL is allowed. */
 void kafka_client_close(struct kafka_client *client);
+/* It serves a load: waits and failures of its questions are those of the target. */
+void kafka_client_of_sink(struct kafka_client *client);
 rd_kafka_t *kafka_client_handle(struct kafka_client *client);
 /* What librdkafka has logged since, as notes of the run. The runtime's thread. */
 void kafka_client_tell(struct kafka_client *client, struct mr_runtime *runtime);
+
+/* Has it complained (a connection was lost, or worse) since this was asked last? */
+bool kafka_client_troubled(struct kafka_client *client);
 
 /*
  * Asks until there is an answer: `ask` blocks for at most `millis` and is called on a thread of its own, again after time-outs and lost

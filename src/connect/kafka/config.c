@@ -44,6 +44,8 @@ static const struct {
     {"auto.offset.reset",
      "write startingOffsets, and failOnDataLoss for offsets that have expired"},
     {"enable.partition.eof", "the end of reading is endingOffsets"},
+    {"transactional.id",
+     "it is made from stateKey; write transactional: false to load without transactions"},
     {"key.deserializer", "write format; with format raw the key is bytes"},
     {"value.deserializer", "write format: raw, json"},
     {"key.serializer", "write format"},

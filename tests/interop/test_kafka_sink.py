@@ -1,0 +1,390 @@
+#!/usr/bin/env python3
+"""toKafka against a real broker; what is there is read by kafka-python with read_committed.
+
+One broker serves all cases; each has topics and a state key of its own. MILLRACE_LONG=1 also kills the broker at more steps. tests/fault/kills_kafka.py kills it at random moments and everywhere.
+"""
+
+import collections
+import datetime
+import decimal
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Skip, Suite, check, checkout, equal, need
+
+need("kafka", "pyarrow", "fastavro")
+import fastavro
+import pyarrow as pa
+import pyarrow.parquet
+
+import broker
+from engine import Workspace
+
+LONG = bool(os.environ.get("MILLRACE_LONG"))
+UTC = datetime.timezone.utc
+
+
+def workspace(server, **extra):
+    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers, **extra}}})
+
+
+def pipeline(name, load, source=None, **top):
+    """A state key of its own for each case: the cluster remembers them."""
+    source = source or {"path": "in.parquet", "format": "parquet"}
+    method = "fromKafka" if "topic" in source else "fromFile"
+    loads = load if isinstance(load, list) else [load]
+    return {"name": name, **top, "steps": [
+        {"type": "extract", "method": method, "config": source},
+        *({"type": "load", "method": c.pop("method", "toKafka"), "config": c} for c in map(dict, loads))]}
+
+
+def put(space, table, name="in.parquet"):
+    pyarrow.parquet.write_table(table if isinstance(table, pa.Table) else pa.table(table), space.file(name))
+
+
+def numbers(space, count=100, first=0):
+    put(space, {"id": pa.array(range(first, first + count), pa.int64())})
+
+
+def ids(server, topic):
+    return collections.Counter(json.loads(r.value)["id"] for r in server.read(topic))
+
+
+def once(server, topic, count, first=0):
+    equal(ids(server, topic), collections.Counter(range(first, first + count)), topic)
+    equal(server.open_transactions(topic), [], f"open transactions in {topic}")
+
+
+# --- values ---
+
+
+def every_type():
+    moment = datetime.datetime(2024, 2, 29, 12, 30, 0, 500001, UTC)
+    return pa.table({
+        "b": pa.array([True, None]), "i8": pa.array([-128, None], pa.int8()), "i16": pa.array([32767, None], pa.int16()),
+        "i32": pa.array([-(1 << 31), None], pa.int32()), "i64": pa.array([(1 << 63) - 1, None], pa.int64()),
+        "f32": pa.array([0.1, None], pa.float32()), "f64": pa.array([0.1, float("nan")]),
+        "dec": pa.array([decimal.Decimal("-123456789012345678901234567.8900"), None], pa.decimal128(38, 4)),
+        "small": pa.array([decimal.Decimal("0.05"), None], pa.decimal128(9, 2)),
+        "day": pa.array([datetime.date(2024, 2, 29), None]), "at": pa.array([moment, None], pa.timestamp("us", tz="UTC")),
+        "local": pa.array([moment.replace(tzinfo=None), None], pa.timestamp("us")), "time": pa.array([datetime.time(1, 2, 3, 4), None], pa.time64("us")),
+        "text": pa.array(['q"\\\n\u00fc\U0001f600', ""]), "bytes": pa.array([b"\x00\xff", None]),
+        "list": pa.array([[1, None], []], pa.list_(pa.int32())), "struct": pa.array([{"x": 1, "y": None}, None], pa.struct({"x": pa.int32(), "y": pa.string()})),
+        "map": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int32())),
+    })
+
+
+def values_json(server):
+    """As in files, byte for byte, and what a reader makes of it."""
+    server.topic("types", 1)
+    with workspace(server) as space:
+        put(space, every_type())
+        space.run(pipeline("types", [{"topic": "types"}, {"method": "toFile", "path": "out/", "format": "json", "compression": "none"}])).expect(0)
+        lines = [l for n in sorted(os.listdir(space.file("out"))) if not n.startswith(".") for l in open(space.file("out", n), "rb").read().splitlines()]
+    values = [r.value for r in server.read("types")]
+    equal(values, lines, "the same as in a file")
+    row = json.loads(values[0], parse_float=decimal.Decimal)
+    equal(row["dec"], decimal.Decimal("-123456789012345678901234567.8900"), "dec")
+    equal((row["i64"], row["at"], row["text"], row["bytes"]), ((1 << 63) - 1, "2024-02-29T12:30:00.500001Z", 'q"\\\n\u00fc\U0001f600', "AP8="), "row")
+    equal((row["list"], row["struct"], row["map"]), ([1, None], {"x": 1, "y": None}, {"k": 1}), "nested")
+    equal(json.loads(values[1])["f64"], "NaN", "nan")
+
+
+def values_avro(server):
+    server.topic("avro", 1)
+    with workspace(server) as space:
+        table = every_type().drop_columns(["f64"])
+        put(space, table)
+        space.run(pipeline("avro", [{"topic": "avro", "format": "avro"}, {"method": "toFile", "path": "out/", "format": "avro"}])).expect(0)
+        name = next(n for n in sorted(os.listdir(space.file("out"))) if not n.startswith("."))
+        with open(space.file("out", name), "rb") as file:
+            reader = fastavro.reader(file)
+            schema, rows = reader.writer_schema, list(reader)
+        found = [fastavro.schemaless_reader(io.BytesIO(r.value), schema) for r in server.read("avro")]
+        equal(found, rows, "data")
+        equal((found[0]["i64"], found[0]["dec"]), ((1 << 63) - 1, decimal.Decimal("-123456789012345678901234567.8900")), "values")
+        own = json.dumps({"type": "record", "name": "r", "fields": [{"name": "i64", "type": ["null", "long"]}, {"name": "text", "type": "string"},
+                                                                    {"name": "more", "type": "int", "default": 7}]})
+        put(space, table.select(["i64", "text"]))
+        server.topic("own", 1)
+        space.run(pipeline("own", {"topic": "own", "format": "avro", "schema": own})).expect(0)
+        found = [fastavro.schemaless_reader(io.BytesIO(r.value), json.loads(own)) for r in server.read("own")]
+        equal(found, [{"i64": (1 << 63) - 1, "text": 'q"\\\n\u00fc\U0001f600', "more": 7}, {"i64": None, "text": "", "more": 7}], "own schema")
+
+
+def records_copied(server):
+    """Keys, values, headers, partitions, times, tombstones of one topic in another."""
+    server.topic("from", 3)
+    server.topic("to", 3)
+    producer = server.producer()
+    sent = [(0, b"k", b"v", [("h", b"1"), ("h", b"2"), ("empty", b"")]), (0, None, b"no key", []), (1, b"tomb", None, [("why", b"gone")]), (2, b"", b"", []),
+            (1, b"\x00\xff", bytes(range(256)), [])]
+    for number, (partition, key, value, headers) in enumerate(sent):
+        producer.send("from", key=key, value=value, partition=partition, headers=headers, timestamp_ms=1700000000000 + number)
+    producer.close()
+    copy = {"topic": "to", "key": "key", "value": "value", "headers": "headers", "partition": "partition", "timestamp": "timestamp"}
+    with workspace(server) as space:
+        space.run(pipeline("copy", copy, {"topic": "from"})).expect(0)
+    def shape(topic):
+        return [(r.partition, r.key, r.value, list(r.headers), r.timestamp) for r in server.read(topic)]
+    equal(shape("to"), shape("from"), "records")
+
+
+def keys_and_places(server):
+    for name in ("keys", "one", "two"):
+        server.topic(name, 4)
+    with workspace(server) as space:
+        put(space, {"k": pa.array([17, -5, None], pa.int64()), "topic": ["one", "two", None], "m": pa.array([[("a", "x")], [], None], pa.map_(pa.string(), pa.string())),
+                    "v": pa.array(["a", "b", "c"])})
+        space.run(pipeline("keys", {"topic": "keys", "topicColumn": "topic", "key": "k", "headers": "m"})).expect(0)
+        found = [(t, r.key, json.loads(r.value), list(r.headers)) for t in ("one", "two", "keys") for r in server.read(t)]
+        equal(found, [("one", b"17", {"k": 17, "v": "a"}, [("a", b"x")]), ("two", b"-5", {"k": -5, "v": "b"}, []), ("keys", None, {"k": None, "v": "c"}, [])], "records")
+        theirs = server.producer()
+        where = [theirs.send("keys", key=b"%d" % n, value=b"{}").get(30).partition for n in range(20)]
+        theirs.close()
+        numbers(space, 20)
+        server.topic("murmur", 4)
+        space.run(pipeline("murmur", {"topic": "murmur", "key": "id"})).expect(0)
+        ours = {int(r.key): r.partition for r in server.read("murmur")}
+        equal([ours[n] for n in range(20)], where, "partitions of keys, as another client chooses them")
+
+
+def upsert(server):
+    server.topic("table", 2, cleanup_policy="compact")
+    with workspace(server) as space:
+        load = {"topic": "table", "mode": "upsert", "key": "k", "value": "v"}
+        put(space, {"k": ["a", "b", "a"], "v": pa.array(["1", "2", None], pa.string())})
+        space.run(pipeline("upsert", load)).expect(0)
+        last = {r.key: r.value for r in server.read("table")}
+        equal(last, {b"a": None, b"b": b"2"}, "table")
+        put(space, {"k": pa.array([None], pa.string()), "v": ["x"]})
+        result = space.run(pipeline("upsert", load))
+        check(result.code == 6 and "the key of a row is NULL" in result.err, result)
+        equal(len(server.read("table")), 3, "records")
+        equal(server.open_transactions("table"), [], "open transactions")
+
+
+# --- promises ---
+
+
+def promises(server):
+    server.topic("acks", 1)
+    with workspace(server) as space:
+        numbers(space)
+        plan = space.millrace("plan", space.write("pipeline.json", pipeline("acks", {"topic": "acks"})))
+        check("exactly once, in transactions of millrace.acks.0" in plan.out, plan)
+        weak = pipeline("acks", {"topic": "acks", "kafka.acks": "1"})
+        plan = space.millrace("plan", space.write("pipeline.json", weak))
+        check("at least once: kafka.acks is 1" in plan.out, plan)
+        space.run(weak).expect(0)
+        once(server, "acks", 100)
+        space.run(pipeline("acks", {"topic": "acks", "transactional": False})).expect(0)
+        equal(ids(server, "acks")[5], 2, "rows of two loads")
+        for config, words in (({"kafka.acks": "1", "transactional": True}, "kafka.acks is 1"), ({"kafka.transactional.id": "x"}, "made from stateKey"),
+                              ({"topic": "nowhere"}, "there is no topic nowhere"), ({"key": "nobody"}, "nobody"), ({"mode": "upsert"}, "needs `key`"),
+                              ({"kafka.transaction.timeout.ms": "9999999"}, "do not allow transactions")):
+            result = space.run(pipeline("refused", {"topic": "acks", **config}))
+            check(result.code in (3, 6) and words in result.err, f"{config}: {result}")
+
+
+def one_transaction(server):
+    """Two loads of a pipeline into one cluster; a second cluster is refused."""
+    server.topic("left", 1)
+    server.topic("right", 1)
+    with workspace(server) as space:
+        numbers(space)
+        both = pipeline("both", [{"topic": "left"}, {"method": "toFile", "path": "out/", "format": "json"}, {"topic": "right"}])
+        for step in ("epoch.before_commit", "epoch.after_commit"):  # in front of the end of the transaction; behind it, with the files staged
+            result = space.run(both, environment={"MILLRACE_FAILPOINT": f"{step}=kill"})
+            if result.code == 0:
+                raise Skip("built without --enable-failpoints")
+            space.run(both).expect(0)
+            lines = [l for n in os.listdir(space.file("out")) if not n.startswith(".") for l in open(space.file("out", n))]
+            equal(collections.Counter(json.loads(l)["id"] for l in lines), ids(server, "left"), step)
+            equal(ids(server, "right"), ids(server, "left"), step)
+        equal(ids(server, "left"), collections.Counter({n: 2 for n in range(100)}), "rows of two epochs")
+        apart = pipeline("apart", [{"topic": "left"}, {"topic": "right", "kafka.linger.ms": "1"}])
+        result = space.run(apart)
+        check(result.code == 3 and "cannot be one epoch" in result.err, result)
+
+
+def killed_at_steps(server):
+    """Killed between PREPARED and COMMITTED: committed, or withdrawn and read again."""
+    for step, words in (("kafka.begun", ""), ("kafka.prepared", ""), ("epoch.before_commit", "is withdrawn"), ("kafka.after_end", "finished the commit"),
+                        ("epoch.after_commit", "finished the commit")):
+        topic = server.topic(step.replace(".", "-"), 2)
+        with workspace(server) as space:
+            numbers(space)
+            work = pipeline(topic, {"topic": topic})
+            result = space.run(work, environment={"MILLRACE_FAILPOINT": f"{step}=kill"})
+            if result.code == 0:
+                raise Skip("built without --enable-failpoints")
+            equal(result.code, -signal.SIGKILL, step)
+            result = space.run(work).expect(0)
+            check(words in result.err, f"{step}: {result}")
+            once(server, topic, 100)
+            equal(result.report["epoch"], 2 if "withdrawn" in words else 1, f"{step}: epoch")
+
+
+def start_stopped(space, work, step):
+    """A run that has stopped itself there."""
+    space.write("pipeline.json", work)
+    run = space.start("run", "pipeline.json", "--progress", "none", environment={"MILLRACE_FAILPOINT": f"{step}=stop"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    pid, status = os.waitpid(run.pid, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        run.returncode = os.waitstatus_to_exitcode(status)
+        raise Skip("built without --enable-failpoints")
+    return run
+
+
+def went_on(run):
+    run.send_signal(signal.SIGCONT)
+    return run.communicate(timeout=120)[1]
+
+
+def zombie(server):
+    """A run is stopped; another one, with a copy of its state, commits the same epoch; the first wakes."""
+    for step in ("kafka.begun", "kafka.prepared", "epoch.before_commit", "kafka.before_end"):
+        topic = server.topic("zombie-" + step.replace(".", "-"), 1)
+        work = pipeline(topic, {"topic": topic})
+        with workspace(server) as space, workspace(server) as other:
+            numbers(space, 10)
+            space.run(work).expect(0)
+            numbers(space, 50, 1000)
+            numbers(other, 90, 10)
+            shutil.copytree(space.file(".millrace"), other.file(".millrace"))
+            run = start_stopped(space, work, step)
+            other.run(work).expect(0)
+            said = went_on(run)
+            check(run.returncode != 0, f"{step}: the stopped run ended well")
+            once(server, topic, 100)
+            again = space.run(work)
+            check(again.code == 6 and "--adopt" in again.err + said or "copy" in again.err, f"{step}: {said} {again}")
+            once(server, topic, 100)
+
+
+def uncertain_end(server):
+    """EndTxn has no answer: the broker is stopped, or killed, under it."""
+    for how in ("stopped", "killed")[:2 if LONG else 1]:
+        topic = server.topic(f"uncertain-{how}", 1)
+        with workspace(server) as space:
+            numbers(space)
+            work = pipeline(topic, {"topic": topic}, timeouts={"connect": "3s"})
+            run = start_stopped(space, work, "kafka.before_end")
+            if how == "stopped":
+                server.process.send_signal(signal.SIGSTOP)
+            else:
+                server.kill()
+            said = went_on(run)
+            equal(run.returncode, 6, said)
+            if how == "stopped":
+                server.process.send_signal(signal.SIGCONT)
+            else:
+                server.start()
+            work["timeouts"]["connect"] = "60s"
+            space.run(work).expect(0)
+            once(server, topic, 100)
+
+
+def broker_back_in_time(server):
+    """The broker is killed and comes back while the run waits: exact, in this run or the next."""
+    for step in ("kafka.begun", "kafka.before_flush", "kafka.before_end")[0 if LONG else 2:]:
+        topic = server.topic("back-" + step.replace(".", "-"), 2)
+        with workspace(server) as space:
+            numbers(space, 1000)
+            work = pipeline(topic, {"topic": topic}, timeouts={"connect": "60s"})
+            run = start_stopped(space, work, step)
+            server.kill()
+            run.send_signal(signal.SIGCONT)
+            server.start()
+            said = run.communicate(timeout=120)[1]
+            if run.returncode != 0:
+                print(f"# {step}: {said.strip().splitlines()[-1]}")
+                space.run(work).expect(0)
+            once(server, topic, 1000)
+
+
+def too_long(server):
+    """The broker ends a transaction that takes longer than its time-out."""
+    topic = server.topic("long", 1)
+    with workspace(server) as space:
+        numbers(space)
+        work = pipeline("long", {"topic": topic, "kafka.transaction.timeout.ms": "1000"})
+        run = start_stopped(space, work, "epoch.before_commit")
+        deadline = time.monotonic() + 60
+        while server.open_transactions(topic) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        said = went_on(run)
+        check(run.returncode == 6 and "transaction.timeout.ms is 1000" in said, said)
+        del work["steps"][1]["config"]["kafka.transaction.timeout.ms"]
+        space.run(work).expect(0)
+        once(server, topic, 100)
+
+
+def lost_state(server):
+    """The cluster remembers: positions too."""
+    server.topic("source", 2)
+    server.topic("sink", 2)
+    def feed(first):
+        producer = server.producer()
+        for n in range(first, first + 50):
+            producer.send("source", json.dumps({"id": n}).encode(), partition=n % 2)
+        producer.close()
+    source = {"topic": "source", "format": "json", "schema": "id BIGINT", "incremental": True}
+    with workspace(server) as space:
+        work = pipeline("lost", {"topic": "sink"}, source)
+        feed(0)
+        space.run(work).expect(0)
+        feed(50)
+        shutil.rmtree(space.file(".millrace"))
+        result = space.run(work)
+        check(result.code == 6 and "--adopt" in result.err and "--fresh" in result.err, result)
+        space.run(work, "--adopt").expect(0)
+        once(server, "sink", 100)
+        feed(100)
+        space.run(work).expect(0)
+        once(server, "sink", 150)
+        space.run(work, "--fresh").expect(0)
+        equal(ids(server, "sink")[0], 2, "loaded again")
+
+
+def example(server):
+    """config/examples/kafka-to-kafka.json, three runs over a topic that grows."""
+    server.topic("events", 2)
+    server.topic("orders", 3)
+    with open(os.path.join(checkout(), "config", "examples", "kafka-to-kafka.json"), encoding="utf-8") as file:
+        work = json.load(file)
+    with workspace(server) as space:
+        for batch in range(3):
+            producer = server.producer()
+            for n in range(batch * 20, batch * 20 + 20):
+                event = {"id": n, "user": "u", "event": "order" if n % 2 else "click", "country": "AT" if n % 3 else "DE", "amount": "1.50",
+                         "at": f"2024-05-01T00:00:{n:02}Z"}
+                producer.send("events", json.dumps(event).encode())
+            producer.close()
+            space.run(work).expect(0)
+            found = sorted((r.timestamp, r.key, json.loads(r.value)["id"]) for r in server.read("orders"))
+            begin = int(datetime.datetime(2024, 5, 1, tzinfo=UTC).timestamp()) * 1000
+            equal(found, [(begin + 1000 * n, b"AT" if n % 3 else b"DE", n) for n in range(1, batch * 20 + 20, 2)], f"run {batch}")
+
+
+def main():
+    if broker.jars() is None:
+        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
+        sys.exit(77)
+    suite = Suite("kafka sink")
+    with broker.Broker() as server:
+        for function in (values_json, values_avro, records_copied, example, keys_and_places, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
+                         lost_state, uncertain_end, broker_back_in_time):
+            suite.case(function.__name__.replace("_", " "), function, server)
+    suite.end()
+
+
+main()
