@@ -120,8 +120,9 @@ static enum mr_status take_buffer(struct unpacking *from, int64_t size, struct m
     return MR_OK;
 }
 
+/* `rows`: that it has to have; -1 = its own business. */
 static enum mr_status unpack_column(struct unpacking *from, const struct mr_type *type,
-                                    struct mr_column **out);
+                                    int64_t rows, struct mr_column **out);
 
 static int count_children(const struct mr_type *type)
 {
@@ -138,7 +139,8 @@ static enum mr_status unpack_nested(struct unpacking *from, const struct mr_type
     struct mr_column **children = mr_calloc((size_t)wanted + 1, sizeof(*children));
     enum mr_status status = children ? MR_OK : mr_error_nomem(from->err);
     for (; status == MR_OK && n < wanted; n++) {
-        status = unpack_column(from, mr_type_child(type, n), &children[n]);
+        status = unpack_column(from, mr_type_child(type, n),
+                               type->id == MR_TYPE_STRUCT ? header->length : -1, &children[n]);
         if (status != MR_OK)
             break;
     }
@@ -156,7 +158,7 @@ static enum mr_status unpack_nested(struct unpacking *from, const struct mr_type
 }
 
 static enum mr_status unpack_column(struct unpacking *from, const struct mr_type *type,
-                                    struct mr_column **out)
+                                    int64_t rows, struct mr_column **out)
 {
     struct header header;
     struct mr_buffer *validity, *values = NULL, *data = NULL;
@@ -168,7 +170,8 @@ static enum mr_status unpack_column(struct unpacking *from, const struct mr_type
     memcpy(&header, from->packed->data + from->at, sizeof header);
     from->at += sizeof header;
     if (header.length < 0 || header.length > INT32_MAX || header.nulls < 0 ||
-        header.nulls > header.length || (inner && (header.encoding != MR_FLAT || header.nulls > 0)))
+        header.nulls > header.length || (rows >= 0 && header.length != rows) ||
+        (inner && (header.encoding != MR_FLAT || header.nulls > 0)))
         return cut_short(from);
     enum mr_status status = take_buffer(from, header.validity, &validity);
     if (status == MR_OK)
@@ -178,7 +181,7 @@ static enum mr_status unpack_column(struct unpacking *from, const struct mr_type
     struct mr_column *dictionary = NULL;
     if (status == MR_OK && header.encoding == MR_DICTIONARY) {
         from->dictionary = true;
-        status = unpack_column(from, type, &dictionary);
+        status = unpack_column(from, type, -1, &dictionary);
         from->dictionary = false;
     }
     if (status != MR_OK) {
@@ -207,7 +210,7 @@ enum mr_status mr_batch_unpack(const struct mr_schema *schema, int64_t rows,
     enum mr_status status = MR_OK;
     int n = 0;
     for (; n < schema->nfields; n++) {
-        status = unpack_column(&from, schema->fields[n].type, &columns[n]);
+        status = unpack_column(&from, schema->fields[n].type, rows, &columns[n]);
         if (status != MR_OK)
             break;
     }

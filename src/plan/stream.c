@@ -12,8 +12,6 @@
  */
 #include "plan/build.h"
 
-#include "base/text.h"
-
 #include <string.h>
 
 static const char *const mode_names[] = {"append", "update", "complete"};
@@ -45,19 +43,6 @@ bool mr_plan_is_stream(const struct mr_plan_builder *builder, int at)
 
 /* ---- what loads want ---- */
 
-/* Of a load; one that has no such option appends. */
-static enum mr_output_mode mode_of(const struct mr_options *options)
-{
-    const struct mr_option *row = mr_option_find(options->table, "outputMode");
-    if (row == NULL || row->type != MR_OPTION_ENUM || !mr_options_has(options, row->name))
-        return MR_OUTPUT_APPEND;
-    const char *text = mr_options_text(options, row->name);
-    for (int i = 0; i < 3; i++)
-        if (mr_text_equal_nocase(text, mode_names[i]))
-            return (enum mr_output_mode)i;
-    return MR_OUTPUT_APPEND;
-}
-
 static void want(struct mr_plan_builder *builder, int at, const char *load,
                  enum mr_output_mode mode)
 {
@@ -78,7 +63,7 @@ void mr_plan_stream_modes(struct mr_plan_builder *builder)
         const struct mr_plan_node *node = &builder->nodes[i];
         const struct mr_plan_draft *draft = &builder->drafts[i];
         if (node->kind == MR_PLAN_SINK && is_of_load(node))
-            want(builder, i, node->step->label, mode_of(draft->options));
+            want(builder, i, node->step->label, (enum mr_output_mode)node->step->output_mode);
         bool stays = node->kind == MR_PLAN_OP && keeps(node->op);
         for (int k = 0; draft->mode_of != NULL && k < node->ninputs; k++) {
             int from = node->inputs[k].node;

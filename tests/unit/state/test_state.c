@@ -503,6 +503,45 @@ static void notes_are_kept(void **out)
     mr_lease_release(other);
 }
 
+/* Many in one call, names without bytes, and one by itself; names may hold anything. */
+static void many_notes(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_lease *lease = NULL;
+    struct mr_note *names = NULL, one;
+    int64_t fence;
+    int count = 0;
+    struct mr_note notes[] = {{3, "a, b|0", {"x\0y", 3}},
+                              {3, "it's \"{\\}\" NULL", {"\\x00", 4}},
+                              {4, "", {"", 0}},
+                              {5, "a, b|0", {"z", 1}}};
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    assert_int_equal(mr_state_put_notes(lease, MR_NOTE_KEPT, notes, 0, &err), MR_OK);
+    if (mr_state_put_notes(lease, MR_NOTE_KEPT, notes, 4, &err) != MR_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(mr_state_note_names(fixture->state, "k", MR_NOTE_KEPT, &fixture->arena, &names,
+                                         &count, &err),
+                     MR_OK);
+    assert_int_equal(count, 4);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(names[i].epoch, notes[i].epoch);
+        assert_string_equal(names[i].name, notes[i].name);
+        assert_int_equal(names[i].bytes.size, 0);
+        assert_int_equal(mr_state_note(fixture->state, "k", MR_NOTE_KEPT, names[i].epoch,
+                                       names[i].name, &fixture->arena, &one, &err),
+                         MR_OK);
+        assert_true(mr_slice_equal(one.bytes, notes[i].bytes));
+    }
+    assert_int_equal(mr_state_note(fixture->state, "k", MR_NOTE_KEPT, 9, "a", &fixture->arena, &one,
+                                   &err),
+                     MR_INTERNAL);
+    assert_int_equal(mr_state_drop_notes_from(lease, MR_NOTE_KEPT, 5, &err), MR_OK);
+    assert_int_equal(mr_state_drop_notes(lease, MR_NOTE_KEPT, 3, &err), MR_OK);
+    assert_string_equal(list(fixture, MR_NOTE_KEPT, -1), "4/=");
+    mr_lease_release(lease);
+}
+
 /* A sealed note is noticed when any bit of it is not what it was, or when it lies in another's place. */
 static void damaged_note_is_noticed(void **out)
 {
@@ -849,7 +888,8 @@ static void bad_directory(void **out)
         EITHER(lease_is_exclusive, set_up), EITHER(runs_are_listed, set_up),                       \
         EITHER(run_keys_are_found, set_up), EITHER(killed_runs_are_told, set_up),                  \
         EITHER(stale_holder_is_fenced, set_up), EITHER(notes_are_kept, set_up),                    \
-        EITHER(threads_may_write, set_up), EITHER(damage_is_no_fallback, set_up)
+        EITHER(many_notes, set_up), EITHER(threads_may_write, set_up),                             \
+        EITHER(damage_is_no_fallback, set_up)
 
 int main(void)
 {
