@@ -170,40 +170,81 @@ static enum mr_status op_inputs(struct mr_plan_builder *builder, const struct fr
     return check_inputs(step->method->op, ninputs, err);
 }
 
-/* The sink of `quarantine` {path, format}: the files sink, as the method toFile configures it. */
+#define SIDE_PAIRS 64
+
+/* Options of a side output's sink, as names and texts. */
+struct side_options {
+    const char *pairs[2 * SIDE_PAIRS + 1];
+    int count;
+};
+
+static void add_pair(struct side_options *out, const char *name, const char *text)
+{
+    if (out->count >= 2 * SIDE_PAIRS || text == NULL)
+        return;
+    out->pairs[out->count++] = name;
+    out->pairs[out->count++] = text;
+}
+
+/* `quarantine` {path, format}: what toFile has by these names. */
+static void file_options(const struct mr_options *quarantine, struct side_options *out)
+{
+    for (int i = 0; i < quarantine->count; i++) {
+        const struct mr_option_value *value = &quarantine->values[i];
+        if (!value->set || value->option->type == MR_OPTION_ANY)
+            continue;
+        add_pair(out, value->option->name,
+                 value->option->type == MR_OPTION_ENUM ? value->option->choices[value->u.integer]
+                                                       : value->u.text);
+    }
+}
+
+/* `deadLetter` {topic}: records as they were, with more headers, in the cluster that the step reads. */
+static void topic_options(const struct mr_options *letter, const struct mr_options *step,
+                          const struct mr_sink *sink, struct side_options *out)
+{
+    add_pair(out, "topic", mr_options_text(letter, "topic"));
+    add_pair(out, "key", "key");
+    add_pair(out, "value", "value");
+    add_pair(out, "headers", "headers");
+    for (int i = 0; i < step->count; i++) {
+        const struct mr_option_value *value = &step->values[i];
+        const struct mr_option *row = value->option;
+        if (!value->set || !(row->flags & MR_OPTION_CONNECTION) ||
+            mr_option_find(sink->options, row->name) == NULL)
+            continue;
+        if (row->type == MR_OPTION_STRING)
+            add_pair(out, row->name, value->u.text);
+        for (int k = 0; row->type == MR_OPTION_PAIRS && k < value->u.pairs.count; k++)
+            add_pair(out, value->u.pairs.items[k].name, value->u.pairs.items[k].text);
+    }
+}
+
+/* The sink of `quarantine` or `deadLetter`: files as the method toFile configures them, or a topic, as toKafka does. */
 static enum mr_status add_side_sink(struct mr_plan_builder *builder, int op,
                                     const struct mr_options *quarantine, struct mr_error *err)
 {
     const struct mr_plan_node *from = &builder->nodes[op];
-    const struct mr_method *method =
-        mr_registry_method(builder->request->runtime->registry, "toFile");
+    bool topic = mr_options_wants(quarantine, "topic");
+    const char *name = topic ? "toKafka" : "toFile";
+    const struct mr_method *method = mr_registry_method(builder->request->runtime->registry, name);
     if (method == NULL || method->sink == NULL)
-        return mr_error_config(err,
-                               "\"quarantine\" needs the method toFile, which this build lacks");
-    const char *pairs[2 * 32 + 1];
-    int n = 0;
-    for (const char *const *preset = method->presets; preset != NULL && *preset != NULL && n < 32;
-         preset += 2) {
-        pairs[n++] = preset[0];
-        pairs[n++] = preset[1];
-    }
-    for (int i = 0; i < quarantine->count && n < 60; i++) {
-        const struct mr_option_value *value = &quarantine->values[i];
-        if (!value->set || value->option->type == MR_OPTION_ANY)
-            continue;
-        const char *text = value->option->type == MR_OPTION_ENUM
-                               ? value->option->choices[value->u.integer]
-                               : value->u.text;
-        pairs[n++] = value->option->name;
-        pairs[n++] = text;
-    }
-    pairs[n] = NULL;
+        return mr_error_config(err, "\"%s\" needs the method %s, which this build lacks",
+                               topic ? "deadLetter" : "quarantine", name);
+    struct side_options options = {.count = 0};
+    for (const char *const *preset = method->presets; preset != NULL && *preset != NULL;
+         preset += 2)
+        add_pair(&options, preset[0], preset[1]);
+    if (topic)
+        topic_options(quarantine, from->step->options, method->sink, &options);
+    else
+        file_options(quarantine, &options);
     struct mr_plan_node *node = add_node(builder, MR_PLAN_SINK, from->step, err);
     if (node == NULL)
         return MR_NOMEM;
     struct mr_plan_draft *draft = &builder->drafts[node->id];
-    MR_TRY(
-        mr_options_from_texts(builder->arena, method->sink->options, pairs, &draft->options, err));
+    MR_TRY(mr_options_from_texts(builder->arena, method->sink->options, options.pairs,
+                                 &draft->options, err));
     node->sink = method->sink;
     node->label = mr_arena_printf(builder->arena, "%s quarantine", from->step->label);
     if (node->label == NULL)

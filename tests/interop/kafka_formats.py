@@ -222,4 +222,51 @@ def csv_values(server):
             check(said in result.err, result.err)
 
 
-CASES = (avro_registry, avro_faults, avro_plain, csv_values)
+def letters_to_topic(server):
+    """Bad records into a topic: as they were, with headers that say where they were and why, in the transaction of the rows."""
+    for name in ("letters", "letters.dead"):
+        server.topic(name, 2)
+    producer = server.producer()
+    for number in range(600):
+        value = b"{" if number % 10 == 3 else b'{"id": "x"}' if number % 10 == 7 else json.dumps({"id": number}).encode()
+        headers = [("h", b"1"), ("none", None)] if number % 20 == 3 else []
+        producer.send("letters", value, key=None if number % 4 == 3 else b"k%d" % number, partition=number % 2, headers=headers)
+    producer.flush()
+    theirs = {(r.partition, r.offset): r for r in server.read("letters")}
+    source = {"topic": "letters", "format": "json", "schema": "id BIGINT", "incremental": True, "onError": "deadLetter"}
+    with workspace(server) as space:
+        work = pipeline({**source, "deadLetter": {"topic": "letters.dead"}})
+        space.run(work).expect(0)
+        equal(len(found(space)[0]), 480, "rows")
+        dead = server.read("letters.dead")
+        equal(len(dead), 120, "dead letters")
+        seen = set()
+        for record in dead:
+            headers = dict(record.headers)
+            place = (int(headers["millrace.partition"]), int(headers["millrace.offset"]))
+            seen.add(place)
+            equal((record.key, record.value), (theirs[place].key, theirs[place].value), f"{place}")
+            equal(headers["millrace.topic"], b"letters", "topic")
+            check(headers["millrace.reason"], "a reason")
+            equal(headers.get("millrace.column"), None if record.value == b"{" else b"id", "column")
+            equal([h for h in record.headers if not h[0].startswith("millrace.")], list(theirs[place].headers), "its own headers")
+        equal(len(seen), 120, "each once")
+        space.run(work).expect(0)
+        equal(len(server.read("letters.dead")), 120, "nothing new, nothing again")
+        # A run that fails leaves nothing behind.
+        producer.send("letters", b"{", partition=0)
+        producer.flush()
+        failing = pipeline({**source, "deadLetter": {"topic": "letters.dead"}})
+        failing["steps"].insert(1, {"type": "validate", "method": "validateRowCount", "config": {"min": 100}})
+        check(space.run(failing).code != 0, "the run was to fail")
+        equal(len(server.read("letters.dead")), 120, "after a run that failed")
+        for config, said in (
+            ({"deadLetter": {"topic": "letters"}}, "come back"), ({"deadLetter": {"topic": "a", "path": "b"}}, "not both"),
+            ({"topic": None, "topicPattern": "letters.*", "deadLetter": {"topic": "letters.dead"}}, "come back"),
+        ):
+            config = {k: v for k, v in {**source, **config}.items() if v is not None}
+            result = space.run(pipeline(config)).expect(3)
+            check(said in result.err, result.err)
+
+
+CASES = (avro_registry, avro_faults, avro_plain, csv_values, letters_to_topic)

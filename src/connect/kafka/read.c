@@ -84,6 +84,9 @@ static enum mr_status take_fault(struct reader *reader, const rd_kafka_message_t
                  fault->column ? ", column \"" : "", fault->column ? fault->column : "",
                  fault->column ? "\"" : "", fault->reason);
     reader->told = true;
+    if (reader->source->on_error == KAFKA_DEAD_LETTER && reader->source->to_topic)
+        return kafka_append_letter_record(&reader->letters, record, fault->column, fault->reason,
+                                          err);
     if (reader->source->on_error == KAFKA_DEAD_LETTER)
         return kafka_append_letter(&reader->letters, record, fault->column, fault->reason, err);
     return MR_OK;

@@ -1,11 +1,13 @@
 /*
- * schema.c - records as rows: the columns of format raw (Spark's, with headers), and dead letters.
+ * schema.c - records as rows: the columns of format raw (Spark's, with headers), and dead letters, as rows for files or as records for a topic.
  *
  * A record without key or value (a tombstone) has NULL there, an empty one the empty string; a record without time has NULL and type -1.
  */
 #include "connect/kafka/source.h"
 
 #include "base/text.h"
+
+#include <stdio.h>
 
 static const struct mr_type *headers_type(struct mr_arena *arena)
 {
@@ -71,13 +73,9 @@ static enum mr_status append_text(struct mr_builder *builder, const char *text,
     return status;
 }
 
-static enum mr_status append_headers(struct mr_builder *builder, const rd_kafka_message_t *message,
-                                     struct mr_error *err)
+static enum mr_status append_pairs(struct mr_builder *pair, const rd_kafka_headers_t *headers,
+                                   struct mr_error *err)
 {
-    rd_kafka_headers_t *headers;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return mr_builder_null(builder, err);
-    struct mr_builder *pair = &builder->children[0];
     const char *name;
     const void *value;
     size_t size;
@@ -88,6 +86,16 @@ static enum mr_status append_headers(struct mr_builder *builder, const rd_kafka_
         MR_TRY(append_bytes(&pair->children[1], value, size, err));
         MR_TRY(mr_builder_struct(pair, err));
     }
+    return MR_OK;
+}
+
+static enum mr_status append_headers(struct mr_builder *builder, const rd_kafka_message_t *message,
+                                     struct mr_error *err)
+{
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return mr_builder_null(builder, err);
+    MR_TRY(append_pairs(&builder->children[0], headers, err));
     return mr_builder_list(builder, err);
 }
 
@@ -178,6 +186,56 @@ const struct mr_schema *kafka_side_schema(struct mr_arena *arena)
         [LETTER_VALUE] = {.name = "value", .type = bytes, .nullable = true},
     };
     return mr_schema_new(arena, fields, LETTER_COLUMNS);
+}
+
+/* Columns of toKafka, which the plan connects by these names. */
+const struct mr_schema *kafka_letter_record_schema(struct mr_arena *arena)
+{
+    const struct mr_type *bytes = mr_type_of(MR_TYPE_BINARY), *headers = headers_type(arena);
+    if (headers == NULL)
+        return NULL;
+    struct mr_field fields[] = {
+        {.name = "key", .type = bytes, .nullable = true},
+        {.name = "value", .type = bytes, .nullable = true},
+        {.name = "headers", .type = headers},
+    };
+    return mr_schema_new(arena, fields, 3);
+}
+
+/* Those of the record, and where it was and what is wrong with it. */
+static enum mr_status append_letter_headers(struct mr_builder *builder,
+                                            const rd_kafka_message_t *message, const char *column,
+                                            const char *reason, struct mr_error *err)
+{
+    char partition[16], offset[24];
+    snprintf(partition, sizeof partition, "%d", (int)message->partition);
+    snprintf(offset, sizeof offset, "%lld", (long long)message->offset);
+    const char *const own[][2] = {{"millrace.topic", rd_kafka_topic_name(message->rkt)},
+                                  {"millrace.partition", partition},
+                                  {"millrace.offset", offset},
+                                  {"millrace.reason", reason},
+                                  {"millrace.column", column}};
+    struct mr_builder *pair = &builder->children[0];
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        MR_TRY(append_pairs(pair, headers, err));
+    for (size_t i = 0; i < sizeof own / sizeof own[0] && own[i][1] != NULL; i++) {
+        MR_TRY(append_text(&pair->children[0], own[i][0], err));
+        MR_TRY(append_bytes(&pair->children[1], own[i][1], strlen(own[i][1]), err));
+        MR_TRY(mr_builder_struct(pair, err));
+    }
+    return mr_builder_list(builder, err);
+}
+
+enum mr_status kafka_append_letter_record(struct mr_rows *rows, const rd_kafka_message_t *message,
+                                          const char *column, const char *reason,
+                                          struct mr_error *err)
+{
+    MR_TRY(append_bytes(&rows->builders[0], message->key, message->key_len, err));
+    MR_TRY(append_bytes(&rows->builders[1], message->payload, message->len, err));
+    MR_TRY(append_letter_headers(&rows->builders[2], message, column, reason, err));
+    rows->count++;
+    return MR_OK;
 }
 
 enum mr_status kafka_append_letter(struct mr_rows *rows, const rd_kafka_message_t *message,

@@ -27,8 +27,9 @@ static const struct mr_option letter_options[] = {
      .doc = "Format of these files."},
     {.name = "topic",
      .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "A topic that they are written into."},
+     .doc =
+         "A topic of the same cluster that they are written into, in the epoch's transaction: as "
+         "they were, with the headers millrace.topic, .partition, .offset, .reason and .column."},
     MR_OPTION_END,
 };
 
@@ -113,8 +114,8 @@ const struct mr_option kafka_read_options[] = {
     {.name = "deadLetter",
      .type = MR_OPTION_OBJECT,
      .fields = letter_options,
-     .doc = "Where bad records go, as rows of topic, partition, offset, timestamp, column, reason, "
-            "key, value."},
+     .doc = "Where bad records go: into files, as rows of topic, partition, offset, timestamp, "
+            "column, reason, key, value; or into a topic."},
     MR_KAFKA_CONNECTION_ROWS,
     MR_OPTION_END,
 };
@@ -169,13 +170,24 @@ static enum mr_status read_on_error(struct kafka_source *source, struct mr_error
     bool wanted = source->on_error == KAFKA_DEAD_LETTER;
     if (wanted != letter->set)
         return mr_options_error(options, wanted ? "onError" : "deadLetter", err,
-                                wanted ? "onError deadLetter needs `deadLetter` with a path"
-                                       : "`deadLetter` is only used with onError deadLetter");
+                                wanted
+                                    ? "onError deadLetter needs `deadLetter` with a path or a topic"
+                                    : "`deadLetter` is only used with onError deadLetter");
     if (!wanted)
         return MR_OK;
-    if (!mr_options_has(letter->u.object, "path"))
-        return mr_options_error(options, "deadLetter", err, "`deadLetter` needs a path");
-    source->side = kafka_side_schema(source->arena);
+    const char *topic = mr_options_text(letter->u.object, "topic");
+    if (mr_options_has(letter->u.object, "path") == (topic != NULL))
+        return mr_options_error(options, "deadLetter", err,
+                                "`deadLetter` needs a path or a topic%s",
+                                topic != NULL ? ", not both" : "");
+    for (int i = 0; topic != NULL && i < source->topics.count; i++)
+        if (strcmp(source->topics.names[i], topic) == 0)
+            return mr_options_error(options, "deadLetter", err,
+                                    "%s is read by this step: bad records would come back for ever",
+                                    topic);
+    source->to_topic = topic != NULL;
+    source->side = topic != NULL ? kafka_letter_record_schema(source->arena)
+                                 : kafka_side_schema(source->arena);
     return source->side != NULL ? MR_OK : mr_error_nomem(err);
 }
 
@@ -351,6 +363,22 @@ static enum mr_status charge_feeds(struct kafka_source *source, struct mr_memory
     return MR_OK;
 }
 
+/* A pattern may match the topic of dead letters too. */
+static enum mr_status check_letters(const struct kafka_source *source, struct mr_error *err)
+{
+    if (!source->to_topic || source->topics.pattern == NULL)
+        return MR_OK;
+    const struct mr_options *letter = mr_options_get(source->options, "deadLetter")->u.object;
+    const char *topic = mr_options_text(letter, "topic");
+    for (int i = 0; i < source->partitions.count; i++)
+        if (strcmp(source->partitions.items[i].topic, topic) == 0)
+            return mr_options_error(source->options, "topicPattern", err,
+                                    "it matches %s, the topic of dead letters: bad records would "
+                                    "come back for ever",
+                                    topic);
+    return MR_OK;
+}
+
 static enum mr_status bind_connected(struct kafka_source *source, const struct mr_source_bind *bind,
                                      struct mr_source_info *info, struct mr_error *err)
 {
@@ -364,6 +392,7 @@ static enum mr_status bind_connected(struct kafka_source *source, const struct m
         info->schema = source->schema;
     }
     MR_TRY(kafka_find_ranges(source, bind->runtime, err));
+    MR_TRY(check_letters(source, err));
     source->planned = source->hub != NULL;
     MR_TRY(charge_feeds(source, bind->runtime->memory, err));
     info->max_readers = bind->runtime->parallelism > READERS ? 0 : READERS;

@@ -53,6 +53,7 @@ struct kafka_source {
     struct kafka_partitions partitions;
     const struct mr_schema *all;    /* NULL offline, when only the registry knows */
     const struct mr_schema *side;   /* of dead letters, or NULL */
+    bool to_topic;                  /* they are records */
     const struct mr_schema *schema; /* after offer */
     int *columns;                   /* of each: its place in `all` */
     int64_t limit;                  /* rows of a split, -1 = all */
@@ -72,6 +73,11 @@ enum mr_status kafka_append_raw(struct mr_rows *rows, const int *columns,
                                 const rd_kafka_message_t *message, struct mr_error *err);
 enum mr_status kafka_append_letter(struct mr_rows *rows, const rd_kafka_message_t *message,
                                    const char *column, const char *reason, struct mr_error *err);
+/* The same for a topic: key, value, headers. */
+const struct mr_schema *kafka_letter_record_schema(struct mr_arena *arena);
+enum mr_status kafka_append_letter_record(struct mr_rows *rows, const rd_kafka_message_t *message,
+                                          const char *column, const char *reason,
+                                          struct mr_error *err);
 
 /* range.c: partitions, and [from, end) of each. Again at every call. */
 enum mr_status kafka_find_ranges(struct kafka_source *source, struct mr_runtime *runtime,
