@@ -11,7 +11,7 @@ import pyarrow.parquet
 import table
 from engine import Workspace
 from registry import Registry
-from suite import check, equal
+from suite import Skip, check, equal
 
 UTC = datetime.timezone.utc
 
@@ -229,12 +229,14 @@ def letters_to_topic(server):
     producer = server.producer()
     for number in range(600):
         value = b"{" if number % 10 == 3 else b'{"id": "x"}' if number % 10 == 7 else json.dumps({"id": number}).encode()
-        headers = [("h", b"1"), ("none", None)] if number % 20 == 3 else []
+        headers = [("h", b"1"), ("empty", b"")] if number % 20 == 3 else []
         producer.send("letters", value, key=None if number % 4 == 3 else b"k%d" % number, partition=number % 2, headers=headers)
     producer.flush()
     theirs = {(r.partition, r.offset): r for r in server.read("letters")}
     source = {"topic": "letters", "format": "json", "schema": "id BIGINT", "incremental": True, "onError": "deadLetter"}
     with workspace(server) as space:
+        if "progressTopic" not in space.millrace("methods", "toKafka").out:
+            raise Skip("no toKafka in this build")
         work = pipeline({**source, "deadLetter": {"topic": "letters.dead"}})
         space.run(work).expect(0)
         equal(len(found(space)[0]), 480, "rows")
@@ -254,11 +256,13 @@ def letters_to_topic(server):
         space.run(work).expect(0)
         equal(len(server.read("letters.dead")), 120, "nothing new, nothing again")
         # A run that fails leaves nothing behind.
-        producer.send("letters", b"{", partition=0)
+        for value in (b"{", b'{"id": 5000}'):
+            producer.send("letters", value, partition=0)
         producer.flush()
         failing = pipeline({**source, "deadLetter": {"topic": "letters.dead"}})
-        failing["steps"].insert(1, {"type": "validate", "method": "validateRowCount", "config": {"min": 100}})
-        check(space.run(failing).code != 0, "the run was to fail")
+        failing["steps"].insert(1, {"type": "validate", "method": "validateRanges", "config": {"ranges": {"id": {"max": 4000}}}})
+        result = space.run(failing)
+        check(result.code not in (0, 3), f"the run was to fail: {result}")
         equal(len(server.read("letters.dead")), 120, "after a run that failed")
         for config, said in (
             ({"deadLetter": {"topic": "letters"}}, "come back"), ({"deadLetter": {"topic": "a", "path": "b"}}, "not both"),
