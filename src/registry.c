@@ -59,6 +59,7 @@ static const struct mr_method methods[] = {
      .type = MR_STEP_TRANSFORM,
      .op = &mr_op_repartition_by_columns},
     {.name = "joinDataFrames", .type = MR_STEP_TRANSFORM, .op = &mr_op_join_data_frames},
+    {.name = "joinStreams", .type = MR_STEP_TRANSFORM, .op = &mr_op_join_streams},
     {.name = "aggregateData", .type = MR_STEP_TRANSFORM, .op = &mr_op_aggregate_data},
     {.name = "windowColumns", .type = MR_STEP_TRANSFORM, .op = &mr_op_window_columns},
     {.name = "withWatermark", .type = MR_STEP_TRANSFORM, .op = &mr_op_with_watermark},

@@ -190,6 +190,65 @@ static enum mr_status bind_condition(struct binder *binder)
     return take_apart(binder, text ? text : "true", &scope);
 }
 
+/* The column that is the event time of a port. */
+static enum mr_status event_time(const struct binder *binder, int port, int *out)
+{
+    const struct mr_op_input *input = &binder->bind->inputs[port];
+    const char *frame = frame_name(binder, (port == 0) != binder->request.swapped);
+    const char *time = input->event_time;
+    *out = time ? mr_schema_find(input->schema, time) : -1;
+    enum mr_type_id id = *out >= 0 ? input->schema->fields[*out].type->id : MR_TYPE_NULL;
+    if (id == MR_TYPE_TIMESTAMP || id == MR_TYPE_TIMESTAMP_NTZ)
+        return MR_OK;
+    mr_options_error(binder->bind->options, "within", binder->err,
+                     !time      ? "%.80s has no event time"
+                     : *out < 0 ? "the event time of %.80s, %.80s, is no column of it"
+                                : "the event time of %.80s, %.80s, is no timestamp",
+                     frame, time);
+    mr_error_hint(binder->err, "withWatermark in front of each of the two frames names a column "
+                               "of type timestamp");
+    return MR_CONFIG;
+}
+
+/* `within` as one more condition over both sides. */
+static enum mr_status bind_within(struct binder *binder)
+{
+    struct mr_join_plan *plan = binder->plan;
+    struct mr_arena *arena = binder->bind->arena;
+    struct mr_sql_scope scope;
+    struct mr_join_condition parts;
+    plan->within = mr_options_integer(binder->bind->options, "within", -1);
+    if (!mr_options_has(binder->bind->options, "within"))
+        return MR_OK;
+    for (int port = 0; port < 2; port++)
+        MR_TRY(event_time(binder, port, &plan->time[port]));
+    const char *p = mr_op_quote_name(arena, plan->probe->fields[plan->time[0]].name);
+    const char *b = mr_op_quote_name(arena, plan->build->fields[plan->time[1]].name);
+    const char *text =
+        p && b ? mr_arena_printf(arena,
+                                 "p.%s BETWEEN b.%s - INTERVAL %lld MICROSECONDS AND b.%s + "
+                                 "INTERVAL %lld MICROSECONDS",
+                                 p, b, (long long)plan->within, b, (long long)plan->within)
+               : NULL;
+    if (!text)
+        return mr_error_nomem(binder->err);
+    MR_TRY(make_scope(binder, true, &scope));
+    MR_TRY(mr_join_condition_compile(arena, text, &scope, plan->probe->nfields, &plan->session,
+                                     &parts, binder->err));
+    struct mr_expr **rest =
+        mr_arena_calloc(arena, (size_t)(plan->nrest + parts.nrest) + 1, sizeof(*rest));
+    if (!rest)
+        return mr_error_nomem(binder->err);
+    for (int i = 0; i < plan->nrest; i++)
+        rest[i] = plan->rest[i];
+    for (int i = 0; i < parts.nrest; i++) {
+        rest[plan->nrest++] = parts.rest[i];
+        mr_expr_uses(parts.rest[i], plan->rest_uses);
+    }
+    plan->rest = rest;
+    return MR_OK;
+}
+
 /* Types whose 64-bit hash is the value in another form, so that equal hashes are equal values. */
 static bool hashes_exactly(const struct mr_type *type)
 {
@@ -429,7 +488,7 @@ static enum mr_status bind_output(struct binder *binder)
         return mr_error_nomem(binder->err);
     MR_TRY(make_output(binder, &draft));
     for (int c = 0; c < nbuild; c++)
-        draft.wanted[c] |= plan->rest_uses[nprobe + c];
+        draft.wanted[c] |= plan->whole || plan->rest_uses[nprobe + c];
     MR_TRY(make_store(binder, draft.wanted));
     for (int i = 0; i < draft.count; i++)
         if (plan->outputs[i].from == MR_JOIN_BUILD)
@@ -555,27 +614,67 @@ static int64_t rows_of_batch(const struct mr_op_bind *bind, const struct mr_sche
     return rows < 1024 ? 1024 : rows > 32768 ? 32768 : rows;
 }
 
+static enum mr_status bind_plan(struct binder *binder, bool whole)
+{
+    const struct mr_op_bind *bind = binder->bind;
+    struct mr_join_plan *plan = mr_arena_calloc(bind->arena, 1, sizeof *plan);
+    if (!plan)
+        return mr_error_nomem(binder->err);
+    plan->session = mr_op_session(bind);
+    plan->kind = kind_of(binder->type);
+    plan->whole = whole;
+    plan->probe = bind->inputs[0].schema;
+    plan->build = bind->inputs[1].schema;
+    binder->plan = plan;
+    binder->left = binder->request.swapped ? plan->build : plan->probe;
+    binder->right = binder->request.swapped ? plan->probe : plan->build;
+    MR_TRY(bind_condition(binder));
+    MR_TRY(bind_within(binder));
+    MR_TRY(bind_output(binder));
+    plan->batch_rows = rows_of_batch(bind, plan->schema);
+    return MR_OK;
+}
+
+static enum mr_status start(struct binder *binder)
+{
+    const struct mr_op_bind *bind = binder->bind;
+    MR_TRY(mr_join_read_options(bind, &binder->request, binder->err));
+    binder->type = binder->request.types[0];
+    if (bind->ninputs != 2 || (binder->type == MR_JOIN_TYPE_RIGHT && !binder->request.swapped))
+        return mr_error_internal(binder->err, "a join was bound without being expanded");
+    return MR_OK;
+}
+
 enum mr_status mr_join_bind(const struct mr_op_bind *bind, void **out, struct mr_op_info *info,
                             struct mr_error *err)
 {
     struct binder binder = {.bind = bind, .err = err};
-    MR_TRY(mr_join_read_options(bind, &binder.request, err));
-    binder.type = binder.request.types[0];
-    if (bind->ninputs != 2 || (binder.type == MR_JOIN_TYPE_RIGHT && !binder.request.swapped))
-        return mr_error_internal(err, "a join was bound without being expanded");
-    struct mr_join_plan *plan = mr_arena_calloc(bind->arena, 1, sizeof *plan);
-    if (!plan)
-        return mr_error_nomem(err);
-    plan->session = mr_op_session(bind);
-    plan->kind = kind_of(binder.type);
-    plan->probe = bind->inputs[0].schema;
-    plan->build = bind->inputs[1].schema;
-    binder.plan = plan;
-    binder.left = binder.request.swapped ? plan->build : plan->probe;
-    binder.right = binder.request.swapped ? plan->probe : plan->build;
-    MR_TRY(bind_condition(&binder));
-    MR_TRY(bind_output(&binder));
-    plan->batch_rows = rows_of_batch(bind, plan->schema);
-    *out = plan;
+    MR_TRY(start(&binder));
+    MR_TRY(bind_plan(&binder, false));
+    *out = binder.plan;
     return tell(&binder, info);
+}
+
+enum mr_status mr_join_bind_both(const struct mr_op_bind *bind, struct mr_join_plan *out[2],
+                                 struct mr_op_info *info, struct mr_error *err)
+{
+    struct mr_op_bind mirrored = *bind;
+    struct mr_op_input *inputs = mr_arena_calloc(bind->arena, 2, sizeof *inputs);
+    struct binder binder = {.bind = bind, .err = err};
+    if (!inputs)
+        return mr_error_nomem(err);
+    MR_TRY(start(&binder));
+    MR_TRY(bind_plan(&binder, true));
+    out[0] = binder.plan;
+    MR_TRY(tell(&binder, info));
+    inputs[0] = bind->inputs[1];
+    inputs[1] = bind->inputs[0];
+    mirrored.inputs = inputs;
+    binder.bind = &mirrored;
+    binder.request.swapped = !binder.request.swapped;
+    MR_TRY(bind_plan(&binder, true));
+    out[1] = binder.plan;
+    if (out[0]->nkeys != out[1]->nkeys || out[0]->schema->nfields != out[1]->schema->nfields)
+        return mr_error_internal(err, "a join and its mirror image differ");
+    return MR_OK;
 }

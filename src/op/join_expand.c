@@ -11,13 +11,19 @@
 #include "op/join_plan.h"
 
 #include "base/text.h"
+#include "op/event_time.h"
 
 #include <string.h>
+
+/* dropLateRows without its wishes. */
+static const struct mr_option late_options[] = {MR_LATE_OPTIONS, MR_OPTION_END};
 
 struct expansion {
     const struct mr_op_bind *bind;
     struct mr_join_request request;
     struct mr_op_parts *out;
+    int first[2]; /* what the first join reads */
+    bool streams;
     struct mr_error *err;
 };
 
@@ -119,10 +125,18 @@ static enum mr_status add_part(const struct expansion *expansion, int j, bool sw
     if (frame)
         MR_TRY(mr_options_set_text(bind->arena, options, "rightFrame", frame, err));
     MR_TRY(set_left_frames(expansion, j, options));
-    inputs[swapped ? 1 : 0] = j == 0 ? -1 : j - 1;
-    inputs[swapped ? 0 : 1] = -1 - (j + 1);
+    if (mr_options_has(bind->options, "within")) {
+        const char *within =
+            mr_arena_printf(bind->arena, "%lldus",
+                            (long long)mr_options_integer(bind->options, "within", 0));
+        if (!within)
+            return mr_error_nomem(err);
+        MR_TRY(mr_options_set_text(bind->arena, options, "within", within, err));
+    }
+    inputs[swapped ? 1 : 0] = j == 0 ? expansion->first[0] : j - 1;
+    inputs[swapped ? 0 : 1] = j == 0 ? expansion->first[1] : -1 - (j + 1);
     expansion->out->items[expansion->out->count++] = (struct mr_op_part){
-        .method = "joinDataFrames",
+        .method = expansion->streams ? "joinStreams" : "joinDataFrames",
         .detail = bind->ninputs > 2 && frame ? frame : NULL,
         .options = options,
         .ninputs = 2,
@@ -131,16 +145,45 @@ static enum mr_status add_part(const struct expansion *expansion, int j, bool sw
     return MR_OK;
 }
 
+/* Late rows are left out of each, then both are kept. */
+static enum mr_status expand_streams(struct expansion *expansion)
+{
+    const struct mr_op_bind *bind = expansion->bind;
+    enum mr_join_type type = expansion->request.types[0];
+    struct mr_options *late = mr_options_new(bind->arena, late_options);
+    expansion->streams = true;
+    expansion->out->items = mr_arena_calloc(bind->arena, 3, sizeof *expansion->out->items);
+    if (!expansion->out->items || !late)
+        return mr_error_nomem(expansion->err);
+    for (int i = 0; i < 2; i++) {
+        const char *frame = bind->inputs[i].frame ? bind->inputs[i].frame : "the primary frame";
+        if (!bind->inputs[i].measured || !bind->inputs[i].event_time) {
+            mr_options_error(bind->options, "within", expansion->err, "%.80s has no watermark",
+                             frame);
+            mr_error_hint(expansion->err, "put a step withWatermark in front of each frame");
+            return MR_CONFIG;
+        }
+        MR_TRY(mr_event_time_parts(bind, NULL, bind->inputs[i].event_time, late, i, expansion->out,
+                                   &expansion->first[i], expansion->err));
+    }
+    return add_part(expansion, 0, type == MR_JOIN_TYPE_RIGHT);
+}
+
 enum mr_status mr_join_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
                               struct mr_error *err)
 {
-    struct expansion expansion = {.bind = bind, .out = out, .err = err};
+    struct expansion expansion = {.bind = bind, .out = out, .first = {-1, -2}, .err = err};
     *out = (struct mr_op_parts){0};
     if (bind->options->table == mr_join_part_options)
         return MR_OK;
     MR_TRY(mr_join_read_options(bind, &expansion.request, err));
     int joins = expansion.request.njoins;
     int64_t rows = bind->inputs[0].rows;
+    if (mr_options_has(bind->options, "within") && joins > 1)
+        return mr_options_error(bind->options, "within", err, "is for two frames, here are %d",
+                                joins + 1);
+    if (mr_options_has(bind->options, "within") && bind->inputs[0].stream && bind->inputs[1].stream)
+        return expand_streams(&expansion);
     if (joins == 1 && !keep_left(&expansion, 0, rows))
         return MR_OK;
     out->items = mr_arena_calloc(bind->arena, (size_t)joins, sizeof *out->items);

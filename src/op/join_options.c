@@ -211,9 +211,13 @@ enum mr_status mr_join_read_options(const struct mr_op_bind *bind, struct mr_joi
          .doc = "Frames to build the lookup table from, where the type of join leaves a choice "   \
                 "(inner, cross); without it the smaller one, or `true`: the last one."},           \
         {.name = "within",                                                                         \
-         .type = MR_OPTION_STRING,                                                                 \
-         .flags = MR_OPTION_UNBUILT,                                                               \
-         .doc = "Streaming: how far apart the two event times may be."},                           \
+         .type = MR_OPTION_DURATION,                                                               \
+         .unit = "seconds",                                                                        \
+         .unit_micros = 1000000,                                                                   \
+         .maximum = INT64_C(1) << 60,                                                              \
+         .doc =                                                                                    \
+             "How far apart the event times of the two rows may be: the columns of withWatermark " \
+             "in front of each frame. Two streams cannot be joined without it."},                  \
     {                                                                                              \
         .name = "refresh", .type = MR_OPTION_STRING, .flags = MR_OPTION_UNBUILT,                   \
         .doc = "Streaming: how often a static side is read again."                                 \

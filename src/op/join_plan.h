@@ -70,6 +70,9 @@ struct mr_join_plan {
     const struct mr_schema *kept;
 
     int64_t batch_rows; /* rows of an output batch */
+    int64_t within;     /* micros; -1 = none */
+    int time[2];        /* with `within`: column of each port */
+    bool whole;         /* the store has all columns of port 1, in order */
 };
 
 static inline bool mr_join_emits_build(const struct mr_join_plan *plan)
@@ -86,5 +89,11 @@ enum mr_status mr_join_expand(const struct mr_op_bind *bind, struct mr_op_parts 
                               struct mr_error *err);
 enum mr_status mr_join_bind(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
                             struct mr_error *err);
+/*
+ * The join as bound, and with its sides changed over: what is stored of a port for the one is what the other probes with.
+ * Both give the same columns.
+ */
+enum mr_status mr_join_bind_both(const struct mr_op_bind *bind, struct mr_join_plan *out[2],
+                                 struct mr_op_info *info, struct mr_error *err);
 
 #endif

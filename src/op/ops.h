@@ -24,6 +24,7 @@ extern const struct mr_op mr_op_deduplicate;
 extern const struct mr_op mr_op_repartition_by_columns;
 extern const struct mr_op mr_op_repartition_in_turns;
 extern const struct mr_op mr_op_join_data_frames;
+extern const struct mr_op mr_op_join_streams;
 extern const struct mr_op mr_op_sort_data;
 extern const struct mr_op mr_op_sql;
 extern const struct mr_op mr_op_window_columns;

@@ -1,0 +1,76 @@
+/*
+ * join_runs.h - rows of two streams that are kept for each other: what join_stream*.c share.
+ *
+ * A side of a partition is a list of runs. A run is rows that came together, with a table to find them by key, and is never
+ * changed but for the marks of rows that have found a partner. Neighbours of about equal size are merged, so there are few.
+ */
+#ifndef MR_OP_JOIN_RUNS_H
+#define MR_OP_JOIN_RUNS_H
+
+#include "op/join_state.h"
+
+#include "ext/kept.h"
+
+#define MR_JOIN_KEPT_BITS  5
+#define MR_JOIN_KEPT_PARTS (1 << MR_JOIN_KEPT_BITS)
+
+struct mr_join_both {
+    struct mr_join_plan *plans[2]; /* plans[s] probes with rows of port s; both as an inner join */
+    struct mr_join_plan pads[2];   /* plans[0] as it emits rows of port s without a partner */
+    bool preserved[2];
+    const struct mr_schema *stored[2]; /* rows of port s: all columns, computed keys, the hash */
+    int time[2];
+    int64_t within;
+    const struct mr_schema *schema;
+    const struct mr_schema *kept;
+    int pulls;
+};
+
+struct mr_join_run {
+    struct mr_join_table table;
+    struct mr_batch *batch; /* of stored[s]; its columns are the table's */
+    int64_t rows;
+    int64_t *times;   /* INT64_MIN: it has none */
+    int64_t *seqs;    /* ascending */
+    uint8_t *matched; /* bits */
+    uint8_t *saved;   /* `matched` as it was saved */
+};
+
+struct mr_join_side {
+    struct mr_join_run **runs;
+    int nruns, capacity;
+    int64_t next;  /* number of the next row, times partitions */
+    int64_t saved; /* rows from here on are not saved */
+    int64_t limit; /* rows at or before that are out of reach, and done with */
+};
+
+struct mr_join_part {
+    struct mr_join_side sides[2];
+};
+
+struct mr_join_kept {
+    const struct mr_join_both *plan;
+    struct mr_memory *memory;
+    struct mr_join_part parts[MR_JOIN_KEPT_PARTS];
+};
+
+/* Takes over nothing; matched (bits) may be NULL. seqs has batch->rows numbers. */
+enum mr_status mr_join_run_new(const struct mr_join_both *plan, int side, struct mr_memory *memory,
+                               struct mr_batch *batch, const int64_t *seqs, const uint8_t *matched,
+                               struct mr_join_run **out, struct mr_error *err);
+void mr_join_run_free(struct mr_join_run *run);
+/* Takes over the run. */
+enum mr_status mr_join_side_add(struct mr_join_side *side, struct mr_join_run *run,
+                                struct mr_error *err);
+/* Lets go of rows that are out of reach, and merges runs. */
+enum mr_status mr_join_side_tidy(const struct mr_join_both *plan, int number,
+                                 struct mr_memory *memory, struct mr_join_side *side,
+                                 struct mr_error *err);
+void mr_join_side_reset(struct mr_join_side *side);
+
+extern const struct mr_keeper mr_join_keeper;
+/* The schema of what is saved. */
+enum mr_status mr_join_kept_schema(struct mr_arena *arena, struct mr_join_both *plan,
+                                   struct mr_error *err);
+
+#endif
