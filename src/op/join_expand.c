@@ -41,6 +41,14 @@ static bool is_broadcast(const struct expansion *expansion, int input)
     return false;
 }
 
+static bool left_streams(const struct mr_op_bind *bind, int j)
+{
+    bool stream = false;
+    for (int i = 0; i <= j; i++)
+        stream |= bind->inputs[i].stream;
+    return stream;
+}
+
 /* Should join j keep what is on its left? `rows`: estimate of it. */
 static bool keep_left(const struct expansion *expansion, int j, int64_t rows)
 {
@@ -50,6 +58,8 @@ static bool keep_left(const struct expansion *expansion, int j, int64_t rows)
         return true;
     if (type != MR_JOIN_TYPE_INNER && type != MR_JOIN_TYPE_CROSS)
         return false;
+    if (left_streams(bind, j) != bind->inputs[j + 1].stream) /* a stream streams past */
+        return bind->inputs[j + 1].stream;
     if (is_broadcast(expansion, j + 1))
         return false;
     if (j == 0 && is_broadcast(expansion, 0))
@@ -169,6 +179,17 @@ static enum mr_status expand_streams(struct expansion *expansion)
     return add_part(expansion, 0, type == MR_JOIN_TYPE_RIGHT);
 }
 
+static enum mr_status two_streams(const struct mr_op_bind *bind, struct mr_error *err)
+{
+    mr_options_error(
+        bind->options, "within", err,
+        "two streams can only be joined with `within`: how far apart their event times "
+        "may be");
+    mr_error_hint(err, bind->ninputs > 2 ? "join two frames in a step of their own"
+                                         : "withWatermark in front of each of them names these");
+    return MR_CONFIG;
+}
+
 enum mr_status mr_join_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
                               struct mr_error *err)
 {
@@ -184,6 +205,9 @@ enum mr_status mr_join_expand(const struct mr_op_bind *bind, struct mr_op_parts 
                                 joins + 1);
     if (mr_options_has(bind->options, "within") && bind->inputs[0].stream && bind->inputs[1].stream)
         return expand_streams(&expansion);
+    for (int j = 0; j < joins; j++)
+        if (left_streams(bind, j) && bind->inputs[j + 1].stream)
+            return two_streams(bind, err);
     if (joins == 1 && !keep_left(&expansion, 0, rows))
         return MR_OK;
     out->items = mr_arena_calloc(bind->arena, (size_t)joins, sizeof *out->items);

@@ -35,6 +35,11 @@ static enum mr_status check(const struct mr_join_both *self, const struct mr_op_
                             struct mr_error *err)
 {
     const struct mr_join_plan *plan = self->plans[0];
+    if (!bind->inputs[0].stream || !bind->inputs[1].stream) {
+        mr_error_config(err, "is for two streams");
+        mr_error_hint(err, "joinDataFrames with `within` joins any two frames");
+        return MR_CONFIG;
+    }
     if (!mr_options_has(bind->options, "within"))
         return mr_options_error(bind->options, "within", err,
                                 "two streams are joined within a time");

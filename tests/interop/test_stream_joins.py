@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Two streams joined within a time, a stream beside a frame that stands still, and duplicates dropped, epoch by epoch.
+
+Streams are folders of files, one file an epoch and side, so every run sees the same epochs; each epoch is a process of its own (trigger once),
+so whatever is kept goes through the state. The union of all that came out is compared with DuckDB's join over the rows that were not late;
+which were late is told by the documented rule. MILLRACE_LONG=1 runs many more seeds.
+"""
+
+import datetime
+import glob
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Suite, check, equal, need
+
+need("pyarrow", "duckdb")
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet
+from engine import Workspace
+
+ZERO = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
+DELAY, WITHIN = 60, 30
+
+
+def moment(seconds):
+    return None if seconds is None else ZERO + datetime.timedelta(seconds=seconds)
+
+
+class Stream:
+    """Rows (id, k, seconds) in files, and which of them were late."""
+
+    def __init__(self, space, name, names):
+        self.space, self.name, self.names = space, name, names
+        self.good, self.late, self.latest, self.files = [], 0, None, 0
+
+    def add(self, rows):
+        before = None if self.latest is None else self.latest - DELAY
+        for row in rows:
+            if before is not None and row[2] is not None and row[2] <= before:
+                self.late += 1
+            else:
+                self.good.append(row)
+        times = [row[2] for row in rows if row[2] is not None]
+        self.latest = max([*times, *([] if self.latest is None else [self.latest])], default=None)
+        data = self.table(rows)
+        folder = self.space.file(self.name)
+        os.makedirs(folder, exist_ok=True)
+        pyarrow.parquet.write_table(data, os.path.join(folder, f"{self.files:04}.parquet"))
+        self.files += 1
+
+    def table(self, rows):
+        types = [pa.int64(), pa.string(), pa.timestamp("us", "UTC")]
+        columns = [[r[0] for r in rows], [r[1] for r in rows], [moment(r[2]) for r in rows]]
+        return pa.table({name: pa.array(values, kind) for name, values, kind in zip(self.names, columns, types)})
+
+
+def source(stream, streaming=True):
+    incremental = {"incremental": {"by": "files"}} if streaming else {}
+    return {"type": "extract", "method": "fromFile",
+            "config": {"path": f"{stream.name}/*.parquet", "format": "parquet", "registerAs": stream.name, **incremental}}
+
+
+def measured(stream):
+    return {"type": "transform", "method": "withWatermark",
+            "config": {"inputDataFrames": [stream.name], "column": stream.names[2], "delay": f"{DELAY} seconds", "registerAs": f"{stream.name}_m"}}
+
+
+def load():
+    return {"type": "load", "method": "toFile", "config": {"path": "out", "format": "parquet", "mode": "append", "trigger": "once"}}
+
+
+def out(space):
+    files = [f for f in glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)]
+    return [tuple(row.values()) for f in sorted(files) for row in pyarrow.parquet.ParquetFile(f).read().to_pylist()]
+
+
+def late_of(result):
+    return sum(step.get("counters", {}).get("rows_late", 0) for step in result.report["steps"])
+
+
+def key(row):
+    return [(value is not None, value) for value in row]
+
+
+def rows_of(choose, count, first, clock):
+    rows = []
+    for number in range(count):
+        k = None if choose.random() < 0.05 else f"key {choose.randrange(12)}"
+        behind = choose.randrange(150) if choose.random() < 0.1 else choose.randrange(50)
+        rows.append((first + number, k, None if choose.random() < 0.03 else clock - behind))
+    return rows
+
+
+def joins(kind, seed):
+    choose = random.Random(f"{kind} {seed}")
+    with Workspace() as space:
+        left, right = Stream(space, "l", ["id", "k", "ts"]), Stream(space, "r", ["rid", "rk", "rts"])
+        work = {"name": "joins", "mode": "streaming", "steps": [
+            source(left), measured(left), source(right), measured(right),
+            {"type": "transform", "method": "joinDataFrames",
+             "config": {"inputDataFrames": ["l_m", "r_m"], "leftKeys": ["k"], "rightKeys": ["rk"], "joinType": kind, "within": f"{WITHIN} seconds"}},
+            load()]}
+        late = clock = 0
+        for epoch in range(8):
+            clock += 40
+            for stream, side in ((left, 0), (right, 1)):
+                if epoch == 0 or choose.random() < 0.85:
+                    stream.add(rows_of(choose, choose.randrange(60), 10000 * side + 100 * epoch, clock))
+            if epoch == 7:  # what has no partner comes out, and these do not
+                left.add([(-1, "left end", 100000)])
+                right.add([(-1, "right end", 100000)])
+            late += late_of(space.run(work).expect(0))
+        equal(late, left.late + right.late, "late rows")
+        connection = duckdb.connect()
+        connection.register("l", left.table(left.good))
+        connection.register("r", right.table(right.good))
+        wanted = connection.sql(f"""SELECT id, k, rid, rk FROM l {kind} JOIN r ON k = rk AND abs(epoch_us(ts) - epoch_us(rts)) <= {WITHIN * 1000000}
+            WHERE coalesce(id, 0) >= 0 AND coalesce(rid, 0) >= 0""").fetchall()
+        check(len(wanted) > 100, "too few rows")
+        equal(len(out(space)), len(wanted), "number of rows")
+        equal(sorted((row[:2] + row[3:5] for row in out(space)), key=key), sorted(wanted, key=key), "rows")
+
+
+def static(kind, frames):
+    """A frame that stands still is read in every epoch: what it is then is what rows of the epoch meet."""
+    with Workspace() as space:
+        stream, names = Stream(space, "l", ["id", "k", "ts"]), space.file("names")
+        os.makedirs(names)
+        work = {"name": "static", "mode": "streaming", "steps": [
+            source(stream),
+            {"type": "extract", "method": "fromFile", "config": {"path": "names/*.parquet", "format": "parquet", "registerAs": "names"}},
+            {"type": "transform", "method": "joinDataFrames",
+             "config": {"inputDataFrames": frames, "joinConditions": ["l.k = names.nk"], "joinType": kind}}, load()]}
+        for epoch, name in enumerate(["one", "two"]):
+            pyarrow.parquet.write_table(pa.table({"nk": ["a"], "name": [name]}), os.path.join(names, "names.parquet"))
+            stream.add([(10 * epoch, "a", epoch), (10 * epoch + 1, "b", epoch)])
+            space.run(work).expect(0)
+        place = lambda row: (row[0], row[4]) if frames[0] == "l" else (row[2], row[1])
+        wanted = [(0, "one"), (1, None), (10, "two"), (11, None)]
+        equal(sorted(map(place, out(space))), [row for row in wanted if row[1] or kind != "inner"], "rows")
+
+
+def duplicates(seed):
+    """An event that is sent again goes on once, though it comes in another epoch or process."""
+    choose = random.Random(f"duplicates {seed}")
+    with Workspace() as space:
+        stream = Stream(space, "l", ["id", "k", "ts"])
+        config = {"keys": ["id"], "watermark": {"column": "ts", "delay": f"{DELAY} seconds"}}
+        work = {"name": "duplicates", "mode": "streaming", "steps": [
+            source(stream), {"type": "transform", "method": "deduplicate", "config": config}, load()]}
+        sent, late = [], 0
+        for epoch in range(8):
+            rows = rows_of(choose, 40, 100 * epoch, 40 * epoch + 60)
+            rows = [row if row[2] is not None else (*row[:2], 40 * epoch + 60) for row in rows]
+            again = [choose.choice(sent) for _ in range(30)] if sent else []
+            sent += rows
+            stream.add(rows + again + choose.sample(rows, 10))
+            late += late_of(space.run(work).expect(0))
+        equal(late, stream.late, "late rows")
+        equal(sorted(row[0] for row in out(space)), sorted({row[0] for row in stream.good}), "rows")
+
+
+def refused(steps, message):
+    with Workspace() as space:
+        left, right = Stream(space, "l", ["id", "k", "ts"]), Stream(space, "r", ["rid", "rk", "rts"])
+        for stream in (left, right):
+            stream.add([(1, "a", 1)])
+        result = space.run({"name": "refused", "mode": "streaming", "steps": [
+            source(left), measured(left), source(right), measured(right), *steps, load()]})
+        check(result.code == 3 or result.code == 2, f"exit {result.code}: {result}")
+        check(message in str(result), f"{message} is not in {result}")
+
+
+def batch(kind):
+    """Without streams `within` is one more condition."""
+    choose = random.Random(kind)
+    with Workspace() as space:
+        left, right = Stream(space, "l", ["id", "k", "ts"]), Stream(space, "r", ["rid", "rk", "rts"])
+        left.add(rows_of(choose, 300, 0, 900))
+        right.add(rows_of(choose, 300, 1000, 900))
+        step = load()
+        del step["config"]["trigger"]
+        space.run({"name": "batch", "steps": [
+            source(left, False), measured(left), source(right, False), measured(right),
+            {"type": "transform", "method": "joinDataFrames",
+             "config": {"inputDataFrames": ["l_m", "r_m"], "joinConditions": ["l_m.k = r_m.rk"], "joinType": kind, "within": f"{WITHIN} seconds"}},
+            step]}).expect(0)
+        connection = duckdb.connect()
+        connection.register("l", left.table(left.good))
+        connection.register("r", right.table(right.good))
+        wanted = connection.sql(f"""SELECT id, rid FROM l {kind} JOIN r ON k = rk
+            AND abs(epoch_us(ts) - epoch_us(rts)) <= {WITHIN * 1000000}""").fetchall()
+        equal(sorted(((row[0], row[3]) for row in out(space)), key=key), sorted(wanted, key=key), "rows")
+
+
+def main():
+    suite = Suite("stream joins")
+    for kind in ("inner", "left", "right", "full"):
+        suite.case(f"batch {kind}", batch, kind)
+        for seed in range(20 if os.environ.get("MILLRACE_LONG") else 1):
+            suite.case(f"{kind} seed {seed}", joins, kind, seed)
+    suite.case("static left", static, "left", ["l", "names"])
+    suite.case("static right", static, "right", ["names", "l"])
+    suite.case("static inner", static, "inner", ["names", "l"])
+    for seed in range(20 if os.environ.get("MILLRACE_LONG") else 1):
+        suite.case(f"duplicates seed {seed}", duplicates, seed)
+    join = {"inputDataFrames": ["l_m", "r_m"], "leftKeys": ["k"], "rightKeys": ["rk"]}
+    suite.case("no within", refused, [{"type": "transform", "method": "joinDataFrames", "config": join}], "within")
+    suite.case("no watermark", refused, [{"type": "transform", "method": "joinDataFrames",
+                                          "config": {**join, "inputDataFrames": ["l", "r_m"], "within": "1 minute"}}], "has no watermark")
+    suite.case("semi", refused, [{"type": "transform", "method": "joinDataFrames",
+                                  "config": {**join, "joinType": "left_semi", "within": "1 minute"}}], "left_semi")
+    suite.case("last", refused, [{"type": "transform", "method": "deduplicate", "config": {"keys": ["id"], "keep": "last", "inputDataFrames": ["l_m"]}}],
+               "the last row of a key")
+    suite.end()
+
+
+if __name__ == "__main__":
+    main()
