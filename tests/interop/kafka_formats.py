@@ -255,6 +255,13 @@ def letters_to_topic(server):
         equal(len(seen), 120, "each once")
         space.run(work).expect(0)
         equal(len(server.read("letters.dead")), 120, "nothing new, nothing again")
+        # In one transaction with a load of the same cluster.
+        server.topic("letters.good", 1)
+        both = pipeline({**source, "deadLetter": {"topic": "letters.dead"}, "kafka.fetch.wait.max.ms": 50})
+        both["name"] = "both"
+        both["steps"][-1] = {"type": "load", "method": "toKafka", "config": {"topic": "letters.good"}}
+        space.run(both).expect(0)
+        equal((len(server.read("letters.good")), len(server.read("letters.dead"))), (480, 240), "good and bad")
         # A run that fails leaves nothing behind.
         for value in (b"{", b'{"id": 5000}'):
             producer.send("letters", value, partition=0)
@@ -263,7 +270,7 @@ def letters_to_topic(server):
         failing["steps"].insert(1, {"type": "validate", "method": "validateRanges", "config": {"ranges": {"id": {"max": 4000}}}})
         result = space.run(failing)
         check(result.code not in (0, 3), f"the run was to fail: {result}")
-        equal(len(server.read("letters.dead")), 120, "after a run that failed")
+        equal(len(server.read("letters.dead")), 240, "after a run that failed")
         for config, said in (
             ({"deadLetter": {"topic": "letters"}}, "come back"), ({"deadLetter": {"topic": "a", "path": "b"}}, "not both"),
             ({"topic": None, "topicPattern": "letters.*", "deadLetter": {"topic": "letters.dead"}}, "come back"),

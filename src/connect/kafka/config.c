@@ -211,6 +211,25 @@ static enum mr_status take_special(struct kafka_settings *settings,
     return MR_OK;
 }
 
+/* Said of a cluster that is read and written: of no meaning to a producer, and not to make two of one. */
+static bool is_of_consumers(const char *name)
+{
+    static const char *const prefixes[] = {"fetch.",
+                                           "queued.",
+                                           "group.",
+                                           "isolation.level",
+                                           "session.timeout.ms",
+                                           "heartbeat.interval.ms",
+                                           "max.poll.interval.ms",
+                                           "max.partition.fetch.bytes",
+                                           "partition.assignment.strategy",
+                                           "check.crcs"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
 static enum mr_status take_pair(struct kafka_settings *settings, const struct mr_option_pair *pair,
                                 enum kafka_role role, struct mr_arena *arena, struct mr_error *err)
 {
@@ -231,7 +250,8 @@ static enum mr_status take_pair(struct kafka_settings *settings, const struct mr
         if (strcmp(renamed[i].java, name) == 0 &&
             (renamed[i].role == BOTH || renamed[i].role == (int)role))
             name = renamed[i].ours;
-    add(settings, name, pair->text, pair->name);
+    if (role == KAFKA_CONSUMER || !is_of_consumers(name))
+        add(settings, name, pair->text, pair->name);
     return MR_OK;
 }
 
