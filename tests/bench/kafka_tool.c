@@ -5,6 +5,7 @@
  * bytes looked at once. Rows are numbered, so sums of what is read can be checked. Prints one JSON object.
  *
  *   kafka_tool fill SERVERS TOPIC COUNT CODEC
+ *   kafka_tool pace SERVERS TOPIC RATE SECONDS     so many a second, with the time of each in microseconds as "sent"
  *   kafka_tool drain SERVERS TOPIC COUNT
  */
 #include <librdkafka/rdkafka.h>
@@ -93,6 +94,57 @@ static int fill(const char *servers, const char *topic, long count, const char *
     return 0;
 }
 
+static double clock_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What is due goes out, then the client is served for a millisecond; what is late is made up for. */
+static int pace(const char *servers, const char *topic, long rate, long duration)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    long n = 0, total = rate * duration, late = 0;
+    char value[512];
+
+    set(conf, "bootstrap.servers", servers);
+    set(conf, "linger.ms", "5");
+    set(conf, "queue.buffering.max.messages", "1000000");
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, conf);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    const struct rd_kafka_metadata *metadata;
+    if (rd_kafka_metadata(rk, 0, handle, &metadata, 30000) != 0)
+        return 1;
+    int partitions = metadata->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(metadata);
+    double began = seconds();
+    while (n < total) {
+        double gone = seconds() - began;
+        long due = (long)(gone * (double)rate);
+        late = due - n > late ? due - n : late;
+        for (; n < due && n < total; n++) {
+            int size = snprintf(value, sizeof value, "{\"id\":%ld,\"sent\":%lld,\"note\":\"%.*s\"}",
+                                n, (long long)(clock_now() * 1e6), 120,
+                                "the quick brown fox jumps over the lazy dog and then it walks "
+                                "all the way home again, slowly, for it has run a very long way "
+                                "today");
+            while (rd_kafka_produce(handle, (int)(n % partitions), RD_KAFKA_MSG_F_COPY, value,
+                                    (size_t)size, NULL, 0, NULL) != 0)
+                rd_kafka_poll(rk, 1);
+        }
+        rd_kafka_poll(rk, 1);
+    }
+    double took = seconds() - began;
+    if (rd_kafka_flush(rk, 600000) != 0)
+        return 1;
+    printf("{\"records\": %ld, \"seconds\": %.3f, \"most_behind\": %ld}\n", n, took, late);
+    rd_kafka_topic_destroy(handle);
+    rd_kafka_destroy(rk);
+    return 0;
+}
+
 static int drain(const char *servers, const char *topic, long count)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -142,9 +194,12 @@ int main(int argc, char **argv)
 {
     if (argc == 6 && strcmp(argv[1], "fill") == 0)
         return fill(argv[2], argv[3], atol(argv[4]), argv[5]);
+    if (argc == 6 && strcmp(argv[1], "pace") == 0)
+        return pace(argv[2], argv[3], atol(argv[4]), atol(argv[5]));
     if (argc == 5 && strcmp(argv[1], "drain") == 0)
         return drain(argv[2], argv[3], atol(argv[4]));
     fprintf(stderr,
-            "usage: kafka_tool fill SERVERS TOPIC COUNT CODEC | drain SERVERS TOPIC COUNT\n");
+            "usage: kafka_tool fill SERVERS TOPIC COUNT CODEC | pace SERVERS TOPIC RATE SECONDS | "
+            "drain SERVERS TOPIC COUNT\n");
     return 2;
 }
