@@ -129,6 +129,7 @@ enum mr_status mr_plan_prepare_bind(struct mr_plan_builder *builder, int at,
     }
     bool waits;
     const struct mr_op_discovered *found;
+    MR_TRY(mr_plan_stream_modes_agree(builder, at, err));
     MR_TRY(mr_plan_ask(builder, at, &waits, &found, err));
     *bind = (struct mr_op_bind){
         .options = builder->drafts[at].options,

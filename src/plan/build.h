@@ -134,6 +134,8 @@ void mr_plan_stream_modes(struct mr_plan_builder *builder);
 bool mr_plan_is_stream(const struct mr_plan_builder *builder, int node);
 void mr_plan_stream_input(const struct mr_plan_builder *builder, int from,
                           struct mr_op_input *input);
+enum mr_status mr_plan_stream_modes_agree(const struct mr_plan_builder *builder, int node,
+                                          struct mr_error *err);
 enum mr_status mr_plan_stream_op(struct mr_plan_builder *builder, int node, struct mr_error *err);
 enum mr_status mr_plan_stream_question(const struct mr_plan_builder *builder, int node,
                                        const char *option, struct mr_error *err);

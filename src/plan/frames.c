@@ -44,7 +44,6 @@ enum mr_status mr_plan_new_runtime(struct mr_plan_builder *builder, const char *
     runtime->memory = memory;
     runtime->counters = counters;
     runtime->offline = !builder->request->connect;
-    runtime->streaming = builder->spec->mode == MR_MODE_STREAMING;
     *out = runtime;
     return MR_OK;
 }

@@ -18,7 +18,7 @@ static const char *const mode_names[] = {"append", "update", "complete"};
 
 static bool streaming(const struct mr_plan_builder *builder)
 {
-    return builder->spec->mode == MR_MODE_STREAMING;
+    return builder->request->runtime->streaming;
 }
 
 static bool is_of_load(const struct mr_plan_node *node)
@@ -37,7 +37,8 @@ bool mr_plan_is_stream(const struct mr_plan_builder *builder, int at)
     if (!streaming(builder) || is_of_load(node))
         return false;
     if (node->kind == MR_PLAN_SOURCE)
-        return node->source_info.guarantee != NULL;
+        return node->source_info.guarantee != NULL ||
+               (!builder->request->connect && (node->source->flags & MR_SOURCE_STREAMING));
     return builder->drafts[at].stream;
 }
 
@@ -81,6 +82,21 @@ void mr_plan_stream_input(const struct mr_plan_builder *builder, int at, struct 
     input->stream = mr_plan_is_stream(builder, at);
     input->measured = input->stream && builder->drafts[at].measured;
     input->event_time = builder->drafts[at].event_time;
+}
+
+enum mr_status mr_plan_stream_modes_agree(const struct mr_plan_builder *builder, int at,
+                                          struct mr_error *err)
+{
+    const struct mr_plan_node *node = &builder->nodes[at];
+    const char *mixed = builder->drafts[at].mixed;
+    bool stream = false;
+    for (int k = 0; k < node->ninputs; k++)
+        stream |= mr_plan_is_stream(builder, node->inputs[k].node);
+    if (!stream || mixed == NULL || !keeps(node->op))
+        return MR_OK;
+    mr_error_config(err, "loads want its rows in different output modes: %s", mixed);
+    mr_error_hint(err, "give these loads the same \"outputMode\", or make two steps of it");
+    return MR_CONFIG;
 }
 
 static enum mr_status refuse(const char *hint, struct mr_error *err)
@@ -147,11 +163,6 @@ enum mr_status mr_plan_stream_op(struct mr_plan_builder *builder, int at, struct
         return refuse(NULL, err);
     if ((op->flags & MR_OP_BUILD_SIDE) && second && !kept)
         return refuse("the second frame has to be one that is read anew in every epoch", err);
-    if (keeps(op) && kept && draft->mixed != NULL) {
-        mr_error_config(err, "loads want its rows in different output modes: %s", draft->mixed);
-        mr_error_hint(err, "give these loads the same \"outputMode\", or make two steps of it");
-        return MR_CONFIG;
-    }
     if (!kept || !keeps(op))
         return MR_OK;
     for (int k = 0; k < node->ninputs; k++)

@@ -203,8 +203,7 @@ static enum mr_status plan_epoch(struct mr_stream *stream, struct mr_error *err)
     struct mr_session *session = stream->session;
     struct mr_session_plan_options plan = {.connect = true,
                                            .with_splits = true,
-                                           .with_sinks = true,
-                                           .light = true};
+                                           .with_sinks = true};
     if (stream->errors != NULL)
         stream->errors->count = 0;
     MR_TRY(turn_over(stream, err));
