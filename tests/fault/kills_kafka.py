@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """kills.py for toKafka, against a real broker: kill -9 at random moments, at every named step, with the state lost, and in the recovery.
 
-KILLS=N kills at random moments (6 unless told) of a load from a file, and as many of one from another topic. What is there is read by
+KILLS=N kills at random moments (6 unless told) of a load from a file, as many of one from another topic, and as many of a stream, every fifth
+of which sees the broker restarted before. What is there is read by
 kafka-python with read_committed, row by row. A build with --enable-failpoints also dies at each named step (MILLRACE_LONG=1: at each pass).
 """
 
@@ -9,10 +10,14 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, need
+from suite import Suite, check, equal, need
 
 need("kafka", "pyarrow")
+import collections
 import json
+import random
+import signal
+import time
 
 import pyarrow as pa
 
@@ -76,6 +81,50 @@ class KafkaToKafka(Kafka):
         return steps
 
 
+STREAM_ROWS = 400
+
+
+def stream(server, rounds, name):
+    """A stream from topic to topic under a feed that goes on; killed `rounds` times, every fifth time with the broker. Then drained."""
+    choose = random.Random(f"{kills.SEED}/{name}")
+    server.topic(f"{name}-in", 2)
+    server.topic(f"{name}-out", 2)
+    work = {"name": name, "mode": "streaming", "steps": [
+        {"type": "extract", "method": "fromKafka", "config": {"topic": f"{name}-in", "format": "json", "schema": "id BIGINT", "startingOffsets": "earliest"}},
+        {"type": "load", "method": "toKafka", "config": {"topic": f"{name}-out", "key": "id", "trigger": "50 milliseconds"}}]}
+    fed, killed = 0, 0
+    with kills.Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}}) as space:
+        space.write("pipeline.json", work)
+        log = open(space.file("log"), "ab")
+        for number in range(rounds + 1):
+            process = space.start("run", "pipeline.json", "--progress", "none", stdout=log, stderr=log)
+            if number % 5 == 4:  # it goes on by itself
+                server.restart()
+            producer = server.producer(linger_ms=2)
+            for _ in range(STREAM_ROWS):
+                producer.send(f"{name}-in", b'{"id":%d}' % fed)
+                fed += 1
+            producer.close()
+            if number == rounds:
+                break
+            seen = server.count(f"{name}-out")
+            while choose.random() < 0.7 and server.count(f"{name}-out") == seen and process.poll() is None:  # behind a commit, or anywhere
+                time.sleep(choose.uniform(0, 0.05))
+            time.sleep(choose.uniform(0, 0.3))
+            process.kill()
+            killed += process.wait() == -signal.SIGKILL
+        deadline = time.monotonic() + 120
+        while len(found := collections.Counter(json.loads(r.value)["id"] for r in server.read(f"{name}-out"))) < fed:
+            check(time.monotonic() < deadline and process.poll() is None, f"{len(found)} of {fed} rows: {open(space.file('log')).read()[-2000:]}")
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        equal(process.wait(60), 143, "drained")
+        found = collections.Counter(json.loads(r.value)["id"] for r in server.read(f"{name}-out"))
+    lost, twice = fed - len(found), sum(found.values()) - len(found)
+    print(f"# {name}: {killed} kills, {fed} rows: {lost} lost, {twice} duplicated", flush=True)
+    equal((lost, twice), (0, 0), "lost, duplicated")
+
+
 def main():
     if broker.jars() is None:
         print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
@@ -92,6 +141,7 @@ def main():
                     suite.case(f"{sink.name}: killed in the recovery", kills.five_deep, sink)
             finally:
                 sink.close()
+        suite.case("a stream", stream, server, kills.KILLS, "stream")
     kills.print_table()
     suite.end()
 

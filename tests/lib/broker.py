@@ -216,6 +216,16 @@ class Broker:
                 consumer.close()
         return [(p.partition, ends[1][p] - ends[0][p]) for p in parts if ends[0][p] != ends[1][p]]
 
+    def count(self, topic):
+        """Offsets of all partitions that read_committed reaches."""
+        from kafka import KafkaConsumer, TopicPartition
+
+        consumer = KafkaConsumer(bootstrap_servers=self.servers, isolation_level="read_committed", group_id=None)
+        try:
+            return sum(consumer.end_offsets([TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]).values())
+        finally:
+            consumer.close()
+
     def delete_records(self, topic, offsets):
         """Forgets what is in front of {partition: offset}."""
         from kafka import TopicPartition

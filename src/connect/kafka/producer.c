@@ -345,8 +345,13 @@ enum mr_status kafka_producer_error(struct kafka_producer *producer, rd_kafka_re
                            "transaction.max.timeout.ms");
         return MR_SINK;
     }
+    /* What comes behind the first failure of a transaction, or of another writer's record. */
+    bool follows = code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+                   code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
     enum mr_status status = kafka_error(producer->client, MR_SINK, code, err, "%s%s%s%s", doing,
                                         text[0] ? " (" : "", text, text[0] ? ")" : "");
+    if (follows && fatal == RD_KAFKA_RESP_ERR_NO_ERROR && err != NULL)
+        err->cls = MR_CLASS_TRANSIENT;
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
         mr_error_hint(err, "raise kafka.message.max.bytes and the topic's max.message.bytes");
     return status;
