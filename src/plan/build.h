@@ -131,6 +131,8 @@ enum mr_status mr_plan_check_syntax(struct mr_plan_builder *builder,
  * measure which inputs.
  */
 void mr_plan_stream_modes(struct mr_plan_builder *builder);
+void mr_plan_stream_parts(struct mr_plan_builder *builder, int at, const struct mr_op_parts *parts,
+                          const struct mr_plan_draft *whole);
 bool mr_plan_is_stream(const struct mr_plan_builder *builder, int node);
 void mr_plan_stream_input(const struct mr_plan_builder *builder, int from,
                           struct mr_op_input *input);

@@ -160,6 +160,8 @@ static enum mr_status make_parts(struct mr_plan_builder *builder, int at,
     enum mr_status status = MR_OK;
     for (int i = 0; i < parts->count && status == MR_OK; i++)
         status = make_part(builder, at, i, parts, whole, draft, err);
+    if (status == MR_OK)
+        mr_plan_stream_parts(builder, at, parts, draft);
     for (int i = 0; i < parts->count && status != MR_OK; i++)
         builder->drafts[at + i].failed = true;
     return status;

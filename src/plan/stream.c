@@ -75,6 +75,30 @@ void mr_plan_stream_modes(struct mr_plan_builder *builder)
     }
 }
 
+/* The same among the parts of a step, whose drafts are new: the last one's is that of the step. */
+void mr_plan_stream_parts(struct mr_plan_builder *builder, int at, const struct mr_op_parts *parts,
+                          const struct mr_plan_draft *whole)
+{
+    struct mr_plan_draft *drafts = builder->drafts + at;
+    struct mr_plan_draft *last = &drafts[parts->count - 1];
+    last->output_mode = whole->output_mode;
+    last->mode_of = whole->mode_of;
+    last->mixed = whole->mixed;
+    for (int i = parts->count - 1; i >= 0; i--) {
+        const struct mr_op *op = builder->nodes[at + i].op;
+        bool stays = op != NULL && keeps(op);
+        for (int k = 0; drafts[i].mode_of != NULL && k < parts->items[i].ninputs; k++) {
+            int from = parts->items[i].inputs[k];
+            if (from < 0)
+                continue;
+            want(builder, at + from, drafts[i].mode_of,
+                 stays ? MR_OUTPUT_APPEND : drafts[i].output_mode);
+            if (!stays && drafts[from].mixed == NULL)
+                drafts[from].mixed = drafts[i].mixed;
+        }
+    }
+}
+
 /* ---- operators ---- */
 
 void mr_plan_stream_input(const struct mr_plan_builder *builder, int at, struct mr_op_input *input)

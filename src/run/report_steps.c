@@ -126,12 +126,18 @@ static bool is_part_of(const struct mr_plan_node *node, const struct mr_step_spe
     return node->is_part && node->step == step;
 }
 
+/* A load; not where the rejected or late rows of a transform go. */
+static bool is_sink_of(const struct mr_plan_node *node, const struct mr_step_spec *step)
+{
+    return node->kind == MR_PLAN_SINK && node->step == step && step->type == MR_STEP_LOAD;
+}
+
 /* Does a later node belong to the same step? Then it is told there. */
 static bool is_told_later(const struct mr_plan *plan, int node)
 {
     for (int i = node + 1; i < plan->nnodes; i++)
         if (is_part_of(&plan->nodes[i], plan->nodes[node].step) ||
-            (plan->nodes[i].kind == MR_PLAN_SINK && plan->nodes[i].step == plan->nodes[node].step))
+            is_sink_of(&plan->nodes[i], plan->nodes[node].step))
             return true;
     return false;
 }
@@ -237,7 +243,7 @@ json_t *mr_report_steps(const struct mr_plan *plan, const struct mr_exec_result 
         json_t *entry = step_report(&plan->nodes[i], figures_of(result, i));
         if (plan->nsegments > 0 && !is_run(plan, i))
             json_object_set_new(entry, "pushed_down", json_true());
-        if (plan->nodes[i].kind == MR_PLAN_SINK)
+        if (is_sink_of(&plan->nodes[i], plan->nodes[i].step))
             add_sink_parts(entry, plan, result, i);
         json_array_append_new(out, entry);
     }
