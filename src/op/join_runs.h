@@ -17,7 +17,10 @@
 struct mr_join_both {
     struct mr_join_plan *plans[2]; /* plans[s] probes with rows of port s; both as an inner join */
     struct mr_join_plan pads[2];   /* plans[0] as it emits rows of port s without a partner */
-    bool preserved[2];
+    bool preserved[2];             /* comes out without a partner, too */
+    bool marks[2];                 /* which rows have found a partner is known */
+    bool exists; /* left_semi, left_anti: rows of port 0 alone come out, no pairs */
+    bool semi;
     const struct mr_schema *stored[2]; /* rows of port s: all columns, computed keys, the hash */
     int time[2];
     int64_t within;

@@ -43,12 +43,6 @@ static enum mr_status check(const struct mr_join_both *self, const struct mr_op_
     if (!mr_options_has(bind->options, "within"))
         return mr_options_error(bind->options, "within", err,
                                 "two streams are joined within a time");
-    if (plan->kind == MR_JOIN_SEMI || plan->kind == MR_JOIN_ANTI) {
-        mr_options_error(bind->options, "joinType", err,
-                         "left_semi and left_anti of two streams are not built in this version");
-        mr_error_hint(err, "a left join, and a filter on a column of the right frame behind it");
-        return MR_CONFIG;
-    }
     if (plan->nkeys > 0)
         return MR_OK;
     mr_options_error(bind->options, "within", err, "no equality joins the two streams");
@@ -65,8 +59,12 @@ static enum mr_status streams_bind(const struct mr_op_bind *bind, void **plan,
     MR_TRY(mr_join_bind_both(bind, self->plans, info, err));
     MR_TRY(check(self, bind, err));
     enum mr_join_kind kind = self->plans[0]->kind;
-    self->preserved[0] = kind == MR_JOIN_OUTER || kind == MR_JOIN_FULL;
+    self->preserved[0] = kind == MR_JOIN_OUTER || kind == MR_JOIN_FULL || kind == MR_JOIN_ANTI;
     self->preserved[1] = kind == MR_JOIN_FULL;
+    self->semi = kind == MR_JOIN_SEMI;
+    self->exists = self->semi || kind == MR_JOIN_ANTI;
+    self->marks[0] = self->preserved[0] || self->semi;
+    self->marks[1] = self->preserved[1];
     self->pads[0] = self->pads[1] = *self->plans[0];
     self->pads[0].kind = MR_JOIN_OUTER;
     self->pads[1].kind = MR_JOIN_FULL;
@@ -316,19 +314,29 @@ static enum mr_status probing_init(const struct mr_join_both *plan, int side,
     return MR_OK;
 }
 
+static enum mr_status drop(struct mr_emit *emit, int port, struct mr_batch *batch,
+                           struct mr_error *err)
+{
+    (void)emit;
+    (void)port;
+    (void)err;
+    mr_batch_unref(batch);
+    return MR_OK;
+}
+
 /* Rows of the run of `side` meet those of another run of the other side. */
 static enum mr_status meet(struct piece *piece, int side, struct mr_join_run *run,
                            const struct probing *probing, struct mr_join_run *other)
 {
     const struct mr_join_both *plan = piece->task->plan;
+    struct mr_emit nowhere = {.batch = drop};
     struct mr_join_task task = {.plan = plan->plans[side],
                                 .runtime = piece->runtime,
                                 .eval = piece->eval};
     struct mr_join_probe probe = {.task = &task,
                                   .table = &other->table,
-                                  .build_matched =
-                                      plan->preserved[1 - side] ? other->matched : NULL,
-                                  .emit = &piece->emit};
+                                  .build_matched = plan->marks[1 - side] ? other->matched : NULL,
+                                  .emit = plan->exists ? &nowhere : &piece->emit};
     struct mr_join_rows rows = {.batch = run->batch,
                                 .keys = probing->keys,
                                 .count = run->rows,
@@ -431,6 +439,29 @@ static enum mr_status pad_run(struct piece *piece, int side, const struct mr_joi
     return status;
 }
 
+/* left_semi: rows of the left that have found a partner since the last save, which is once an epoch. */
+static enum mr_status give_found(struct piece *piece, const struct mr_join_run *run)
+{
+    int32_t *list = mr_alloc(((size_t)run->rows + 1) * sizeof *list);
+    int64_t n = 0;
+    if (!list)
+        return mr_error_nomem(piece->err);
+    for (int64_t i = 0; i < run->rows; i++)
+        if (mr_bitmap_get(run->matched, i) && !mr_bitmap_get(run->saved, i))
+            list[n++] = (int32_t)i;
+    enum mr_status status = n == 0 ? MR_OK : pad_left(piece, run, list, n);
+    mr_free(list);
+    return status;
+}
+
+static enum mr_status give_all_found(struct piece *piece)
+{
+    const struct mr_join_side *left = &piece->part->sides[0];
+    for (int i = 0; i < left->nruns; i++)
+        MR_TRY(give_found(piece, left->runs[i]));
+    return piece->fresh[0] ? give_found(piece, piece->fresh[0]) : MR_OK;
+}
+
 /* What the other side's watermark has put out of reach. */
 static int64_t limit_of(const struct piece *piece, int side)
 {
@@ -476,6 +507,8 @@ static enum mr_status settle_part(struct task *task, struct mr_runtime *runtime,
         status = read_fresh(&piece, 1, partition);
     for (int s = 0; status == MR_OK && s < 2; s++)
         status = join_fresh(&piece, s);
+    if (status == MR_OK && task->plan->semi)
+        status = give_all_found(&piece);
     for (int s = 0; status == MR_OK && s < 2; s++)
         status = keep_side(&piece, s);
     for (int s = 0; s < 2; s++)

@@ -46,6 +46,7 @@ struct fixture {
     struct saved saved;
     const struct mr_schema *schemas[2];
     bool swapped;
+    bool exists, semi; /* left_semi, left_anti */
     /* pairs that came out: left id * ROWS * 2 + right id, NONE counted as ROWS */
     int8_t *seen;
     int outputs;
@@ -142,8 +143,11 @@ static void expect_pairs(void)
             if (a->key != b->key || a->key == INT64_MIN || a->time == INT64_MIN ||
                 b->time == INT64_MIN || llabs(a->time - b->time) > WITHIN)
                 continue;
+            if (f.semi && !a->matched)
+                expect(i, NONE);
             a->matched = b->matched = true;
-            expect(i, j);
+            if (!f.exists)
+                expect(i, j);
         }
 }
 
@@ -217,7 +221,10 @@ static enum mr_status collect(struct mr_emit *emit, int port, struct mr_batch *b
     for (int64_t i = 0; i < batch->rows; i++) {
         struct mr_value left, right;
         mr_column_get(batch->columns[at], i, &left);
-        mr_column_get(batch->columns[rat], i, &right);
+        if (f.exists)
+            right.is_null = true;
+        else
+            mr_column_get(batch->columns[rat], i, &right);
         int64_t a = left.is_null ? NONE : left.u.i64, b = right.is_null ? NONE : right.u.i64;
         if (--f.seen[slot(a, b)] < 0)
             fail_msg("too many: %lld %lld", (long long)a, (long long)b);
@@ -290,6 +297,8 @@ static void run_streams(const char *type, unsigned seed, bool left, bool right, 
     waiter = mr_waiter_plain();
     f.drive.runtime.waiter = &waiter;
     f.swapped = !strcmp(type, "right");
+    f.semi = !strcmp(type, "left_semi");
+    f.exists = f.semi || !strcmp(type, "left_anti");
     f.saved.emit.batch = keep_saved;
     f.seen = calloc((ROWS + 1) * (ROWS + 1), 1);
     srand(seed);
@@ -349,13 +358,20 @@ static void test_full(void **state)
         run_streams("full", seed, true, true, seed % 3 ? INT64_MAX / 4 : 4096);
 }
 
+static void test_exists(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 4; seed++) {
+        run_streams("left_semi", seed, false, false, seed % 3 ? INT64_MAX / 4 : 4096);
+        run_streams("left_anti", seed, true, false, seed % 3 ? INT64_MAX / 4 : 4096);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inner),
-        cmocka_unit_test(test_left),
-        cmocka_unit_test(test_right),
-        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_inner), cmocka_unit_test(test_left),   cmocka_unit_test(test_right),
+        cmocka_unit_test(test_full),  cmocka_unit_test(test_exists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
