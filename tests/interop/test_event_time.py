@@ -12,9 +12,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Suite, check, checkout, equal, need
 
-need("kafka", "pyarrow")
+need("kafka", "pyarrow", "deltalake")
 import broker
 import pyarrow.parquet
 from engine import Workspace
@@ -150,13 +150,44 @@ def damaged_and_changed(server):
         producer.close()
 
 
+def windowed_revenue(server):
+    """config/examples/windowed-revenue.json over partitions whose clocks differ: each minute once, as the slowest partition closes it."""
+    from deltalake import DeltaTable
+
+    server.topic("events", 4)
+    producer = server.producer()
+    with open(os.path.join(checkout(), "config", "examples", "windowed-revenue.json"), encoding="utf-8") as file:
+        work = json.load(file)
+    minutes, latest, number = {}, [0] * 4, 0
+    with workspace(server) as space:
+        for start in range(3):
+            for partition in range(4):
+                for second in range(start * 150, start * 150 + 150, 4):
+                    moment, number = 1700000040 + second - 7 * partition, number + 1
+                    row = {"id": number, "event": ("view", "order")[number % 2], "country": "DFP"[number % 3], "amount": number / 4,
+                           "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))}
+                    producer.send("events", json.dumps(row).encode(), partition=partition)
+                    latest[partition] = max(latest[partition], moment)
+                    if row["event"] == "order":
+                        found = minutes.setdefault((row["country"], moment - moment % 60), [0, 0])
+                        minutes[row["country"], moment - moment % 60] = [found[0] + 1, found[1] + number / 4]
+            producer.flush()
+            result = space.run(work).expect(0)
+            equal(late_of(result), 0, "late rows")
+            wanted = [(c, m, *v) for (c, m), v in minutes.items() if m + 60 <= min(latest) - 10]
+            table = DeltaTable(space.file("data/kafka/revenue")).to_pyarrow_table().to_pylist()
+            equal(sorted((r["country"], int(r["window_start"].timestamp()), r["orders"], float(r["revenue"])) for r in table), sorted(wanted),
+                  f"minutes after start {start}")
+    producer.close()
+
+
 def main():
     if broker.jars() is None:
         print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
         sys.exit(77)
     suite = Suite("event time")
     with broker.Broker() as server:
-        for function in (late_rows, silent_partition, idle_partition, damaged_and_changed):
+        for function in (late_rows, silent_partition, idle_partition, damaged_and_changed, windowed_revenue):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 
