@@ -7,17 +7,20 @@ Every epoch is a process of its own (trigger once), so that each row of these te
 import glob
 import json
 import os
+import random
 import sqlite3
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, checkout, equal, need
 
-need("kafka", "pyarrow", "deltalake")
+need("kafka", "psycopg", "pyarrow", "deltalake")
 import broker
 import pyarrow.parquet
 from engine import Workspace
+from server import Server
 
 
 def pipeline(topic, delay="1 minute", idle=None, late=None, **load):
@@ -37,8 +40,8 @@ def pipeline(topic, delay="1 minute", idle=None, late=None, **load):
     }
 
 
-def workspace(server):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}})
+def workspace(server, **extra):
+    return Workspace(extra={**extra, "defaults": {"kafka": {"bootstrap.servers": server.servers}}})
 
 
 def send(producer, topic, rows, partition=0):
@@ -181,14 +184,126 @@ def windowed_revenue(server):
     producer.close()
 
 
+def counting(topic, **load):
+    source = {"topic": topic, "format": "json", "schema": "id BIGINT, ts TIMESTAMP", "startingOffsets": "earliest"}
+    window = {"column": "ts", "type": "tumbling", "size": "1 minute"}
+    idle = {"idle": load.pop("idle")} if "idle" in load else {}
+    return {
+        "name": "counting",
+        "mode": "streaming",
+        "steps": [
+            {"type": "extract", "method": "fromKafka", "config": source},
+            {"type": "transform", "method": "aggregateData",
+             "config": {"groupBy": ["id % 7 AS k"], "aggregations": {"n": "count(*)", "s": "sum(id)"}, "window": window,
+                        "watermark": {"column": "ts", "delay": "30 seconds", **idle}}},
+            {"type": "load", "method": "toFile", "config": {"path": "out", "format": "parquet", "mode": "append", **load}},
+        ],
+    }
+
+
+def windows(space):
+    found = {}
+    files = [f for f in glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)
+             if not os.path.basename(f).startswith(".")]
+    for file in files:
+        for row in pyarrow.parquet.ParquetFile(file).read().to_pylist():
+            key = (row["k"], int(row["window_start"].timestamp()) - 1700000000)
+            check(key not in found, f"window {key} came twice")
+            found[key] = (row["n"], row["s"])
+    return found
+
+
+def oracle(sent, until):
+    """Windows of all rows that end before `until`."""
+    found = {}
+    for number, seconds in sent:
+        start = (1700000000 + seconds) // 60 * 60 - 1700000000
+        if start + 60 <= until:
+            n, s = found.get((number % 7, start), (0, 0))
+            found[number % 7, start] = (n + 1, s + number)
+    return found
+
+
+def killed(server, kills):
+    """Killed at any moment: every window comes once, with all of its rows."""
+    server.topic("killed", 2)
+    producer = server.producer()
+    chance = random.Random(3)
+    sent = []
+    with workspace(server) as space:
+        space.write("pipeline.json", counting("killed", trigger="5 ms"))
+        number = 0
+        for _ in range(kills):
+            process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+            for _ in range(chance.randrange(1, 12)):
+                for partition in range(2):
+                    rows = [(number + i, (number + i) // 4) for i in range(100)]
+                    number += 100
+                    sent += rows
+                    send(producer, "killed", rows, partition)
+                time.sleep(chance.random() * 0.04)
+            process.kill()
+            process.wait()
+        end = number // 4 + 3600
+        for partition in range(2):
+            send(producer, "killed", [(number, end)], partition)
+        wanted = oracle(sent, end - 30)
+        space.run(counting("killed", trigger="availableNow")).expect(0)
+        got = windows(space)
+        equal(len(got), len(wanted), "windows")
+        equal(got, wanted, "their rows")
+        producer.close()
+
+
+def from_host_to_host(server):
+    """The state is a PostgreSQL: each epoch is another host's, which finds the windows that are open."""
+    server.topic("hosts", 1)
+    producer = server.producer()
+    with Server() as postgres:
+        postgres.database("hosts")
+        extra = {"state": postgres.credentials("hosts")}
+        with workspace(server, **extra) as one, workspace(server, **extra) as other:
+            work = {**counting("hosts", trigger="once", path=one.file("out")), "state": {"postgres": "state"}}
+            sent = []
+            for epoch in range(6):
+                rows = [(epoch * 400 + i, epoch * 100 + i // 4) for i in range(400)]
+                sent += rows
+                send(producer, "hosts", rows)
+                (one, other)[epoch % 2].run(work).expect(0)
+            equal(windows(one), oracle(sent, 599 - 30), "windows")
+    producer.close()
+
+
+def closed_by_silence(server):
+    """A window closes though no more rows come, once the partition that holds it back has been idle."""
+    server.topic("quiet", 2)
+    producer = server.producer()
+    with workspace(server) as space:
+        space.write("pipeline.json", counting("quiet", idle="100 ms", trigger="10 ms"))
+        send(producer, "quiet", [(1, 0), (2, 5), (3, 600)])
+        process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while len(windows(space)) < 2:
+            check(process.poll() is None and time.monotonic() < end, "no window has closed")
+            time.sleep(0.02)
+        process.terminate()
+        equal(process.wait(30), 143, "exit code")
+        equal(windows(space), oracle([(1, 0), (2, 5)], 570), "windows")
+        producer.close()
+
+
 def main():
     if broker.jars() is None:
         print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
         sys.exit(77)
     suite = Suite("event time")
     with broker.Broker() as server:
-        for function in (late_rows, silent_partition, idle_partition, damaged_and_changed, windowed_revenue):
+        for function in (late_rows, silent_partition, idle_partition, damaged_and_changed, windowed_revenue, closed_by_silence,
+                         from_host_to_host):
             suite.case(function.__name__.replace("_", " "), function, server)
+        kills = int(sys.argv[1]) if len(sys.argv) > 1 else 100 if os.environ.get("MILLRACE_LONG") else 8
+        suite.case(f"killed {kills} times", killed, server, kills)
     suite.end()
 
 
