@@ -26,6 +26,7 @@ import pyarrow.parquet
 
 import broker
 from engine import Workspace
+from registry import Registry
 
 LONG = bool(os.environ.get("MILLRACE_LONG"))
 UTC = datetime.timezone.utc
@@ -117,6 +118,33 @@ def values_avro(server):
         space.run(pipeline("own", {"topic": "own", "format": "avro", "schema": own})).expect(0)
         found = [fastavro.schemaless_reader(io.BytesIO(r.value), json.loads(own)) for r in server.read("own")]
         equal(found, [{"i64": (1 << 63) - 1, "text": 'q"\\\n\u00fc\U0001f600', "more": 7}, {"i64": None, "text": "", "more": 7}], "own schema")
+
+
+def values_registered(server):
+    """Confluent's framing: the number of a schema that the registry has given."""
+    server.topic("framed", 2)
+    with Registry(user="mill:race") as registry, workspace(server) as space:
+        put(space, {"id": pa.array(range(1000), pa.int64()), "text": [None if n % 3 else f"t{n}" for n in range(1000)]})
+        load = {"topic": "framed", "key": "id", "format": "avro", "schemaRegistry": registry.url, "schemaRegistryUserInfo": "mill:race"}
+        registry.broken = 1
+        space.run(pipeline("framed", load)).expect(0)
+        equal(len(registry.subjects["framed-value"]), 1, "schemas")
+        equal(registry.count("/subjects/"), 2, "asked once, and once more behind a 503")
+        number = registry.subjects["framed-value"][0]
+        schema = fastavro.parse_schema(json.loads(registry.schemas[number]["schema"]))
+        found = {}
+        for record in server.read("framed"):
+            equal(record.value[:5], b"\0" + number.to_bytes(4, "big"), "frame")
+            row = fastavro.schemaless_reader(io.BytesIO(record.value[5:]), schema)
+            found[row["id"]] = row["text"]
+        equal(found, {n: None if n % 3 else f"t{n}" for n in range(1000)}, "rows")
+        source = {"topic": "framed", "format": "avro", "schemaRegistry": registry.url, "schemaRegistryUserInfo": "mill:race"}
+        space.run(pipeline("back", {"method": "toFile", "path": "back/", "format": "json"}, source)).expect(0)
+        lines = [json.loads(l) for n in os.listdir(space.file("back")) if not n.startswith(".") for l in open(space.file("back", n))]
+        equal({r["id"]: r["text"] for r in lines}, found, "read back")
+        refused = space.run(pipeline("refused", {**load, "schemaRegistryUserInfo": "mill:wrong"}))
+        check(refused.code in (4, 6) and "wrong" not in refused.err, refused)
+        equal(server.open_transactions("framed"), [], "open transactions")
 
 
 def records_copied(server):
@@ -381,7 +409,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka sink")
     with broker.Broker() as server:
-        for function in (values_json, values_avro, records_copied, example, keys_and_places, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
+        for function in (values_json, values_avro, values_registered, records_copied, example, keys_and_places, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
                          lost_state, uncertain_end, broker_back_in_time):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()

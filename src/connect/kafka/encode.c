@@ -95,40 +95,63 @@ static enum mr_status choose_payload(struct kafka_columns *columns, const struct
     return columns->payload != NULL ? MR_OK : mr_error_nomem(err);
 }
 
-/* The schema of the user, or one made of the columns. */
-static enum mr_status choose_avro(const struct mr_options *options, struct kafka_columns *columns,
-                                  struct mr_arena *arena, struct mr_error *err)
+/* One made of the columns. */
+static enum mr_status make_schema(struct kafka_columns *columns, struct mr_arena *arena,
+                                  struct mr_error *err)
+{
+    struct mr_bytes made;
+    struct mr_slice json;
+    mr_bytes_init(&made, MR_BYTES_DEFAULT_MAXIMUM);
+    enum mr_status status = mr_avro_print(columns->payload, NULL, NULL, &made, err);
+    if (status == MR_OK)
+        status = mr_bytes_settle(&made, arena, &json, err);
+    mr_bytes_reset(&made);
+    return status == MR_OK ? mr_avro_parse(arena, json, false, &columns->avro, err) : status;
+}
+
+static enum mr_status choose_avro(const struct mr_options *options, const char *directory,
+                                  struct kafka_columns *columns, struct mr_arena *arena,
+                                  struct mr_error *err)
 {
     const char *text = mr_options_text(options, "schema");
     struct mr_error cause = {0};
-    struct mr_slice json = mr_slice_of(text);
-    if (text == NULL) {
-        struct mr_bytes made;
-        mr_bytes_init(&made, MR_BYTES_DEFAULT_MAXIMUM);
-        enum mr_status status = mr_avro_print(columns->payload, NULL, NULL, &made, err);
-        if (status == MR_OK)
-            status = mr_bytes_settle(&made, arena, &json, err);
-        mr_bytes_reset(&made);
-        MR_TRY(status);
-    }
-    if (mr_avro_parse(arena, json, false, &columns->avro, &cause) != MR_OK)
-        return mr_options_error(options, text ? "schema" : "format", err, "%s", cause.message);
     struct mr_avro_encoder *trial = NULL;
-    enum mr_status status = mr_avro_encoder_new(columns->avro, columns->payload, &trial, err);
+    enum mr_status status = text != NULL
+                                ? mr_avro_load(arena, text, directory, &columns->avro, &cause)
+                                : make_schema(columns, arena, &cause);
+    if (status == MR_NOMEM)
+        return mr_error_nomem(err);
+    if (status != MR_OK)
+        return mr_options_error(options, text ? "schema" : "format", err, "%s", cause.message);
+    status = mr_avro_encoder_new(columns->avro, columns->payload, &trial, err);
     mr_avro_encoder_free(trial);
     return status;
 }
 
-enum mr_status kafka_columns_bind(const struct mr_options *options, const struct mr_schema *schema,
-                                  struct mr_arena *arena, struct kafka_columns *out,
-                                  struct mr_error *err)
+static enum mr_status read_registry(const struct mr_options *options, struct mr_arena *arena,
+                                    struct kafka_columns *out, struct mr_error *err)
 {
-    *out = (struct kafka_columns){
-        .format = (enum kafka_load_format)mr_options_integer(options, "format", KAFKA_LOAD_JSON),
-        .mode = (enum kafka_load_mode)mr_options_integer(options, "mode", KAFKA_LOAD_APPEND),
-    };
-    bool value = mr_options_has(options, "value");
-    if (value && out->format == KAFKA_LOAD_AVRO)
+    const char *topic = mr_options_text(options, "topic");
+    if (out->format == KAFKA_LOAD_AVRO)
+        MR_TRY(kafka_registry_open(options, MR_SINK, arena, &out->registry, err));
+    out->subject = mr_options_text(options, "subject");
+    if (out->registry == NULL)
+        return out->subject == NULL ? MR_OK
+                                    : mr_options_error(options, "subject", err,
+                                                       "`subject` needs format avro and "
+                                                       "`schemaRegistry`");
+    if (out->subject == NULL && topic == NULL)
+        return mr_options_error(options, "topicColumn", err,
+                                "without `topic` the registry needs `subject`");
+    if (out->subject == NULL)
+        out->subject = mr_arena_printf(arena, "%s-value", topic);
+    return out->subject != NULL ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status check_keys(const struct mr_options *options, const struct kafka_columns *out,
+                                 struct mr_error *err)
+{
+    if (mr_options_has(options, "value") && out->format == KAFKA_LOAD_AVRO)
         return mr_options_error(options, "value", err,
                                 "with format avro the whole row is the value");
     if (mr_options_has(options, "schema") && out->format != KAFKA_LOAD_AVRO)
@@ -137,6 +160,19 @@ enum mr_status kafka_columns_bind(const struct mr_options *options, const struct
         return mr_options_error(options, "mode", err, "mode upsert needs `key`");
     if (!mr_options_has(options, "topic") && !mr_options_has(options, "topicColumn"))
         return mr_error_config(err, "topic or topicColumn is needed");
+    return MR_OK;
+}
+
+enum mr_status kafka_columns_bind(const struct mr_options *options, const struct mr_schema *schema,
+                                  const char *directory, struct mr_arena *arena,
+                                  struct kafka_columns *out, struct mr_error *err)
+{
+    *out = (struct kafka_columns){
+        .format = (enum kafka_load_format)mr_options_integer(options, "format", KAFKA_LOAD_JSON),
+        .mode = (enum kafka_load_mode)mr_options_integer(options, "mode", KAFKA_LOAD_APPEND),
+    };
+    MR_TRY(check_keys(options, out, err));
+    MR_TRY(read_registry(options, arena, out, err));
     MR_TRY(find_column(options, "key", schema, &out->key, err));
     MR_TRY(find_column(options, "value", schema, &out->value, err));
     MR_TRY(find_column(options, "headers", schema, &out->headers, err));
@@ -146,15 +182,17 @@ enum mr_status kafka_columns_bind(const struct mr_options *options, const struct
     if (schema == NULL)
         return MR_OK;
     MR_TRY(check_types(options, schema, out, err));
-    if (!value)
+    if (!mr_options_has(options, "value"))
         MR_TRY(choose_payload(out, schema, arena, err));
-    return out->format == KAFKA_LOAD_AVRO ? choose_avro(options, out, arena, err) : MR_OK;
+    return out->format == KAFKA_LOAD_AVRO ? choose_avro(options, directory, out, arena, err)
+                                          : MR_OK;
 }
 
 /* --- encoder --- */
 
 struct kafka_encoder {
     const struct kafka_columns *columns;
+    int32_t schema; /* number in the registry, -1 = none */
     struct mr_json_rows *json;
     struct mr_avro_encoder *avro;
     struct mr_bytes text; /* values of a chunk */
@@ -175,14 +213,15 @@ void kafka_encoder_free(struct kafka_encoder *encoder)
     mr_free(encoder);
 }
 
-enum mr_status kafka_encoder_new(const struct kafka_columns *columns, struct kafka_encoder **out,
-                                 struct mr_error *err)
+enum mr_status kafka_encoder_new(const struct kafka_columns *columns, int32_t schema,
+                                 struct kafka_encoder **out, struct mr_error *err)
 {
     struct kafka_encoder *encoder = mr_calloc(1, sizeof *encoder);
     *out = NULL;
     if (encoder == NULL)
         return mr_error_nomem(err);
     encoder->columns = columns;
+    encoder->schema = schema;
     mr_bytes_init(&encoder->text, VALUE_BYTES);
     mr_bytes_init(&encoder->key, VALUE_BYTES);
     mr_bytes_init(&encoder->name, 1 << 16);
@@ -344,6 +383,13 @@ static enum mr_status encode_avro(struct kafka_encoder *encoder, int64_t first, 
 {
     for (int64_t i = 0; i < count; i++) {
         int64_t done;
+        if (encoder->schema >= 0) { /* a 0, and the number, highest byte first */
+            uint32_t number = (uint32_t)encoder->schema;
+            const uint8_t frame[KAFKA_FRAME_BYTES] = {0, (uint8_t)(number >> 24),
+                                                      (uint8_t)(number >> 16),
+                                                      (uint8_t)(number >> 8), (uint8_t)number};
+            mr_bytes_append(&encoder->text, frame, sizeof frame);
+        }
         MR_TRY(mr_avro_encode(encoder->avro, first + i, 1, SIZE_MAX, &encoder->text, &done, err));
         encoder->starts[i + 1] = encoder->text.size;
     }

@@ -42,14 +42,19 @@ const struct mr_option kafka_load_options[] = {
      .type = MR_OPTION_ENUM,
      .choices = formats,
      .fallback = "json",
-     .doc = "Rows as values: json as in JSON files, or avro, a datum without a header."},
+     .doc = "Rows as values: json as in JSON files, or avro: a datum, with `schemaRegistry` behind "
+            "a 0 "
+            "and the number of its schema."},
     {.name = "schema",
      .type = MR_OPTION_STRING,
-     .doc = "With format avro: the schema (JSON of Avro). Default: one made of the columns."},
-    {.name = "schemaRegistry",
+     .doc = "With format avro: the schema, as JSON or the path of its file (.avsc). Default: one "
+            "made of "
+            "the columns."},
+    MR_KAFKA_REGISTRY_ROWS,
+    {.name = "subject",
      .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "URL of the registry of Avro schemas."},
+     .doc = "With `schemaRegistry`: the subject that the schema is registered under. Default: "
+            "<topic>-value."},
     {.name = "headers",
      .type = MR_OPTION_STRING,
      .flags = MR_OPTION_COLUMN,
@@ -140,7 +145,8 @@ static enum mr_status bind_load(const struct mr_sink_bind *bind, void **state,
     if (load == NULL)
         return mr_error_nomem(err);
     load->sequence = bind->sequence;
-    MR_TRY(kafka_columns_bind(bind->options, bind->schema, bind->arena, &load->columns, err));
+    MR_TRY(kafka_columns_bind(bind->options, bind->schema, bind->runtime->pipeline_dir, bind->arena,
+                              &load->columns, err));
     MR_TRY(kafka_link_read(&load->link, bind->options, bind->runtime, 0, bind->arena, err));
     if (load->columns.mode == KAFKA_LOAD_UPSERT) {
         info->kinds |= MR_SINK_UPSERT;

@@ -8,6 +8,7 @@
 #include "col/batch.h"
 #include "connect/kafka/client.h"
 #include "connect/kafka/kafka.h"
+#include "connect/kafka/registry.h"
 
 extern const struct mr_option kafka_load_options[];
 
@@ -202,14 +203,18 @@ struct kafka_columns { /* numbers of columns, -1 = none */
     const struct mr_schema *payload; /* of the whole row as value; NULL: `value` */
     int *from;                       /* of each column of the payload: its number in the row */
     const struct mr_avro_document *avro;
+    const struct kafka_registry *registry; /* NULL: data without a number in front */
+    const char *subject;                   /* in it */
 };
+/* `directory`: where the path of a schema begins. */
 enum mr_status kafka_columns_bind(const struct mr_options *options, const struct mr_schema *schema,
-                                  struct mr_arena *arena, struct kafka_columns *out,
-                                  struct mr_error *err);
+                                  const char *directory, struct mr_arena *arena,
+                                  struct kafka_columns *out, struct mr_error *err);
 
 struct kafka_encoder;
-enum mr_status kafka_encoder_new(const struct kafka_columns *columns, struct kafka_encoder **out,
-                                 struct mr_error *err);
+/* `schema`: its number in the registry, -1 = none. */
+enum mr_status kafka_encoder_new(const struct kafka_columns *columns, int32_t schema,
+                                 struct kafka_encoder **out, struct mr_error *err);
 void kafka_encoder_free(struct kafka_encoder *encoder);
 /* Calls `send` for each record of the batch; `record->topic` is not set. */
 typedef enum mr_status (*kafka_send)(void *context, struct kafka_record *record,

@@ -6,6 +6,7 @@
 #include "connect/kafka/sink.h"
 
 #include "base/failpoint.h"
+#include "base/hash.h"
 #include "base/map.h"
 
 static const char magic[5] = {'M', 'R', 'K', 'C', 1};
@@ -82,10 +83,64 @@ static enum mr_status new_topic(struct writer *writer, const char *name, rd_kafk
                         : kafka_error(NULL, MR_SINK, rd_kafka_last_error(), err, "topic %s", name);
 }
 
+struct registering {
+    struct writer *writer;
+    const struct kafka_columns *columns;
+};
+
+static enum mr_status register_schema(void *context, void **out, struct mr_error *err)
+{
+    const struct registering *registering = context;
+    int32_t *number = mr_calloc(1, sizeof *number);
+    if (number == NULL)
+        return mr_error_nomem(err);
+    enum mr_status status =
+        kafka_registry_register(registering->columns->registry, registering->writer->runtime,
+                                registering->columns->subject, registering->columns->avro->text,
+                                number, err);
+    if (status == MR_OK)
+        *out = number;
+    else
+        mr_free(number);
+    return status;
+}
+
+/* The number of the schema in the registry: one request, whoever asks first. */
+static enum mr_status find_schema(struct writer *writer, int32_t *out, struct mr_error *err)
+{
+    const struct kafka_columns *columns = &writer->load->columns;
+    struct registering registering = {writer, columns};
+    struct mr_runtime lent = *writer->runtime;
+    struct mr_bytes key;
+    void *number = NULL;
+    *out = -1;
+    if (columns->registry == NULL)
+        return MR_OK;
+    if (lent.streaming && lent.common != NULL)
+        lent.shared = lent.common;
+    struct mr_slice text = columns->avro->text;
+    mr_bytes_init(&key, 1 << 16);
+    mr_bytes_printf(&key, "toKafka %s %s %llx", kafka_registry_place(columns->registry),
+                    columns->subject, (unsigned long long)mr_hash64(text.data, text.size));
+    enum mr_status status = mr_bytes_status(&key, err);
+    if (status == MR_OK)
+        status = lent.shared != NULL ? mr_shared_get(&lent, key.data, register_schema, &registering,
+                                                     mr_free, &number, err)
+                                     : register_schema(&registering, &number, err);
+    if (status == MR_OK)
+        *out = *(int32_t *)number;
+    if (lent.shared == NULL)
+        mr_free(number);
+    mr_bytes_reset(&key);
+    return status;
+}
+
 static enum mr_status open_writer(struct writer *writer, const struct mr_epoch *epoch,
                                   struct mr_error *err)
 {
     const struct kafka_link *link = &writer->load->link;
+    int32_t schema;
+    MR_TRY(find_schema(writer, &schema, err));
     MR_TRY(kafka_producer_get(link, writer->runtime, epoch->lane, &writer->producer, &writer->owned,
                               err));
     if (writer->owned && link->id != NULL)
@@ -93,7 +148,7 @@ static enum mr_status open_writer(struct writer *writer, const struct mr_epoch *
     MR_TRY(kafka_transaction_begin(writer->producer, writer->runtime, epoch->epoch, err));
     MR_TRY(charge(writer, err));
     MR_TRY(kafka_flight_open(writer->producer, &writer->flight, err));
-    MR_TRY(kafka_encoder_new(&writer->load->columns, &writer->encoder, err));
+    MR_TRY(kafka_encoder_new(&writer->load->columns, schema, &writer->encoder, err));
     if (link->topic == NULL)
         return MR_OK;
     writer->topic =
