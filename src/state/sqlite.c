@@ -712,19 +712,20 @@ static enum mr_status sqlite_notes(void *self, const struct mr_note_filter *filt
     enum mr_status status = MR_OK;
     if (store->version < 2) /* it is only looked at, and has none */
         return MR_OK;
-    MR_TRY(prepare(store,
-                   filter->no_bytes
-                       ? "SELECT epoch, name FROM notes WHERE state_key = ?1 AND kind = ?2"
-                         " AND (?3 = -1 OR epoch = ?3) AND (?4 IS NULL OR name = ?4)"
-                         " ORDER BY epoch, name"
-                       : "SELECT epoch, name, bytes FROM notes WHERE state_key = ?1 AND kind = ?2"
-                         " AND (?3 = -1 OR epoch = ?3) AND (?4 IS NULL OR name = ?4)"
-                         " ORDER BY epoch, name",
-                   &stmt, err));
+    /* Only what is asked for stands in it: then one note is found by the key, past all others. */
+    char text[200];
+    snprintf(text, sizeof text,
+             "SELECT epoch, name%s FROM notes WHERE state_key = ?1 AND kind = ?2%s%s"
+             " ORDER BY epoch, name",
+             filter->no_bytes ? "" : ", bytes", filter->epoch >= 0 ? " AND epoch = ?3" : "",
+             filter->name ? " AND name = ?4" : "");
+    MR_TRY(prepare(store, text, &stmt, err));
     bind_text(stmt, 1, filter->key);
     sqlite3_bind_int(stmt, 2, (int)filter->kind);
-    sqlite3_bind_int64(stmt, 3, filter->epoch);
-    bind_text(stmt, 4, filter->name);
+    if (filter->epoch >= 0)
+        sqlite3_bind_int64(stmt, 3, filter->epoch);
+    if (filter->name)
+        bind_text(stmt, 4, filter->name);
     int code;
     while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (!grow_notes(arena, out, *count)) {
