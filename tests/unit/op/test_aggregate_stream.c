@@ -355,7 +355,7 @@ static const struct stream_case stream_cases[] = {
 static void test_epochs(void **state)
 {
     static struct fixture fixture;
-    static struct lines got, wanted;
+    static struct lines got, wanted, aside, again;
     static int64_t rows[ROWS][3];
     const char *longer = getenv("MILLRACE_LONG");
     int seeds = longer && *longer ? 40 : 3;
@@ -379,6 +379,13 @@ static void test_epochs(void **state)
             play(&fixture, rows, &random, seed % 2 ? 1 : INT64_MAX / 4, &got);
             bind(&fixture, false);
             run(&fixture, rows, 0, ROWS, 2, INT64_MAX / 4, &wanted);
+            if (seed == 0) { /* in batch, little memory makes no difference */
+                run(&fixture, rows, 0, ROWS, 3, 1, &aside);
+                run(&fixture, rows, 0, ROWS, 2, INT64_MAX / 4, &again);
+                compare(&aside, &again, fixture.test->name, -1);
+            }
+            lines_reset(&aside);
+            lines_reset(&again);
             if (fixture.test->mode == MR_OUTPUT_UPDATE)
                 keep_last(&got, (fixture.test->keyed ? 2 : 0) + (fixture.test->window ? 1 : 0));
             if (fixture.test->window) {
@@ -393,10 +400,38 @@ static void test_epochs(void **state)
     }
 }
 
+/* Bound as a stream (mode) or in batch: the message. */
+static void refused(enum mr_output_mode mode, bool stream, const char *const *pairs,
+                    const char *wanted)
+{
+    struct drive drive;
+    struct mr_field fields[] = {{.name = "k", .type = mr_type_of(MR_TYPE_INT64)},
+                                {.name = "v", .type = mr_type_of(MR_TYPE_INT64)}};
+    drive_init(&drive);
+    drive.stream = stream;
+    drive.output_mode = mode;
+    const struct mr_schema *schema = mr_schema_new(&drive.arena, fields, 2);
+    assert_int_equal(drive_bind(&drive, &mr_op_aggregate_data, schema, 10, pairs), MR_CONFIG);
+    if (!strstr(drive.err.message, wanted))
+        fail_msg("\"%s\", not \"%s\"", drive.err.message, wanted);
+    drive_reset(&drive);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"aggregations", "x=collect_list(v)", "emit", "changes",
+                                        NULL};
+    static const char *const plain[] = {"groupBy", "k", "aggregations", "v=sum", NULL};
+    refused(MR_OUTPUT_APPEND, false, lists, "collect_list has no running results");
+    refused(MR_OUTPUT_APPEND, true, plain, "this one has no window");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
