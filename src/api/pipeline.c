@@ -240,6 +240,7 @@ int mr_api_run(struct millrace_pipeline *pipeline, const struct millrace_run_opt
         .resume = pipeline->user_options->resume,
         .adopt = pipeline->user_options->adopt,
         .metrics_path = pipeline->user_options->report_file,
+        .listen = pipeline->user_options->listen,
         .progress = pipeline->user_options->progress ? report_progress : NULL,
         .progress_context = pipeline,
         .tap = tap,
@@ -270,6 +271,12 @@ bool mr_api_drain(struct millrace_pipeline *pipeline, int code)
         return false;
     atomic_store(&pipeline->session->cancel_code, code);
     return mr_session_drain(pipeline->session);
+}
+
+bool mr_api_was_drained(const struct millrace_pipeline *pipeline)
+{
+    return mr_api_is_stream(pipeline) && atomic_load(&pipeline->session->drain) &&
+           !atomic_load(&pipeline->session->cancelled);
 }
 
 bool mr_api_is_stream(const struct millrace_pipeline *pipeline)

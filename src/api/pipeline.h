@@ -34,6 +34,8 @@ int mr_api_end(struct millrace_pipeline *pipeline, enum mr_status status,
 void mr_api_cancel(struct millrace_pipeline *pipeline, int code);
 /* Ends a stream behind its epoch, under this exit code. False: it is none, or was told before; nothing is done. */
 bool mr_api_drain(struct millrace_pipeline *pipeline, int code);
+/* It was, and has ended by that. */
+bool mr_api_was_drained(const struct millrace_pipeline *pipeline);
 bool mr_api_is_stream(const struct millrace_pipeline *pipeline);
 /* Puts a pipeline that is to be run into the queue of its pool. */
 void mr_api_queue(struct millrace_pipeline *pipeline);

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 
 #include "api/hash.h"
+#include "api/pipeline.h"
 #include "base/alloc.h"
 #include "base/time.h"
 
@@ -112,7 +113,12 @@ static int describe(const struct mr_cli_options *options, int index, struct mr_b
 {
     struct millrace_pipeline *pipeline = NULL;
     int code = mr_cli_open(options, index, &pipeline);
-    if (code == MILLRACE_OK) {
+    if (code == MILLRACE_OK && mr_api_is_stream(pipeline)) {
+        fprintf(stderr,
+                "error: %s: a stream has no end that could be timed; say \"mode\": \"batch\"\n",
+                options->files[index]);
+        code = MILLRACE_CONFIG;
+    } else if (code == MILLRACE_OK) {
         code = millrace_plan(pipeline, false, &config->plan);
         if (code == MILLRACE_OK)
             code = mr_api_run_hashed(pipeline, config->content);

@@ -46,6 +46,7 @@ struct mr_cli_options {
     const char *state;
     const char *pipeline; /* of `runs`: the file whose state is meant */
     const char *report;
+    const char *listen;
     const char *run_key;
     const char *step;
     const char *load;  /* of `verify` */

@@ -38,6 +38,8 @@ static const struct cli_option {
      "forget watermarks, positions and what an unfinished run has done"},
     {"--resume", 'R', OPTION_FLAG, NULL, "go on with the unfinished run, or do nothing"},
     {"--adopt", 'A', OPTION_FLAG, NULL, "state was lost: go on from what the targets know"},
+    {"--listen", 'i', OPTION_VALUE, "ADDRESS",
+     "answer /metrics and /healthz on host:port while it runs; port 0 = any"},
     {"--run-key", 'K', OPTION_VALUE, "KEY",
      "the scheduler's name of this run: one that has succeeded is not run again"},
     {"--clear", 'k', OPTION_FLAG, NULL, "forget the watermark: the next run begins anew"},
@@ -125,6 +127,8 @@ static const char **text_of(char letter, struct mr_cli_options *out)
         return &out->state;
     case 'I':
         return &out->pipeline;
+    case 'i':
+        return &out->listen;
     case 'K':
         return &out->run_key;
     case 'r':

@@ -39,6 +39,22 @@ static void print_step(const json_t *step)
         printf("  %34s %s\n", "", location);
 }
 
+static void print_stream(const json_t *stream)
+{
+    const json_t *ages = json_object_get(stream, "latency_ms");
+    if (!stream)
+        return;
+    printf("  %lld epochs, %.0f ms each and at most %.0f ms", integer_at(stream, "epochs"),
+           json_number_value(json_object_get(stream, "epoch_ms_mean")),
+           json_number_value(json_object_get(stream, "epoch_ms_max")));
+    if (ages)
+        printf("; records were %.0f ms old when committed (median), %.0f ms (95 %%), %.0f ms (all)",
+               json_number_value(json_object_get(ages, "p50")),
+               json_number_value(json_object_get(ages, "p95")),
+               json_number_value(json_object_get(ages, "max")));
+    printf("\n");
+}
+
 static void print_resumed(const json_t *resumed)
 {
     if (!resumed)
@@ -82,6 +98,7 @@ void mr_cli_print_summary(const char *text)
                json_string_value(json_object_get(step, "step")),
                (long long)integer_at(step, "rows"),
                json_string_value(json_object_get(step, "run")));
+    print_stream(json_object_get(report, "stream"));
     print_resumed(json_object_get(report, "resumed"));
     json_array_foreach(json_object_get(report, "steps"), i, step) print_step(step);
     const char *advice = json_string_value(json_object_get(report, "advice"));
@@ -139,15 +156,18 @@ static int run_opened(const struct mr_cli_options *options, struct millrace_pipe
         .resume = options->resume,
         .adopt = options->adopt,
         .report_file = options->report,
+        .listen = options->listen,
         .progress = options->progress == MR_CLI_PROGRESS_NONE ? NULL : mr_cli_bar_update,
         .progress_context = &bar,
     };
     int code = millrace_run(pipeline, &run, &report);
     mr_cli_catch_signals(NULL);
-    if (report && !options->quiet && !mr_cli_report_to_stdout(options) && code == MILLRACE_OK)
+    bool drained = code == MILLRACE_CANCELLED && mr_api_was_drained(pipeline);
+    if (report && !options->quiet && !mr_cli_report_to_stdout(options) &&
+        (code == MILLRACE_OK || drained))
         mr_cli_print_summary(report);
     struct mr_cli_log log = mr_cli_log_of(options);
-    if (code != MILLRACE_OK)
+    if (code != MILLRACE_OK && !drained)
         mr_cli_print_run_errors(pipeline, &log);
     millrace_free(report);
     return code;
@@ -173,7 +193,7 @@ int mr_cli_run(int argc, char **argv)
 {
     struct mr_cli_options options;
     mr_cli_hold_signals();
-    int code = mr_cli_parse(argc, argv, "pcCSrKfRAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
+    int code = mr_cli_parse(argc, argv, "pcCSrKifRAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
     if (code != 0)
         return code;
     if (options.fresh && options.adopt) {
@@ -183,6 +203,10 @@ int mr_cli_run(int argc, char **argv)
     }
     if (options.resume && (options.fresh || options.adopt)) {
         fprintf(stderr, "millrace run: --resume with %s\n", options.fresh ? "--fresh" : "--adopt");
+        return MILLRACE_USAGE;
+    }
+    if (options.nfiles > 1 && options.listen) {
+        fprintf(stderr, "millrace run: --listen is for one file\n");
         return MILLRACE_USAGE;
     }
     if (options.nfiles > 1)

@@ -18,6 +18,7 @@
 struct mr_registry;
 struct mr_given_list;
 struct mr_event_clock;
+struct mr_latency;
 
 /* Counters of a step (one row of the report). Peaks are kept as maxima, the rest as sums. */
 enum mr_counter {
@@ -100,9 +101,11 @@ struct mr_runtime {
     struct mr_retry_log *retries;     /* of the run, or NULL */
     const char *time_zone;            /* sql.timeZone */
     bool ansi_off;                    /* sql.ansi is false */
-    bool offline;                     /* planning without connections */
-    struct mr_given_list *given;      /* streams of the embedding program (ext/given.h), or NULL */
-    struct mr_shared *shared;         /* things that several steps of a run use together */
+    struct mr_latency *latency;       /* of a stream: sources note the times of records; or NULL */
+    bool preview;                /* rows for people: from the beginning, nothing is remembered */
+    bool offline;                /* planning without connections */
+    struct mr_given_list *given; /* streams of the embedding program (ext/given.h), or NULL */
+    struct mr_shared *shared;    /* things that several steps of a run use together */
     /* things that several runs of the process, or epochs of a stream, use together; or NULL */
     struct mr_shared *common;
     void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);

@@ -243,7 +243,19 @@ static void add_stream(json_t *out, const struct mr_session *session, struct mr_
     json_object_set_new(stream, "epochs_failed", json_integer(totals->failures));
     json_object_set_new(stream, "epoch_ms_mean", milliseconds((int64_t)mean));
     json_object_set_new(stream, "epoch_ms_max", milliseconds(totals->longest_micros));
+    struct mr_latency_figures ages = {0};
+    if (totals->latency != NULL)
+        mr_latency_read(totals->latency, &ages);
     pthread_mutex_unlock(&totals->lock);
+    if (ages.count > 0) {
+        json_t *latency = json_object();
+        json_object_set_new(latency, "records", json_integer(ages.count));
+        json_object_set_new(latency, "p50", milliseconds(ages.p50));
+        json_object_set_new(latency, "p95", milliseconds(ages.p95));
+        json_object_set_new(latency, "p99", milliseconds(ages.p99));
+        json_object_set_new(latency, "max", milliseconds(ages.max));
+        json_object_set_new(stream, "latency_ms", latency);
+    }
     json_object_set_new(out, "stream", stream);
 }
 

@@ -13,6 +13,7 @@
 #include "run/judge.h"
 #include "run/kept.h"
 #include "run/ledger.h"
+#include "run/listen.h"
 #include "run/maintain.h"
 #include "run/progress.h"
 #include "run/report.h"
@@ -259,16 +260,25 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
 {
     struct run run = {.session = session, .options = options, .start = {.session = session}};
     struct mr_error failure = {0};
+    struct mr_listen *listen = NULL;
     mr_resume_init(&run.resume, session);
-    mr_stream_init(&run.stream, &run.start, options, errors);
     *report = NULL;
-    enum mr_status status = mr_pool_enter(&session->ticket, session->runtime.waiter, &failure);
+    enum mr_status status = mr_stream_init(&run.stream, &run.start, options, errors, &failure);
+    if (status == MR_OK)
+        status = mr_pool_enter(&session->ticket, session->runtime.waiter, &failure);
     if (status == MR_OK) {
         if (session->ticket.pool)
             mr_session_begin(session);
         mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "run %s of %s begins",
                          session->run_id, session->spec->name);
-        status = run_body(&run, errors, &failure);
+        if (options->listen)
+            status = mr_listen_start(session,
+                                     session->spec->mode == MR_MODE_STREAMING ? &run.stream.totals
+                                                                              : NULL,
+                                     options->listen, &listen, &failure);
+        if (status == MR_OK)
+            status = run_body(&run, errors, &failure);
+        mr_listen_stop(listen);
     }
     if (status == MR_CANCELLED && !failure.hint[0])
         mr_error_hint(&failure, "resumable: run it again");

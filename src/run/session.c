@@ -298,7 +298,8 @@ void mr_session_cancel(struct mr_session *session)
 bool mr_session_drain(struct mr_session *session)
 {
     uint64_t one = 1;
-    if (session->drain_fd < 0 || atomic_exchange(&session->drain, true))
+    if (session->drain_fd < 0 || !atomic_load(&session->in_epochs) ||
+        atomic_exchange(&session->drain, true))
         return false;
     int saved = errno;
     ssize_t written = write(session->drain_fd, &one, sizeof one);
@@ -453,8 +454,7 @@ enum mr_status mr_session_plan(struct mr_session *session,
     if (!session->runtime.shared)
         return mr_error_nomem(err);
     session->runtime.offline = !options->connect;
-    /* A preview reads what there is, from where a batch run would begin. */
-    session->runtime.streaming = session->spec->mode == MR_MODE_STREAMING && options->with_sinks;
+    session->runtime.preview = session->spec->mode == MR_MODE_STREAMING && !options->with_sinks;
     struct mr_plan_request request = {
         .spec = session->spec,
         .arena = &session->arena,
@@ -463,7 +463,7 @@ enum mr_status mr_session_plan(struct mr_session *session,
         .now_micros = session->now_micros,
         .last_run_timestamp = session->last_run_timestamp,
         .since = session->since.items,
-        .nsince = session->since.count,
+        .nsince = session->runtime.preview ? 0 : session->since.count,
         .until = session->until.items,
         .nuntil = session->until.count,
         .connect = options->connect,

@@ -63,6 +63,7 @@ struct mr_session {
     bool fetched;                          /* it has succeeded */
     bool ran;               /* a session runs once: its run id is in the file's texts */
     atomic_bool cancelled;  /* also before the engine exists */
+    atomic_bool in_epochs;  /* a stream that runs: it can be drained */
     atomic_bool drain;      /* a stream is to end behind the epoch at hand */
     int drain_fd;           /* eventfd, readable then; -1 = not a stream */
     atomic_int cancel_code; /* the exit code that goes with it; 0 = the usual one */

@@ -24,15 +24,16 @@
 #define IDLE_MOST  200000
 #define TELL_EVERY 10000000
 
-void mr_stream_init(struct mr_stream *stream, struct mr_start *start,
-                    const struct mr_run_options *options, struct mr_load_errors *errors)
+enum mr_status mr_stream_init(struct mr_stream *stream, struct mr_start *start,
+                              const struct mr_run_options *options, struct mr_load_errors *errors,
+                              struct mr_error *err)
 {
     *stream = (struct mr_stream){.start = start,
                                  .session = start->session,
                                  .options = options,
                                  .errors = errors,
                                  .leftovers = true};
-    mr_totals_init(&stream->totals);
+    return mr_totals_init(&stream->totals, err);
 }
 
 void mr_stream_reset(struct mr_stream *stream)
@@ -263,6 +264,7 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
     }
     stream->leftovers = true;
     MR_TRY(lend_kept(stream, err));
+    mr_latency_begin(&stream->latency, mr_clock_wall_micros());
     MR_TRY(execute(stream, err));
     MR_TRY(mr_judge_validations(session->plan, err));
     if (mr_engine_cancelled(session->engine))
@@ -275,7 +277,7 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
     mr_kept_committed(stream->kept, epoch);
     stream->leftovers = false;
     return mr_totals_add(&stream->totals, session->plan, &stream->result, epoch,
-                         mr_clock_monotonic_micros() - stream->begun, err);
+                         mr_clock_monotonic_micros() - stream->begun, &stream->latency, err);
 }
 
 /* ---- failures ---- */
@@ -375,6 +377,7 @@ static enum mr_status pause_after_failure(struct mr_stream *stream, const struct
                                    .delay_micros = pause,
                                    .message = failure->message};
     mr_retry_log_add(&session->retries, &entry);
+    mr_totals_failed(&stream->totals, failure);
     mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
                      "epoch %lld failed and is done again in %.1f s: %s%s%s%s",
                      (long long)stream->start->last.epoch + 1, (double)pause / 1e6,
@@ -495,6 +498,8 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
                                   .key = session->spec->state_key,
                                   .registry = session->runtime.registry};
     MR_TRY(mr_kept_new(&place, &stream->kept, err));
+    session->runtime.latency = &stream->latency;
+    atomic_store(&session->in_epochs, true);
     session->whole = session->arena;
     mr_arena_init(&session->arena, NULL);
     for (;;) {
@@ -503,6 +508,8 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
         enum mr_status status = one_epoch(stream, &failure);
         if (status == MR_OK && !stream->idle)
             tell(stream);
+        if (status == MR_OK && stream->failures > 0)
+            mr_totals_failed(&stream->totals, NULL);
         stream->failures = status == MR_OK ? 0 : stream->failures + 1;
         if (status != MR_OK)
             mr_kept_discard(stream->kept);

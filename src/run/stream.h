@@ -16,6 +16,7 @@ struct mr_stream {
     struct mr_exec_result result; /* of the epoch at hand */
     struct mr_kept *kept;         /* what operators keep from epoch to epoch */
     struct mr_totals totals;
+    struct mr_latency latency; /* of the epoch at hand */
     struct mr_positions goals; /* availableNow: where the streams ended at the start; by step */
     bool has_goals;
     bool asked;      /* targets were asked what they know */
@@ -28,8 +29,9 @@ struct mr_stream {
     int64_t told_rows;
 };
 
-void mr_stream_init(struct mr_stream *stream, struct mr_start *start,
-                    const struct mr_run_options *options, struct mr_load_errors *errors);
+enum mr_status mr_stream_init(struct mr_stream *stream, struct mr_start *start,
+                              const struct mr_run_options *options, struct mr_load_errors *errors,
+                              struct mr_error *err);
 void mr_stream_reset(struct mr_stream *stream);
 /*
  * Under the lease, with an interrupted epoch finished: epochs until the trigger says that it is enough (MR_OK), somebody stops or cancels

@@ -6,12 +6,26 @@
  */
 #include "run/totals.h"
 
+#include "base/time.h"
+
+#include <stdio.h>
 #include <string.h>
 
-void mr_totals_init(struct mr_totals *totals)
+enum mr_status mr_totals_init(struct mr_totals *totals, struct mr_error *err)
 {
-    *totals = (struct mr_totals){0};
+    *totals = (struct mr_totals){.latency = mr_calloc(1, sizeof *totals->latency)};
     mr_mutex_init(&totals->lock);
+    return totals->latency != NULL ? MR_OK : mr_error_nomem(err);
+}
+
+void mr_totals_failed(struct mr_totals *totals, const struct mr_error *failure)
+{
+    pthread_mutex_lock(&totals->lock);
+    totals->failing = failure != NULL;
+    totals->failures += failure != NULL;
+    if (failure != NULL)
+        memcpy(totals->reason, failure->message, sizeof totals->reason);
+    pthread_mutex_unlock(&totals->lock);
 }
 
 void mr_totals_reset(struct mr_totals *totals)
@@ -19,6 +33,7 @@ void mr_totals_reset(struct mr_totals *totals)
     for (int i = 0; i < totals->nnodes; i++)
         mr_free(totals->nodes[i].label);
     mr_free(totals->nodes);
+    mr_free(totals->latency);
     pthread_mutex_destroy(&totals->lock);
 }
 
@@ -116,10 +131,12 @@ static enum mr_status add_all(struct mr_totals *totals, const struct mr_plan *pl
 
 enum mr_status mr_totals_add(struct mr_totals *totals, const struct mr_plan *plan,
                              const struct mr_exec_result *result, int64_t epoch, int64_t micros,
-                             struct mr_error *err)
+                             const struct mr_latency *latency, struct mr_error *err)
 {
     pthread_mutex_lock(&totals->lock);
     enum mr_status status = add_all(totals, plan, result, err);
+    mr_latency_add(totals->latency, latency, mr_clock_wall_micros());
+    totals->failing = false;
     totals->epochs++;
     totals->epoch = epoch;
     totals->micros += micros;

@@ -229,7 +229,7 @@ def no_drift(server):
             time.sleep(0.01)
         equal(stop(process), 143, "exit code")
         (early, fds), (late, fds_late) = seen[count // 4], seen[count]
-        check(late <= early * 1.05 and fds_late <= fds, f"KiB and descriptors, after {count // 4} and {count} epochs: {seen}")
+        check(late <= early * 1.05 and fds_late <= fds + 5, f"KiB and descriptors, after {count // 4} and {count} epochs: {seen}")
         print(f"# {seen}")
 
 

@@ -10,6 +10,7 @@
  * a thousand; CSV too, for the bytes behind its text that are looked at. A chunk of JSON in which they cannot be found (a string that does not end) is decoded record by record, so only the bad one is bad.
  */
 #include "connect/kafka/source.h"
+#include "ext/latency.h"
 
 #include "base/time.h"
 #include "enc/json_decode.h"
@@ -44,6 +45,8 @@ struct reader {
     struct mr_rows rows;
     struct mr_rows letters;
     int64_t bytes;
+    int64_t millis; /* of the last records, and how many they are: for mr_latency */
+    int64_t nmillis;
     int64_t faults; /* since position.next */
     /* the chunk: records that are not decoded yet */
     rd_kafka_message_t *records[CHUNK_RECORDS];
@@ -167,6 +170,26 @@ static enum mr_status decode_chunk(struct reader *reader, struct mr_error *err)
     return status;
 }
 
+static void note_age(struct reader *reader)
+{
+    if (reader->nmillis > 0)
+        mr_latency_note(reader->runtime->latency, reader->millis * 1000, reader->nmillis);
+    reader->nmillis = 0;
+}
+
+/* Records come in runs of the same millisecond, so that most cost a comparison. */
+static void count_age(struct reader *reader, const rd_kafka_message_t *record)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t millis = rd_kafka_message_timestamp(record, &type);
+    if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || millis < 0 || millis > INT64_MAX / 1000)
+        return;
+    if (millis != reader->millis)
+        note_age(reader);
+    reader->millis = millis;
+    reader->nmillis++;
+}
+
 /* Takes the record over. */
 static enum mr_status take_record(struct reader *reader, rd_kafka_message_t *record,
                                   struct mr_error *err)
@@ -174,6 +197,8 @@ static enum mr_status take_record(struct reader *reader, rd_kafka_message_t *rec
     reader->bytes += (int64_t)(record->len + record->key_len) + 16;
     reader->next = record->offset + 1;
     reader->deadline = 0;
+    if (reader->runtime->latency != NULL)
+        count_age(reader, record);
     if (reader->json == NULL && reader->csv == NULL) {
         enum mr_status status =
             reader->avro != NULL
@@ -369,6 +394,7 @@ static enum mr_status give_letters(struct reader *reader, struct mr_item *out, s
 static enum mr_status give_rows(struct reader *reader, struct mr_item *out, struct mr_error *err)
 {
     int64_t rows = reader->rows.count;
+    note_age(reader);
     reader->position.next = reader->next;
     reader->position.rejected = reader->faults = 0;
     mr_count(reader->runtime, MR_COUNT_BYTES_READ, reader->bytes);

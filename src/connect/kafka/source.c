@@ -216,7 +216,7 @@ static enum mr_status read_since(struct kafka_source *source, const struct mr_so
     }
     source->incremental =
         source->streaming || mr_options_boolean(source->options, "incremental", false);
-    if (!source->incremental)
+    if (!source->incremental || bind->runtime->preview)
         return MR_OK;
     if (bind->since.size > 0) {
         source->has_since = kafka_marks_read(bind->since, source->arena, &source->since, &cause);
@@ -263,7 +263,7 @@ static enum mr_status read_options(struct kafka_source *source, const struct mr_
     MR_TRY(read_mode(source, err));
     if (zone != NULL && strcmp(zone, "UTC") != 0)
         MR_TRY(mr_tz_new(zone, &source->tz, err));
-    if (source->streaming)
+    if (source->streaming && !bind->runtime->preview)
         source->start.kind = KAFKA_AT_LATEST;
     if (mr_options_has(source->options, "startingOffsets"))
         MR_TRY(kafka_point_read(source->options, "startingOffsets", source->tz, source->arena,

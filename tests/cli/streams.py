@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Mode streaming without a broker: files that come in are the stream. Triggers, ends, refusals, /metrics, and that nothing grows.
+
+Rows and the ends of processes are awaited; nothing sleeps for a time.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Suite, check, equal
+from engine import Workspace
+
+
+def pipeline(steps=(), top=(), **load):
+    return {"name": "stream", "mode": "streaming", **dict(top), "steps": [
+        {"type": "extract", "method": "fromFile", "config": {"path": "in/*.json", "format": "json", "schema": "id BIGINT, v STRING",
+                                                             "incremental": {"by": "files"}}},
+        *steps,
+        {"type": "load", "method": "toFile", "config": {"path": "out", "format": "json", "mode": "append", **load}}]}
+
+
+def put(space, name, ids):
+    """A file that is there as a whole."""
+    space.write("in/.new", "".join(json.dumps({"id": i, "v": "x"}) + "\n" for i in ids))
+    os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
+
+
+def ids(space):
+    folder, found = space.file("out"), []
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if name.startswith(("part-", "2")) or name.endswith(".json"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                found += [json.loads(line)["id"] for line in file]
+    return sorted(found)
+
+
+def start(space, work, *arguments):
+    space.write("pipeline.json", work)
+    return space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", *arguments,
+                       stdout=subprocess.DEVNULL, stderr=open(space.file("log"), "wb"))
+
+
+def log(space):
+    with open(space.file("log"), encoding="utf-8") as file:
+        return file.read()
+
+
+def until(condition, process, what):
+    end = time.monotonic() + 60
+    while not (found := condition()):
+        check(process.poll() is None, f"{what}: it ended with {process.returncode}: {process.returncode}")
+        check(time.monotonic() < end, f"{what}: did not come")
+        time.sleep(0.005)
+    return found
+
+
+def report(space):
+    with open(space.file("report.json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def drained():
+    with Workspace() as space:
+        put(space, "a", [1, 2])
+        process = start(space, pipeline(trigger="processingTime=20 milliseconds", queryName="files"))
+        until(lambda: ids(space) == [1, 2], process, "the first file")
+        put(space, "b", [3])
+        until(lambda: ids(space) == [1, 2, 3], process, "the second file")
+        until(lambda: "epoch 1" in space.millrace("runs", "--pipeline", "pipeline.json").out, process, "its row says the epoch")
+        process.send_signal(signal.SIGTERM)
+        equal(process.wait(20), 143, "exit code")
+        found = report(space)
+        equal((found["status"], found["rows_read"], found["stream"]["query"]), ("cancelled", 3, "files"), "report")
+        equal(sum(s["rows_out"] for s in found["steps"][:1]), 3, "rows of the step over all epochs")
+        check("drained: " in space.millrace("runs", "--pipeline", "pipeline.json").out, "the row of the run")
+
+
+def ends_by_time():
+    with Workspace() as space:
+        put(space, "a", [1])
+        result = space.run(pipeline(top={"timeouts": {"run": "0.3s"}}))
+        equal(result.code, 8, "exit code")
+        check("timeouts.run is over, 1 epoch committed" in result.err, result.err)
+        equal(ids(space), [1], "rows")
+
+
+def run_key():
+    with Workspace() as space:
+        put(space, "a", [1])
+        space.run(pipeline(trigger="availableNow"), "--run-key", "k").expect(0)
+        put(space, "b", [2])
+        space.run(pipeline(trigger="availableNow"), "--run-key", "k").expect(0)
+        equal(ids(space), [1], "a run key that has succeeded")
+        space.run(pipeline(trigger="once"), "--run-key", "l").expect(0)
+        equal(ids(space), [1, 2], "another")
+
+
+def refusals():
+    def broken(work, *texts):
+        with Workspace() as space:
+            put(space, "a", [1])
+            result = space.run(work)
+            equal(result.code, 3, f"exit code: {result.err}")
+            for text in texts:
+                check(text in result.err, f"{text!r} is not in {result.err}")
+
+    batch = {**pipeline(trigger="once", outputMode="append", queryName="q", checkpointLocation="c"), "mode": "batch"}
+    broken(batch, '"trigger" belongs to mode streaming', '"outputMode" belongs', '"queryName" belongs', '"checkpointLocation" belongs')
+    broken(pipeline(trigger="sometimes"), '"trigger" is a time such as "5 seconds", once or availableNow, not "sometimes"')
+    second = {"type": "load", "method": "toFile", "config": {"path": "two", "format": "json", "trigger": "2s", "checkpointLocation": "b"}}
+    broken(pipeline([second], trigger="1s", checkpointLocation="a"), '"trigger" is "1s" here and "2s" at',
+           '"checkpointLocation" is "a" here and "b" at')
+    broken(pipeline(checkpointLocation="s3://bucket/c"), "must be a local directory", '"state": {"postgres"')
+    broken(pipeline(checkpointLocation="c", top={"state": "d"}), "state is in one place")
+    still = pipeline()
+    del still["steps"][0]["config"]["incremental"]
+    broken(still, "no source of this pipeline is a stream")
+    broken(pipeline([{"type": "maintain", "method": "vacuumDelta", "config": {"path": "t"}}]), "maintain")
+    with Workspace() as space:
+        put(space, "a", [1])
+        space.write("pipeline.json", pipeline())
+        result = space.millrace("bench", "pipeline.json", "pipeline.json")
+        equal(result.code, 3, "bench")
+        check("no end that could be timed" in result.err, result.err)
+
+
+def checkpoint_location():
+    with Workspace() as space:
+        put(space, "a", [1])
+        space.run(pipeline(trigger="once", checkpointLocation="kept/here")).expect(0)
+        check(os.path.exists(space.file("kept", "here", "state.db")), "the state is there")
+
+
+def shown():
+    with Workspace() as space:
+        put(space, "a", [1, 2])
+        space.write("pipeline.json", pipeline())
+        space.millrace("validate", "pipeline.json").expect(0)
+        check("(streaming)" in space.millrace("plan", "pipeline.json").expect(0).out, "plan")
+        space.run(pipeline(trigger="once")).expect(0)
+        equal(len(space.millrace("preview", "pipeline.json").expect(0).out.split("\n")), 4, "a preview begins at the beginning")
+
+
+def listens():
+    def get(address, path):
+        try:
+            with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    with Workspace() as space:
+        put(space, "a", [1, 2])
+        process = start(space, pipeline(trigger="20ms"), "--listen", "127.0.0.1:0")
+        address = until(lambda: re.search(r"listening on http://(127\.0\.0\.1:\d+)", log(space)), process, "its port").group(1)
+        until(lambda: 'millrace_rows_written_total{pipeline="stream"} 2\n' in get(address, "/metrics")[1], process, "the rows")
+        page = get(address, "/metrics")[1]
+        for text in ('millrace_epochs_total{pipeline="stream"} 1\n', 'step="step 2 (toFile)"} 2\n', "# TYPE millrace_latency_seconds histogram\n"):
+            check(text in page, f"{text!r} is not in {page}")
+        equal(get(address, "/healthz"), (200, "ok\n"), "health")
+        equal(get(address, "/other")[0], 404, "another path")
+        taken = space.run(pipeline(trigger="once"), "--state", "other", "--listen", address)
+        equal(taken.code, 2, "a port that is taken")
+        check("--listen" in taken.err, taken.err)
+        equal(space.run(pipeline(trigger="once"), "--state", "other", "--listen", "here").code, 2, "no address")
+        process.send_signal(signal.SIGTERM)
+        equal(process.wait(20), 143, "exit code")
+
+
+def no_drift():
+    """Memory and descriptors are the same after many epochs. MILLRACE_LONG=1: 2,000 of them."""
+    count = 2000 if os.environ.get("MILLRACE_LONG") else 120
+    seen = {}
+    with Workspace() as space:
+        put(space, "0", [0])
+        process = start(space, pipeline())
+        for number in range(count):
+            until(lambda: sum(n.endswith(".json") for n in os.listdir(space.file("out"))) > number if os.path.isdir(space.file("out"))
+                  else False, process, f"epoch {number}")
+            if number in (count // 4, count - 1):
+                with open(f"/proc/{process.pid}/statm", encoding="ascii") as file:
+                    kib = int(file.read().split()[1]) * 4
+                seen[number] = (kib, min(len(os.listdir(f"/proc/{process.pid}/fd")) for _ in range(50)))
+            put(space, f"{number + 1}", [number + 1])
+        process.send_signal(signal.SIGTERM)
+        equal(process.wait(20), 143, "exit code")
+        (early, fds), (late, fds_late) = seen.values()
+        check(late <= early * 1.05 and fds_late <= fds + 5, f"KiB and descriptors by epoch: {seen}")
+        print(f"# {seen}")
+
+
+def main():
+    suite = Suite("streams")
+    for function in (drained, ends_by_time, run_key, refusals, checkpoint_location, shown, listens, no_drift):
+        suite.case(function.__name__.replace("_", " "), function)
+    suite.end()
+
+
+main()

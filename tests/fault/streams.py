@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""kill -9 of a stream at random moments and at named steps, from a broker to files, Delta and Postgres: each key exactly once.
+
+KILLS=N kills of each target (3 unless told; 300 for the long form), SEED=S repeats the moments. A producer sends while the stream is
+killed and started again; a build with --enable-failpoints dies at a named step in every second life, and half of the starts behind
+such a death are killed in their recovery too. When all is sent the stream reads what is left (availableNow), and the target is read row by row by a reader
+that is not ours. The rows carry a checksum.
+"""
+
+import collections
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Suite, check, equal, need
+
+need("kafka", "pyarrow", "deltalake", "psycopg")
+import broker
+import pyarrow.parquet
+import table
+from deltalake import DeltaTable
+from engine import Workspace
+from server import Server
+
+KILLS = int(os.environ.get("KILLS") or 3)
+SEED = int(os.environ.get("SEED") or random.randrange(1 << 31))
+
+
+def row(number):
+    body = hashlib.sha256(b"%d" % number).hexdigest()
+    return {"id": number, "part": number % 3, "body": body, "sum": hashlib.md5(f"{number}:{body}".encode()).hexdigest()}
+
+
+def summed(rows):
+    seen = collections.Counter()
+    for found in rows:
+        right = hashlib.md5(f"{found['id']}:{found['body']}".encode()).hexdigest() == found["sum"]
+        seen[found["id"] if right else f"damaged {found['id']}"] += 1
+    return seen
+
+
+class Files:
+    method, load = "toFile", {"path": "out", "format": "parquet"}
+
+    def __init__(self, server):
+        self.server = server
+
+    def read(self, space):
+        names = [n for n in table.files(space.file("out"))]
+        return [r for n in names for r in pyarrow.parquet.ParquetFile(n).read(["id", "body", "sum"]).to_pylist()]
+
+
+class Delta(Files):
+    method, load = "toDelta", {"path": "out", "partitionBy": ["part"]}
+
+    def read(self, space):
+        return DeltaTable(space.file("out")).to_pyarrow_table().to_pylist()
+
+
+class Postgres(Files):
+    method, load = "toPostgres", {"table": "stream_rows"}
+
+    def read(self, space):
+        return [dict(zip(("id", "body", "sum"), found)) for found in self.server.rows("streams", "SELECT id, body, sum FROM stream_rows")]
+
+
+def pipeline(sink, topic, **options):
+    return {"name": "killed", "mode": "streaming", "resources": {"parallelism": 2}, "steps": [
+        {"type": "extract", "method": "fromKafka", "config": {"topic": topic, "format": "json", "startingOffsets": "earliest",
+                                                              "maxOffsetsPerTrigger": 150,
+                                                              "schema": "id BIGINT, part INT, body STRING, sum STRING"}},
+        {"type": "load", "method": sink.method, "config": {"mode": "append", **sink.load, **options}}]}
+
+
+class Feed(threading.Thread):
+    """Sends in the background, a thousand rows a second at most, until it is told to stop."""
+
+    def __init__(self, kafka, topic):
+        super().__init__(daemon=True)
+        self.producer, self.topic, self.sent, self.enough = kafka.producer(), topic, 0, threading.Event()
+
+    def run(self):
+        while not self.enough.is_set():
+            for _ in range(20):
+                self.producer.send(self.topic, json.dumps(row(self.sent)).encode(), key=b"%d" % self.sent)
+                self.sent += 1
+            self.producer.flush()
+            self.enough.wait(0.02)
+        self.producer.close()
+
+
+def steps(space):
+    """Every step that a life of some epochs passes, in a build that has them."""
+    try:
+        with open(space.file("places"), encoding="utf-8") as file:
+            return sorted({line.split()[0] for line in file if line.strip()})
+    except FileNotFoundError:
+        return []
+
+
+def life(space, chance, kills):
+    """Starts it, and kills it at a random moment or lets it die at a step."""
+    known = steps(space)
+    step = chance.choice(known) if known and chance.random() < 0.5 else None
+    environment = {"MILLRACE_FAILPOINT": f"{step}:{chance.randint(1, 4)}=kill"} if step else {"MILLRACE_FAILPOINT_LIST": space.file("places")}
+    process = space.start("run", "pipeline.json", "--progress", "none", environment=environment, stdout=subprocess.DEVNULL,
+                          stderr=open(space.file("log"), "ab"))
+    try:
+        process.wait(chance.uniform(0.02, 0.8) if step is None else 1.5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    with open(space.file("log"), encoding="utf-8") as file:
+        check(process.returncode == -9, f"kill {kills} ({step}): exit {process.returncode}: {file.read()[-600:]}")
+
+
+def exactly_once(kafka, sink):
+    chance = random.Random(f"{SEED} {sink.method}")
+    topic = f"killed-{sink.method}"
+    kafka.topic(topic, 3)
+    feed = Feed(kafka, topic)
+    defaults = {"kafka": {"bootstrap.servers": kafka.servers}}
+    if isinstance(sink, Postgres):
+        defaults["postgres"] = sink.server.credentials("streams")
+    feed.start()
+    with Workspace(extra={"defaults": defaults}) as space:
+        space.write("pipeline.json", pipeline(sink, topic))
+        for number in range(KILLS):
+            life(space, chance, number)
+        feed.enough.set()
+        feed.join()
+        space.run(pipeline(sink, topic, trigger="availableNow")).expect(0)
+        seen = summed(sink.read(space))
+        lost = [n for n in range(feed.sent) if n not in seen]
+        twice = [n for n, count in seen.items() if count != 1]
+        equal((lost[:5], twice[:5]), ([], []), f"of {feed.sent} rows {len(lost)} are lost, {len(twice)} not once; SEED={SEED}")
+        print(f"# {sink.method}: {feed.sent} rows, {KILLS} kills, SEED={SEED}")
+
+
+def main():
+    if broker.jars() is None:
+        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
+        sys.exit(77)
+    suite = Suite("streams killed")
+    with broker.Broker() as kafka, Server() as server:
+        server.database("streams")
+        for kind in (Files, Delta, Postgres):
+            suite.case(f"exactly once {kind.method}", exactly_once, kafka, kind(server))
+    suite.end()
+
+
+main()
