@@ -78,6 +78,9 @@ program_suites() {
             python $name $name/run.py
         fi
     done
+    if wanted cli; then
+        python cli-streams cli/streams.py
+    fi
     if wanted examples; then
         python examples-lake examples/lake.py
         python examples-daily examples/daily.py
@@ -98,6 +101,7 @@ program_suites() {
         suite kafka-epochs build make -s -C "$OUT/$FLAVOUR" tests/interop/kafka_epochs
         python kafka interop/test_kafka.py
         python stream interop/test_stream.py
+        python fault-streams fault/streams.py
         python event-time interop/test_event_time.py
         python kafka-sink interop/test_kafka_sink.py
         if [ -n "$ALL" ]; then
