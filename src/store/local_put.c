@@ -3,8 +3,8 @@
  *
  * The bytes go durably into "dir/.name.inprogress-put", which then gets the object's name: by rename to replace what is there, by
  * link to create it or not at all. The writer keeps the temporary file locked (flock) until then. One that is found unlocked is
- * what a killed process left, and goes; beside one that is locked a second writer takes a name of its own, with its
- * process number. A file without any name (O_TMPFILE) would leave nothing at all, but nothing can be replaced by a link.
+ * what a killed process left, and goes; beside one that is locked a second writer takes a name of its own, with the numbers
+ * of its process and thread (several runs of a process have a handle each). A file without any name (O_TMPFILE) would leave nothing at all, but nothing can be replaced by a link.
  *
  * Who has locked a file looks whether the name still means it: whoever held the lock before may have removed or renamed it.
  */
@@ -87,7 +87,7 @@ static enum mr_status create_temporary(struct local *local, const char *full, st
         return out->fd >= 0 ? MR_OK : local_errno(err, MR_SINK, errno, "cannot create", out->path);
     mr_free(out->path);
     out->path = NULL;
-    snprintf(tag, sizeof tag, "put-%ld-%u", (long)getpid(), local->temporary++);
+    snprintf(tag, sizeof tag, "put-%ld-%ld-%u", (long)getpid(), (long)gettid(), local->temporary++);
     MR_TRY(local_staged_path(full, "", tag, &out->path, err));
     unlink(out->path); /* never truncated: it may be a second link to an object */
     out->fd = open(out->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
