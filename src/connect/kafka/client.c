@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -312,6 +313,15 @@ struct asking {
     rd_kafka_resp_err_t code;
 };
 
+/* Its errors. The queue of a consumer that is watched is not served: rd_kafka_poll aborts at a record in it. */
+static void serve(struct kafka_client *client, int millis)
+{
+    if (client->queue == NULL)
+        rd_kafka_poll(client->rk, millis);
+    else if (millis > 0)
+        poll(NULL, 0, millis);
+}
+
 static void ask_body(void *argument)
 {
     struct asking *asking = argument;
@@ -321,14 +331,14 @@ static void ask_body(void *argument)
         int64_t left = (asking->deadline - mr_clock_monotonic_micros()) / 1000;
         int slice = left < millis ? (int)(left > 1 ? left : 1) : millis;
         asking->code = asking->ask(asking->client->rk, slice, asking->context);
-        rd_kafka_poll(asking->client->rk, 0);
+        serve(asking->client, 0);
         rd_kafka_resp_err_t why = hopeless(asking->client);
         if (asking->code != RD_KAFKA_RESP_ERR_NO_ERROR && why != RD_KAFKA_RESP_ERR_NO_ERROR)
             asking->code = why;
         if (!kafka_is_transient(asking->code) || atomic_load(&asking->stop) || left <= millis)
             break;
         if (asking->code != RD_KAFKA_RESP_ERR__TIMED_OUT)
-            rd_kafka_poll(asking->client->rk, 100); /* a refusal at once: not in a tight loop */
+            serve(asking->client, 100); /* a refusal at once: not in a tight loop */
         millis = millis * 2 < SLICE_MOST ? millis * 2 : SLICE_MOST;
     }
     atomic_store(&asking->done, true);
