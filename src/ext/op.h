@@ -23,8 +23,9 @@ enum mr_op_flag {
     MR_OP_BREAKER = 1 << 1,         /* all rows in before any comes out: see `pull` */
     MR_OP_ORDERED = 1 << 2,         /* needs all rows in split order in one task (limitRows) */
     MR_OP_TAKES_SELECTION = 1 << 3, /* push accepts batches with a selection */
-    MR_OP_STATEFUL = 1 << 4,        /* has save and restore */
-    MR_OP_VALIDATION = 1 << 5,      /* counts per rule; a step of type validate */
+    /* What it does depends on what is kept, or is seen by it: a part of a task is never left out. */
+    MR_OP_STATEFUL = 1 << 4,
+    MR_OP_VALIDATION = 1 << 5, /* counts per rule; a step of type validate */
     MR_OP_CROSSES =
         1 << 6, /* row-wise: filters may be moved in front when their columns pass through */
     MR_OP_BUILD_SIDE = 1 << 7, /* port 1 is read fully before port 0 begins: see `attach` */

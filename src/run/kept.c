@@ -28,7 +28,9 @@
 #define MANY_EPOCHS 100
 #define MOST_EPOCHS 5000
 /* A note: as of this epoch nothing is kept. */
-#define FRESH        "fresh"
+#define FRESH "fresh"
+/* A note: epochs up to this one are of a target, and what was kept of them is not known (--adopt). */
+#define ADOPTED      "adopted"
 #define NOTE_MAXIMUM ((size_t)1 << 29)
 
 struct object {
@@ -309,16 +311,40 @@ static bool is_base(const struct mr_note *note)
     return strcmp(note->name, MR_KEPT_BASE) == 0;
 }
 
-static enum mr_status put_fresh(struct mr_lease *lease, int64_t epoch, struct mr_error *err)
+static enum mr_status put_mark(struct mr_lease *lease, const char *name, int64_t epoch,
+                               struct mr_error *err)
 {
-    struct mr_note note = {.epoch = epoch, .name = FRESH, .bytes = {"", 0}};
+    struct mr_note note = {.epoch = epoch, .name = name, .bytes = {"", 0}};
     return mr_state_put_note(lease, MR_NOTE_KEPT, &note, err);
+}
+
+enum mr_status mr_kept_adopt(struct mr_lease *lease, int64_t epoch, struct mr_error *err)
+{
+    return put_mark(lease, ADOPTED, epoch, err);
+}
+
+/* Only clocks may go on from an older place. */
+static enum mr_status refuse_adopted(const struct mr_kept *kept, struct mr_error *err)
+{
+    for (int i = 0; i < kept->nobjects; i++) {
+        if (kept->objects[i].owner.clock)
+            continue;
+        mr_error_config(err,
+                        "%s: the target has epochs of which the state does not have what this "
+                        "step keeps, so --adopt cannot go on from them",
+                        kept->objects[i].label);
+        mr_error_hint(err,
+                      "restore the state of these epochs, or run once with --fresh: what steps "
+                      "keep is forgotten then, and the stream begins anew");
+        return MR_CONFIG;
+    }
+    return MR_OK;
 }
 
 enum mr_status mr_kept_forget(struct mr_lease *lease, int64_t epoch, struct mr_error *err)
 {
     MR_TRY(mr_state_drop_notes(lease, MR_NOTE_KEPT, INT64_MAX, err));
-    return put_fresh(lease, epoch, err);
+    return put_mark(lease, FRESH, epoch, err);
 }
 
 enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, const char *key,
@@ -332,7 +358,7 @@ enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, 
     if (status == MR_OK)
         status = mr_state_note_names(state, key, MR_NOTE_KEPT, &arena, &names, &count, err);
     if (status == MR_OK && count == 0)
-        status = put_fresh(lease, epoch, err);
+        status = put_mark(lease, FRESH, epoch, err);
     mr_arena_reset(&arena);
     return status;
 }
@@ -353,7 +379,7 @@ static enum mr_status read_from(struct mr_kept *kept, const struct mr_note *name
     kept->base_bytes = kept->later_bytes = kept->epochs = 0;
     int64_t epoch = base->epoch;
     for (int i = 0; i < count; i++) {
-        if (names[i].epoch < base->epoch || is_base(&names[i]) || strcmp(names[i].name, FRESH) == 0)
+        if (names[i].epoch < base->epoch || strchr(names[i].name, '|') == NULL)
             continue;
         if (epoch == base->epoch && names[i].epoch > epoch) {
             kept->base_bytes = kept->later_bytes;
@@ -383,11 +409,16 @@ static enum mr_status restore(struct mr_kept *kept, int64_t committed, struct mr
     MR_TRY_OUT(mr_state_note_names(kept->place.state, kept->place.key, MR_NOTE_KEPT, &arena, &names,
                                    &count, err));
     bool fresh = committed == 0;
+    const struct mr_note *adopted = NULL;
     for (int i = 0; i < count; i++) {
         if (is_base(&names[i]))
             base = &names[i];
         fresh = fresh || strcmp(names[i].name, FRESH) == 0;
+        if (strcmp(names[i].name, ADOPTED) == 0)
+            adopted = &names[i];
     }
+    if (adopted != NULL && (base == NULL || adopted->epoch >= base->epoch))
+        MR_TRY_OUT(refuse_adopted(kept, err));
     if (base != NULL)
         status = read_from(kept, names, count, base, &arena, err);
     else if (!fresh)

@@ -48,6 +48,8 @@ bool mr_kept_due(const struct mr_kept *kept, int64_t now);
 bool mr_kept_takes(struct mr_kept *kept, struct mr_plan *plan, struct mr_arena *arena);
 /* --fresh: nothing is kept any more, as of this epoch, the last one. */
 enum mr_status mr_kept_forget(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
+/* --adopt: epochs up to this one are committed, and what was kept of them is not in the state. */
+enum mr_status mr_kept_adopt(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
 /* The commit of the epoch is withdrawn: what was kept before it holds. */
 enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, const char *key,
                                 int64_t epoch, struct mr_error *err);

@@ -151,6 +151,7 @@ static enum mr_status ask_targets(struct mr_stream *stream,
     stream->asked = true;
     if (!changed || !stream->options->adopt)
         return MR_OK;
+    MR_TRY(mr_kept_adopt(start->lease, start->last.epoch, err));
     MR_TRY(mr_session_since(session, start->last.watermark, start->last.positions, stream->errors,
                             err));
     return mr_session_plan(session, plan, stream->errors, err);

@@ -449,6 +449,29 @@ static void withdrawn(void **out)
     must_begin(stream);
 }
 
+/* A target that is ahead of the state: no step can go on from there, at this start or the next. */
+static void adopted(void **out)
+{
+    struct stream *stream = *out;
+    struct mr_error err = {0};
+    must_begin(stream);
+    add(stream, 0, 1, 1);
+    commit(stream);
+    stream->committed = 4;
+    assert_int_equal(mr_kept_adopt(stream->lease, 4, &err), MR_OK);
+    restart(stream);
+    refused(stream, "--adopt cannot go on from them");
+    restart(stream);
+    refused(stream, "--adopt cannot go on from them");
+    assert_int_equal(mr_kept_forget(stream->lease, 4, &err), MR_OK);
+    memset(stream->model, 0, 2 * KEYS * sizeof *stream->model);
+    must_begin(stream);
+    add(stream, 0, 1, 1);
+    commit(stream);
+    restart(stream);
+    must_begin(stream);
+}
+
 static void replace_note(struct stream *stream, const char *name, struct mr_slice bytes)
 {
     struct mr_error err = {0};
@@ -505,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_options, set_up, tear_down),
         cmocka_unit_test_setup_teardown(step_is_new, set_up, tear_down),
         cmocka_unit_test_setup_teardown(withdrawn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(adopted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostile, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
