@@ -85,16 +85,20 @@ static enum mr_status take_side(const struct mr_join_kept *kept, const struct mr
     int from = COLUMNS + (side == 1 ? kept->plan->stored[0]->nfields : 0), done = 0;
     struct mr_column **columns = mr_calloc((size_t)schema->nfields + 1, sizeof(*columns));
     enum mr_status status = columns ? MR_OK : mr_error_nomem(err);
-    for (; status == MR_OK && done < schema->nfields; done += status == MR_OK)
-        status = mr_column_take(kept->memory, batch->columns[from + done], rows, count,
-                                &columns[done], err);
-    /* The hash is read as it lies. */
-    struct mr_column *flat;
-    if (status == MR_OK)
-        status = mr_column_flatten(kept->memory, columns[done - 1], &flat, err);
+    for (; status == MR_OK && done < schema->nfields; done += status == MR_OK) {
+        struct mr_column *taken = NULL, *own = NULL;
+        status =
+            mr_column_take(kept->memory, batch->columns[from + done], rows, count, &taken, err);
+        if (status == MR_OK)
+            status = mr_column_copy(kept->memory, taken, &own, err);
+        if (status == MR_OK)
+            status = mr_column_retype(own, schema->fields[done].type, &columns[done], err);
+        mr_column_unref(taken);
+        mr_column_unref(own);
+        if (status != MR_OK)
+            break;
+    }
     if (status == MR_OK) {
-        mr_column_unref(columns[done - 1]);
-        columns[done - 1] = flat;
         status = mr_batch_new(schema, count, columns, out, err);
     } else {
         for (int c = 0; columns && c < done; c++)

@@ -215,6 +215,7 @@ struct piece {
     struct task *task;
     struct mr_runtime *runtime;
     struct mr_eval *eval;
+    struct mr_join_kept *kept;
     struct mr_join_part *part;
     struct mr_spill **out;
     struct mr_join_run *fresh[2]; /* new rows, or NULL */
@@ -250,6 +251,31 @@ static enum mr_status put(struct mr_emit *emit, int port, struct mr_batch *batch
     return status;
 }
 
+/* Rows as they outlive the epoch: nothing of it is left in them, neither memory of its account nor types of its plan. */
+static enum mr_status adopt(const struct piece *piece, int side, const struct mr_batch *batch,
+                            struct mr_batch **out)
+{
+    const struct mr_schema *schema = piece->kept->plan->stored[side];
+    int done = 0;
+    struct mr_column **columns = mr_calloc((size_t)schema->nfields, sizeof(*columns));
+    enum mr_status status = columns ? MR_OK : mr_error_nomem(piece->err);
+    for (; status == MR_OK && done < schema->nfields; done += status == MR_OK) {
+        struct mr_column *copy;
+        status = mr_column_copy(piece->kept->memory, batch->columns[done], &copy, piece->err);
+        if (status != MR_OK)
+            break;
+        status = mr_column_retype(copy, schema->fields[done].type, &columns[done], piece->err);
+        mr_column_unref(copy);
+    }
+    if (status == MR_OK)
+        status = mr_batch_new(schema, batch->rows, columns, out, piece->err);
+    else
+        for (int c = 0; columns && c < done; c++)
+            mr_column_unref(columns[c]);
+    mr_free(columns);
+    return status;
+}
+
 /* New rows of one side as a run; NULL if there are none. */
 static enum mr_status read_fresh(struct piece *piece, int side, int partition)
 {
@@ -257,7 +283,7 @@ static enum mr_status read_fresh(struct piece *piece, int side, int partition)
     struct mr_join_side *kept = &piece->part->sides[side];
     int count = mr_spill_chunks(spill, partition), done = 0;
     int64_t rows = mr_spill_rows(spill, partition);
-    struct mr_batch *batch = NULL;
+    struct mr_batch *batch = NULL, *own = NULL;
     if (rows == 0)
         return MR_OK;
     struct mr_batch **chunks = mr_calloc((size_t)count + 1, sizeof(*chunks));
@@ -265,14 +291,16 @@ static enum mr_status read_fresh(struct piece *piece, int side, int partition)
     enum mr_status status = chunks && seqs ? MR_OK : mr_error_nomem(piece->err);
     for (; status == MR_OK && done < count; done += status == MR_OK)
         status = mr_spill_chunk(spill, piece->runtime, partition, done, &chunks[done], piece->err);
-    struct mr_memory *memory = piece->task->runtime->memory;
     if (status == MR_OK)
-        status = mr_batch_concat(memory, chunks, count, &batch, piece->err);
+        status = mr_batch_concat(piece->runtime->memory, chunks, count, &batch, piece->err);
+    if (status == MR_OK)
+        status = adopt(piece, side, batch, &own);
     for (int64_t i = 0; status == MR_OK && i < rows; i++, kept->next += MR_JOIN_KEPT_PARTS)
         seqs[i] = kept->next;
     if (status == MR_OK)
-        status = mr_join_run_new(piece->task->plan, side, memory, batch, seqs, NULL,
+        status = mr_join_run_new(piece->kept->plan, side, piece->kept->memory, own, seqs, NULL,
                                  &piece->fresh[side], piece->err);
+    mr_batch_unref(own);
     mr_batch_unref(batch);
     for (int i = 0; i < done; i++)
         mr_batch_unref(chunks[i]);
@@ -488,7 +516,7 @@ static enum mr_status keep_side(struct piece *piece, int side)
     piece->fresh[side] = NULL;
     if (fresh)
         MR_TRY(mr_join_side_add(kept, fresh, piece->err));
-    return mr_join_side_tidy(plan, side, piece->task->runtime->memory, kept, piece->err);
+    return mr_join_side_tidy(piece->kept->plan, side, piece->kept->memory, kept, piece->err);
 }
 
 static enum mr_status settle_part(struct task *task, struct mr_runtime *runtime, int partition,
@@ -498,6 +526,7 @@ static enum mr_status settle_part(struct task *task, struct mr_runtime *runtime,
     struct piece piece = {.emit = {.batch = put},
                           .task = task,
                           .runtime = runtime,
+                          .kept = kept,
                           .part = &kept->parts[partition],
                           .out = &task->outs[partition],
                           .err = err};
