@@ -1,7 +1,7 @@
 # sandbox_kafka.sh - a private Apache Kafka broker under .sandbox/kafka/, for config/credentials-kafka.json.
 #
 # One node in KRaft mode with 256 MB of heap; bin/lib/kafka.sh fetches it (39 MB, once). The topic `events` has
-# four partitions and 100,000 records of JSON, which are made when the broker is started for the first time. When another
+# four partitions and 100,000 records of JSON, which are made when the broker is started for the first time, as is the empty topic `orders`. When another
 # program holds the port, the next free one is taken and .sandbox/credentials-kafka.json is used instead.
 
 KAFKA_FILE=$ROOT/config/credentials-kafka.json
@@ -69,6 +69,7 @@ kafka_load() {
     say "loading the sandbox topic events (once)"
     kafka_events | kcat -q -P -b "127.0.0.1:$(<"$KAFKA_PLACE/port")" -t events -K "$(printf '\t')" ||
         die "the sandbox topic could not be loaded"
+    kcat -q -L -b "127.0.0.1:$(<"$KAFKA_PLACE/port")" -t orders >/dev/null # asking for it makes it
     touch "$KAFKA_PLACE/loaded"
 }
 

@@ -215,6 +215,15 @@ def promises(server):
         once(server, "acks", 100)
         space.run(pipeline("acks", {"topic": "acks", "transactional": False})).expect(0)
         equal(ids(server, "acks")[5], 2, "rows of two loads")
+        server.topic("large", 1, max_message_bytes=9000000)
+        put(space, {"id": ["x" * 3000000, "y" * 1000]})
+        result = space.run(pipeline("large", {"topic": "large"}))
+        check(result.code == 6 and "kafka.message.max.bytes" in result.err, result)
+        equal(server.read("large"), [], "records of a load that failed")
+        result = space.run(pipeline("large", {"topic": "large", "kafka.message.max.bytes": "8000000", "kafka.queue.buffering.max.kbytes": "2000"}))
+        check(result.code == 6 and "queue.buffering" in result.err, result)
+        space.run(pipeline("large", {"topic": "large", "kafka.message.max.bytes": "8000000"}, resources={"memory": "100MB"})).expect(0)
+        equal([len(r.value) for r in server.read("large")], [3000009, 1009], "sizes")
         for config, words in (({"kafka.acks": "1", "transactional": True}, "kafka.acks is 1"), ({"kafka.transactional.id": "x"}, "made from stateKey"),
                               ({"topic": "nowhere"}, "there is no topic nowhere"), ({"key": "nobody"}, "nobody"), ({"mode": "upsert"}, "needs `key`"),
                               ({"kafka.transaction.timeout.ms": "9999999"}, "do not allow transactions")):
@@ -383,6 +392,36 @@ def lost_state(server):
         equal(ids(server, "sink")[0], 2, "loaded again")
 
 
+def stream(server):
+    """Epoch after epoch through one producer; killed, started again, drained."""
+    server.topic("flow", 2)
+    server.topic("flown", 2)
+    source = {"topic": "flow", "format": "json", "schema": "id BIGINT", "startingOffsets": "earliest"}
+    work = pipeline("flow", {"topic": "flown", "key": "id", "trigger": "20 milliseconds"}, source, mode="streaming")
+    with workspace(server) as space:
+        space.write("pipeline.json", work)
+        log = open(space.file("log"), "ab")
+        producer = server.producer()
+        def feed(first, process):
+            for n in range(first, first + 200):
+                producer.send("flow", b'{"id":%d}' % n)
+            producer.flush()
+            deadline = time.monotonic() + 60
+            while server.count("flown") < first + 200:
+                check(process.poll() is None and time.monotonic() < deadline, open(space.file("log")).read()[-2000:])
+                time.sleep(0.05)
+        for end in signal.SIGKILL, signal.SIGTERM:
+            process = space.start("run", "pipeline.json", "--progress", "none", stdout=log, stderr=log)
+            first = 0 if end == signal.SIGKILL else 600
+            for more in range(3):
+                feed(first + 200 * more, process)
+            process.send_signal(end)
+            equal(process.wait(60), -9 if end == signal.SIGKILL else 143, "exit")
+        producer.close()
+        once(server, "flown", 1200)
+        check(len(server.read("_millrace_progress")) > 5, "epochs")
+
+
 def example(server):
     """config/examples/kafka-to-kafka.json, three runs over a topic that grows."""
     server.topic("events", 2)
@@ -409,7 +448,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka sink")
     with broker.Broker() as server:
-        for function in (values_json, values_avro, values_registered, records_copied, example, keys_and_places, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
+        for function in (values_json, values_avro, values_registered, records_copied, example, stream, keys_and_places, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
                          lost_state, uncertain_end, broker_back_in_time):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()

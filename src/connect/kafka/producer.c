@@ -15,6 +15,7 @@
 #include "base/time.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -188,18 +189,22 @@ static void poll_body(void *argument)
     }
 }
 
-static int64_t queue_size(const struct mr_runtime *runtime)
+/* Never less than two of the largest records that the user allows: one that has no room in an empty queue would wait for ever. */
+static int64_t queue_size(const struct kafka_producer *producer, const struct mr_runtime *runtime)
 {
+    const char *text = kafka_settings_get(&producer->link.settings, "message.max.bytes");
+    int64_t least = text != NULL ? 2 * strtoll(text, NULL, 10) : QUEUE_LEAST;
     int64_t share = mr_memory_available(runtime->memory) / 32;
     share = share > QUEUE_MOST ? QUEUE_MOST : share;
-    return share < QUEUE_LEAST ? QUEUE_LEAST : share;
+    least = least < QUEUE_LEAST ? QUEUE_LEAST : least;
+    return share < least ? least : share;
 }
 
 enum mr_status kafka_producer_start(struct kafka_producer *producer, struct mr_runtime *runtime,
                                     struct mr_error *err)
 {
     rd_kafka_conf_t *conf;
-    producer->queue_bytes = queue_size(runtime);
+    producer->queue_bytes = queue_size(producer, runtime);
     MR_TRY(kafka_link_producer(&producer->link, producer->queue_bytes, &conf, err));
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     MR_TRY(kafka_client_open(conf, KAFKA_PRODUCER, &producer->client, err));
@@ -411,6 +416,11 @@ enum mr_status kafka_flight_send(struct kafka_flight *flight, struct mr_runtime 
             status = failed(flight, err);
         else if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             status = kafka_producer_error(flight->producer, code, "sending a record", err);
+        else if (rd_kafka_outq_len(rk) == 0)
+            status =
+                kafka_producer_error(flight->producer, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                     "a record is larger than kafka.queue.buffering.max.kbytes",
+                                     err);
         else
             status = wait_for_news(flight, runtime, seen, err);
         if (status != MR_OK)

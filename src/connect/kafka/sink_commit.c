@@ -209,7 +209,7 @@ static enum mr_status look_up(struct kafka_producer *producer, struct mr_runtime
     struct mr_error cause = {0};
     enum mr_status status = take_over(producer, runtime, &cause);
     if (status != MR_OK) {
-        if (cause.cls == MR_CLASS_TRANSIENT || cause.cls == MR_CLASS_CONFIG)
+        if (cause.cls != MR_CLASS_FATAL && cause.cls != MR_CLASS_SUPERSEDED)
             cause.cls = MR_CLASS_UNKNOWN; /* it may have happened */
         if (err != NULL)
             *err = cause;
