@@ -11,6 +11,7 @@ import glob
 import os
 import random
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
@@ -48,7 +49,8 @@ class Stream:
         data = self.table(rows)
         folder = self.space.file(self.name)
         os.makedirs(folder, exist_ok=True)
-        pyarrow.parquet.write_table(data, os.path.join(folder, f"{self.files:04}.parquet"))
+        pyarrow.parquet.write_table(data, os.path.join(folder, f".{self.files:04}"))
+        os.rename(os.path.join(folder, f".{self.files:04}"), os.path.join(folder, f"{self.files:04}.parquet"))
         self.files += 1
 
     def table(self, rows):
@@ -124,6 +126,54 @@ def joins(kind, seed):
         check(len(wanted) > 4, "too few rows")
         equal(len(out(space)), len(wanted), "number of rows")
         equal(sorted((row[:2] + row[3:5] for row in out(space)), key=key), sorted(wanted, key=key), "rows")
+
+
+def one_process():
+    """Several epochs of one process: kept rows outlive the plans of the epochs that brought them, with types that plans own."""
+    choose = random.Random("one process")
+    with Workspace() as space:
+        left, right = Stream(space, "l", ["id", "k", "ts"]), Stream(space, "r", ["rid", "rk", "rts"])
+        keys = {"leftKeys": ["k", "d"], "rightKeys": ["rk", "rd"]}
+        def widen(frame, column, names):
+            columns = {"d": f"CAST({column} % 5 AS DECIMAL(12,2))", "s": f"named_struct('a', CAST({column} AS DECIMAL(20,3)), 'b', array(k))"}
+            return {"type": "transform", "method": "enrichData", "config": {
+                "inputDataFrames": [frame], "registerAs": f"{frame}_w",
+                "columns": {names[0]: columns["d"], names[1]: columns["s"].replace("(k)", f"({names[2]})")}}}
+        work = {"name": "process", "mode": "streaming", "steps": [
+            source(left), measured(left), widen("l_m", "id", ["d", "s", "k"]), source(right), measured(right), widen("r_m", "rid", ["rd", "rs", "rk"]),
+            {"type": "transform", "method": "joinDataFrames",
+             "config": {"inputDataFrames": ["l_m_w", "r_m_w"], **keys, "joinType": "full", "within": f"{WITHIN} seconds"}}, load()]}
+        work["steps"][-1]["config"]["trigger"] = "10 ms"
+        def add(epoch):
+            for stream, side in ((left, 0), (right, 1)):
+                rows = [(10000 * side + 100 * epoch + i, f"key {choose.randrange(4)}", 40 * epoch + choose.randrange(50)) for i in range(60)]
+                stream.add(rows + [(-1 - side, f"end {side}", 100000)] * (epoch == 7))
+        def wanted():
+            connection = duckdb.connect()
+            connection.register("l", left.table(left.good))
+            connection.register("r", right.table(right.good))
+            return sorted(connection.sql(f"""SELECT id, rid FROM l FULL JOIN r ON k = rk AND id % 5 = rid % 5
+                AND abs(epoch_us(ts) - epoch_us(rts)) <= {WITHIN * 1000000} WHERE coalesce(id, 0) >= 0 AND coalesce(rid, 0) >= 0""").fetchall(), key=key)
+        add(0)
+        space.write("pipeline.json", work)
+        with open(space.file("log"), "ab") as log:
+            process = space.start("run", "pipeline.json", "--progress", "none", stdout=log, stderr=log)
+        end = time.monotonic() + 60
+        for epoch in range(1, 8):
+            while len({row[0] for row in out(space) if row[0] is not None and row[0] // 100 == epoch - 1}) < 10:
+                check(process.poll() is None, f"it ended with {process.poll()}")
+                check(time.monotonic() < end, f"no rows of epoch {epoch - 1}")
+                time.sleep(0.01)
+            add(epoch)
+        pairs = wanted()
+        while len(out(space)) < len(pairs) and time.monotonic() < end and process.poll() is None:
+            time.sleep(0.01)
+        process.terminate()
+        equal(process.wait(30), 143, "exit")
+        names = [f for f in glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)]
+        rows = [(row["id"], row["rid"]) for f in names for row in pyarrow.parquet.ParquetFile(f).read().to_pylist()]
+        equal(left.late + right.late, 0, "late rows")
+        equal(sorted(rows, key=key), pairs, "rows")
 
 
 def static(kind, frames):
@@ -230,6 +280,7 @@ def main():
     for seed in range(20 if os.environ.get("MILLRACE_LONG") else 1):
         suite.case(f"duplicates seed {seed}", duplicates, seed)
     suite.case("windows in sql", windows)
+    suite.case("one process", one_process)
     join = {"inputDataFrames": ["l_m", "r_m"], "leftKeys": ["k"], "rightKeys": ["rk"]}
     suite.case("no within", refused, [{"type": "transform", "method": "joinDataFrames", "config": join}], "within")
     suite.case("no watermark", refused, [{"type": "transform", "method": "joinDataFrames",
