@@ -200,6 +200,20 @@ int kafka_client_fd(const struct kafka_client *client)
     return client->wake;
 }
 
+size_t kafka_client_queued(const struct kafka_client *client)
+{
+    return rd_kafka_queue_length(client->queue);
+}
+
+/* Any request does; this one is cheap, and with no time to wait it is sent and its answer dropped. */
+void kafka_client_nudge(struct kafka_client *client, const char *topic, int32_t partition)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = -1; /* the latest */
+    rd_kafka_offsets_for_times(client->rk, list, 0);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 void kafka_client_quiet(struct kafka_client *client)
 {
     uint64_t count;

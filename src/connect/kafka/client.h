@@ -43,6 +43,13 @@ bool kafka_is_transient(rd_kafka_resp_err_t code);
 /* The consumer's queue: readable when something was put into it. Drained by kafka_client_quiet before looking into it. */
 enum mr_status kafka_client_watch(struct kafka_client *client, struct mr_error *err);
 int kafka_client_fd(const struct kafka_client *client);
+/* Records and events in it. */
+size_t kafka_client_queued(const struct kafka_client *client);
+/*
+ * Has the thread of a partition's leader look at its queues: in librdkafka before 2.2 it does by itself only when an answer comes, or once a second,
+ * so that fetching stands still for as long once a queue was full. Does not wait.
+ */
+void kafka_client_nudge(struct kafka_client *client, const char *topic, int32_t partition);
 void kafka_client_quiet(struct kafka_client *client);
 
 #endif

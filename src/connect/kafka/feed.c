@@ -223,6 +223,11 @@ void kafka_feed_quiet(struct kafka_feed *feed)
         ;
 }
 
+size_t kafka_feed_queued(const struct kafka_feed *feed)
+{
+    return rd_kafka_queue_length(feed->queue);
+}
+
 /* --- the hub --- */
 
 static void destroy_hub(void *object)

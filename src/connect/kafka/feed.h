@@ -56,5 +56,6 @@ int64_t kafka_feed_next(const struct kafka_feed *feed);
 /* Readable when something came; emptied before it is looked into. */
 int kafka_feed_fd(const struct kafka_feed *feed);
 void kafka_feed_quiet(struct kafka_feed *feed);
+size_t kafka_feed_queued(const struct kafka_feed *feed);
 
 #endif

@@ -25,6 +25,7 @@
 /* Nothing came for so long: the split is given up, and tried again by the engine. */
 #define SILENCE_MICROS (60 * MR_MICROS_PER_SECOND)
 #define LOOK_MICROS    (500 * 1000)
+#define LOOK_BYTES     ((int64_t)1 << 20)
 
 struct reader {
     struct kafka_source *source;
@@ -39,6 +40,10 @@ struct reader {
     int64_t next;                   /* offset of the next record */
     int64_t deadline;               /* of the silence; 0 = there is none */
     bool done;                      /* all of the split has been taken */
+    int64_t look_bytes;             /* the queue is looked at after so many */
+    int64_t polled_bytes;           /* since the queue was looked at */
+    size_t polled;
+    size_t queued; /* in it then */
     bool failed;
     bool told; /* the log has an example of what is dropped */
     /* the batch that is made */
@@ -323,12 +328,26 @@ static enum mr_status take_message(struct reader *reader, rd_kafka_message_t *me
     return MR_OK;
 }
 
+/* Nothing has come while so much was taken: the queue was full, and nobody has seen yet that it is not. */
+static void look_at_queue(struct reader *reader)
+{
+    size_t queued = reader->feed != NULL ? kafka_feed_queued(reader->feed)
+                                         : kafka_client_queued(reader->client);
+    if (queued + reader->polled <= reader->queued)
+        kafka_client_nudge(reader->client, reader->split.topic, reader->split.partition);
+    reader->queued = queued;
+    reader->polled = 0;
+    reader->polled_bytes = 0;
+}
+
 /* Nothing is there: waits for the queue. */
 static enum mr_status wait_for_records(struct reader *reader, struct mr_error *err)
 {
     bool timed_out;
     int64_t now = mr_clock_monotonic_micros(), until = now + LOOK_MICROS;
     kafka_client_tell(reader->client, reader->runtime);
+    if (reader->polled > 0)
+        look_at_queue(reader);
     if (reader->deadline == 0)
         reader->deadline = now + SILENCE_MICROS;
     if (now >= reader->deadline)
@@ -374,7 +393,11 @@ static enum mr_status fill(struct reader *reader, struct mr_error *err)
             MR_TRY(wait_for_records(reader, err));
             continue;
         }
+        reader->polled++;
+        reader->polled_bytes += (int64_t)message->len;
         MR_TRY(take_message(reader, message, err));
+        if (reader->polled_bytes >= reader->look_bytes && !reader->done)
+            look_at_queue(reader);
         if (reader->rows.count + reader->nrecords >= most)
             MR_TRY(decode_chunk(reader, err)); /* faults leave room */
     }
@@ -494,6 +517,10 @@ static enum mr_status attach(struct reader *reader, struct mr_error *err)
 {
     struct kafka_source *source = reader->source;
     const struct kafka_split *split = &reader->split;
+    int64_t look = source->queue_bytes / 4;
+    if (source->hub != NULL && kafka_hub_queue_bytes(source->hub) / 4 < look)
+        look = kafka_hub_queue_bytes(source->hub) / 4;
+    reader->look_bytes = look < LOOK_BYTES ? look : LOOK_BYTES;
     if (source->hub != NULL)
         MR_TRY(kafka_feed_take(source->hub, split->topic, split->partition, reader->next,
                                &reader->feed, err));
