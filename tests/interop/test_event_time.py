@@ -275,6 +275,26 @@ def from_host_to_host(server):
     producer.close()
 
 
+def letters_of_windows(server):
+    """A step that stands for several has one side output: rows whose window has closed."""
+    server.topic("closed", 1)
+    producer = server.producer()
+    work = counting("closed", trigger="once")
+    work["steps"][1]["config"].update({"late": "deadLetter", "deadLetter": {"path": "letters"}})
+    with workspace(server) as space:
+        first = [(1, 0), (2, 5), (3, 600)]
+        send(producer, "closed", first)
+        space.run(work).expect(0)
+        equal(windows(space), oracle(first, 570), "windows")
+        # The window of 500 closed at 520 (windows are aligned to the minute: 1700000000 is 20 seconds into one).
+        send(producer, "closed", [(4, 500), (5, 530), (6, 3), (7, 1300)])
+        result = space.run(work).expect(0)
+        equal(rows(space, "letters"), [4, 6], "late rows")
+        equal(late_of(result), 2, "late rows are counted")
+        equal(windows(space), oracle([*first, (5, 530)], 1270), "windows")
+    producer.close()
+
+
 def closed_by_silence(server):
     """A window closes though no more rows come, once the partition that holds it back has been idle."""
     server.topic("quiet", 2)
@@ -300,7 +320,7 @@ def main():
     suite = Suite("event time")
     with broker.Broker() as server:
         for function in (late_rows, silent_partition, idle_partition, damaged_and_changed, windowed_revenue, closed_by_silence,
-                         from_host_to_host):
+                         letters_of_windows, from_host_to_host):
             suite.case(function.__name__.replace("_", " "), function, server)
         kills = 100 if os.environ.get("MILLRACE_LONG") else 8
         suite.case(f"killed {kills} times", killed, server, kills)

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from server import free_port
+from server import free_ports
 from suite import checkout
 
 SETTINGS = """
@@ -74,18 +74,18 @@ class Broker:
         if self.jars is None:
             raise RuntimeError("no Kafka broker (bin/lib/kafka.sh; Java)")
         self.place = tempfile.mkdtemp(prefix="millrace-kafka-")
-        self.port = free_port()
+        self.port, secure_port, controller = free_ports(3)
         self.servers = f"127.0.0.1:{self.port}"
         self.heap = heap
         self.process = None
         listeners = f"PLAINTEXT://{self.servers}"
         if secure:
-            self.secure_servers = f"localhost:{free_port()}"
+            self.secure_servers = f"localhost:{secure_port}"
             listeners += f",SECURE://{self.secure_servers}"
             self._certificates()
             settings += SECURE.format(place=self.place, user=self.user, password=self.password)
         with open(f"{self.place}/server.properties", "w") as file:
-            file.write(SETTINGS.format(listeners=listeners, controller=free_port(), place=self.place) + settings)
+            file.write(SETTINGS.format(listeners=listeners, controller=controller, place=self.place) + settings)
 
     def _certificates(self):
         """A CA of our own, and a certificate of localhost signed by it."""

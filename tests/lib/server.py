@@ -66,10 +66,19 @@ def need_server():
         skip_all(missing)
 
 
-def free_port():
-    with socket.socket() as probe:
+def free_ports(count):
+    """All different."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def free_port():
+    return free_ports(1)[0]
 
 
 class Server:
