@@ -148,10 +148,12 @@ static bool is_open(struct kafka_producer *producer, struct mr_runtime *runtime,
                     bool *mine)
 {
     pthread_mutex_lock(&producer->lock);
-    bool plain = producer->link.id == NULL && producer->phase == KAFKA_READY;
-    bool open =
-        !producer->busy && (plain || (producer->phase == KAFKA_OPEN &&
-                                      kafka_transaction_is(producer, epoch, runtime->run_id)));
+    bool open = false;
+    if (!producer->busy) /* else the phase is being changed */
+        open = producer->link.id == NULL
+                   ? producer->phase == KAFKA_READY
+                   : producer->phase == KAFKA_OPEN &&
+                         kafka_transaction_is(producer, epoch, runtime->run_id);
     *mine = !open && !producer->busy;
     if (*mine)
         producer->busy = true;
