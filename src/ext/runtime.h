@@ -57,6 +57,12 @@ struct mr_tally {
     atomic_int_fast64_t rows_failed;
 };
 
+/* The share of a stream that a run reads (mr_source_group). */
+struct mr_lane {
+    const char *name;
+    void *member; /* of the group */
+};
+
 struct mr_runtime {
     struct mr_waiter *waiter;
     /*
@@ -104,6 +110,7 @@ struct mr_runtime {
     struct mr_latency *latency;       /* of a stream: sources note the times of records; or NULL */
     bool preview;                /* rows for people: from the beginning, nothing is remembered */
     bool offline;                /* planning without connections */
+    const struct mr_lane *lane;  /* what is read of a stream that is shared, or NULL = all */
     struct mr_given_list *given; /* streams of the embedding program (ext/given.h), or NULL */
     struct mr_shared *shared;    /* things that several steps of a run use together */
     /* things that several runs of the process, or epochs of a stream, use together; or NULL */

@@ -65,6 +65,11 @@ struct mr_source_info {
     /* rows may come again in a later run (an overlap): the plan wants a sink with keys, or warns */
     bool repeats;
     bool sorted; /* rows come in an order that is to be kept: splits are not interleaved */
+    /*
+     * The stream is shared by lanes (mr_source_group): sets of columns, each of which determines the lane of a row. Lists ended by NULL,
+     * and NULL behind the last; NULL = it is not shared.
+     */
+    const char *const *const *lane_keys;
 };
 
 /* What the plan would like the source to do; the source answers in place. */
@@ -75,6 +80,47 @@ struct mr_source_offer {
     /* needed columns of info.schema (filters that stay included); NULL = all */
     const bool *columns;
     int64_t limit; /* rows wanted per split at most, -1 = all */
+};
+
+/* What has happened to the lanes of this process. */
+enum mr_group_change {
+    MR_GROUP_SAME,
+    MR_GROUP_GIVEN,   /* these are to be read here */
+    MR_GROUP_REVOKED, /* others shall read these, once they are given up */
+    MR_GROUP_LOST,    /* others may be reading these already */
+};
+struct mr_group_news {
+    enum mr_group_change change;
+    const char *const *lanes; /* names ("clicks/3"), valid until the next call */
+    int count;
+};
+
+/*
+ * A stream that several processes share. Its lanes are read by a run each (mr_runtime.lane); who is to try which one is agreed upon by
+ * the processes through the source. Nobody is kept out by that: who may commit a lane is decided by the lane's lease. One thread.
+ */
+struct mr_source_group {
+    /* Do the options ask for it? */
+    bool (*wanted)(const struct mr_options *options);
+    /* Looks at the stream, and joins nobody yet. `runtime`, `options` and arena outlive the member. */
+    enum mr_status (*open)(const struct mr_options *options, struct mr_runtime *runtime,
+                           struct mr_arena *arena, void **member, struct mr_error *err);
+    /* The lanes that there were at open; *names live as long as the arena. */
+    void (*lanes)(void *member, const char *const **names, int *count);
+    /*
+     * Where these lanes begin if nothing is remembered of them: a position as `upto` of splits. A lane that is not in it begins at its
+     * first row.
+     */
+    enum mr_status (*begin)(void *member, struct mr_split_list *upto, struct mr_error *err);
+    enum mr_status (*join)(void *member, struct mr_error *err);
+    /* Readable when there may be news. */
+    int (*fd)(const void *member);
+    /* Never waits. Called at least every second, or the others take this process for dead. */
+    enum mr_status (*next)(void *member, struct mr_group_news *out, struct mr_error *err);
+    /* Nobody here reads the lanes of the last REVOKED or LOST any more. */
+    enum mr_status (*given_up)(void *member, struct mr_error *err);
+    /* Also without join. */
+    void (*leave)(void *member);
 };
 
 struct mr_source {
@@ -126,6 +172,7 @@ struct mr_source {
     /* Optional: the epoch of this lane is committed everywhere. */
     enum mr_status (*ack)(void *state, int lane, int64_t epoch, struct mr_error *err);
     void (*close)(void *state);
+    const struct mr_source_group *group; /* optional: several processes may share it as a stream */
 };
 
 #endif

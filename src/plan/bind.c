@@ -89,6 +89,7 @@ enum mr_status mr_plan_bind_sources(struct mr_plan_builder *builder, struct mr_e
         if (status == MR_CANCELLED || status == MR_NOMEM)
             break;
     }
+    mr_plan_lanes_sources(builder);
     return MR_OK;
 }
 

@@ -143,6 +143,12 @@ enum mr_status mr_plan_stream_question(const struct mr_plan_builder *builder, in
                                        const char *option, struct mr_error *err);
 enum mr_status mr_plan_stream_sink(const struct mr_plan_builder *builder,
                                    const struct mr_plan_node *node, struct mr_error *err);
+/* lanes.c: the same for a stream that several processes share. */
+enum mr_status mr_plan_lanes_op(const struct mr_plan_builder *builder,
+                                const struct mr_plan_node *node, struct mr_error *err);
+enum mr_status mr_plan_lanes_sink(const struct mr_plan_builder *builder,
+                                  const struct mr_plan_node *node, struct mr_error *err);
+void mr_plan_lanes_sources(struct mr_plan_builder *builder);
 enum mr_status mr_plan_stream_clocks(struct mr_plan_builder *builder, struct mr_error *err);
 /* live.c: which nodes lead to sinks, validations, the result. */
 enum mr_status mr_plan_mark_live(struct mr_plan_builder *builder, struct mr_error *err);

@@ -194,7 +194,7 @@ enum mr_status mr_plan_stream_op(struct mr_plan_builder *builder, int at, struct
             return refuse("in front of it stands a step whose rows replace earlier ones: it has to "
                           "give final rows (output mode append, emit final)",
                           err);
-    return MR_OK;
+    return mr_plan_lanes_op(builder, node, err);
 }
 
 /* Do the rows that reach the sink fit what it takes? */
@@ -205,6 +205,7 @@ enum mr_status mr_plan_stream_sink(const struct mr_plan_builder *builder,
     const struct mr_plan_draft *draft = &builder->drafts[node->id];
     if (!is_of_load(node))
         return MR_OK;
+    MR_TRY(mr_plan_lanes_sink(builder, node, err));
     while (is_of_load(&builder->nodes[from])) { /* what the sink has put in front of itself */
         const struct mr_plan_node *part = &builder->nodes[from];
         int next = -1;

@@ -213,6 +213,47 @@ char *mr_report_brief(const struct mr_report_brief *brief)
     return to_text(out);
 }
 
+static json_t *lane_report(const struct mr_report_lane *lane)
+{
+    json_t *out = json_object();
+    add_text(out, "lane", lane->name);
+    add_text(out, "run_id", lane->run_id[0] ? lane->run_id : NULL);
+    json_object_set_new(out, "given", json_integer(lane->given));
+    json_object_set_new(out, "starts", json_integer(lane->starts));
+    json_object_set_new(out, "rows_read", json_integer(lane->rows_read));
+    json_object_set_new(out, "rows_written", json_integer(lane->rows_written));
+    if (lane->epoch >= 0)
+        json_object_set_new(out, "epoch", json_integer(lane->epoch));
+    return out;
+}
+
+char *mr_report_of_lanes(struct mr_session *session, enum mr_status status,
+                         const struct mr_error *failure, const struct mr_report_lane *lanes,
+                         int count)
+{
+    int64_t wall = mr_clock_monotonic_micros() - session->start_monotonic, read = 0, written = 0;
+    json_t *out = json_object(), *list = json_array();
+    json_object_set_new(out, "report_version", json_integer(MR_REPORT_VERSION));
+    json_object_set_new(out, "run_id", json_string(session->run_id));
+    add_pipeline(out, session->spec);
+    json_object_set_new(out, "file", json_string(session->spec->file));
+    json_object_set_new(out, "state_key", json_string(session->spec->state_key));
+    add_status(out, status, mr_session_exit_code(session, status));
+    json_object_set_new(out, "started", instant(session->start_wall));
+    if (status != MR_OK)
+        json_object_set_new(out, "error", error_report(failure));
+    add_machine(out, session, wall);
+    for (int i = 0; i < count; i++) {
+        read += lanes[i].rows_read;
+        written += lanes[i].rows_written;
+        json_array_append_new(list, lane_report(&lanes[i]));
+    }
+    json_object_set_new(out, "rows_read", json_integer(read));
+    json_object_set_new(out, "rows_written", json_integer(written));
+    json_object_set_new(out, "lanes", list);
+    return to_text(out);
+}
+
 /* What was kept of an unfinished run, or why nothing was. */
 static void add_kept(json_t *out, const struct mr_resume *resume)
 {

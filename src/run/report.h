@@ -38,6 +38,20 @@ struct mr_report_brief {
     int64_t started; /* wall micros */
     const struct mr_error *failure;
 };
+/* A lane of a shared stream, as long as this process lives. */
+struct mr_report_lane {
+    const char *name;
+    char run_id[40]; /* of its last run */
+    int given;       /* how often the group has given it to this process */
+    int starts;
+    int64_t rows_read;
+    int64_t rows_written;
+    int64_t epoch; /* the last that was committed here, -1 = none */
+};
+/* Of a process with lanes: the sums over them, and each. */
+char *mr_report_of_lanes(struct mr_session *session, enum mr_status status,
+                         const struct mr_error *failure, const struct mr_report_lane *lanes,
+                         int count);
 char *mr_report_brief(const struct mr_report_brief *brief);
 /* Writes through a temporary name; "-" is standard output. */
 enum mr_status mr_report_write(const char *path, const char *text, struct mr_error *err);

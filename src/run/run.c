@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "run/epoch.h"
+#include "run/group.h"
 #include "run/judge.h"
 #include "run/kept.h"
 #include "run/ledger.h"
@@ -258,6 +259,8 @@ static void log_end(struct mr_session *session, enum mr_status status, const str
 enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_options *options,
                               char **report, struct mr_load_errors *errors, struct mr_error *err)
 {
+    if (!session->request.lane && mr_group_wanted(session->spec))
+        return mr_group_execute(session, options, report, errors, err);
     struct run run = {.session = session, .options = options, .start = {.session = session}};
     struct mr_error failure = {0};
     struct mr_listen *listen = NULL;

@@ -99,6 +99,27 @@ static enum mr_status read_last_run(struct mr_session *session, struct mr_error 
     return mr_positions_decode(record.positions, &session->arena, &session->since, err);
 }
 
+/* What the file is for one lane of a shared stream. */
+static enum mr_status narrow_to_lane(struct mr_session *session, const struct mr_spec **spec,
+                                     struct mr_load_errors *errors)
+{
+    const struct mr_session_lane *lane = session->request.lane;
+    struct mr_spec *own = mr_arena_alloc(&session->arena, sizeof *own);
+    if (own) {
+        *own = **spec;
+        own->state_key =
+            mr_arena_printf(&session->arena, "%s@%s", (*spec)->state_key, lane->of.name);
+        own->memory = lane->memory;
+        own->metrics_path = NULL; /* the process reports */
+    }
+    if (!own || !own->state_key) {
+        errors->count = 1;
+        return mr_error_nomem(&errors->items[0]);
+    }
+    *spec = own;
+    return MR_OK;
+}
+
 static enum mr_status load(struct mr_session *session, const struct mr_spec **out,
                            struct mr_load_errors *errors)
 {
@@ -119,7 +140,8 @@ static enum mr_status load(struct mr_session *session, const struct mr_spec **ou
     request.watermarks = watermarks;
     request.nwatermarks = session->since.count;
     request.secrets = session->secrets;
-    return mr_config_load(&request, &session->arena, out, errors);
+    MR_TRY(mr_config_load(&request, &session->arena, out, errors));
+    return session->request.lane ? narrow_to_lane(session, out, errors) : MR_OK;
 }
 
 static int64_t run_deadline(const struct mr_session *session)
@@ -149,6 +171,9 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         MR_TRY(mr_pool_join(pool, spec, &session->arena, &session->ticket, &session->memory.limit,
                             err));
         session->memory.parent = mr_pool_memory(pool);
+        /* Lanes last for ever: one that waited for a place would not be read. */
+        if (session->request.lane)
+            session->ticket.nneeds = 0;
     }
     session->logger.run_id = session->run_id;
     session->logger.pipeline = spec->name;
@@ -192,9 +217,11 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .retry = spec->retry,
         .retry_given = spec->retry_given,
         .retries = &session->retries,
+        .lane = session->request.lane ? &session->request.lane->of : NULL,
         .given = &session->given,
         .shared = shared,
-        .common = pool ? mr_pool_shared(pool) : NULL,
+        /* What a lane holds goes with it when the lane goes to another process. */
+        .common = pool && !session->request.lane ? mr_pool_shared(pool) : NULL,
         .event = session_event,
         .event_context = session,
     };
@@ -379,6 +406,8 @@ enum mr_status mr_session_since(struct mr_session *session, const char *watermar
     const char *before = session->last_run_timestamp ? session->last_run_timestamp : "";
     session->last_run_timestamp = watermark;
     session->knows_since = true;
+    if (session->request.lane && positions.size == 0)
+        positions = session->request.lane->begin;
     session->nframes = 0; /* they were of other positions */
     MR_TRY(mr_positions_decode(positions, &session->arena, &session->since, err));
     bool moved = strcmp(before, watermark ? watermark : "") != 0;

@@ -16,12 +16,20 @@
 #include "run/positions.h"
 #include "state/state.h"
 
+/* One lane of a stream that is shared (run/lane.c): the file with another state key. */
+struct mr_session_lane {
+    struct mr_lane of;
+    struct mr_slice begin; /* positions that hold while none are remembered */
+    int64_t memory;        /* its budget */
+};
+
 struct mr_session_request {
     struct mr_load_request load; /* run_id, run_date and last_run_timestamp are filled here */
     const char *state_path;      /* overrides the spec's, or NULL */
     const char *run_key;         /* the name of this run to its scheduler (start.h), or NULL */
     int64_t patience_micros;     /* see mr_engine_options */
     struct mr_pool *pool;        /* shared with other sessions of the process, or NULL */
+    const struct mr_session_lane *lane; /* lives as long as the session, or NULL */
     mr_log_fn log;
     void *log_context;
     enum mr_log_level log_level;

@@ -8,6 +8,7 @@
 
 #include "base/failpoint.h"
 #include "base/time.h"
+#include "run/group.h"
 #include "run/maintain.h"
 #include "run/resume.h"
 #include "run/stage.h"
@@ -143,6 +144,19 @@ static enum mr_status finish(struct mr_start *start, const struct mr_run_options
     return unfinished(start, status, options->fresh, &failure, err);
 }
 
+/* The record of a group holds no positions of ours: where each lane is, its own record says. */
+static enum mr_status refuse_lanes(const struct mr_start *start, bool fresh, struct mr_error *err)
+{
+    const char *mark = start->last.fingerprint ? start->last.fingerprint : "";
+    if (fresh || start->session->request.lane ||
+        strncmp(mark, MR_GROUP_MARK, strlen(MR_GROUP_MARK)) != 0)
+        return MR_OK;
+    mr_error_config(err, "this stream was read by a group: it has a position for each lane");
+    mr_error_hint(err, "run it with `group`; else give it another `stateKey` and say with "
+                       "startingOffsets where it begins, or run with --fresh");
+    return MR_CONFIG;
+}
+
 enum mr_status mr_start_recover(struct mr_start *start, const struct mr_run_options *options,
                                 struct mr_error *err)
 {
@@ -151,6 +165,7 @@ enum mr_status mr_start_recover(struct mr_start *start, const struct mr_run_opti
     bool withdrawn = false;
     if (start->last.phase == MR_EPOCH_NONE)
         return MR_OK;
+    MR_TRY(refuse_lanes(start, options->fresh, err));
     /* Killed, or failed after its rows were prepared: either way they are there, or will be. */
     MR_TRY(row_of_last(start, &row, err));
     bool interrupted = row && strcmp(row->status, "success") != 0;

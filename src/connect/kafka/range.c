@@ -148,6 +148,7 @@ static enum mr_status look(struct kafka_source *source, bool now, struct mr_runt
         MR_TRY(kafka_hub_partitions(source->hub, &source->topics, now, runtime, source->arena,
                                     partitions, err));
     MR_TRY(check_cluster(source, err));
+    MR_TRY(kafka_keep_lane(source, runtime, err));
     if (source->hub == NULL || !has_all_marks(source))
         return kafka_ask_watermarks(source->client, runtime, partitions, err);
     MR_TRY(kafka_ask_ends(source->client, runtime, partitions, err));

@@ -5,7 +5,7 @@
  * settings, client.c a handle of librdkafka, offsets.c and positions.c places in topics, range.c what is read, splits.c its pieces, pool.c
  * and read.c records to batches, schema.c columns.
  */
-#include "connect/kafka/source.h"
+#include "connect/kafka/group.h"
 
 #include "base/thread.h"
 
@@ -84,8 +84,13 @@ const struct mr_option kafka_read_options[] = {
             "them, the first epoch has one second."},
     {.name = "group",
      .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "Streaming: processes with the same group share the topic."},
+     .doc = "Streaming: processes with the same group share the topics, each partition read by one "
+            "of them at a time. They need one `state`."},
+    {.name = "keyColumns",
+     .type = MR_OPTION_STRINGS,
+     .doc =
+         "With `group`: columns by which the producers choose the partition, so that steps which "
+         "keep something by these may run."},
     {.name = "format",
      .type = MR_OPTION_ENUM,
      .choices = formats,
@@ -272,8 +277,11 @@ static enum mr_status read_options(struct kafka_source *source, const struct mr_
                             &source->end, err));
     source->fail_on_loss = mr_options_boolean(source->options, "failOnDataLoss", true);
     MR_TRY(read_since(source, bind, err));
-    return kafka_settings_read(&source->settings, source->options, KAFKA_CONSUMER, bind->runtime,
-                               source->arena, err);
+    MR_TRY(kafka_settings_read(&source->settings, source->options, KAFKA_CONSUMER, bind->runtime,
+                               source->arena, err));
+    if (bind->runtime->lane != NULL)
+        source->member = bind->runtime->lane->member;
+    return kafka_lane_options(source, bind->runtime, err);
 }
 
 /* --- bind --- */
@@ -429,6 +437,7 @@ static enum mr_status bind_source(const struct mr_source_bind *bind, void **out,
         status = choose(source, NULL, err);
     info->schema = source->schema;
     info->side = source->side;
+    info->lane_keys = source->lane_keys;
     if (status == MR_OK && !bind->runtime->offline)
         status = bind_connected(source, bind, info, err);
     if (status != MR_OK) {
@@ -465,5 +474,7 @@ const struct mr_source mr_source_kafka = {
     .next = kafka_reader_next,
     .position = kafka_reader_position,
     .reader_close = kafka_reader_close,
+    .ack = kafka_lane_ack,
     .close = close_source,
+    .group = &kafka_group,
 };

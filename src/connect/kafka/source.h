@@ -49,6 +49,8 @@ struct kafka_source {
     bool has_since;
     bool has_until; /* a stream that is to end there */
     struct kafka_marks until;
+    const char *const *const *lane_keys; /* see mr_source_info; NULL = no `group` */
+    void *member;                        /* of the group, where this reads a lane; or NULL */
     struct kafka_marks since;
     struct kafka_partitions partitions;
     const struct mr_schema *all;    /* NULL offline, when only the registry knows */
@@ -82,6 +84,14 @@ enum mr_status kafka_append_letter_record(struct mr_rows *rows, const rd_kafka_m
 /* range.c: partitions, and [from, end) of each. Again at every call. */
 enum mr_status kafka_find_ranges(struct kafka_source *source, struct mr_runtime *runtime,
                                  struct mr_error *err);
+/* lane.c */
+enum mr_status kafka_lane_options(struct kafka_source *source, const struct mr_runtime *runtime,
+                                  struct mr_error *err);
+/* Of the partitions that were found, and of what is remembered, only the lane of the run. */
+enum mr_status kafka_keep_lane(struct kafka_source *source, const struct mr_runtime *runtime,
+                               struct mr_error *err);
+enum mr_status kafka_lane_ack(void *state, int lane, int64_t epoch, struct mr_error *err);
+
 int64_t kafka_ranges_rows(const struct kafka_partitions *partitions);
 /* Shares `most` out over backlogs in proportion to them, at least 1 to each that is not empty. */
 void kafka_share_out(const int64_t *backlogs, int count, int64_t most, int64_t *shares);
