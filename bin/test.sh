@@ -102,6 +102,8 @@ program_suites() {
         python kafka interop/test_kafka.py
         python stream interop/test_stream.py
         python fault-streams fault/streams.py
+        python kafka-group interop/test_kafka_group.py
+        python fault-lanes fault/lanes.py
         python event-time interop/test_event_time.py
         python kafka-sink interop/test_kafka_sink.py
         if [ -n "$ALL" ]; then

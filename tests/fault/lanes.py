@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""Three processes share a topic and are killed at random, while records keep coming and partitions are added: each record exactly once.
+
+To Delta, to Postgres and to Kafka. KILLS=N kills per target (make check-faults KILLS=N; 3 unless told), a third of them an orderly end, so that lanes
+move both ways; each is followed by a start. SEED=S repeats the choices of an earlier run. Afterwards every row is read with a reader
+that is not ours: each record that was sent is there once, and the rows of a lane are in the order of its records.
+
+A process that was stopped (SIGSTOP) while it had lanes, and wakes when others have taken them over, commits nothing: the state is in a
+Postgres there, whose leases run out, and the test ends them at once instead of waiting for half a minute.
+"""
+
+import collections
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Suite, check, equal, need
+
+need("kafka", "deltalake", "pyarrow", "psycopg")
+import broker
+import pyarrow.parquet
+from deltalake import DeltaTable
+from engine import Workspace
+from group import SETTINGS, Members, more_partitions, source, wait_for
+from server import Server
+
+KILLS = int(os.environ.get("KILLS") or 3)
+SEED = int(os.environ.get("SEED") or random.randrange(1 << 31))
+DATABASE = "lanes"
+PARTITIONS = 6
+
+
+class Stream:
+    """Records that keep coming: id, and the partition and number in it, to as many partitions as there are."""
+
+    def __init__(self, server, topic):
+        self.server, self.topic = server, topic
+        self.partitions = PARTITIONS
+        self.sent = collections.Counter()
+        self.lock = threading.Lock()
+        self.ending = threading.Event()
+        self.failure = None
+        server.topic(topic, PARTITIONS)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.finish()
+
+    def _run(self):
+        try:
+            producer, made = None, 0
+            while not self.ending.is_set():
+                if made != self.partitions:
+                    if producer:
+                        producer.close()
+                    producer, made = self.server.producer(linger_ms=5), self.partitions
+                for partition in range(made):
+                    for _ in range(10):
+                        number = self.sent[partition]
+                        producer.send(self.topic, json.dumps({"lane": partition, "number": number}).encode(), partition=partition)
+                        with self.lock:
+                            self.sent[partition] += 1
+                producer.flush()
+                self.ending.wait(0.03)
+            producer.close()
+        except Exception as error:  # told by finish
+            self.failure = error
+
+    def total(self):
+        with self.lock:
+            return self.sent.total()
+
+    def add_partition(self):
+        more_partitions(self.server, self.topic, self.partitions + 1)
+        self.partitions += 1
+
+    def finish(self):
+        self.ending.set()
+        self.thread.join()
+        if self.failure:
+            raise self.failure
+
+    def wanted(self):
+        return {p: list(range(n)) for p, n in self.sent.items() if n}
+
+
+def pipeline(topic, load, state=None):
+    extract = source(topic, schema="lane BIGINT, number BIGINT")
+    work = {"name": topic, "mode": "streaming", "resources": {"parallelism": 1}, "steps": [
+        {"type": "extract", "method": "fromKafka", "config": extract}, load]}
+    return {**work, **({"state": state} if state else {})}
+
+
+class Delta:
+    name = "delta"
+
+    def load(self):
+        return {"type": "load", "method": "toDelta", "config": {"path": "out", "mode": "append"}}
+
+    def __init__(self, space, postgres, server):
+        self.path = space.file("out")
+
+    def table(self):
+        return DeltaTable(self.path)
+
+    def count(self):
+        if not os.path.isdir(os.path.join(self.path, "_delta_log")):
+            return 0
+        try:
+            return self.table().to_pyarrow_table(columns=["lane"]).num_rows
+        except Exception:  # it is being made
+            return 0
+
+    def rows(self):
+        """(lane, number), commit after commit."""
+        log, added = os.path.join(self.path, "_delta_log"), []
+        for name in sorted(n for n in os.listdir(log) if n.endswith(".json")):
+            with open(os.path.join(log, name), encoding="utf-8") as file:
+                added += [json.loads(line)["add"]["path"] for line in file if '"add"' in line]
+        equal(sorted(added), sorted(self.table().get_add_actions(flatten=True).column("path").to_pylist()), "files of the table")
+        for path in added:
+            data = pyarrow.parquet.ParquetFile(os.path.join(self.path, path)).read()
+            yield from zip(data.column("lane").to_pylist(), data.column("number").to_pylist())
+
+
+class Postgres:
+    name = "postgres"
+
+    def load(self):
+        return {"type": "load", "method": "toPostgres", "config": {"table": "out", "mode": "append"}}
+
+    def __init__(self, space, postgres, server):
+        self.postgres = postgres
+        postgres.execute(DATABASE, "DROP TABLE IF EXISTS out", "DROP TABLE IF EXISTS _millrace_state",
+                         "CREATE TABLE out (lane bigint, number bigint, place bigserial)")
+
+    def count(self):
+        return self.postgres.rows(DATABASE, "SELECT count(*) FROM out")[0][0]
+
+    def rows(self):
+        return self.postgres.rows(DATABASE, "SELECT lane, number FROM out ORDER BY place")
+
+
+class Topic:
+    """Read as it grows, as others see it (read_committed)."""
+
+    name = "kafka"
+
+    def load(self):
+        return {"type": "load", "method": "toKafka", "config": {"topic": "copies", "mode": "append"}}
+
+    def __init__(self, space, postgres, server):
+        from kafka import KafkaConsumer, TopicPartition
+
+        server.topic("copies", 1)
+        self.seen = []
+        self.consumer = KafkaConsumer(bootstrap_servers=server.servers, enable_auto_commit=False, group_id=None,
+                                      isolation_level="read_committed", auto_offset_reset="earliest")
+        self.consumer.assign([TopicPartition("copies", 0)])
+        self.consumer.seek_to_beginning()
+
+    def count(self):
+        for records in self.consumer.poll(timeout_ms=50, max_records=5000).values():
+            self.seen += [json.loads(record.value) for record in records]
+        return len(self.seen)
+
+    def rows(self):
+        return [(row["lane"], row["number"]) for row in self.seen]
+
+
+def compare(target, stream):
+    found = collections.defaultdict(list)
+    for lane, number in target.rows():
+        found[lane].append(number)
+    for lane, numbers in stream.wanted().items():
+        seen = collections.Counter(found.get(lane, ()))
+        lost = [n for n in numbers if n not in seen]
+        twice = [n for n, times in seen.items() if times > 1]
+        check(not lost and not twice, f"lane {lane}: {len(lost)} lost, {len(twice)} twice, of {len(numbers)}: {lost[:5]} {twice[:5]}")
+        equal(found[lane], numbers, f"the order of lane {lane}")
+    equal(set(found), set(stream.wanted()), "lanes")
+
+
+def workspace(server, postgres):
+    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}, "postgres": postgres.credentials(DATABASE)},
+                            "state": postgres.credentials(DATABASE)})
+
+
+def progress(target, members, rows, seconds=90):
+    """Until so many more rows are there."""
+    wanted = target.count() + rows
+    wait_for(lambda: target.count() >= wanted, lambda: "nothing is committed any more:\n" + "\n".join(
+        f"--- {m.name} {m.process.poll()}\n{m.text()[-800:]}" for m in members), seconds)
+
+
+def strike(members, number, dice):
+    """Some process dies, or ends in order, and is started again."""
+    member = dice.choice(members)
+    check(member.process.poll() is None, f"{member.name} ended by itself with {member.process.returncode}:\n{member.text()[-3000:]}")
+    orderly = number % 3 == 2
+    code = member.end(signal.SIGTERM if orderly else signal.SIGKILL)
+    equal(code, 143 if orderly else -9, f"exit code; {member.text()[-2000:]}")
+    member.begin()
+
+
+def kills(server, postgres, kind):
+    dice = random.Random(SEED)
+    with workspace(server, postgres) as space, Stream(server, f"kills-{kind.name}") as stream, Members(space) as members:
+        target = kind(space, postgres, server)
+        space.write("pipeline.json", pipeline(stream.topic, target.load()))
+        for _ in range(3):
+            members.add()
+        progress(target, members.all, 100)
+        for number in range(KILLS):
+            if number == KILLS // 2:
+                stream.add_partition()
+            time.sleep(dice.random() * 0.5)  # a moment that nothing is known of
+            strike(members.all, number, dice)
+            progress(target, members.all, 100)
+        stream.finish()
+        wait_for(lambda: target.count() >= stream.total(), lambda: f"{target.count()} of {stream.total()} rows", 120, *members.all)
+        for member in members.all:
+            equal(member.end(), 143, f"exit code; {member.text()[-2000:]}")
+        compare(target, stream)
+
+
+def zombie(server, postgres):
+    """Stopped with lanes in its hands, and woken when others have them."""
+    with workspace(server, postgres) as space, Stream(server, "zombie") as stream, Members(space) as members:
+        target = Delta(space, postgres, server)
+        space.write("pipeline.json", pipeline(stream.topic, target.load(), {"postgres": "state"}))
+        one, two = members.add(), members.add()
+        wait_for(lambda: one.lanes() == two.lanes() == 3, lambda: f"{one.lanes()} and {two.lanes()} lanes", 60, one, two)
+        progress(target, members.all, 100)
+        one.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: two.lanes() == 6, lambda: f"{two.lanes()} lanes: {two.text()[-2000:]}", 60, two)
+        holder = postgres.rows(DATABASE, "SELECT run_id, state_key FROM millrace.leases WHERE state_key LIKE 'zombie@%'")
+        mine = [run for run, _ in holder if run in one.text()]
+        equal(len(mine), 3, "leases of the stopped process")
+        postgres.execute(DATABASE, f"UPDATE millrace.leases SET expires = now() WHERE run_id = ANY('{{{','.join(mine)}}}')")
+        wait_for(lambda: not {r for r, _ in postgres.rows(DATABASE, "SELECT run_id, 1 FROM millrace.leases")} & set(mine),
+                 "the lanes did not move", 60, two)
+        progress(target, [two], 300)
+        one.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: one.lanes() == 3 and two.lanes() == 3, lambda: f"{one.lanes()} and {two.lanes()} lanes:\n{one.text()[-3000:]}",
+                 60, one, two)
+        progress(target, members.all, 100)
+        stream.finish()
+        wait_for(lambda: target.count() >= stream.total(), lambda: f"{target.count()} of {stream.total()} rows", 90, one, two)
+        for member in members.all:
+            equal(member.end(), 143, f"exit code; {member.text()[-2000:]}")
+        compare(target, stream)
+
+
+def main():
+    if broker.jars() is None:
+        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
+        sys.exit(77)
+    print(f"# SEED={SEED} KILLS={KILLS}")
+    suite = Suite("lanes")
+    with broker.Broker(settings=SETTINGS) as server, Server() as postgres:
+        postgres.database(DATABASE)
+        for kind in (Delta, Postgres, Topic):
+            suite.case(f"kills, to {kind.name}", kills, server, postgres, kind)
+        suite.case("a process that was stopped", zombie, server, postgres)
+    suite.end()
+
+
+main()
