@@ -74,6 +74,10 @@ prepare_sandbox() {
         needs_postgres
         kafka_up
         MILLRACE_CREDENTIALS=$(kafka_credentials) || exit 1
+        if grep -q '"topic": *"clicks"' "$FILE"; then
+            FEED=1
+            kafka_send_clicks 2000 || die "the sandbox topic could not be loaded"
+        fi
         export MILLRACE_CREDENTIALS
     else
         return 0
@@ -100,6 +104,9 @@ run_engine() {
     trap : INT
     "$BUILD/millrace" run "$FILE" "$@" <&0 &
     ENGINE=$!
+    if [ -n "${FEED-}" ]; then
+        kafka_feed "$ENGINE" </dev/null >/dev/null 2>&1 &
+    fi
     trap 'kill -TERM $ENGINE 2>/dev/null' TERM HUP
     wait "$ENGINE"
     status=$?

@@ -65,6 +65,33 @@ kafka_events() {
     }'
 }
 
+# Clicks of a shop, with the time of now: $1 of them, from the number $2 on.
+kafka_clicks() {
+    awk -v n="$1" -v from="$2" -v at="$(date -u +%Y-%m-%dT%H:%M:%SZ)" 'BEGIN {
+        split("view view view cart cart order", kind, " ")
+        split("DE FR PL IT ES NL", country, " ")
+        for (i = from; i < from + n; i++) {
+            user = (i * 7919) % 5003
+            printf "%d\t{\"id\": %d, \"user\": \"user-%04d\", \"event\": \"%s\", \"country\": \"%s\", \"amount\": %d.%02d, \"at\": \"%s\"}\n", \
+                user, i, user, kind[i % 6 + 1], country[user % 6 + 1], (i * 31) % 400, (i * 17) % 100, at
+        }
+    }'
+}
+
+kafka_send_clicks() {
+    local from=0
+    [ -r "$KAFKA_PLACE/clicks" ] && from=$(<"$KAFKA_PLACE/clicks")
+    kafka_clicks "$1" "$from" | kcat -q -P -b "127.0.0.1:$(<"$KAFKA_PLACE/port")" -t clicks -K "$(printf '\t')" || return 1
+    printf '%s\n' $((from + $1)) >"$KAFKA_PLACE/clicks"
+}
+
+# What a stream of the topic clicks finds: 2,000 of them, and then 50 every quarter of a second as long as the process $1 lives.
+kafka_feed() {
+    while kill -0 "$1" 2>/dev/null && kafka_send_clicks 50; do
+        sleep 0.25
+    done
+}
+
 kafka_load() {
     say "loading the sandbox topic events (once)"
     kafka_events | kcat -q -P -b "127.0.0.1:$(<"$KAFKA_PLACE/port")" -t events -K "$(printf '\t')" ||

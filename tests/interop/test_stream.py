@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Skip, Suite, check, equal, need
+from suite import Skip, Suite, check, checkout, equal, need
 
 need("kafka", "pyarrow", "deltalake")
 import broker
@@ -204,6 +204,26 @@ def static_side(server):
         equal(stop(process), 143, "exit code")
 
 
+def example(server):
+    """config/examples/streaming-kafka.json, on clicks of our own."""
+    with open(os.path.join(checkout(), "config", "examples", "streaming-kafka.json"), encoding="utf-8") as file:
+        work = json.load(file)
+    server.topic("clicks", 4)
+    producer = server.producer()
+    with workspace(server) as space:
+        for first in (0, 1200):
+            for number in range(first, first + 1200):
+                value = {"id": number, "user": "u", "event": ("view", "cart", "order")[number % 3], "country": ("DE", "FR")[number % 2],
+                         "amount": number / 4, "at": "2024-05-01T00:00:00Z"}
+                producer.send("clicks", json.dumps(value).encode(), key=b"%d" % number)
+            producer.flush()
+            found = space.run(work).expect(0).report["stream"]
+            check(found["epochs"] >= 3, found)
+            equal(found["latency_ms"]["records"], 1200, "records whose age is known")
+            check(0 < found["latency_ms"]["p50"] <= found["latency_ms"]["max"] < 60000, found)
+            equal(ids(space, "data/kafka/live-orders"), list(range(2, first + 1200, 3)), "orders")
+
+
 def no_drift(server):
     """Many tiny epochs: neither memory nor descriptors grow (tests/cli/test_stream.py does it with files)."""
     if not os.environ.get("MILLRACE_LONG"):
@@ -261,7 +281,7 @@ def main():
         sys.exit(77)
     suite = Suite("stream")
     with broker.Broker() as server:
-        for function in (goes_on, triggers, available_now, begins_at_latest, idle, new_partitions, static_side, no_drift, broker_away):
+        for function in (goes_on, triggers, available_now, begins_at_latest, idle, new_partitions, static_side, example, no_drift, broker_away):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 
