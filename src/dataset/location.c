@@ -12,6 +12,8 @@
 
 #include "ext/registry.h"
 
+#include <unistd.h>
+
 struct place {
     const struct mr_options *options; /* or NULL */
     bool named;                       /* given by the options bucket and path */
@@ -81,8 +83,13 @@ static enum mr_status local_location(const struct place *place, const char *path
     }
     int size = (int)without_slashes_behind(path, 1);
     const char *base = place->runtime->pipeline_dir ? place->runtime->pipeline_dir : ".";
+    char here[4096] = "";
+    /* Tokens of commits hold it, and it is located again from there. */
+    if (*base != '/' && strcmp(base, ".") != 0 && !getcwd(here, sizeof here))
+        here[0] = '\0';
     out->url = *path == '/' ? mr_arena_printf(place->arena, "%.*s", size, path)
-                            : mr_arena_printf(place->arena, "%s/%.*s", base, size, path);
+                            : mr_arena_printf(place->arena, "%s%s%s/%.*s", here, *here ? "/" : "",
+                                              base, size, path);
     MR_TRY(no_memory(out->url, err));
     out->store = mr_registry_store(place->runtime->registry, "file");
     if (!out->store)
