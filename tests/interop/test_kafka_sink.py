@@ -184,6 +184,22 @@ def keys_and_places(server):
         equal([ours[n] for n in range(20)], where, "partitions of keys, as another client chooses them")
 
 
+def rows_elsewhere(server):
+    """What rows say of places and times is checked: not into what other pipelines remember, not into a topic whose name is the first part of theirs."""
+    server.topic("else", 1)
+    with workspace(server) as space:
+        for column, value, words in (("topic", "_millrace_progress", "names the topic of epochs"), ("topic", "else\0where", "letters, digits"),
+                                     ("at", datetime.datetime(1970, 1, 1, tzinfo=UTC), "time of a record"), ("at", datetime.datetime(1969, 1, 1, tzinfo=UTC), "time of a record")):
+            put(space, {"k": ['["victim",0,"out",0]'], "v": ["x"], column: [value]})
+            load = {"topic": "else", "key": "k", "value": "v", "topicColumn" if column == "topic" else "timestamp": column}
+            result = space.run(pipeline("elsewhere", load))
+            check(result.code == 6 and words in result.err, f"{value!r}: {result}")
+        result = space.run(pipeline("elsewhere", {"topic": "_millrace_progress"}))
+        check(result.code == 3 and "remembers which epochs" in result.err, result)
+        equal(server.read("else"), [], "records")
+        check(not any(b"victim" in r.key for r in server.read("_millrace_progress", committed=False)), "what is remembered")
+
+
 def upsert(server):
     server.topic("table", 2, cleanup_policy="compact")
     with workspace(server) as space:
@@ -451,7 +467,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka sink")
     with broker.Broker() as server:
-        for function in (values_json, values_avro, values_registered, records_copied, example, stream, keys_and_places, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
+        for function in (values_json, values_avro, values_registered, records_copied, example, stream, keys_and_places, rows_elsewhere, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
                          lost_state, uncertain_end, broker_back_in_time):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()

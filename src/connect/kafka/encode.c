@@ -12,6 +12,8 @@
 #include "enc/json_text.h"
 #include "enc/value_text.h"
 
+#include <ctype.h>
+
 #define CHUNK_ROWS  256
 #define VALUE_BYTES ((size_t)1 << 30)
 
@@ -296,18 +298,26 @@ static enum mr_status make_headers(const struct mr_column *column, int64_t row,
     return MR_OK;
 }
 
-/* Negative partitions and times of before 1970 are nobody's. */
 static enum mr_status number_at(const struct mr_column *column, int64_t row, const char *what,
-                                int64_t most, int64_t *out, struct mr_error *err)
+                                int64_t least, int64_t most, int64_t *out, struct mr_error *err)
 {
     struct mr_value value;
     if (mr_column_is_null(column, row))
         return MR_OK;
     mr_column_get(column, row, &value);
-    if (value.u.i64 < 0 || value.u.i64 > most)
+    if (value.u.i64 < least || value.u.i64 > most)
         return mr_error_data(err, MR_SINK, "%lld is no %s", (long long)value.u.i64, what);
     *out = value.u.i64;
     return MR_OK;
+}
+
+/* What brokers take. A byte 0 would end the name, and the row go elsewhere. */
+static bool is_topic(struct mr_slice name)
+{
+    for (size_t i = 0; i < name.size; i++)
+        if (!isalnum((unsigned char)name.data[i]) && memchr("._-", name.data[i], 3) == NULL)
+            return false;
+    return name.size > 0 && name.size <= 249;
 }
 
 static enum mr_status place(struct kafka_encoder *encoder, const struct mr_batch *batch,
@@ -316,11 +326,12 @@ static enum mr_status place(struct kafka_encoder *encoder, const struct mr_batch
     const struct kafka_columns *columns = encoder->columns;
     int64_t partition = RD_KAFKA_PARTITION_UA, micros = 0;
     if (columns->partition >= 0)
-        MR_TRY(number_at(batch->columns[columns->partition], row, "partition", INT32_MAX,
+        MR_TRY(number_at(batch->columns[columns->partition], row, "partition", 0, INT32_MAX,
                          &partition, err));
-    if (columns->timestamp >= 0)
+    if (columns->timestamp >= 0) /* librdkafka's 0 is now */
         MR_TRY(number_at(batch->columns[columns->timestamp], row,
-                         "time of a record (microseconds since 1970)", INT64_MAX, &micros, err));
+                         "time of a record (microseconds since 1970, at least a millisecond)", 1000,
+                         INT64_MAX, &micros, err));
     record->partition = (int32_t)partition;
     record->millis = micros / 1000;
     if (columns->topic < 0)
@@ -328,8 +339,10 @@ static enum mr_status place(struct kafka_encoder *encoder, const struct mr_batch
     struct mr_slice name = bytes_at(batch->columns[columns->topic], row);
     if (name.data == NULL)
         return MR_OK;
-    if (name.size == 0 || name.size > 249)
-        return mr_error_data(err, MR_SINK, "the name of a topic has 1 to 249 characters");
+    if (!is_topic(name))
+        return mr_error_data(err, MR_SINK,
+                             "the name of a topic has 1 to 249 letters, digits, dots, underscores "
+                             "and hyphens");
     mr_bytes_clear(&encoder->name);
     mr_bytes_append(&encoder->name, name.data, name.size);
     record->name = encoder->name.data;

@@ -13,7 +13,11 @@
  * The end is the high watermark as of the reading. read_committed stops in front of the first transaction that is open, and that may be one of
  * another pipeline, behind which our last record is. So what lies between is looked at uncommitted: if nothing of ours is there, we are done;
  * else we wait until it is decided.
+ *
+ * What a fetch says of the end is not enough: a leader that has just been elected does not know its high watermark yet (KIP-207), and what it does
+ * not show would look as if it were not committed. So the end is asked for first, which such a leader refuses to say.
  */
+#include "connect/kafka/offsets.h"
 #include "connect/kafka/sink.h"
 
 #include "base/hash.h"
@@ -418,6 +422,16 @@ static enum mr_status begin_scan(struct scan *scan, int64_t from, struct mr_erro
     return kafka_error(scan->client, MR_SINK, code, err, "topic %s", scan->topic);
 }
 
+/* Behind all that is decided, as the leader knows it. */
+static enum mr_status ask_end(const struct scan *scan, int64_t *out, struct mr_error *err)
+{
+    struct kafka_partition partition = {.topic = scan->topic, .number = scan->partition};
+    struct kafka_partitions one = {.items = &partition, .count = 1, .cluster = ""};
+    MR_TRY(kafka_ask_ends(scan->client, scan->runtime, &one, err));
+    *out = partition.high;
+    return MR_OK;
+}
+
 /* Is a record of ours among those that are not decided? Then that of the last one. */
 static enum mr_status peek(struct kafka_producer *producer, const struct scan *seen, int64_t high,
                            int64_t *last, struct mr_error *err)
@@ -442,9 +456,10 @@ static enum mr_status peek(struct kafka_producer *producer, const struct scan *s
 static enum mr_status scan_all(struct kafka_producer *producer, struct scan *scan, bool *undecided,
                                struct mr_error *err)
 {
-    int64_t low = 0, high = 0, last = -1;
+    int64_t low = 0, high = 0, last = -1, end;
+    MR_TRY(ask_end(scan, &end, err));
     MR_TRY(begin_scan(scan, RD_KAFKA_OFFSET_BEGINNING, err));
-    MR_TRY(read_on(scan, 0, err));
+    MR_TRY(read_on(scan, end, err));
     rd_kafka_resp_err_t code =
         rd_kafka_get_watermark_offsets(kafka_client_handle(scan->client), scan->topic,
                                        scan->partition, &low, &high);

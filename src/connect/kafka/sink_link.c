@@ -17,8 +17,12 @@
     "900000" /* what brokers allow unless told (transaction.max.timeout.ms) */
 #define DELIVERY_MILLIS 120000
 
-/* Settings that only producers have: librdkafka grumbles when others are given them. */
-static const char *const of_producers[] = {
+/*
+ * Settings that are not for who reads the topic of epochs: those that only producers have, about which librdkafka grumbles, and the rack: the
+ * replica next to us may be behind the leader, and what it lacks would look as if it were not committed.
+ */
+static const char *const not_of_readers[] = {
+    "client.rack",
     "acks",
     "request.required.acks",
     "linger.ms",
@@ -39,10 +43,10 @@ static const char *const of_producers[] = {
     NULL,
 };
 
-static bool is_of_producers(const char *name)
+static bool is_not_of_readers(const char *name)
 {
-    for (int i = 0; of_producers[i] != NULL; i++)
-        if (strncmp(name, of_producers[i], strlen(of_producers[i])) == 0)
+    for (int i = 0; not_of_readers[i] != NULL; i++)
+        if (strncmp(name, not_of_readers[i], strlen(not_of_readers[i])) == 0)
             return true;
     return false;
 }
@@ -121,12 +125,16 @@ enum mr_status kafka_link_read(struct kafka_link *link, const struct mr_options 
     MR_TRY(kafka_settings_read(&link->settings, options, KAFKA_PRODUCER, runtime, arena, err));
     link->topic = mr_options_text(options, "topic");
     link->progress = mr_options_text(options, "progressTopic");
+    if (link->topic != NULL && strcmp(link->topic, link->progress) == 0)
+        return mr_options_error(options, "topic", err, "%s remembers which epochs are committed",
+                                link->topic);
     MR_TRY(choose(link, options, lane, arena, err));
     const char *timeout = kafka_settings_get(&link->settings, "transaction.timeout.ms");
     link->timeout_millis = strtoll(timeout != NULL ? timeout : TRANSACTION_MILLIS, NULL, 10);
     const char *servers = link->settings.servers;
-    link->key = mr_arena_printf(arena, "toKafka %s %s %s %llx", link->id ? link->id : "-",
-                                servers ? servers : "", link->progress,
+    /* Without an id too it is this pipeline's: what its queue holds is charged to one run. */
+    link->key = mr_arena_printf(arena, "toKafka %s %s %s %s %llx", link->id ? link->id : "-",
+                                link->state_key, servers ? servers : "", link->progress,
                                 (unsigned long long)hash_settings(link));
     return link->key != NULL ? MR_OK : mr_error_nomem(err);
 }
@@ -166,7 +174,7 @@ enum mr_status kafka_link_reader(const struct kafka_link *link, bool committed,
         return mr_error_nomem(err);
     settings.count = 0;
     for (int i = 0; i < link->settings.count; i++)
-        if (!is_of_producers(link->settings.items[i].name))
+        if (!is_not_of_readers(link->settings.items[i].name))
             settings.items[settings.count++] = link->settings.items[i];
     enum mr_status status = kafka_settings_conf(&settings, out, err);
     mr_free(settings.items);

@@ -187,6 +187,8 @@ static enum mr_status find_topic(struct writer *writer, struct kafka_record *rec
                    ? MR_OK
                    : mr_error_data(err, MR_SINK, "a row names no topic, and `topic` is not set");
     }
+    if (strcmp(record->name, writer->load->link.progress) == 0)
+        return mr_error_data(err, MR_SINK, "a row names the topic of epochs, %s", record->name);
     record->topic = mr_map_get(&writer->topics, mr_slice_of(record->name));
     if (record->topic != NULL)
         return MR_OK;

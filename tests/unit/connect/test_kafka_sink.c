@@ -214,6 +214,22 @@ static void test_recover(void **state)
     mr_bytes_reset(&known.positions);
 }
 
+/* The replica next to us may be behind the leader: it is not asked. */
+static void test_near_replica(void **state)
+{
+    (void)state;
+    char value[64];
+    size_t size = sizeof value;
+    struct kafka_link link;
+    rd_kafka_conf_t *conf;
+    const struct mr_options *options = options_of("kafka.client.rack", "near");
+    FIXTURE_OK(&f, kafka_link_read(&link, options, &f.runtime, 0, &f.arena, &f.err));
+    FIXTURE_OK(&f, kafka_link_reader(&link, true, &conf, &f.err));
+    assert_true(rd_kafka_conf_get(conf, "client.rack", value, &size) != RD_KAFKA_CONF_OK ||
+                value[0] == '\0');
+    rd_kafka_conf_destroy(conf);
+}
+
 static void test_hostile_tokens(void **state)
 {
     (void)state;
@@ -266,6 +282,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_end, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_init, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_recover, start_mock, stop_mock),
+        cmocka_unit_test_setup_teardown(test_near_replica, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_hostile_tokens, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_keys, start_mock, stop_mock),
     };
