@@ -123,6 +123,7 @@ program_suites() {
         python fault-checkpoint fault/checkpoint.py
         python fault-state fault/state.py
         python fault-identity fault/identity.py
+        python fault-kept fault/kept.py
         python fault-backends fault/backends.py
     fi
 }

@@ -212,8 +212,8 @@ static enum mr_status withdraw(struct mr_session *session, struct mr_state *stat
         .positions = before->positions,
     };
     MR_TRY(mr_ledger_withdraw(session, state, lease, record->epoch, err));
-    if (session->spec->mode == MR_MODE_STREAMING)
-        MR_TRY(mr_kept_withdraw(state, lease, session->spec->state_key, record->epoch, err));
+    MR_TRY(mr_kept_withdraw(state, lease, session->spec->state_key, record->epoch,
+                            session->spec->mode == MR_MODE_STREAMING, err));
     MR_TRY(mr_state_store_epoch(lease, &after, err));
     MR_TRY(MR_FAILPOINT("epoch.withdrawn", err));
     abandon(session, record);

@@ -29,8 +29,8 @@
 #define MOST_EPOCHS 5000
 /* A note: as of this epoch nothing is kept. */
 #define FRESH "fresh"
-/* A note: epochs up to this one are of a target, and what was kept of them is not known (--adopt). */
-#define ADOPTED      "adopted"
+/* A note: up to this epoch some were committed without what steps keep of them: by a target (--adopt), by a batch run. */
+#define MISSED       "missed"
 #define NOTE_MAXIMUM ((size_t)1 << 29)
 
 struct object {
@@ -318,20 +318,79 @@ static enum mr_status put_mark(struct mr_lease *lease, const char *name, int64_t
     return mr_state_put_note(lease, MR_NOTE_KEPT, &note, err);
 }
 
-enum mr_status mr_kept_adopt(struct mr_lease *lease, int64_t epoch, struct mr_error *err)
+/* What the notes say, without the rows. */
+struct marks {
+    const struct mr_note *base, *fresh, *missed;
+};
+
+static struct marks find_marks(const struct mr_note *names, int count)
 {
-    return put_mark(lease, ADOPTED, epoch, err);
+    struct marks marks = {0};
+    for (int i = 0; i < count; i++) {
+        if (is_base(&names[i]))
+            marks.base = &names[i];
+        else if (strcmp(names[i].name, FRESH) == 0)
+            marks.fresh = &names[i];
+        else if (strcmp(names[i].name, MISSED) == 0)
+            marks.missed = &names[i];
+    }
+    if (marks.base != NULL && marks.fresh != NULL && marks.base->epoch <= marks.fresh->epoch)
+        marks.base = NULL;
+    if (marks.missed != NULL && ((marks.base != NULL && marks.missed->epoch < marks.base->epoch) ||
+                                 (marks.fresh != NULL && marks.missed->epoch < marks.fresh->epoch)))
+        marks.missed = NULL;
+    return marks;
+}
+
+enum mr_status mr_kept_miss(struct mr_lease *lease, int64_t epoch, struct mr_error *err)
+{
+    return put_mark(lease, MISSED, epoch, err);
+}
+
+static enum mr_status read_marks(struct mr_state *state, const char *key, struct mr_arena *arena,
+                                 struct marks *out, struct mr_error *err)
+{
+    struct mr_note *names;
+    int count = 0;
+    MR_TRY(mr_state_note_names(state, key, MR_NOTE_KEPT, arena, &names, &count, err));
+    *out = find_marks(names, count);
+    return MR_OK;
+}
+
+enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, bool *any,
+                              struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct marks marks = {0};
+    mr_arena_init(&arena, NULL);
+    enum mr_status status = read_marks(state, key, &arena, &marks, err);
+    *any = marks.base != NULL;
+    mr_arena_reset(&arena);
+    return status;
+}
+
+enum mr_status mr_kept_pass_over(struct mr_state *state, struct mr_lease *lease, const char *key,
+                                 int64_t epoch, struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct marks marks = {0};
+    mr_arena_init(&arena, NULL);
+    enum mr_status status = read_marks(state, key, &arena, &marks, err);
+    if (status == MR_OK && marks.base != NULL && marks.missed == NULL)
+        status = mr_kept_miss(lease, epoch, err);
+    mr_arena_reset(&arena);
+    return status;
 }
 
 /* Only clocks may go on from an older place. */
-static enum mr_status refuse_adopted(const struct mr_kept *kept, struct mr_error *err)
+static enum mr_status refuse_missed(const struct mr_kept *kept, struct mr_error *err)
 {
     for (int i = 0; i < kept->nobjects; i++) {
         if (kept->objects[i].owner.clock)
             continue;
         mr_error_config(err,
-                        "%s: the target has epochs of which the state does not have what this "
-                        "step keeps, so --adopt cannot go on from them",
+                        "%s: epochs are committed of which the state does not have what this step "
+                        "keeps (by a batch run, or --adopt), so it cannot go on from them",
                         kept->objects[i].label);
         mr_error_hint(err,
                       "restore the state of these epochs, or run once with --fresh: what steps "
@@ -343,12 +402,11 @@ static enum mr_status refuse_adopted(const struct mr_kept *kept, struct mr_error
 
 enum mr_status mr_kept_forget(struct mr_lease *lease, int64_t epoch, struct mr_error *err)
 {
-    MR_TRY(mr_state_drop_notes(lease, MR_NOTE_KEPT, INT64_MAX, err));
     return put_mark(lease, FRESH, epoch, err);
 }
 
 enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, const char *key,
-                                int64_t epoch, struct mr_error *err)
+                                int64_t epoch, bool stream, struct mr_error *err)
 {
     struct mr_arena arena;
     struct mr_note *names;
@@ -357,7 +415,7 @@ enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, 
     enum mr_status status = mr_state_drop_notes_from(lease, MR_NOTE_KEPT, epoch, err);
     if (status == MR_OK)
         status = mr_state_note_names(state, key, MR_NOTE_KEPT, &arena, &names, &count, err);
-    if (status == MR_OK && count == 0)
+    if (status == MR_OK && count == 0 && stream)
         status = put_mark(lease, FRESH, epoch, err);
     mr_arena_reset(&arena);
     return status;
@@ -400,7 +458,6 @@ static enum mr_status restore(struct mr_kept *kept, int64_t committed, struct mr
 {
     struct mr_arena arena;
     struct mr_note *names = NULL;
-    const struct mr_note *base = NULL;
     int count = 0;
     enum mr_status status = MR_OK;
     kept->has_base = false;
@@ -408,20 +465,12 @@ static enum mr_status restore(struct mr_kept *kept, int64_t committed, struct mr
     MR_TRY_OUT(mr_state_drop_notes_from(kept->place.lease, MR_NOTE_KEPT, committed + 1, err));
     MR_TRY_OUT(mr_state_note_names(kept->place.state, kept->place.key, MR_NOTE_KEPT, &arena, &names,
                                    &count, err));
-    bool fresh = committed == 0;
-    const struct mr_note *adopted = NULL;
-    for (int i = 0; i < count; i++) {
-        if (is_base(&names[i]))
-            base = &names[i];
-        fresh = fresh || strcmp(names[i].name, FRESH) == 0;
-        if (strcmp(names[i].name, ADOPTED) == 0)
-            adopted = &names[i];
-    }
-    if (adopted != NULL && (base == NULL || adopted->epoch >= base->epoch))
-        MR_TRY_OUT(refuse_adopted(kept, err));
-    if (base != NULL)
-        status = read_from(kept, names, count, base, &arena, err);
-    else if (!fresh)
+    struct marks marks = find_marks(names, count);
+    if (marks.missed != NULL)
+        MR_TRY_OUT(refuse_missed(kept, err));
+    if (marks.base != NULL)
+        status = read_from(kept, names, count, marks.base, &arena, err);
+    else if (committed != 0 && marks.fresh == NULL)
         status = compare_owners(kept, NULL, 0, err);
 out:
     mr_arena_reset(&arena);

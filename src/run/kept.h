@@ -46,13 +46,22 @@ bool mr_kept_due(const struct mr_kept *kept, int64_t now);
  * caller frees both.
  */
 bool mr_kept_takes(struct mr_kept *kept, struct mr_plan *plan, struct mr_arena *arena);
-/* --fresh: nothing is kept any more, as of this epoch, the last one. */
+/*
+ * --fresh: of epochs up to this one, which is to be stored next and has no positions, nothing is kept. A mark, which counts once that
+ * epoch is committed: what was kept until then goes with the next save of everything.
+ */
 enum mr_status mr_kept_forget(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
-/* --adopt: epochs up to this one are committed, and what was kept of them is not in the state. */
-enum mr_status mr_kept_adopt(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
-/* The commit of the epoch is withdrawn: what was kept before it holds. */
+/* --adopt: epochs up to this one are about to be taken over, and what steps keep of them is not in the state. */
+enum mr_status mr_kept_miss(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
+/* A batch run is about to commit this epoch: if a stream has kept something, it misses that. */
+enum mr_status mr_kept_pass_over(struct mr_state *state, struct mr_lease *lease, const char *key,
+                                 int64_t epoch, struct mr_error *err);
+/* Does the state have what steps of a stream keep, which belongs to its positions? */
+enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, bool *any,
+                              struct mr_error *err);
+/* The commit of the epoch is withdrawn: what was kept before it holds. `stream`: the run at hand is one. */
 enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, const char *key,
-                                int64_t epoch, struct mr_error *err);
+                                int64_t epoch, bool stream, struct mr_error *err);
 /* Bytes that the last save wrote, for the report. */
 int64_t mr_kept_saved_bytes(const struct mr_kept *kept);
 

@@ -36,17 +36,18 @@ struct run {
 };
 
 /*
- * --fresh: positions and the watermark go. The number of the epoch stays: names of files derive from it, and a name must never
- * mean two contents.
+ * --fresh: positions and the watermark go. The number of the epoch stays or grows: names of files derive from it, and a name must never
+ * mean two contents. In a stream it grows, so that what steps keep is forgotten by the same write as the positions.
  */
 static enum mr_status forget(struct run *run, struct mr_error *err)
 {
+    int64_t epoch = run->start.last.epoch;
     if (run->start.last.phase == MR_EPOCH_NONE)
         return MR_OK;
     if (run->session->spec->mode == MR_MODE_STREAMING)
-        MR_TRY(mr_kept_forget(run->start.lease, run->start.last.epoch, err));
+        MR_TRY(mr_kept_forget(run->start.lease, ++epoch, err));
     run->start.last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
-                                               .epoch = run->start.last.epoch,
+                                               .epoch = epoch,
                                                .run_id = "",
                                                .fingerprint = ""};
     return mr_state_store_epoch(run->start.lease, &run->start.last, err);
@@ -170,6 +171,8 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
         mr_resume_leave(&run->resume, status, err);
         return status;
     }
+    MR_TRY(mr_kept_pass_over(run->start.state, run->start.lease, session->spec->state_key,
+                             run->start.last.epoch + 1, err));
     MR_TRY(mr_epoch_commit(session, run->start.state, run->start.lease, &run->result,
                            run->start.last.epoch + 1, mr_session_next_watermark(session), err));
     mr_stage_done(session, run->start.lease, run->start.last.epoch + 1);

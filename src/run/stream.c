@@ -142,16 +142,17 @@ static enum mr_status ask_targets(struct mr_stream *stream,
     enum mr_lost_state how = stream->options->adopt   ? MR_LOST_ADOPT
                              : stream->options->fresh ? MR_LOST_FRESH
                                                       : MR_LOST_STOP;
+    /* On its way it may point into the arena of this attempt. */
+    struct mr_epoch_record last = start->last;
     bool changed = false;
-    enum mr_status status =
-        mr_epoch_ask_targets(session, start->lease, how, &start->last, &changed, err);
+    enum mr_status status = mr_epoch_ask_targets(session, start->lease, how, &last, &changed, err);
     if (status != MR_OK && mr_lease_check(start->lease, NULL) != MR_OK)
         MR_TRY(mr_lease_check(start->lease, err));
     MR_TRY(status);
+    start->last = last;
     stream->asked = true;
     if (!changed || !stream->options->adopt)
         return MR_OK;
-    MR_TRY(mr_kept_adopt(start->lease, start->last.epoch, err));
     MR_TRY(mr_session_since(session, start->last.watermark, start->last.positions, stream->errors,
                             err));
     return mr_session_plan(session, plan, stream->errors, err);
@@ -290,6 +291,9 @@ static enum mr_status settle(struct mr_stream *stream, struct mr_error *err)
     struct mr_start *start = stream->start;
     const char *withdrawn = NULL;
     MR_TRY(mr_lease_check(start->lease, err));
+    /* Nothing was begun: what the start has read, in the session's own arena, is still to be compared with the targets. */
+    if (!stream->asked)
+        return MR_OK;
     MR_TRY(mr_state_load_epoch(start->state, session->spec->state_key, 0, &session->arena,
                                &start->last, err));
     if (start->last.phase != MR_EPOCH_PREPARED)

@@ -11,6 +11,8 @@
  */
 #include "run/epoch.h"
 
+#include "run/kept.h"
+
 struct target {
     const struct mr_plan_node *node;
     struct mr_recovered known;
@@ -350,5 +352,7 @@ enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease 
                                          .epoch = last->epoch,
                                          .run_id = "",
                                          .fingerprint = ""};
+    if (how == MR_LOST_ADOPT)
+        MR_TRY(mr_kept_miss(lease, last->epoch, err));
     return mr_state_store_epoch(lease, last, err);
 }

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""What the steps of a stream keep, and its positions: never out of step, whoever runs in between and wherever he dies.
+
+A stream of files without repetitions (deduplicate): a row that comes twice, or one that is missing, shows what was forgotten.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from suite import Skip, Suite, check, equal, need
+
+need("psycopg")
+from engine import Workspace
+from server import Server
+
+
+def pipeline(mode="streaming", load=None, **top):
+    load = load or {"type": "load", "method": "toFile", "config": {"path": "out", "format": "json", "mode": "append"}}
+    if mode == "streaming":
+        load = {**load, "config": {"trigger": "availableNow", **load["config"]}}
+    return {"name": "kept", "mode": mode, **top, "steps": [
+        {"type": "extract", "method": "fromFile", "name": "files", "config": {
+            "path": "in/*.json", "format": "json", "schema": "id BIGINT, ts TIMESTAMP", "incremental": {"by": "files"}}},
+        {"type": "transform", "method": "deduplicate", "config": {"keys": ["id"], "watermark": {"column": "ts", "delay": "1 hour"}}},
+        load]}
+
+
+def put(space, name, ids):
+    space.write("in/.new", "".join(json.dumps({"id": i, "ts": "2024-01-01T00:00:00Z"}) + "\n" for i in ids))
+    os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
+
+
+def ids(space):
+    found = []
+    for name in os.listdir(space.file("out")):
+        if name.endswith(".json"):
+            with open(space.file("out", name), encoding="utf-8") as file:
+                found += [json.loads(line)["id"] for line in file]
+    return sorted(found)
+
+
+def batch_between():
+    """A batch run of the same file reads rows that the stream never sees: it does not go on as if nothing was missing."""
+    with Workspace() as space:
+        put(space, "a", [1, 2])
+        space.run(pipeline()).expect(0)
+        put(space, "b", [3])
+        space.run(pipeline("batch")).expect(0)
+        put(space, "c", [3, 4])
+        done = space.run(pipeline()).expect(3)
+        check("by a batch run" in done.err and "--fresh" in done.err, done.err)
+        equal(ids(space), [1, 2, 3], "rows")
+        space.run(pipeline("batch"), "--fresh").expect(0)
+        space.run(pipeline()).expect(3)
+        space.run(pipeline(), "--fresh").expect(0)
+        put(space, "d", [4, 5])
+        space.run(pipeline()).expect(0)
+        equal(ids(space), sorted([1, 2, 3] + 2 * [1, 2, 3, 4] + [5]), "rows")
+
+
+def fresh_killed():
+    """--fresh dies at each of its first writes into the state: all of it is forgotten, or nothing."""
+    seen = set()
+    for number in range(1, 5):
+        with Workspace() as space:
+            put(space, "a", [1, 2])
+            space.run(pipeline()).expect(0)
+            done = space.run(pipeline(), "--fresh", environment={"MILLRACE_FAILPOINT": f"state.before:{number}=kill"})
+            if done.code == 0 and number == 1:
+                raise Skip("a build without --enable-failpoints")
+            put(space, "b", [2, 3])
+            space.run(pipeline()).expect(0)
+            found = ids(space)
+            seen.add(tuple(found))
+            check(found in ([1, 2, 3], [1, 1, 2, 2, 3]), f"write {number}: {found}")
+    equal(len(seen), 2, "ways")
+
+
+def places_set():
+    """Positions are not moved under what steps keep."""
+    with Workspace() as space:
+        put(space, "a", [1, 2])
+        space.run(pipeline()).expect(0)
+        done = space.millrace("watermark", "set", "pipeline.json", "--step", "files", "--clear")
+        equal(done.code, 3, done.err)
+        check("belongs to the place" in done.err, done.err)
+
+
+def first_look_fails(server):
+    """The target is not there when a stream starts, and comes back: it goes on from its record (sanitizers: which is still there)."""
+    server.database("kept")
+    server.execute("kept", "CREATE TABLE t (id bigint, ts timestamptz)")
+    load = {"type": "load", "method": "toPostgres", "config": {"table": "t", "mode": "append"}}
+    with Workspace(extra={"defaults": {"postgres": server.credentials("kept")}}) as space:
+        put(space, "a", [1, 2])
+        space.run(pipeline(load=load)).expect(0)
+        put(space, "b", [2, 3])
+        server.stop()
+        space.write("pipeline.json", pipeline(load=load, retry={"maxAttempts": 6, "delay": "100ms", "maxDelay": "300ms"}))
+        with open(space.file("log"), "wb") as file:
+            process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=file)
+        try:
+            end = time.monotonic() + 60
+            while "is done again" not in open(space.file("log"), encoding="utf-8").read():
+                check(process.poll() is None and time.monotonic() < end, "it was not tried again")
+                time.sleep(0.01)
+            server.start()
+            equal(process.wait(60), 0, open(space.file("log"), encoding="utf-8").read())
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+        equal(sorted(server.rows("kept", "SELECT id FROM t")), [(1,), (2,), (3,)], "rows")
+
+
+def main():
+    suite = Suite("kept")
+    suite.case("a batch run in between", batch_between)
+    suite.case("--fresh killed", fresh_killed)
+    suite.case("watermark set", places_set)
+    with Server() as server:
+        suite.case("the first look fails", first_look_fails, server)
+    suite.end()
+
+
+main()
