@@ -55,6 +55,13 @@ struct mr_window_plan {
     int *from;                       /* by column of the output: of `results`, or -1 */
     struct mr_expr **exprs;          /* where from is -1 */
     int pulls;
+    /* Of a stream (window_columns_stream.c): columns that are kept of a row, and of how many rows of a key; else NULL. */
+    const struct mr_schema *kept; /* these columns, then the row's number in its group */
+    int nkept;
+    int *kept_columns;            /* of the appended schema */
+    int *kept_keys;               /* by key: its place among them */
+    const struct mr_type **types; /* of keys */
+    int64_t keep;
 };
 
 /* What a function remembers of a group that goes on in the next block. */
@@ -101,6 +108,10 @@ enum mr_status mr_window_compute(struct mr_window_block *block, int f, struct mr
 enum mr_status mr_window_by_states(struct mr_window_block *block,
                                    const struct mr_window_function *function,
                                    struct mr_column **out, struct mr_error *err);
+/* Results -> the output's columns, emitted in handy batches. */
+enum mr_status mr_window_emit(const struct mr_window_plan *plan, struct mr_eval *eval,
+                              struct mr_memory *memory, struct mr_batch *results,
+                              struct mr_emit *emit, struct mr_error *err);
 /* bind, in window_columns_bind.c */
 enum mr_status mr_window_bind(const struct mr_op_bind *bind, void **plan, struct mr_op_info *info,
                               struct mr_error *err);

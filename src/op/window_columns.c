@@ -11,25 +11,29 @@
  * the start of the group to the current row): a piece ends where a new value of the order begins,
  * and each function remembers what it needs.
  *
+ * In a stream rows keep the order of arrival, and the last ones of each group wait for the next
+ * epoch (window_columns_stream.c, window_kept.c).
+ *
  * Sorting the partitions before they are pulled, in the tasks, was refused: a partition's runs
  * would be as many as tasks, and rows of one key are together only after the scatter anyway.
  */
-#include "op/window_block.h"
+#include "op/window_kept.h"
 
 #include "op/ops.h"
 
 #include <string.h>
 
-#define PARTITION_BITS 6
-#define NPARTITIONS    (1 << PARTITION_BITS)
+#define PARTITION_BITS MR_WINDOW_BITS
+#define NPARTITIONS    MR_WINDOW_PARTS
 #define BLOCK_ROWS     4096  /* at least, where there are so many */
 #define OUT_ROWS       65536 /* at most, of a batch */
 
 struct window_task {
     const struct mr_window_plan *plan;
     struct mr_eval *eval;
-    struct mr_spill *spill;   /* with partitionBy */
+    struct mr_spill *spill;   /* with partitionBy, and of a stream */
     struct mr_sorter *sorter; /* without */
+    struct mr_spill **outs;   /* of a stream: what comes out, by partition; NULL = nothing */
 };
 
 /* ---- taking rows in ------------------------------------------------------------------------ */
@@ -40,6 +44,9 @@ static void window_close(void *task)
     mr_eval_free(self->eval);
     mr_spill_free(self->spill);
     mr_sorter_free(self->sorter);
+    for (int p = 0; self->outs && p < NPARTITIONS; p++)
+        mr_spill_free(self->outs[p]);
+    mr_free(self->outs);
     mr_free(self);
 }
 
@@ -51,7 +58,7 @@ static enum mr_status window_open(void *plan, struct mr_runtime *runtime, void *
         return mr_error_nomem(err);
     const struct mr_window_plan *p = self->plan = plan;
     enum mr_status status = mr_eval_new(runtime->memory, &p->appended.session, &self->eval, err);
-    if (status == MR_OK && p->npartition > 0)
+    if (status == MR_OK && (p->npartition > 0 || p->kept))
         status = mr_spill_new(runtime, p->appended.schema, NPARTITIONS, runtime->share,
                               &self->spill, err);
     else if (status == MR_OK)
@@ -118,9 +125,17 @@ static enum mr_status window_combine(void *into, void *from, struct mr_error *er
 static enum mr_status window_settle(void *built, struct mr_runtime *runtime, int piece, int *pieces,
                                     struct mr_error *err)
 {
-    (void)runtime;
-    (void)pieces;
     struct window_task *self = built;
+    if (self->plan->kept && piece >= 0)
+        return mr_window_stream_part(self->plan, self->spill, runtime, piece, &self->outs[piece],
+                                     err);
+    if (self->plan->kept) {
+        if (!runtime->kept)
+            return mr_error_internal(err, "the rows before those of a stream are missing");
+        self->outs = mr_calloc(NPARTITIONS, sizeof(*self->outs));
+        *pieces = NPARTITIONS;
+        return self->outs ? MR_OK : mr_error_nomem(err);
+    }
     return piece < 0 && self->sorter ? mr_sorter_divide(self->sorter, 1, err) : MR_OK;
 }
 
@@ -143,37 +158,36 @@ struct stream {
     int64_t peers_before;
 };
 
-/* Input columns and results -> the output's columns, emitted in handy batches. */
-static enum mr_status emit_rows(struct stream *s, struct mr_batch *results)
+enum mr_status mr_window_emit(const struct mr_window_plan *plan, struct mr_eval *eval,
+                              struct mr_memory *memory, struct mr_batch *results,
+                              struct mr_emit *emit, struct mr_error *err)
 {
-    const struct mr_window_plan *plan = s->plan;
     int n = plan->schema->nfields, done = 0;
     struct mr_batch *out = NULL;
     struct mr_column **columns = mr_calloc((size_t)n + 1, sizeof(*columns));
     if (!columns)
-        return mr_error_nomem(s->err);
+        return mr_error_nomem(err);
     enum mr_status status = MR_OK;
     for (; status == MR_OK && done < n; done += status == MR_OK) {
         if (plan->from[done] >= 0)
             columns[done] = mr_column_ref(results->columns[plan->from[done]]);
         else
-            status = mr_expr_eval(s->eval, plan->exprs[done], results, &columns[done], s->err);
+            status = mr_expr_eval(eval, plan->exprs[done], results, &columns[done], err);
     }
     if (status == MR_OK)
-        status = mr_batch_new(plan->schema, results->rows, columns, &out, s->err);
+        status = mr_batch_new(plan->schema, results->rows, columns, &out, err);
     else
         for (int i = 0; i < done; i++)
             mr_column_unref(columns[i]);
     mr_free(columns);
     if (status != MR_OK || out->rows <= OUT_ROWS)
-        return status == MR_OK ? s->emit->batch(s->emit, 0, out, s->err) : status;
-    for (int64_t from = 0; status == MR_OK && from < out->rows && !s->emit->closed;
-         from += OUT_ROWS) {
+        return status == MR_OK ? emit->batch(emit, 0, out, err) : status;
+    for (int64_t from = 0; status == MR_OK && from < out->rows && !emit->closed; from += OUT_ROWS) {
         struct mr_batch *part;
         int64_t count = out->rows - from < OUT_ROWS ? out->rows - from : OUT_ROWS;
-        status = mr_batch_slice(s->runtime->memory, out, from, count, &part, s->err);
+        status = mr_batch_slice(memory, out, from, count, &part, err);
         if (status == MR_OK)
-            status = s->emit->batch(s->emit, 0, part, s->err);
+            status = emit->batch(emit, 0, part, err);
     }
     mr_batch_unref(out);
     return status;
@@ -235,7 +249,7 @@ static enum mr_status work_off(struct stream *s, struct mr_batch *batch, bool go
         go_on(s, &block);
     mr_window_block_reset(&block);
     if (status == MR_OK)
-        status = emit_rows(s, results);
+        status = mr_window_emit(s->plan, s->eval, s->runtime->memory, results, s->emit, s->err);
     mr_batch_unref(results);
     return status;
 }
@@ -455,6 +469,18 @@ static enum mr_status pull_partition(const struct window_task *self, struct mr_r
     return status;
 }
 
+static enum mr_status pull_out(const struct window_task *self, struct mr_runtime *runtime,
+                               int partition, struct mr_emit *emit, struct mr_error *err)
+{
+    const struct mr_spill *out = self->outs[partition];
+    for (int c = 0; out && c < mr_spill_chunks(out, 0) && !emit->closed; c++) {
+        struct mr_batch *batch;
+        MR_TRY(mr_spill_chunk(out, runtime, 0, c, &batch, err));
+        MR_TRY(emit->batch(emit, 0, batch, err));
+    }
+    return MR_OK;
+}
+
 static enum mr_status window_pull(const void *built, struct mr_runtime *runtime, int partition,
                                   struct mr_emit *emit, struct mr_error *err)
 {
@@ -464,7 +490,8 @@ static enum mr_status window_pull(const void *built, struct mr_runtime *runtime,
     int from = NPARTITIONS * partition / self->plan->pulls;
     int to = NPARTITIONS * (partition + 1) / self->plan->pulls;
     for (int p = from; p < to && !emit->closed; p++)
-        MR_TRY(pull_partition(self, runtime, p, emit, err));
+        MR_TRY(self->outs ? pull_out(self, runtime, p, emit, err)
+                          : pull_partition(self, runtime, p, emit, err));
     return MR_OK;
 }
 
@@ -501,13 +528,14 @@ const struct mr_op mr_op_window_columns = {
     .doc =
         "Adds columns that are computed over groups of rows in an order. The rows come out group "
         "by group, each in its order; the groups in no particular order, but the same in every "
-        "run.",
+        "run. In a stream without orderBy, in the order of arrival, over rows that have come: "
+        "frames "
+        "of ROWS from n PRECEDING to CURRENT ROW or m PRECEDING, lag, row_number.",
     .options = window_options,
-    .flags = MR_OP_BREAKER,
-    .batch_only = "a stream is never all there; aggregateData with a window gives values by "
-                  "event time",
+    .flags = MR_OP_BREAKER | MR_OP_STATEFUL,
     .min_inputs = 1,
     .max_inputs = 1,
+    .keeper = &mr_window_keeper,
     .bind = mr_window_bind,
     .open = window_open,
     .push = window_push,

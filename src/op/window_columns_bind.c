@@ -4,7 +4,7 @@
  * Everything that is computed from a row alone (keys, arguments, the ends of a RANGE frame) becomes a
  * column behind the input's before the rows are sorted (append.h), so that windows see columns only.
  */
-#include "op/window_block.h"
+#include "op/window_kept.h"
 
 #include <string.h>
 
@@ -308,8 +308,8 @@ static enum mr_status bind_function(struct binder *b, const struct mr_window_cal
 /* As in Spark: without an order it would be chance what they give. */
 static enum mr_status check_ordered(struct binder *b, const struct mr_window_call *call)
 {
-    if (b->plan->norder > 0 || call->kind == MR_WINDOW_AGGREGATE || call->kind == MR_WINDOW_FIRST ||
-        call->kind == MR_WINDOW_LAST)
+    if (b->bind->inputs[0].stream || b->plan->norder > 0 || call->kind == MR_WINDOW_AGGREGATE ||
+        call->kind == MR_WINDOW_FIRST || call->kind == MR_WINDOW_LAST)
         return MR_OK;
     mr_error_config(b->err, "%s needs an order of the rows", call->name);
     mr_error_hint(b->err, "add \"orderBy\" (in a query: ORDER BY inside of OVER)");
@@ -371,6 +371,7 @@ static enum mr_status bind_functions(struct binder *b)
     plan->streams = true;
     for (int f = 0; f < plan->nfunctions; f++) {
         if (bind_function(b, &b->split.calls[f], &plan->functions[f]) != MR_OK ||
+            mr_window_check_stream(plan, b->bind, &b->split.calls[f], b->err) != MR_OK ||
             check_ordered(b, &b->split.calls[f]) != MR_OK)
             return call_failed(b, &b->split.calls[f]);
         plan->streams &= function_streams(plan, &plan->functions[f]);
@@ -512,6 +513,7 @@ enum mr_status mr_window_bind(const struct mr_op_bind *bind, void **plan, struct
     MR_TRY(bind_functions(&b));
     MR_TRY(mr_op_append_finish(&self->appended, err));
     self->sorter.schema = self->appended.schema;
+    MR_TRY(mr_window_bind_stream(self, bind, info, err));
     MR_TRY(make_results(&b));
     MR_TRY(make_outputs(&b));
     info->schema = self->schema;
