@@ -412,7 +412,7 @@ static enum mr_status check_numbers(const struct mr_column *numbers, struct mr_e
     for (int64_t i = 0; i < numbers->length; i++) {
         struct mr_value value;
         mr_column_get(numbers, i, &value);
-        if (value.is_null || value.u.i64 <= 0)
+        if (value.is_null || value.u.i64 <= 0 || value.u.i64 > INT64_MAX / 2)
             return mr_error_set(err, MR_SOURCE, MR_CLASS_DATA, "a kept row has no number");
     }
     return MR_OK;
