@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
@@ -18,7 +19,7 @@ from suite import Suite, check, equal, need
 need("kafka", "deltalake", "pyarrow")
 import broker
 from deltalake import DeltaTable
-from engine import Workspace
+from engine import Workspace, catches
 from group import SETTINGS, Members, more_partitions, source, wait_for
 
 
@@ -137,6 +138,21 @@ def begins_once(server):
         equal(two.end(), 143, "exit code")
 
 
+def comes_and_goes(server):
+    """Stopped at any moment of its beginning: it ends as a stream does."""
+    server.topic("comes", 2)
+    with workspace(server) as space, Members(space) as members:
+        space.write("pipeline.json", pipeline("comes"))
+        one = members.add()
+        one.await_line("lanes? given")
+        for number in range(12):
+            two = members.add()
+            wait_for(lambda: catches(two.process, signal.SIGTERM), two.text, 60, two)
+            time.sleep(0.8 + number * 0.03)
+            equal(two.end(), 143, f"exit code; {two.text()}")
+        equal(one.end(), 143, "exit code")
+
+
 def forgets(server):
     """--fresh loads all again, once, and not while another process has a lane; a lost state is found."""
     server.topic("forgets", 2)
@@ -221,7 +237,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka group")
     with broker.Broker(settings=SETTINGS) as server:
-        for function in (shares, until_it_ends, begins_once, forgets, refuses, keeps_by_lane):
+        for function in (shares, until_it_ends, begins_once, comes_and_goes, forgets, refuses, keeps_by_lane):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

@@ -1,6 +1,7 @@
 """Processes that share a topic (`group` of fromKafka), and what the tests of them await."""
 
 import json
+import os
 import re
 import signal
 import time
@@ -37,14 +38,15 @@ class Member:
         self.begin()
 
     def begin(self):
-        self.from_byte = len(self.text()) if getattr(self, "process", None) else 0
+        self.from_byte = os.path.getsize(self.log) if os.path.exists(self.log) else 0
         with open(self.log, "ab") as log:
             self.process = self.space.start("run", "pipeline.json", "--progress", "none", "--report", self.report_file, *self.words,
                                             stdout=log, stderr=log)
 
     def text(self):
-        with open(self.log, errors="replace") as log:
-            return log.read()[self.from_byte:]
+        with open(self.log, "rb") as log:
+            log.seek(self.from_byte)
+            return log.read().decode(errors="replace")
 
     def await_line(self, pattern, count=1, seconds=60):
         wait_for(lambda: len(re.findall(pattern, self.text())) >= count, lambda: f"no {pattern!r} in:\n{self.text()[-2000:]}", seconds, self)

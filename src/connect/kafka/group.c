@@ -36,6 +36,7 @@ struct member {
     rd_kafka_queue_t *queue;
     rd_kafka_topic_partition_list_t *leaving; /* revoked, not given up yet; or NULL */
     bool lost;                                /* LOST was told of them */
+    bool assigned;                            /* the group has answered once, be it with nothing */
     char **names;                             /* of the last news */
     int nnames;
     int64_t tell_at; /* monotonic */
@@ -131,6 +132,7 @@ static enum mr_status take_given(struct member *member, rd_kafka_topic_partition
                                  struct mr_group_news *out, struct mr_error *err)
 {
     rd_kafka_t *rk = kafka_client_handle(member->client);
+    member->assigned = true;
     for (int i = 0; i < list->cnt; i++)
         list->elems[i].offset = RD_KAFKA_OFFSET_END; /* nothing is fetched until the pause holds */
     MR_TRY(failed(member, rd_kafka_incremental_assign(rk, list), "taking partitions", err));
@@ -371,11 +373,29 @@ static int fd(const void *object)
     return kafka_client_fd(member->client);
 }
 
+/*
+ * librdkafka 2.0.2 aborts (rd_kafka_sticky_assignor_state_destroy) when a handle goes after the answer to its first JoinGroup and before its
+ * first assignment: that is waited for.
+ */
+static void await_assignment(struct member *member, int64_t until)
+{
+    struct mr_group_news ignored;
+    while (!member->assigned && mr_clock_monotonic_micros() < until) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(member->queue, 50);
+        if (event == NULL)
+            continue;
+        take_event(member, event, &ignored, NULL);
+        rd_kafka_event_destroy(event);
+    }
+}
+
 /* So that the others need not wait for the session to run out. Bounded: a broker may be away. */
 static void say_goodbye(struct member *member)
 {
     rd_kafka_t *rk = kafka_client_handle(member->client);
     int64_t until = mr_clock_monotonic_micros() + LEAVE_MICROS;
+    await_assignment(member, until);
+    until = mr_clock_monotonic_micros() + LEAVE_MICROS;
     if (member->leaving != NULL)
         given_up(member, NULL);
     tell_group(member);
