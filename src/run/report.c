@@ -140,6 +140,15 @@ static void add_resumed(json_t *out, const struct mr_plan *plan)
     json_decref(resumed);
 }
 
+/* Of a stream the sums over its epochs: the plan may be gone, if it was stopped while it made the next. */
+static void add_stream_rows(json_t *out, const struct mr_totals *stream)
+{
+    json_object_set_new(out, "rows_read", json_integer(stream->rows_read));
+    json_object_set_new(out, "rows_written", json_integer(stream->rows_written));
+    json_object_set_new(out, "bytes_read", json_integer(stream->bytes_read));
+    json_object_set_new(out, "bytes_written", json_integer(stream->bytes_written));
+}
+
 static void add_rows(json_t *out, const struct mr_plan *plan)
 {
     static const struct {
@@ -330,6 +339,8 @@ char *mr_report_build(const struct mr_report_input *input)
         json_object_set_new(out, "error", error_report(input->failure));
     add_machine(out, session, wall);
     add_rows(out, plan);
+    if (input->stream)
+        add_stream_rows(out, input->stream);
     add_stream(out, session, input->stream);
     json_object_set_new(out, "retries", retries_report(&session->retries));
     if (plan) {

@@ -270,6 +270,8 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
     mr_resume_init(&run.resume, session);
     *report = NULL;
     enum mr_status status = mr_stream_init(&run.stream, &run.start, options, errors, &failure);
+    if (session->spec->mode == MR_MODE_STREAMING)
+        run.start.stream = &run.stream.totals;
     if (status == MR_OK)
         status = mr_pool_enter(&session->ticket, session->runtime.waiter, &failure);
     if (status == MR_OK) {

@@ -12,6 +12,7 @@
 #include "run/maintain.h"
 #include "run/resume.h"
 #include "run/stage.h"
+#include "run/totals.h"
 
 #include <string.h>
 
@@ -263,6 +264,10 @@ static enum mr_status record_end(struct mr_start *start, enum mr_status status,
             mr_arena_printf(&session->arena, "run key %s has succeeded already, as run %s",
                             session->request.run_key, start->skipped);
     sum_rows(session->plan, &row.rows_read, &row.rows_written);
+    if (start->stream) {
+        row.rows_read = start->stream->rows_read;
+        row.rows_written = start->stream->rows_written;
+    }
     return mr_state_run_end(start->state, &row, err);
 }
 

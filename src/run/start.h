@@ -12,6 +12,8 @@
 #include "run/epoch.h"
 #include "run/run.h"
 
+struct mr_totals;
+
 struct mr_start {
     struct mr_session *session;
     struct mr_state *state;
@@ -24,6 +26,7 @@ struct mr_start {
         *skipped; /* the run that has succeeded under our key: there is nothing to do; or NULL */
     const char *withdrawn_run; /* the interrupted run whose commit was taken back, or NULL */
     const char *withdrawn_reason;
+    const struct mr_totals *stream; /* the sums of its epochs; NULL in batch */
 };
 
 /* Opens the state, takes the lease, looks for the run key, makes the row. */

@@ -254,6 +254,15 @@ static enum mr_status lend_kept(struct mr_stream *stream, struct mr_error *err)
                          session->runtime.start_micros, err);
 }
 
+/* The epoch of the plan at hand is committed. */
+static enum mr_status count_epoch(struct mr_stream *stream, struct mr_error *err)
+{
+    int64_t epoch = stream->committing;
+    stream->committing = 0;
+    return mr_totals_add(&stream->totals, stream->session->plan, &stream->result, epoch,
+                         mr_clock_monotonic_micros() - stream->begun, &stream->latency, err);
+}
+
 static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
 {
     struct mr_session *session = stream->session;
@@ -272,14 +281,14 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
     if (mr_engine_cancelled(session->engine))
         return mr_error_cancelled(err);
     MR_TRY(mr_kept_save(stream->kept, epoch, err));
+    stream->committing = epoch;
     MR_TRY(mr_epoch_commit(session, start->state, start->lease, &stream->result, epoch,
                            mr_session_next_watermark(session), err));
     MR_TRY(mr_state_load_epoch(start->state, session->spec->state_key, 0, &session->arena,
                                &start->last, err));
     mr_kept_committed(stream->kept, epoch);
     stream->leftovers = false;
-    return mr_totals_add(&stream->totals, session->plan, &stream->result, epoch,
-                         mr_clock_monotonic_micros() - stream->begun, &stream->latency, err);
+    return count_epoch(stream, err);
 }
 
 /* ---- failures ---- */
@@ -296,9 +305,14 @@ static enum mr_status settle(struct mr_stream *stream, struct mr_error *err)
         return MR_OK;
     MR_TRY(mr_state_load_epoch(start->state, session->spec->state_key, 0, &session->arena,
                                &start->last, err));
-    if (start->last.phase != MR_EPOCH_PREPARED)
-        return MR_OK;
-    return mr_epoch_finish(session, start->state, start->lease, &start->last, &withdrawn, err);
+    if (start->last.phase == MR_EPOCH_PREPARED)
+        MR_TRY(mr_epoch_finish(session, start->state, start->lease, &start->last, &withdrawn, err));
+    bool ours = stream->committing > 0 && start->last.epoch == stream->committing &&
+                start->last.phase == MR_EPOCH_COMMITTED && withdrawn == NULL;
+    if (ours)
+        return count_epoch(stream, err);
+    stream->committing = 0;
+    return MR_OK;
 }
 
 /* What may go away by itself: also a commit that lost a race, and one that nobody knows the end of (settle asks). */

@@ -19,13 +19,14 @@ struct mr_stream {
     struct mr_latency latency; /* of the epoch at hand */
     struct mr_positions goals; /* availableNow: where the streams ended at the start; by step */
     bool has_goals;
-    bool asked;      /* targets were asked what they know */
-    bool leftovers;  /* something may be staged that nobody will commit */
-    bool idle;       /* the last look found nothing to do */
-    int failures;    /* epochs in a row */
-    int64_t begun;   /* monotonic: the epoch at hand, or the last */
-    int64_t pause;   /* micros until sources are looked at again */
-    int64_t told_at; /* monotonic: the last line of the log, and of the row */
+    bool asked;         /* targets were asked what they know */
+    bool leftovers;     /* something may be staged that nobody will commit */
+    bool idle;          /* the last look found nothing to do */
+    int failures;       /* epochs in a row */
+    int64_t committing; /* number of the epoch at hand since its commit was begun, else 0 */
+    int64_t begun;      /* monotonic: the epoch at hand, or the last */
+    int64_t pause;      /* micros until sources are looked at again */
+    int64_t told_at;    /* monotonic: the last line of the log, and of the row */
     int64_t told_rows;
 };
 

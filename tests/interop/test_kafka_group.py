@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
@@ -145,10 +144,9 @@ def comes_and_goes(server):
         space.write("pipeline.json", pipeline("comes"))
         one = members.add()
         one.await_line("lanes? given")
-        for number in range(4):
+        for _ in range(4):
             two = members.add()
             wait_for(lambda: catches(two.process, signal.SIGTERM), two.text, 60, two)
-            time.sleep(number * 0.3)
             equal(two.end(), 143, f"exit code; {two.text()}")
         equal(one.end(), 143, "exit code")
 
