@@ -240,7 +240,12 @@ def promises(server):
         check(result.code == 6 and "queue.buffering" in result.err, result)
         space.run(pipeline("large", {"topic": "large", "kafka.message.max.bytes": "8000000"}, resources={"memory": "100MB"})).expect(0)
         equal([len(r.value) for r in server.read("large")], [3000009, 1009], "sizes")
-        for config, words in (({"kafka.acks": "1", "transactional": True}, "kafka.acks is 1"), ({"kafka.transactional.id": "x"}, "made from stateKey"),
+        files = {"method": "toFile", "path": "out/", "format": "json"}
+        for work in (pipeline("wide", {"topic": "acks", "kafka.queue.buffering.max.kbytes": "1000000"}),
+                     pipeline("wide", files, {"topic": "acks", "kafka.queued.max.messages.kbytes": "1000000"})):
+            result = space.run({**work, "resources": {"memory": "100MB"}})
+            check(result.code == 8 and "more wanted" in result.err, f"what the client may hold is charged: {result}")
+        for config, words in (({"kafka.acks": "1", "transactional": True}, "kafka.acks is 1"), ({"kafka.transactional.id": "x"}, "made from stateKey"), ({"kafka.plugin.library.paths": "x"}, "is not a setting here"),
                               ({"topic": "nowhere"}, "there is no topic nowhere"), ({"key": "nobody"}, "nobody"), ({"mode": "upsert"}, "needs `key`"),
                               ({"kafka.transaction.timeout.ms": "9999999"}, "do not allow transactions")):
             result = space.run(pipeline("refused", {"topic": "acks", **config}))

@@ -52,6 +52,7 @@ static const struct {
     {"value.serializer", "write format"},
     {"max.poll.records", "write resources.batchRows"},
     {"default.api.timeout.ms", "write timeouts.connect"},
+    {"plugin.library.paths", "a file cannot bring code that is run when it is read"},
     {"interceptor.classes", "there is no Java here"},
     {"metric.reporters", "there is no Java here"},
     {"ssl.keymanager.algorithm", "there is no Java here"},
@@ -94,6 +95,12 @@ const char *kafka_settings_get(const struct kafka_settings *settings, const char
         if (strcmp(settings->items[i].name, name) == 0)
             return settings->items[i].value;
     return NULL;
+}
+
+int64_t kafka_settings_kilobytes(const struct kafka_settings *settings, const char *name)
+{
+    const char *text = kafka_settings_get(settings, name);
+    return text != NULL ? strtoll(text, NULL, 0) * 1024 : 0;
 }
 
 bool kafka_is_uncommitted(const struct kafka_settings *settings)

@@ -45,6 +45,8 @@ enum mr_status kafka_settings_read(struct kafka_settings *settings,
                                    struct mr_error *err);
 /* What the user set under this name of librdkafka, or NULL. */
 const char *kafka_settings_get(const struct kafka_settings *settings, const char *name);
+/* The same, of a size in KiB: in bytes, 0 = not set. */
+int64_t kafka_settings_kilobytes(const struct kafka_settings *settings, const char *name);
 /* isolation.level, in any spelling of librdkafka's. */
 bool kafka_is_uncommitted(const struct kafka_settings *settings);
 /* A configuration with all of it, for rd_kafka_new or rd_kafka_conf_destroy. */

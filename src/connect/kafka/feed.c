@@ -274,7 +274,9 @@ static enum mr_status open_fetcher(struct kafka_hub *hub, const struct making *m
     int partitions = hub->partitions.count > 0 ? hub->partitions.count : 1;
     int64_t share = making->bytes / partitions;
     share = share < FEED_LEAST ? FEED_LEAST : share;
-    hub->queue_bytes = share > FEED_MOST ? FEED_MOST : share;
+    share = share > FEED_MOST ? FEED_MOST : share;
+    int64_t given = kafka_settings_kilobytes(making->settings, "queued.max.messages.kbytes");
+    hub->queue_bytes = given > 0 ? given : share;
     MR_TRY(kafka_settings_conf(making->settings, &conf, err));
     enum mr_status status = kafka_reader_conf(making->settings, hub->queue_bytes, false, conf, err);
     if (status == MR_OK)

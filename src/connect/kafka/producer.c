@@ -189,10 +189,14 @@ static void poll_body(void *argument)
     }
 }
 
-/* Never less than two of the largest records that the user allows: one that has no room in an empty queue would wait for ever. */
+/* What the user says, or a share. Never less than two of the largest records that the user allows: one that has no room in an empty queue would wait for ever. */
 static int64_t queue_size(const struct kafka_producer *producer, const struct mr_runtime *runtime)
 {
-    const char *text = kafka_settings_get(&producer->link.settings, "message.max.bytes");
+    const struct kafka_settings *settings = &producer->link.settings;
+    const char *text = kafka_settings_get(settings, "message.max.bytes");
+    int64_t given = kafka_settings_kilobytes(settings, "queue.buffering.max.kbytes");
+    if (given > 0)
+        return given;
     int64_t least = text != NULL ? 2 * strtoll(text, NULL, 10) : QUEUE_LEAST;
     int64_t share = mr_memory_available(runtime->memory) / 32;
     share = share > QUEUE_MOST ? QUEUE_MOST : share;

@@ -308,9 +308,12 @@ static enum mr_status choose(struct kafka_source *source, const bool *wanted, st
     return source->schema != NULL ? MR_OK : mr_error_nomem(err);
 }
 
-/* What a reader's client may hold: it fetches ahead. */
+/* What a reader's client may hold: it fetches ahead. What the user says is charged as well. */
 static void size_queue(struct kafka_source *source, const struct mr_runtime *runtime)
 {
+    source->queue_bytes = kafka_settings_kilobytes(&source->settings, "queued.max.messages.kbytes");
+    if (source->queue_bytes > 0)
+        return;
     int64_t share = mr_memory_available(runtime->memory) / 16;
     share = share > QUEUE_MOST ? QUEUE_MOST : share;
     source->queue_bytes = share < QUEUE_LEAST ? QUEUE_LEAST : share;
