@@ -246,6 +246,7 @@ def promises(server):
             result = space.run({**work, "resources": {"memory": "100MB"}})
             check(result.code == 8 and "more wanted" in result.err, f"what the client may hold is charged: {result}")
         for config, words in (({"kafka.acks": "1", "transactional": True}, "kafka.acks is 1"), ({"kafka.transactional.id": "x"}, "made from stateKey"), ({"kafka.plugin.library.paths": "x"}, "is not a setting here"),
+                              ({"kafka.sasl.kerberos.kinit.cmd": "true"}, "is not a setting here"), ({"kafka.sasl.kerberos.principal": "x; true"}, "letters, digits"),
                               ({"topic": "nowhere"}, "there is no topic nowhere"), ({"key": "nobody"}, "nobody"), ({"mode": "upsert"}, "needs `key`"),
                               ({"kafka.transaction.timeout.ms": "9999999"}, "do not allow transactions")):
             result = space.run(pipeline("refused", {"topic": "acks", **config}))

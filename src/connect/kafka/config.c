@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,6 +54,9 @@ static const struct {
     {"max.poll.records", "write resources.batchRows"},
     {"default.api.timeout.ms", "write timeouts.connect"},
     {"plugin.library.paths", "a file cannot bring code that is run when it is read"},
+    {"sasl.kerberos.kinit.cmd",
+     "a file cannot bring a command; have the ticket renewed outside, and write "
+     "kafka.sasl.kerberos.min.time.before.relogin: 0"},
     {"interceptor.classes", "there is no Java here"},
     {"metric.reporters", "there is no Java here"},
     {"ssl.keymanager.algorithm", "there is no Java here"},
@@ -237,6 +241,21 @@ static bool is_of_consumers(const char *name)
     return false;
 }
 
+/* librdkafka puts these into a command of the shell, as they are. */
+static bool is_for_shell(const char *name)
+{
+    return strcmp(name, "sasl.kerberos.principal") == 0 ||
+           strcmp(name, "sasl.kerberos.keytab") == 0;
+}
+
+static bool is_harmless(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (!isalnum((unsigned char)*text) && strchr("._-/@:", *text) == NULL)
+            return false;
+    return true;
+}
+
 static enum mr_status take_pair(struct kafka_settings *settings, const struct mr_option_pair *pair,
                                 enum kafka_role role, struct mr_arena *arena, struct mr_error *err)
 {
@@ -250,6 +269,8 @@ static enum mr_status take_pair(struct kafka_settings *settings, const struct mr
             snprintf(why, sizeof why, "is not a setting here: %s", refused[i].instead);
             return refuse(settings, pair->name, why, err);
         }
+    if (is_for_shell(name) && !is_harmless(pair->text))
+        return refuse(settings, pair->name, "takes letters, digits and . _ - / @ : only", err);
     MR_TRY(take_special(settings, pair, arena, &done, err));
     if (done)
         return MR_OK;
