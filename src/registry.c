@@ -13,6 +13,7 @@
 #include "connect/delta/maintain_action.h"
 #include "connect/delta/sink.h"
 #include "connect/files/files.h"
+#include "connect/held/held.h"
 #include "connect/kafka/kafka.h"
 #include "connect/postgres/postgres.h"
 #include "format/avro.h"
@@ -123,4 +124,5 @@ const struct mr_registry mr_registry_builtin = {.methods = methods,
                                                 .stores = stores,
                                                 .formats = formats,
                                                 .codecs = codecs,
-                                                .conditions = &mr_plan_conditions};
+                                                .conditions = &mr_plan_conditions,
+                                                .holder = &mr_holder_builtin};

@@ -15,6 +15,7 @@
 #include "exec/run.h"
 
 #include "base/time.h"
+#include "ext/held.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -369,8 +370,11 @@ static enum mr_status run_init(struct mr_run *run, struct mr_error *err)
         return mr_error_nomem(err);
     choose_segments(run);
     MR_TRY(mr_parts_keep(run, err));
-    run->budget = run->plan->nnodes > 0 ? mr_memory_available(run->plan->nodes[0].runtime->memory)
-                                        : INT64_MAX;
+    run->budget = INT64_MAX;
+    if (run->plan->nnodes > 0) {
+        const struct mr_runtime *runtime = run->plan->nodes[0].runtime;
+        run->budget = mr_memory_available(runtime->memory) - mr_held_reserve(runtime->held);
+    }
     return MR_OK;
 }
 

@@ -18,6 +18,7 @@ struct mr_store;
 struct mr_format;
 struct mr_codec;
 struct mr_conditions;
+struct mr_holder;
 
 enum mr_step_type {
     MR_STEP_EXTRACT,
@@ -47,6 +48,7 @@ struct mr_registry {
     const struct mr_format *const *formats;
     const struct mr_codec *const *codecs;
     const struct mr_conditions *conditions;
+    const struct mr_holder *holder; /* ext/held.h; NULL: `refresh` does nothing */
 };
 
 /* Name or alias, exact case; NULL when unknown. */

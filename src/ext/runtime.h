@@ -17,6 +17,7 @@
 
 struct mr_registry;
 struct mr_given_list;
+struct mr_held_list;
 struct mr_event_clock;
 struct mr_latency;
 
@@ -112,6 +113,7 @@ struct mr_runtime {
     bool offline;                /* planning without connections */
     const struct mr_lane *lane;  /* what is read of a stream that is shared, or NULL = all */
     struct mr_given_list *given; /* streams of the embedding program (ext/given.h), or NULL */
+    struct mr_held_list *held;   /* frames that a stream holds (ext/held.h), or NULL */
     struct mr_shared *shared;    /* things that several steps of a run use together */
     /* things that several runs of the process, or epochs of a stream, use together; or NULL */
     struct mr_shared *common;

@@ -190,6 +190,18 @@ static enum mr_status two_streams(const struct mr_op_bind *bind, struct mr_error
     return MR_CONFIG;
 }
 
+/* Is there a frame that could be read again? */
+static enum mr_status check_refresh(const struct mr_op_bind *bind, struct mr_error *err)
+{
+    if (!bind->runtime->streaming || !mr_options_has(bind->options, "refresh"))
+        return MR_OK;
+    for (int i = 0; i < bind->ninputs; i++)
+        if (!bind->inputs[i].stream)
+            return MR_OK;
+    return mr_options_error(bind->options, "refresh", err,
+                            "all frames are streams: there is none that would be read again");
+}
+
 enum mr_status mr_join_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
                               struct mr_error *err)
 {
@@ -198,6 +210,7 @@ enum mr_status mr_join_expand(const struct mr_op_bind *bind, struct mr_op_parts 
     if (bind->options->table == mr_join_part_options)
         return MR_OK;
     MR_TRY(mr_join_read_options(bind, &expansion.request, err));
+    MR_TRY(check_refresh(bind, err));
     int joins = expansion.request.njoins;
     int64_t rows = bind->inputs[0].rows;
     if (mr_options_has(bind->options, "within") && joins > 1)

@@ -219,8 +219,11 @@ enum mr_status mr_join_read_options(const struct mr_op_bind *bind, struct mr_joi
              "How far apart the event times of the two rows may be: the columns of withWatermark " \
              "in front of each frame. Two streams cannot be joined without it."},                  \
     {                                                                                              \
-        .name = "refresh", .type = MR_OPTION_STRING, .flags = MR_OPTION_UNBUILT,                   \
-        .doc = "Streaming: how often a static side is read again."                                 \
+        .name = "refresh", .type = MR_OPTION_DURATION, .unit = "seconds", .unit_micros = 1000000,  \
+        .maximum = INT64_C(1) << 60,                                                               \
+        .doc = "Streaming: a static frame is read again in the first epoch that begins so long "   \
+               "after the last reading, and at the start of the process; its rows are held in "    \
+               "memory in between. Without it, in every epoch. In batch it means nothing."         \
     }
 
 const struct mr_option mr_join_options[] = {

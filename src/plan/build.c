@@ -85,6 +85,7 @@ static enum mr_status pass(struct mr_plan_builder *builder,
 static enum mr_status bind_all(struct mr_plan_builder *builder, struct mr_error *err)
 {
     MR_TRY(mr_plan_frames(builder, err));
+    MR_TRY(mr_plan_hold(builder, err));
     mr_plan_stream_modes(builder);
     MR_TRY(mr_plan_stages(builder, err));
     MR_TRY(mr_plan_bind_sources(builder, err));

@@ -71,6 +71,11 @@ int64_t mr_plan_row_width(const struct mr_schema *schema);
 
 /* frames.c: one node per step, and the edges. */
 enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *err);
+/* held.c: static frames of joins with `refresh`, held or to be held. */
+enum mr_status mr_plan_hold(struct mr_plan_builder *builder, struct mr_error *err);
+/* stages.c: node i becomes node moved[i], which grows with i; -1 = it is taken out. Nothing is bound yet. */
+enum mr_status mr_plan_renumber(struct mr_plan_builder *builder, const int *moved,
+                                struct mr_error *err);
 /* stages.c: checkpoint steps; what an earlier run has made durable is not done again. */
 enum mr_status mr_plan_stages(struct mr_plan_builder *builder, struct mr_error *err);
 /* fingerprint.c: the options that are set, without secrets. */

@@ -16,6 +16,8 @@
  */
 #include "plan/build.h"
 
+#include "ext/held.h"
+
 #define BATCH_BYTES       (INT64_C(1) << 20)
 #define QUEUE_BYTES       (INT64_C(4) << 20)
 #define QUEUE_LEAST       (INT64_C(64) << 10)
@@ -201,7 +203,8 @@ static void predict(struct mr_plan_builder *builder, int64_t budget)
 void mr_plan_share_memory(struct mr_plan_builder *builder)
 {
     struct mr_plan *plan = builder->plan;
-    int64_t budget = mr_memory_available(builder->request->runtime->memory);
+    const struct mr_runtime *runtime = builder->request->runtime;
+    int64_t budget = mr_memory_available(runtime->memory) - mr_held_reserve(runtime->held);
     for (int i = 0; i < plan->nsegments; i++) {
         struct mr_plan_segment *segment = &plan->segments[i];
         /* Up to twice as many queues as readers hold rows at a time. */

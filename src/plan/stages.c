@@ -353,11 +353,12 @@ static void restore_node(struct stages *stages, int at)
     node->restored = stage->restored;
 }
 
-static enum mr_status renumber(struct stages *stages, const int *moved, struct mr_error *err)
+enum mr_status mr_plan_renumber(struct mr_plan_builder *builder, const int *moved,
+                                struct mr_error *err)
 {
-    struct mr_plan_builder *builder = stages->builder;
     struct mr_plan *plan = builder->plan;
-    for (int i = 0; i < stages->nnodes; i++) {
+    int nnodes = plan->nnodes;
+    for (int i = 0; i < nnodes; i++) {
         if (moved[i] < 0)
             continue;
         struct mr_plan_node *node = &builder->nodes[moved[i]];
@@ -392,7 +393,7 @@ static enum mr_status take_out(struct stages *stages, struct mr_error *err)
     for (int i = 0; i < stages->nnodes; i++)
         if (stages->kept[i] && begins_at(stages, i))
             restore_node(stages, i);
-    return renumber(stages, moved, err);
+    return mr_plan_renumber(builder, moved, err);
 }
 
 /* ---- */

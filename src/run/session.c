@@ -219,6 +219,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .retries = &session->retries,
         .lane = session->request.lane ? &session->request.lane->of : NULL,
         .given = &session->given,
+        .held = spec->mode == MR_MODE_STREAMING ? &session->held : NULL,
         .shared = shared,
         /* What a lane holds goes with it when the lane goes to another process. */
         .common = pool && !session->request.lane ? mr_pool_shared(pool) : NULL,
@@ -250,7 +251,7 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
     mr_arena_init(&session->arena, NULL);
     mr_memory_init(&session->memory, NULL, "resources.memory", INT64_MAX);
     mr_retry_log_init(&session->retries);
-    session->given.memory = &session->memory;
+    session->given.memory = session->held.memory = &session->memory;
     mr_logger_init(&session->logger, request->log, request->log_context, request->log_level);
     make_identity(session);
     enum mr_status status = load(session, &session->spec, errors);
@@ -294,6 +295,7 @@ void mr_session_close(struct mr_session *session)
     if (session->engine)
         mr_engine_free(session->engine);
     mr_given_reset(&session->given);
+    mr_held_reset(&session->held);
     mr_pool_ticket_reset(&session->ticket);
     mr_tz_free(session->tz);
     mr_free(session->state_path);
@@ -310,6 +312,7 @@ void mr_session_leave(struct mr_session *session)
         return;
     mr_plan_free(session->plan);
     session->plan = NULL;
+    mr_held_reset(&session->held);
     mr_shared_free(session->runtime.shared);
     session->runtime.shared = NULL;
     mr_pool_leave(&session->ticket);

@@ -10,6 +10,7 @@
 #include "config/load.h"
 #include "exec/exec.h"
 #include "ext/given.h"
+#include "ext/held.h"
 #include "plan/plan.h"
 #include "run/logger.h"
 #include "run/pool.h"
@@ -46,6 +47,7 @@ struct mr_session {
     struct mr_tz *tz;
     struct mr_engine *engine;
     struct mr_given_list given;  /* streams of the embedding program */
+    struct mr_held_list held;    /* of a stream: static frames that joins hold */
     struct mr_counters counters; /* of what belongs to no step */
     struct mr_retry_log retries; /* of all steps, and of what belongs to none */
     struct mr_runtime runtime;   /* template for the steps */

@@ -210,6 +210,7 @@ static enum mr_status plan_epoch(struct mr_stream *stream, struct mr_error *err)
     if (stream->errors != NULL)
         stream->errors->count = 0;
     MR_TRY(turn_over(stream, err));
+    session->held.now = stream->begun;
     session->now_micros = session->runtime.start_micros = mr_clock_wall_micros();
     MR_TRY(mr_session_plan(session, &plan, stream->errors, err));
     MR_TRY(need_stream(session->plan, err));
@@ -280,6 +281,7 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
     MR_TRY(mr_judge_validations(session->plan, err));
     if (mr_engine_cancelled(session->engine))
         return mr_error_cancelled(err);
+    mr_held_settle(&session->held);
     MR_TRY(mr_kept_save(stream->kept, epoch, err));
     stream->committing = epoch;
     MR_TRY(mr_epoch_commit(session, start->state, start->lease, &stream->result, epoch,
@@ -530,8 +532,10 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
         if (status == MR_OK && stream->failures > 0)
             mr_totals_failed(&stream->totals, NULL);
         stream->failures = status == MR_OK ? 0 : stream->failures + 1;
-        if (status != MR_OK)
+        if (status != MR_OK) {
             mr_kept_discard(stream->kept);
+            mr_held_discard(&session->held);
+        }
         if (status == MR_OK && is_enough(stream))
             return MR_OK;
         if (status != MR_OK && !may_pass(stream, status, &failure)) {

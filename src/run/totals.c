@@ -164,6 +164,29 @@ static enum mr_status pour_steps(struct mr_totals *totals, const struct mr_plan 
     return MR_OK;
 }
 
+/* A source over rows that a join holds (plan/held.c); the sources that had read them are not in the plan then. */
+static const struct mr_plan_node *held_source(const struct mr_plan *plan)
+{
+    for (int i = 0; i < plan->nnodes; i++)
+        if (plan->nodes[i].kind == MR_PLAN_SOURCE && plan->nodes[i].step->type == MR_STEP_TRANSFORM)
+            return &plan->nodes[i];
+    return NULL;
+}
+
+/* What sources have counted that the last plan is without goes to the one that stands for them: sums are of all that was read. */
+static void pour_gone(struct mr_totals *totals, const struct mr_plan *plan)
+{
+    const struct mr_plan_node *held = held_source(plan);
+    for (int e = 0; held != NULL && e < totals->nnodes; e++) {
+        const struct mr_totals_node *entry = &totals->nodes[e];
+        bool gone = entry->kind == MR_PLAN_SOURCE;
+        for (int i = 0; gone && i < plan->nnodes; i++)
+            gone = find(totals, &plan->nodes[i], count_before(plan, i)) != entry;
+        for (int k = 0; gone && k < MR_COUNTERS; k++)
+            atomic_fetch_add(&held->runtime->counters->value[k], entry->counters[k]);
+    }
+}
+
 enum mr_status mr_totals_pour(struct mr_totals *totals, struct mr_plan *plan,
                               struct mr_exec_result *result, struct mr_error *err)
 {
@@ -174,6 +197,7 @@ enum mr_status mr_totals_pour(struct mr_totals *totals, struct mr_plan *plan,
             atomic_store(&plan->nodes[i].runtime->counters->value[k],
                          entry != NULL ? entry->counters[k] : 0);
     }
+    pour_gone(totals, plan);
     enum mr_status status = pour_steps(totals, plan, result, err);
     pthread_mutex_unlock(&totals->lock);
     return status;

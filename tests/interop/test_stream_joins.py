@@ -8,6 +8,7 @@ which were late is told by the documented rule. MILLRACE_LONG=1 runs many more s
 
 import datetime
 import glob
+import json
 import os
 import random
 import sys
@@ -21,6 +22,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 from engine import Workspace
+from server import Server
 
 ZERO = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
 DELAY, WITHIN = 60, 30
@@ -195,6 +197,144 @@ def static(kind, frames):
         equal(sorted(map(place, out(space))), [row for row in wanted if row[1] or kind != "inner"], "rows")
 
 
+class Process:
+    """A stream that runs on: rows go in, and what comes out is waited for."""
+
+    def __init__(self, space, work):
+        space.write("pipeline.json", work)
+        self.space, self.log = space, open(space.file("log"), "ab")
+        self.process = space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", stdout=self.log, stderr=self.log)
+
+    def until(self, done, what):
+        end = time.monotonic() + 60
+        while not done():
+            check(self.process.poll() is None, f"it ended with {self.process.poll()}: {self.said()}")
+            check(time.monotonic() < end, f"no {what}")
+            time.sleep(0.01)
+
+    def said(self):
+        with open(self.space.file("log")) as log:
+            return log.read()[-2000:]
+
+    def end(self):
+        self.process.terminate()
+        equal(self.process.wait(30), 143, "exit")
+        self.log.close()
+
+
+def names_of(space, name, count=1):
+    """The static frame: replaced as a whole, or taken away."""
+    path = space.file("names/names.parquet")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if name is None:
+        os.remove(path)
+        return
+    table = pa.table({"nk": ["a"] + [f"{i}" for i in range(1, count)], "name": [name] * count,
+                      "price": pa.array([None] * count, pa.decimal128(12, 2))})
+    pyarrow.parquet.write_table(table, path + ".new")
+    os.rename(path + ".new", path)
+
+
+def refreshing(kind, frames, refresh, *steps):
+    join = {"inputDataFrames": frames,
+            "leftKeys": ["k" if frames[0] == "l" else "nk"], "rightKeys": ["nk" if frames[0] == "l" else "k"], "joinType": kind, "refresh": refresh}
+    end = load()
+    end["config"]["trigger"] = "10 ms"
+    return [{"type": "extract", "method": "fromFile", "config": {"path": "names/*.parquet", "format": "parquet", "registerAs": "names"}},
+            *steps, {"type": "transform", "method": "joinDataFrames", "config": join}, end]
+
+
+def told(space):
+    """id -> name, of all that has come out."""
+    rows = [row for f in glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)
+            for row in pyarrow.parquet.ParquetFile(f).read().to_pylist()]
+    equal(len({row["id"] for row in rows}), len(rows), "rows that came once")
+    return {row["id"]: row["name"] for row in rows}
+
+
+def refreshed(kind, frames, *steps):
+    """A process reads the frame once an hour: later epochs meet the old rows, though the frame has changed or is gone; another reads it again."""
+    with Workspace() as space:
+        stream = Stream(space, "l", ["id", "k", "ts"])
+        work = {"name": "refreshed", "mode": "streaming", "steps": [source(stream), *refreshing(kind, frames, "1 hour", *steps)]}
+        wanted, number = {}, 0
+        for first in ("one", "two"):
+            names_of(space, first, 40)
+            process = Process(space, work)
+            for change in (None, "changed", "changed again"):
+                stream.add([(number, "a", 0), (number + 1, "b", 0)])
+                wanted.update({number: first, **({number + 1: None} if kind != "inner" else {})})
+                process.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
+                names_of(space, change)
+                number += 2
+            process.end()
+        equal(told(space), wanted, "rows")
+
+
+def refreshed_server():
+    """A table of a server: while it is held the server hears nothing of it, not even a question about its columns."""
+    with Server("log_statement = 'all'\n") as server, Workspace(postgres=server.credentials("postgres")) as space:
+        server.execute("postgres", "CREATE TABLE prices (nk text, name text, price numeric(12,2))", "INSERT INTO prices VALUES ('a', 'one', 1.25)")
+        def heard():
+            with open(f"{server.place}/log", errors="replace") as log:
+                return sum(1 for line in log if "statement:" in line or "execute " in line)
+        stream = Stream(space, "l", ["id", "k", "ts"])
+        work = {"name": "server", "mode": "streaming", "steps": [source(stream), *refreshing("left", ["l", "names"], "1 hour")]}
+        work["steps"][1] = {"type": "extract", "method": "fromPostgres", "config": {"table": "prices", "registerAs": "names"}}
+        wanted = {}
+        for process, name in enumerate(("one", "two")):
+            stream.add([(10 * process, "a", 0)])
+            running = Process(space, work)
+            wanted[10 * process] = name
+            running.until(lambda: len(told(space)) >= len(wanted), "rows of the first epoch")
+            server.execute("postgres", "UPDATE prices SET name = 'two'")
+            before = heard()
+            for number in range(10 * process + 1, 10 * process + 4):
+                stream.add([(number, "a", 0)])
+                wanted[number] = name
+                running.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
+            equal(heard(), before, "statements")
+            running.end()
+            with open(space.file("report.json")) as report:
+                equal(json.load(report)["rows_read"], 5, "rows read")
+        equal(told(space), wanted, "rows")
+
+
+def refreshed_often():
+    """Epochs are 10 ms apart at least, so a frame that is held for less is read in each; so it is with 0, which holds nothing."""
+    for refresh in ("1 ms", "0 seconds"):
+        with Workspace() as space:
+            stream = Stream(space, "l", ["id", "k", "ts"])
+            work = {"name": "often", "mode": "streaming", "steps": [source(stream), *refreshing("left", ["l", "names"], refresh)]}
+            process, wanted = None, {}
+            for number in range(4):
+                names_of(space, f"name {number}", 1 + number)
+                process = process or Process(space, work)
+                stream.add([(number, "a", 0)])
+                wanted[number] = f"name {number}"
+                process.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
+            process.end()
+            equal(told(space), wanted, f"rows with {refresh}")
+
+
+def refreshed_too_large():
+    """What is held is of the budget; a frame that does not fit ends the run, and the message says whose it is."""
+    with Workspace() as space:
+        stream = Stream(space, "l", ["id", "k", "ts"])
+        names_of(space, "x", 2)
+        os.makedirs(space.file("names"), exist_ok=True)
+        rows = 1 << 20
+        table = pa.table({"nk": pa.array([f"key {i:060}" for i in range(rows)]), "name": pa.array([None] * rows, pa.string()),
+                          "price": pa.array([None] * rows, pa.decimal128(12, 2))})
+        pyarrow.parquet.write_table(table, space.file("names/names.parquet"))
+        stream.add([(1, "a", 0)])
+        work = {"name": "large", "mode": "streaming", "resources": {"memory": "64M"}, "steps": [source(stream), *refreshing("left", ["l", "names"], "1 hour")]}
+        work["steps"][-1]["config"]["trigger"] = "once"
+        result = space.run(work)
+        equal(result.code, 8, f"exit: {result}")
+        check("joinDataFrames" in str(result) and "held until `refresh`" in str(result), f"the step is not in {result}")
+
+
 def duplicates(seed):
     """An event that is sent again goes on once, though it comes in another epoch or process."""
     choose = random.Random(f"duplicates {seed}")
@@ -277,6 +417,14 @@ def main():
     suite.case("static left", static, "left", ["l", "names"])
     suite.case("static right", static, "right", ["names", "l"])
     suite.case("static inner", static, "inner", ["names", "l"])
+    suite.case("refreshed left", refreshed, "left", ["l", "names"])
+    suite.case("refreshed inner", refreshed, "inner", ["names", "l"])
+    rules = {"type": "validate", "method": "validateNulls", "config": {"notNullColumns": ["name"]}}
+    known = {"type": "transform", "method": "filterRows", "config": {"condition": "nk <> 'b'", "registerAs": "checked"}}
+    suite.case("refreshed behind steps", refreshed, "right", ["checked", "l"], rules, known)
+    suite.case("refreshed, a server", refreshed_server)
+    suite.case("refreshed often", refreshed_often)
+    suite.case("refreshed, too large", refreshed_too_large)
     for seed in range(20 if os.environ.get("MILLRACE_LONG") else 1):
         suite.case(f"duplicates seed {seed}", duplicates, seed)
     suite.case("windows in sql", windows)
@@ -285,6 +433,8 @@ def main():
     suite.case("no within", refused, [{"type": "transform", "method": "joinDataFrames", "config": join}], "within")
     suite.case("no watermark", refused, [{"type": "transform", "method": "joinDataFrames",
                                           "config": {**join, "inputDataFrames": ["l", "r_m"], "within": "1 minute"}}], "has no watermark")
+    suite.case("nothing to refresh", refused, [{"type": "transform", "method": "joinDataFrames",
+                                                "config": {**join, "within": "1 minute", "refresh": "1 hour"}}], "refresh")
     suite.case("last", refused, [{"type": "transform", "method": "deduplicate", "config": {"keys": ["id"], "keep": "last", "inputDataFrames": ["l_m"]}}],
                "the last row of a key")
     suite.end()
