@@ -311,10 +311,11 @@ static enum mr_status write_run(const struct setting *setting, struct mr_error *
 }
 
 /* Another place would bring rows a second time into what steps keep, or leave some out of it. */
-static enum mr_status refuse_kept(const struct setting *setting, struct mr_error *err)
+static enum mr_status refuse_kept(const struct setting *setting, int64_t committed,
+                                  struct mr_error *err)
 {
     bool any = false;
-    MR_TRY(mr_kept_is_any(setting->state, setting->session->spec->state_key, &any, err));
+    MR_TRY(mr_kept_is_any(setting->state, setting->session->spec->state_key, committed, &any, err));
     if (!any)
         return MR_OK;
     mr_error_config(err, "steps of this stream keep what they have read (groups, keys, event "
@@ -339,7 +340,7 @@ static enum mr_status set_under_lease(struct setting *setting, struct mr_error *
         mr_error_hint(err, "run the pipeline: that finishes the commit, and reads nothing");
         return MR_CONFIG;
     }
-    MR_TRY(refuse_kept(setting, err));
+    MR_TRY(refuse_kept(setting, record.epoch, err));
     MR_TRY(mr_positions_decode(record.positions, &session->arena, &before, err));
     MR_TRY(change(setting, &before, &after, err));
     MR_TRY(try_value(setting, &after, err));

@@ -12,6 +12,7 @@
 #include "run/group.h"
 
 #include "base/time.h"
+#include "run/kept.h"
 #include "run/lane.h"
 #include "run/listen.h"
 #include "run/report.h"
@@ -376,15 +377,13 @@ static bool has_mark(const struct mr_epoch_record *record)
 }
 
 /* What operators keep is of the whole stream there, and of one lane here. */
-static enum mr_status check_kept(struct supervisor *self, struct mr_state *state,
+static enum mr_status check_kept(struct supervisor *self, struct mr_state *state, int64_t committed,
                                  struct mr_error *err)
 {
     struct mr_session *session = self->session;
-    struct mr_note *notes = NULL;
-    int count = 0;
-    MR_TRY(mr_state_notes(state, session->spec->state_key, MR_NOTE_KEPT, -1, &session->arena,
-                          &notes, &count, err));
-    if (count == 0)
+    bool any = false;
+    MR_TRY(mr_kept_is_any(state, session->spec->state_key, committed, &any, err));
+    if (!any)
         return MR_OK;
     mr_error_config(err, "runs without `group` have kept rows of stateful steps, which cannot be "
                          "divided among lanes");
@@ -441,7 +440,7 @@ static enum mr_status begin_under_lease(struct supervisor *self, struct mr_state
     if (fresh)
         MR_TRY(mr_state_drop_notes(lease, MR_NOTE_KEPT, INT64_MAX, err));
     if (!has_mark(&record) || fresh) {
-        MR_TRY(check_kept(self, state, err));
+        MR_TRY(check_kept(self, state, record.epoch, err));
         MR_TRY(store_begin(self, lease, &record, fresh, err));
     }
     self->lanes.begin = record.positions;

@@ -357,14 +357,14 @@ static enum mr_status read_marks(struct mr_state *state, const char *key, struct
     return MR_OK;
 }
 
-enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, bool *any,
+enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, int64_t committed, bool *any,
                               struct mr_error *err)
 {
     struct mr_arena arena;
     struct marks marks = {0};
     mr_arena_init(&arena, NULL);
     enum mr_status status = read_marks(state, key, &arena, &marks, err);
-    *any = marks.base != NULL;
+    *any = marks.base != NULL && marks.base->epoch <= committed;
     mr_arena_reset(&arena);
     return status;
 }

@@ -57,7 +57,7 @@ enum mr_status mr_kept_miss(struct mr_lease *lease, int64_t epoch, struct mr_err
 enum mr_status mr_kept_pass_over(struct mr_state *state, struct mr_lease *lease, const char *key,
                                  int64_t epoch, struct mr_error *err);
 /* Does the state have what steps of a stream keep, which belongs to its positions? */
-enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, bool *any,
+enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, int64_t committed, bool *any,
                               struct mr_error *err);
 /* The commit of the epoch is withdrawn: what was kept before it holds. `stream`: the run at hand is one. */
 enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, const char *key,
