@@ -73,6 +73,15 @@ static int slowest(const struct mr_exec_result *result, int *cause)
     return at;
 }
 
+/* The keys of a source that say how many connections it reads with. */
+static const char *connection_keys(const struct mr_plan_node *node)
+{
+    const struct mr_option *options = node->source ? node->source->options : NULL;
+    if (options && mr_option_find(options, "numPartitions"))
+        return " (maxConnections, numPartitions)";
+    return options && mr_option_find(options, "minPartitions") ? " (minPartitions)" : "";
+}
+
 void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *result, int64_t wall,
                    struct mr_bytes *out)
 {
@@ -92,9 +101,8 @@ void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *resu
     } else if (cause == MR_WAIT_SOURCE) {
         mr_bytes_printf(out,
                         "The run waited mostly for the source of %s: if its server has CPU to "
-                        "spare, more connections (maxConnections, numPartitions) would help; "
-                        "else read fewer rows or columns.",
-                        label);
+                        "spare, more connections%s would help; else read fewer rows or columns.",
+                        label, connection_keys(node));
     } else if (cause == MR_WAIT_SINK) {
         mr_bytes_printf(out,
                         "The run waited mostly for the target of %s: if its server or disk has "
