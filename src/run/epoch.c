@@ -362,12 +362,18 @@ enum mr_status mr_epoch_discard(struct mr_session *session, struct mr_error *err
 {
     const struct mr_plan *plan = session->plan;
     struct mr_slice none = {NULL, 0};
-    for (int i = 0; plan && i < plan->nsinks; i++) {
+    enum mr_status first = MR_OK;
+    for (int i = 0; plan && i < plan->nsinks; i++) { /* all, whatever becomes of one */
         const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
         struct mr_epoch_lent lent;
+        struct mr_error failure = {0};
         struct mr_runtime *runtime = mr_epoch_runtime(&lent, node->runtime);
-        MR_TRY(
-            add_step(node->step, node->sink->abort(node->sink_options, runtime, none, err), err));
+        enum mr_status status = node->sink->abort(node->sink_options, runtime, none, &failure);
+        if (status == MR_OK || first != MR_OK)
+            continue;
+        first = add_step(node->step, status, &failure);
+        if (err)
+            *err = failure;
     }
-    return MR_OK;
+    return first;
 }

@@ -277,6 +277,7 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
     stream->leftovers = true;
     MR_TRY(lend_kept(stream, err));
     mr_latency_begin(&stream->latency, mr_clock_wall_micros());
+    stream->staged = true;
     MR_TRY(execute(stream, err));
     MR_TRY(mr_judge_validations(session->plan, err));
     if (mr_engine_cancelled(session->engine))
@@ -289,7 +290,7 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
     MR_TRY(mr_state_load_epoch(start->state, session->spec->state_key, 0, &session->arena,
                                &start->last, err));
     mr_kept_committed(stream->kept, epoch);
-    stream->leftovers = false;
+    stream->leftovers = stream->staged = false;
     return count_epoch(stream, err);
 }
 
@@ -315,6 +316,30 @@ static enum mr_status settle(struct mr_stream *stream, struct mr_error *err)
         return count_epoch(stream, err);
     stream->committing = 0;
     return MR_OK;
+}
+
+/* What is PREPARED is not for us to discard: settle, or the next start, says what became of it. */
+static bool may_discard(const struct mr_stream *stream)
+{
+    struct mr_session *session = stream->session;
+    struct mr_epoch_record now;
+    if (!stream->staged || mr_lease_check(stream->start->lease, NULL) != MR_OK)
+        return false;
+    return stream->committing == 0 ||
+           (mr_state_load_epoch(stream->start->state, session->spec->state_key, 0, &session->arena,
+                                &now, NULL) == MR_OK &&
+            now.phase != MR_EPOCH_PREPARED);
+}
+
+/*
+ * At once, whether the stream ends or the epoch is done again: an open transaction holds up the readers of its topics. What cannot be discarded
+ * is left for the next epoch, or the next start.
+ */
+static void discard(struct mr_stream *stream)
+{
+    if (may_discard(stream) && mr_epoch_discard(stream->session, NULL) == MR_OK)
+        stream->leftovers = false;
+    stream->staged = false;
 }
 
 /* What may go away by itself: also a commit that lost a race, and one that nobody knows the end of (settle asks). */
@@ -535,6 +560,7 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
         if (status != MR_OK) {
             mr_kept_discard(stream->kept);
             mr_held_discard(&session->held);
+            discard(stream);
         }
         if (status == MR_OK && is_enough(stream))
             return MR_OK;

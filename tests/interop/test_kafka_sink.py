@@ -447,6 +447,50 @@ def stream(server):
         check(len(server.read("_millrace_progress")) > 5, "epochs")
 
 
+def failed_stream(server):
+    """What a stream has begun and will not commit holds up nobody."""
+    server.topic("half", 1)
+    server.topic("halves", 1)
+    producer = server.producer()
+    for n in range(3000):  # more than the queue holds: some are in the transaction before the last one fails
+        producer.send("half", json.dumps({"k": f"k{n}", "v": "x" * 1000}).encode())
+    producer.send("half", b'{"k":null,"v":""}')
+    producer.flush()
+    source = {"topic": "half", "format": "json", "schema": "k STRING, v STRING", "startingOffsets": "earliest"}
+    load = {"topic": "halves", "mode": "upsert", "key": "k", "trigger": "once", "kafka.queue.buffering.max.kbytes": "1000"}
+    with workspace(server) as space:
+        for later in range(2):
+            result = space.run(pipeline("half", load, source, mode="streaming"))
+            check(result.code == 6 and "the key of a row is NULL" in result.err, result)
+            equal(server.open_transactions("halves"), [], "open transactions")
+            producer.send("halves", b"later").get(60)
+            equal([r.value for r in server.read("halves")], [b"later"] * (later + 1), "what readers with read_committed get")
+    producer.close()
+
+
+def changes(server):
+    """outputMode update without keys: the topic has each change."""
+    server.topic("counted", 1)
+    server.topic("counts", 1)
+    source = {"topic": "counted", "format": "json", "schema": "k STRING", "startingOffsets": "earliest"}
+    work = pipeline("counts", {"topic": "counts", "outputMode": "update", "trigger": "once"}, source, mode="streaming")
+    work["steps"].insert(1, {"type": "transform", "method": "aggregateData", "config": {"groupBy": ["k"], "aggregations": {"n": "count(*)"}}})
+    producer = server.producer()
+    with workspace(server) as space:
+        named = pipeline("named", {"topic": "counts"}, {**source, "kafka.group.id": "others"})
+        plan = space.millrace("plan", space.write("pipeline.json", named))
+        check("kafka.group.id is not joined" in plan.out, plan)
+        for keys in ("aab", "a", "bc"):
+            for key in keys:
+                producer.send("counted", json.dumps({"k": key}).encode())
+            producer.flush()
+            space.run(work).expect(0)
+    producer.close()
+    rows = [json.loads(r.value) for r in server.read("counts")]
+    equal([sorted(r["n"] for r in rows if r["k"] == k) for k in "abc"], [[2, 3], [1, 2], [1]], "changes")
+    equal([r["n"] for r in rows if r["k"] == "a"], [2, 3], "in order")
+
+
 def example(server):
     """config/examples/kafka-to-kafka.json, three runs over a topic that grows."""
     server.topic("events", 2)
@@ -473,7 +517,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka sink")
     with broker.Broker() as server:
-        for function in (values_json, values_avro, values_registered, records_copied, example, stream, keys_and_places, rows_elsewhere, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
+        for function in (values_json, values_avro, values_registered, records_copied, example, stream, failed_stream, changes, keys_and_places, rows_elsewhere, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
                          lost_state, uncertain_end, broker_back_in_time):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()

@@ -19,17 +19,36 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define POLL_MILLIS 100
-#define QUEUE_LEAST ((int64_t)1 << 20)
-#define QUEUE_MOST  ((int64_t)16 << 20)
+#define POLL_MILLIS  100
+#define QUEUE_LEAST  ((int64_t)1 << 20)
+#define QUEUE_MOST   ((int64_t)16 << 20)
+#define LEAVE_MILLIS 5000
 
 /* --- the object --- */
+
+/*
+ * Whoever fails with a transaction open would leave it to the broker's time-out, and readers with read_committed behind it. Nobody else can end
+ * it well: it dies with this handle. Whatever the broker answers, the next start asks it.
+ */
+static void leave(struct kafka_producer *producer)
+{
+    char text[8];
+    if (producer->phase != KAFKA_OPEN || producer->client == NULL ||
+        rd_kafka_fatal_error(kafka_client_handle(producer->client), text, sizeof text) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR)
+        return; /* nothing is open, or who fenced us has ended it */
+    rd_kafka_error_t *error =
+        rd_kafka_abort_transaction(kafka_client_handle(producer->client), LEAVE_MILLIS);
+    if (error != NULL)
+        rd_kafka_error_destroy(error);
+}
 
 void kafka_producer_free(void *object)
 {
     struct kafka_producer *producer = object;
     if (producer == NULL)
         return;
+    leave(producer);
     kafka_producer_drop(producer);
     kafka_client_close(producer->reader);
     while (producer->flights != NULL) {

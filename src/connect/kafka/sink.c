@@ -21,10 +21,10 @@ const struct mr_option kafka_load_options[] = {
      .type = MR_OPTION_ENUM,
      .choices = modes,
      .fallback = "append",
-     .doc =
-         "append: a record a row. upsert: the topic is a table by key (compacted): every row has "
-         "a key, rows that are deleted become tombstones, and rows keep their order (one task "
-         "loads)."},
+     .doc = "append: a record a row, with outputMode update one a change. upsert: the topic is a "
+            "table by key (compacted): every row has "
+            "a key, rows that are deleted become tombstones, and rows keep their order (one task "
+            "loads)."},
     {.name = "key",
      .type = MR_OPTION_STRING,
      .flags = MR_OPTION_COLUMN,
@@ -140,7 +140,8 @@ static enum mr_status describe(const struct kafka_load *load, const struct mr_si
 static enum mr_status bind_load(const struct mr_sink_bind *bind, void **state,
                                 struct mr_sink_info *info, struct mr_error *err)
 {
-    *info = (struct mr_sink_info){.kinds = MR_SINK_APPEND};
+    /* Also without keys: a topic is a log, and keeps each change as a record. */
+    *info = (struct mr_sink_info){.kinds = MR_SINK_APPEND | MR_SINK_UPSERT};
     struct kafka_load *load = mr_arena_calloc(bind->arena, 1, sizeof *load);
     if (load == NULL)
         return mr_error_nomem(err);
@@ -148,10 +149,8 @@ static enum mr_status bind_load(const struct mr_sink_bind *bind, void **state,
     MR_TRY(kafka_columns_bind(bind->options, bind->schema, bind->runtime->pipeline_dir, bind->arena,
                               &load->columns, err));
     MR_TRY(kafka_link_read(&load->link, bind->options, bind->runtime, 0, bind->arena, err));
-    if (load->columns.mode == KAFKA_LOAD_UPSERT) {
-        info->kinds |= MR_SINK_UPSERT;
+    if (load->columns.mode == KAFKA_LOAD_UPSERT)
         info->tasks = 1;
-    }
     if (!bind->runtime->offline)
         MR_TRY(check_topic(load, bind, err));
     *state = load;

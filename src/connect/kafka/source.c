@@ -324,7 +324,7 @@ static enum mr_status describe(struct kafka_source *source, struct mr_source_inf
 {
     struct mr_arena *arena = source->arena;
     const struct kafka_partitions *partitions = &source->partitions;
-    const char **notes = mr_arena_calloc(arena, 2, sizeof *notes);
+    const char **notes = mr_arena_calloc(arena, 3, sizeof *notes);
     if (notes == NULL)
         return mr_error_nomem(err);
     info->rows = kafka_ranges_rows(partitions);
@@ -332,6 +332,10 @@ static enum mr_status describe(struct kafka_source *source, struct mr_source_inf
                                (long long)info->rows);
     info->notes = notes;
     info->nnotes = 1;
+    if (mr_options_text(source->options, "group") == NULL &&
+        kafka_settings_get(&source->settings, "group.id") != NULL)
+        notes[info->nnotes++] = "kafka.group.id is not joined: positions are this pipeline's own "
+                                "(processes that share a topic: `group`)";
     if (source->incremental)
         info->guarantee = "every committed record exactly once, by offset: new records of all "
                           "partitions, also of partitions that are added";
