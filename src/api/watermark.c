@@ -162,7 +162,7 @@ static enum mr_status look(struct showing *showing, struct mr_error *err)
     if (!out->items)
         return mr_error_nomem(err);
     for (int i = 0; i < spec->nsteps; i++)
-        if (mr_options_wants(spec->steps[i].options, "incremental"))
+        if (mr_step_reads_incrementally(spec, &spec->steps[i]))
             add(showing, spec->steps[i].key, spec->steps[i].method->name, &spec->steps[i]);
     int nsteps = out->count;
     for (int i = 0; i < showing->positions.count; i++) {
@@ -207,7 +207,7 @@ static enum mr_status find_step(struct setting *setting, const char *name, struc
     mr_bytes_init(&list, 512);
     for (int i = 0; i < spec->nsteps; i++) {
         const struct mr_step_spec *step = &spec->steps[i];
-        if (!mr_options_wants(step->options, "incremental"))
+        if (!mr_step_reads_incrementally(spec, step))
             continue;
         mr_bytes_printf(&list, "%s%s", found++ ? ", " : "", step->key);
         if (strcmp(step->key, name) == 0 || (number == i + 1 && !setting->step))
@@ -246,6 +246,7 @@ static enum mr_status change(const struct setting *setting, const struct mr_posi
                              struct mr_positions *after, struct mr_error *err)
 {
     struct mr_arena *arena = &setting->session->arena;
+    const struct mr_source_position *old = setting->step ? find(before, setting->step->key) : NULL;
     *after = (struct mr_positions){
         .items = mr_arena_calloc(arena, (size_t)before->count + 1, sizeof *after->items)};
     if (!after->items)
@@ -259,7 +260,8 @@ static enum mr_status change(const struct setting *setting, const struct mr_posi
         after->items[after->count++] =
             (struct mr_source_position){.step = setting->step->key,
                                         .method = setting->step->method->name,
-                                        .text = setting->text};
+                                        .text = setting->text,
+                                        .before = old ? old->text : NULL};
     return MR_OK;
 }
 
@@ -272,7 +274,9 @@ static enum mr_status try_value(struct setting *setting, const struct mr_positio
         return MR_OK;
     char number[16];
     snprintf(number, sizeof number, "%d", setting->step->index + 1);
-    struct mr_session_plan_options plan = {.connect = true, .until_step = number};
+    struct mr_session_plan_options plan = {.connect = true,
+                                           .tries_since = true,
+                                           .until_step = number};
     struct mr_error cause = {0};
     session->since = *positions;
     session->knows_since = true;

@@ -24,6 +24,7 @@ struct mr_source_position {
     const char *method;    /* canonical name: another one understands nothing of the bytes */
     const char *text;      /* for people, at full precision */
     struct mr_slice bytes; /* empty = set by a person: the text alone */
+    const char *before;    /* while it is being set: the text that is to be replaced, or NULL */
 };
 
 struct mr_source_bind {
@@ -38,6 +39,7 @@ struct mr_source_bind {
      */
     struct mr_slice since;
     const char *since_text;
+    const char *before_text; /* while that is being set: what it is to replace, or NULL */
     /* A stream that is to end (availableNow): read no further than this goal (mr_split_list); empty = as far as there is. */
     struct mr_slice until;
 };

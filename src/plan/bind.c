@@ -57,6 +57,7 @@ enum mr_status mr_plan_bind_source(struct mr_plan_builder *builder, int at, stru
                  : since != NULL        ? since->bytes
                                         : (struct mr_slice){NULL, 0},
         .since_text = since != NULL ? since->text : NULL,
+        .before_text = since != NULL ? since->before : NULL,
         .until = until != NULL ? until->bytes : (struct mr_slice){NULL, 0},
         .options = builder->drafts[at].options,
         .runtime = node->runtime,

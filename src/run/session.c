@@ -52,12 +52,20 @@ static char *relative_to(const char *directory, const char *path)
     return out;
 }
 
+bool mr_step_reads_incrementally(const struct mr_spec *spec, const struct mr_step_spec *step)
+{
+    const struct mr_source *source = step->method != NULL ? step->method->source : NULL;
+    return mr_options_wants(step->options, "incremental") ||
+           (spec->mode == MR_MODE_STREAMING && source != NULL &&
+            (source->flags & MR_SOURCE_STREAMING));
+}
+
 static bool reads_incrementally(const struct mr_spec *spec)
 {
     if (spec->mode == MR_MODE_STREAMING)
         return true;
     for (int i = 0; i < spec->nsteps; i++)
-        if (mr_options_wants(spec->steps[i].options, "incremental"))
+        if (mr_step_reads_incrementally(spec, &spec->steps[i]))
             return true;
     return false;
 }
@@ -486,7 +494,10 @@ enum mr_status mr_session_plan(struct mr_session *session,
     if (!session->runtime.shared)
         return mr_error_nomem(err);
     session->runtime.offline = !options->connect;
-    session->runtime.preview = session->spec->mode == MR_MODE_STREAMING && !options->with_sinks;
+    bool stream = session->spec->mode == MR_MODE_STREAMING;
+    session->runtime.preview = stream && !options->with_sinks && !options->tries_since;
+    /* What there is, as a batch: there is no next epoch for which anything would have to be kept. */
+    session->runtime.streaming = stream && !session->runtime.preview;
     struct mr_plan_request request = {
         .spec = session->spec,
         .arena = &session->arena,

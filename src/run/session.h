@@ -134,11 +134,15 @@ const char *mr_session_next_watermark(const struct mr_session *session);
 enum mr_status mr_session_positions(struct mr_session *session, struct mr_positions *out,
                                     struct mr_error *err);
 
+/* With `incremental`, and in mode streaming a source that is always a stream. */
+bool mr_step_reads_incrementally(const struct mr_spec *spec, const struct mr_step_spec *step);
+
 struct mr_session_plan_options {
     bool connect;
     bool with_splits;
     bool with_sinks;
-    bool light; /* see mr_plan_request */
+    bool light;       /* see mr_plan_request */
+    bool tries_since; /* session->since is asked about, not read from: no preview */
     const char *until_step;
     int64_t rows_wanted;                      /* preview: 0 = all */
     const struct mr_split_list *fixed_splits; /* see mr_plan_request */

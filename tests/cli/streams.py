@@ -149,6 +149,30 @@ def shown():
         equal(len(space.millrace("preview", "pipeline.json").expect(0).out.split("\n")), 4, "a preview begins at the beginning")
 
 
+def previews():
+    """Steps that keep something: what is there is shown as a batch would show it, all of it closed."""
+    def frame(name):
+        return [{"type": "extract", "method": "fromFile", "config": {"path": "in/*.json", "format": "json", "schema": "id BIGINT, at TIMESTAMP",
+                                                                     "incremental": {"by": "files"}, "registerAs": name}},
+                {"type": "transform", "method": "withWatermark",
+                 "config": {"inputDataFrames": [name], "column": "at", "delay": "10 seconds", "registerAs": name + "_m"}}]
+
+    count = {"type": "transform", "method": "aggregateData",
+             "config": {"window": {"column": "at", "size": "1 minute"}, "aggregations": {"n": "count(*)"}}}
+    join = {"type": "transform", "method": "joinDataFrames",
+            "config": {"inputDataFrames": ["l_m", "r_m"], "leftKeys": ["id"], "rightKeys": ["id"], "joinType": "left_semi", "within": "5 seconds"}}
+    first = {"type": "transform", "method": "deduplicate", "config": {"keys": ["id"]}}
+    changes = {"type": "transform", "method": "aggregateData", "config": {"groupBy": ["id"], "emit": "changes", "aggregations": {"n": "count(*)"}}}
+    with Workspace() as space:
+        space.write("in/a.json", "".join(json.dumps({"id": i, "at": f"2024-05-01T00:0{i}:00Z"}) + "\n" for i in (1, 2, 2)))
+        load = {"type": "load", "method": "toFile", "config": {"path": "out", "format": "json", "mode": "append", "trigger": "once"}}
+        for steps, rows in (([*frame("l"), count], 2), ([*frame("l"), *frame("r"), join], 3), ([*frame("l"), first], 2), ([*frame("l"), changes], 3)):
+            space.write("pipeline.json", {"name": "previews", "mode": "streaming", "steps": [*steps, load]})
+            out = space.millrace("preview", "pipeline.json").expect(0).out
+            equal(len(out.splitlines()), rows + 1, f"lines of {steps[-1]}: {out}")
+        check(not os.path.exists(space.file(".millrace")), "a preview keeps nothing")
+
+
 def listens():
     def get(address, path):
         try:
@@ -199,7 +223,7 @@ def no_drift():
 
 def main():
     suite = Suite("streams")
-    for function in (drained, ends_by_time, run_key, refusals, checkpoint_location, shown, listens, no_drift):
+    for function in (drained, ends_by_time, run_key, refusals, checkpoint_location, shown, previews, listens, no_drift):
         suite.case(function.__name__.replace("_", " "), function)
     suite.end()
 

@@ -300,6 +300,37 @@ def incremental(server):
         equal(seen[-1], [(0, 12), (0, 13), (0, 14)], "behind what was lost")
 
 
+def watermark_set(server):
+    """A stream reads incrementally without saying so. No partition may be left out: it would be read again from its beginning."""
+    server.topic("marks", 2)
+    producer = server.producer()
+    for partition in (0, 0, 0, 1, 1):
+        producer.send("marks", b"x", partition=partition)
+    producer.flush()
+    source = {"topic": "marks", "startingOffsets": "earliest"}
+    for named, mode, config, load in ((True, "streaming", {}, {"trigger": "availableNow"}), (False, "batch", {"incremental": True}, {})):
+        with workspace(server.servers) as space:
+            work = {**pipeline({**source, **config}, mode="append", **load), "mode": mode}
+            if named:
+                work["steps"][0]["name"] = "src"
+            name = "src" if named else "fromKafka#1"
+            space.run(work).expect(0)
+            equal(len(rows(space)), 5, mode)
+            shown = json.loads(space.millrace("watermark", "show", "pipeline.json", "--json").expect(0).out)["steps"]
+            check(len(shown) == 1 and shown[0]["step"] == name and shown[0]["label"], f"{shown}")
+            check("any more" not in space.millrace("watermark", "show", "pipeline.json").expect(0).out, "it is such a step")
+            result = space.millrace("watermark", "set", "pipeline.json", "--step", name, '{"marks":{"0":1}}').expect(5)
+            check("leaves out marks[1], which is at offset 2" in result.err and '{"marks":{"0":3,"1":2}}' in result.err, result.err)
+            space.run(work).expect(0)
+            equal(len(rows(space)), 5, f"{mode}: what was refused has changed nothing")
+            space.millrace("watermark", "set", "pipeline.json", "--step", name, '{"marks":{"0":1,"1":2}}').expect(0)
+            result = space.millrace("watermark", "set", "pipeline.json", "--step", name, '{"marks":{"1":2}}').expect(5)
+            check("leaves out marks[0], which is at offset 1" in result.err, result.err)
+            space.run(work).expect(0)
+            equal([(r["partition"], r["offset"]) for r in rows(space)], [(0, 0), (0, 1), (0, 1), (0, 2), (0, 2), (1, 0), (1, 1)], mode)
+            space.millrace("watermark", "set", "pipeline.json", "--step", name, "--clear").expect(0)
+
+
 # --- decoding ---
 
 
@@ -464,7 +495,7 @@ def main():
     suite = Suite("kafka")
     with broker.Broker(secure=True) as server:
         for function in (broker_transactions, raw_records, columns_pruned, log_append_time, aborted_transactions, compacted, expired, points,
-                         topics_and_patterns, incremental, decoding, *kafka_formats.CASES, many_pieces, example, refusals, secured, away, *kafka_stream.CASES, killed_broker):
+                         topics_and_patterns, incremental, watermark_set, decoding, *kafka_formats.CASES, many_pieces, example, refusals, secured, away, *kafka_stream.CASES, killed_broker):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

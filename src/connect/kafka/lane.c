@@ -76,7 +76,7 @@ enum mr_status kafka_lane_options(struct kafka_source *source, const struct mr_r
         return MR_OK;
     if (group[0] == '\0')
         return mr_options_error(options, "group", err, "the group has no name");
-    if (!runtime->streaming)
+    if (!runtime->streaming && !runtime->preview)
         return refuse(
             source, "group", "several processes share a stream, not a batch",
             "set \"mode\": \"streaming\" (trigger availableNow ends when all is read), or "
