@@ -84,12 +84,16 @@ def snapshot_age(server):
 
 
 def stopped(server):
-    """A process that is stopped cannot give its snapshot back: the server takes it."""
+    """A process that is stopped cannot give its snapshot back: the server takes it.
+
+    Not while it waits for a client to take what it has sent: no time limit of PostgreSQL ends that, so the rows are to be there first.
+    """
     with space_for(server) as space, server.connect(DATABASE) as watch:
         space.write("pipeline.json", pipeline({"rowsPerSecond": 200, "maxSnapshotAge": "1 s"}))
         process = space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
         try:
-            wait_until(watch, SESSIONS, lambda found: len(found) >= 2, process)
+            states = SESSIONS.replace("pid", "state", 1)
+            wait_until(watch, states, lambda found: len(found) >= 2 and set(found) == {("idle in transaction",)}, process)
             process.send_signal(signal.SIGSTOP)
             wait_until(watch, SESSIONS, lambda found: not found, process)
         finally:
