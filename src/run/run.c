@@ -10,13 +10,12 @@
 
 #include "base/time.h"
 #include "run/epoch.h"
+#include "run/execute.h"
 #include "run/group.h"
 #include "run/judge.h"
 #include "run/kept.h"
-#include "run/ledger.h"
 #include "run/listen.h"
 #include "run/maintain.h"
-#include "run/progress.h"
 #include "run/report.h"
 #include "run/resume.h"
 #include "run/stage.h"
@@ -55,55 +54,11 @@ static enum mr_status forget(struct run *run, struct mr_error *err)
 
 static enum mr_status execute(struct run *run, struct mr_error *err)
 {
-    struct mr_session *session = run->session;
-    struct mr_progress *progress = NULL;
-    struct mr_exec_request request = {
-        .plan = session->plan,
-        .epoch = {.lane = 0, .epoch = run->start.last.epoch + 1},
-        .tap_node = -1,
-        .only_segment = -1,
-        .only_task = -1,
-        .built = mr_stage_built,
-        .built_context = &run->stage,
-        .resume = &run->resume.exec,
-    };
-    MR_TRY(mr_ledger_specs(session, &request.contents, err));
-    if (run->options->tap && session->plan->nsinks > 0) {
-        request.tap_node = session->plan->sinks[0];
-        request.tap = run->options->tap;
-        request.tap_context = run->options->tap_context;
-    }
-    if (run->options->progress)
-        MR_TRY(mr_progress_start(session->engine, run->options->progress,
-                                 run->options->progress_context, &progress, err));
-    enum mr_status status = mr_exec_run(session->engine, &request, &run->result, err);
-    mr_progress_stop(progress);
-    return status;
-}
-
-/* Trusts the targets over our own state: what they know decides from where this run goes on. */
-static enum mr_status compare_targets(struct run *run, const struct mr_session_plan_options *plan,
-                                      struct mr_load_errors *errors, struct mr_error *err)
-{
-    struct mr_session *session = run->session;
-    enum mr_lost_state how = run->options->adopt   ? MR_LOST_ADOPT
-                             : run->options->fresh ? MR_LOST_FRESH
-                                                   : MR_LOST_STOP;
-    bool changed = false;
-    enum mr_status status =
-        mr_epoch_ask_targets(session, run->start.lease, how, &run->start.last, &changed, err);
-    /* A target that knows more than the state may know it from the one that has the lease by now. */
-    if (status != MR_OK && mr_lease_check(run->start.lease, NULL) != MR_OK)
-        MR_TRY(mr_lease_check(run->start.lease, err));
-    MR_TRY(status);
-    if (!changed || !run->options->adopt)
-        return MR_OK;
-    mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
-                     "--adopt: goes on from epoch %lld, which the target knows",
-                     (long long)run->start.last.epoch);
-    MR_TRY(mr_session_since(session, run->start.last.watermark, run->start.last.positions, errors,
-                            err));
-    return mr_session_plan(session, plan, errors, err);
+    return mr_execute(run->session, run->options, run->start.last.epoch + 1,
+                      (struct mr_exec_request){.built = mr_stage_built,
+                                               .built_context = &run->stage,
+                                               .resume = &run->resume.exec},
+                      &run->result, err);
 }
 
 /* The plan, for the instant of an unfinished run if that can be gone on with. */
@@ -122,7 +77,8 @@ static enum mr_status plan_run(struct run *run, struct mr_load_errors *errors, s
     run->stage = (struct mr_stage_run){.session = session, .lease = run->start.lease};
     MR_TRY(mr_stage_load(&run->stage, run->start.state, &run->start.last, err));
     MR_TRY(mr_stage_plan(session, &plan, errors, err));
-    MR_TRY(compare_targets(run, &plan, errors, err));
+    MR_TRY(mr_execute_agree(session, run->start.lease, run->options, &plan, errors,
+                            &run->start.last, err));
     mr_stage_anchor(&run->stage, &run->start.last);
     MR_TRY(mr_resume_match(&run->resume, run->options, run->start.last.epoch + 1, &again, err));
     if (!again)

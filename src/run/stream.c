@@ -13,9 +13,9 @@
 
 #include "base/failpoint.h"
 #include "base/time.h"
+#include "run/epoch.h"
+#include "run/execute.h"
 #include "run/judge.h"
-#include "run/ledger.h"
-#include "run/progress.h"
 #include "run/resume.h"
 
 #include <string.h>
@@ -133,31 +133,6 @@ static bool has_rows(const struct mr_plan *plan)
     return false;
 }
 
-/* Trusts the targets over our own state, as a batch run does (run.c). */
-static enum mr_status ask_targets(struct mr_stream *stream,
-                                  const struct mr_session_plan_options *plan, struct mr_error *err)
-{
-    struct mr_session *session = stream->session;
-    struct mr_start *start = stream->start;
-    enum mr_lost_state how = stream->options->adopt   ? MR_LOST_ADOPT
-                             : stream->options->fresh ? MR_LOST_FRESH
-                                                      : MR_LOST_STOP;
-    /* On its way it may point into the arena of this attempt. */
-    struct mr_epoch_record last = start->last;
-    bool changed = false;
-    enum mr_status status = mr_epoch_ask_targets(session, start->lease, how, &last, &changed, err);
-    if (status != MR_OK && mr_lease_check(start->lease, NULL) != MR_OK)
-        MR_TRY(mr_lease_check(start->lease, err));
-    MR_TRY(status);
-    start->last = last;
-    stream->asked = true;
-    if (!changed || !stream->options->adopt)
-        return MR_OK;
-    MR_TRY(mr_session_since(session, start->last.watermark, start->last.positions, stream->errors,
-                            err));
-    return mr_session_plan(session, plan, stream->errors, err);
-}
-
 static const struct mr_source_position *find_position(const struct mr_positions *positions,
                                                       const char *step)
 {
@@ -215,38 +190,15 @@ static enum mr_status plan_epoch(struct mr_stream *stream, struct mr_error *err)
     MR_TRY(mr_session_plan(session, &plan, stream->errors, err));
     MR_TRY(need_stream(session->plan, err));
     if (!stream->asked)
-        MR_TRY(ask_targets(stream, &plan, err));
+        MR_TRY(mr_execute_agree(session, stream->start->lease, stream->options, &plan,
+                                stream->errors, &stream->start->last, err));
+    stream->asked = true;
     stream->idle =
         !has_rows(session->plan) && !mr_kept_due(stream->kept, session->runtime.start_micros);
     return stream->idle ? anchor(stream, err) : MR_OK;
 }
 
 /* ---- one epoch ---- */
-
-static enum mr_status execute(struct mr_stream *stream, struct mr_error *err)
-{
-    struct mr_session *session = stream->session;
-    struct mr_progress *progress = NULL;
-    struct mr_exec_request request = {
-        .plan = session->plan,
-        .epoch = {.lane = 0, .epoch = stream->start->last.epoch + 1},
-        .tap_node = -1,
-        .only_segment = -1,
-        .only_task = -1,
-    };
-    MR_TRY(mr_ledger_specs(session, &request.contents, err));
-    if (stream->options->tap && session->plan->nsinks > 0) {
-        request.tap_node = session->plan->sinks[0];
-        request.tap = stream->options->tap;
-        request.tap_context = stream->options->tap_context;
-    }
-    if (stream->options->progress)
-        MR_TRY(mr_progress_start(session->engine, stream->options->progress,
-                                 stream->options->progress_context, &progress, err));
-    enum mr_status status = mr_exec_run(session->engine, &request, &stream->result, err);
-    mr_progress_stop(progress);
-    return status;
-}
 
 static enum mr_status lend_kept(struct mr_stream *stream, struct mr_error *err)
 {
@@ -278,7 +230,8 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
     MR_TRY(lend_kept(stream, err));
     mr_latency_begin(&stream->latency, mr_clock_wall_micros());
     stream->staged = true;
-    MR_TRY(execute(stream, err));
+    MR_TRY(mr_execute(session, stream->options, epoch, (struct mr_exec_request){0}, &stream->result,
+                      err));
     MR_TRY(mr_judge_validations(session->plan, err));
     if (mr_engine_cancelled(session->engine))
         return mr_error_cancelled(err);

@@ -1,0 +1,64 @@
+/*
+ * execute.c - one epoch of a pipeline: targets are asked before it, its rows are staged.
+ */
+#include "run/execute.h"
+
+#include "run/epoch.h"
+#include "run/ledger.h"
+#include "run/progress.h"
+
+enum mr_status mr_execute_agree(struct mr_session *session, struct mr_lease *lease,
+                                const struct mr_run_options *options,
+                                const struct mr_session_plan_options *plan,
+                                struct mr_load_errors *errors, struct mr_epoch_record *last,
+                                struct mr_error *err)
+{
+    enum mr_lost_state how = options->adopt   ? MR_LOST_ADOPT
+                             : options->fresh ? MR_LOST_FRESH
+                                              : MR_LOST_STOP;
+    /* On its way it may point into the arena of an attempt that fails. */
+    struct mr_epoch_record agreed = *last;
+    bool changed = false;
+    enum mr_status status = mr_epoch_ask_targets(session, lease, how, &agreed, &changed, err);
+    /* A target that knows more than the state may know it from the one that has the lease by now. */
+    if (status != MR_OK && mr_lease_check(lease, NULL) != MR_OK)
+        MR_TRY(mr_lease_check(lease, err));
+    MR_TRY(status);
+    *last = agreed;
+    if (!changed || !options->adopt)
+        return MR_OK;
+    mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                     "--adopt: goes on from epoch %lld, which the target knows",
+                     (long long)last->epoch);
+    MR_TRY(mr_session_since(session, last->watermark, last->positions, errors, err));
+    return mr_session_plan(session, plan, errors, err);
+}
+
+enum mr_status mr_execute(struct mr_session *session, const struct mr_run_options *options,
+                          int64_t epoch, struct mr_exec_request begun,
+                          struct mr_exec_result *result, struct mr_error *err)
+{
+    struct mr_progress *progress = NULL;
+    struct mr_exec_request request = {
+        .plan = session->plan,
+        .epoch = {.lane = 0, .epoch = epoch},
+        .tap_node = -1,
+        .only_segment = -1,
+        .only_task = -1,
+        .built = begun.built,
+        .built_context = begun.built_context,
+        .resume = begun.resume,
+    };
+    MR_TRY(mr_ledger_specs(session, &request.contents, err));
+    if (options->tap && session->plan->nsinks > 0) {
+        request.tap_node = session->plan->sinks[0];
+        request.tap = options->tap;
+        request.tap_context = options->tap_context;
+    }
+    if (options->progress)
+        MR_TRY(mr_progress_start(session->engine, options->progress, options->progress_context,
+                                 &progress, err));
+    enum mr_status status = mr_exec_run(session->engine, &request, result, err);
+    mr_progress_stop(progress);
+    return status;
+}
