@@ -114,23 +114,6 @@ static enum mr_status find_or_add(struct mr_event_clock *clock, const char *name
     return MR_OK;
 }
 
-enum mr_status mr_event_clock_expect(struct mr_event_clock *clock, const char *const *origins,
-                                     int count, struct mr_error *err)
-{
-    enum mr_status status = MR_OK;
-    pthread_mutex_lock(&clock->lock);
-    for (int i = 0; i < clock->norigins; i++)
-        clock->origins[i].gone = true;
-    for (int i = 0; i < count && status == MR_OK; i++) {
-        struct origin *origin;
-        status = find_or_add(clock, origins[i], &origin, err);
-        if (status == MR_OK)
-            origin->gone = false;
-    }
-    pthread_mutex_unlock(&clock->lock);
-    return status;
-}
-
 enum mr_status mr_event_clock_seen(struct mr_event_clock *clock, const char *origin, int64_t time,
                                    struct mr_error *err)
 {
@@ -144,6 +127,12 @@ enum mr_status mr_event_clock_seen(struct mr_event_clock *clock, const char *ori
     }
     pthread_mutex_unlock(&clock->lock);
     return status;
+}
+
+/* There is always a time that is not late. */
+static int64_t below_end(int64_t watermark)
+{
+    return watermark < INT64_MAX ? watermark : INT64_MAX - 1;
 }
 
 /*
@@ -163,18 +152,40 @@ static int64_t reach(const struct mr_event_clock *clock, int64_t now)
     int64_t latest = least == INT64_MAX ? most : least;
     int64_t watermark =
         latest < MR_WATERMARK_NONE + 1 + clock->delay ? MR_WATERMARK_NONE : latest - clock->delay;
-    return watermark > clock->before ? watermark : clock->before;
+    return below_end(watermark > clock->before ? watermark : clock->before);
 }
 
-void mr_event_clock_begin(struct mr_event_clock *clock, int64_t now)
+/* Under the lock. */
+static enum mr_status expect(struct mr_event_clock *clock, const char *const *origins, int count,
+                             struct mr_error *err)
+{
+    for (int i = 0; i < clock->norigins; i++)
+        clock->origins[i].gone = count > 0;
+    for (int i = 0; i < count; i++) {
+        struct origin *origin;
+        MR_TRY(find_or_add(clock, origins[i], &origin, err));
+        origin->gone = false;
+    }
+    return MR_OK;
+}
+
+/*
+ * The partitions come last: `before` is what held with those that there were. In a new process that is what was restored, and cannot
+ * be reckoned: a partition that held the watermark back because nothing had come of it is not saved.
+ */
+enum mr_status mr_event_clock_begin(struct mr_event_clock *clock, int64_t now,
+                                    const char *const *origins, int count, struct mr_error *err)
 {
     pthread_mutex_lock(&clock->lock);
-    clock->before = reach(clock, clock->now);
+    if (clock->now != 0)
+        clock->before = reach(clock, clock->now);
     for (int i = 0; i < clock->norigins; i++)
         if (clock->origins[i].active == 0)
             clock->origins[i].active = now;
     clock->now = now;
+    enum mr_status status = expect(clock, origins, count, err);
     pthread_mutex_unlock(&clock->lock);
+    return status;
 }
 
 int64_t mr_event_clock_before(const struct mr_event_clock *clock)
@@ -236,7 +247,7 @@ enum mr_status mr_event_clock_restore(struct mr_event_clock *clock, const char *
 {
     struct origin *found;
     if (!origin) {
-        clock->before = clock->saved = time;
+        clock->before = clock->saved = below_end(time);
         return MR_OK;
     }
     MR_TRY(find_or_add(clock, origin, &found, err));

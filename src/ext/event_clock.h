@@ -29,17 +29,16 @@ void mr_event_clock_free(struct mr_event_clock *clock);
 enum mr_status mr_event_clock_combine(struct mr_event_clock *const *parts, int count,
                                       struct mr_event_clock **out, struct mr_error *err);
 /*
- * The partitions that the frame has now, before `begin`: those of which nothing has come yet hold the watermark back until they have been
- * idle, others that were seen once do no longer. Without this call all that were seen do.
+ * An epoch begins: `before` becomes what the last one reached. `now`: wall clock, micros. `origins`: the partitions that the frame has from
+ * now on; those of which nothing has come yet hold the watermark back until they have been idle, others that were seen once do no
+ * longer. count 0 = not known: all that were seen do. One thread.
  */
-enum mr_status mr_event_clock_expect(struct mr_event_clock *clock, const char *const *origins,
-                                     int count, struct mr_error *err);
-/* An epoch begins: `before` becomes what was reached. `now`: wall clock, micros. One thread. */
-void mr_event_clock_begin(struct mr_event_clock *clock, int64_t now);
+enum mr_status mr_event_clock_begin(struct mr_event_clock *clock, int64_t now,
+                                    const char *const *origins, int count, struct mr_error *err);
 /* The latest time among rows of one partition (mr_runtime.origin). Any thread. */
 enum mr_status mr_event_clock_seen(struct mr_event_clock *clock, const char *origin, int64_t time,
                                    struct mr_error *err);
-/* Any thread; micros, or MR_WATERMARK_NONE. */
+/* Any thread; micros, or MR_WATERMARK_NONE. Never INT64_MAX: there is always a time that is not late. */
 int64_t mr_event_clock_before(const struct mr_event_clock *clock);
 /* Behind all rows of the epoch (mr_op.settle and later). Never smaller than `before`. */
 int64_t mr_event_clock_reached(struct mr_event_clock *clock);

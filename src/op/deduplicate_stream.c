@@ -24,7 +24,8 @@ struct part {
     int64_t capacity;
     uint32_t *changed; /* groups that are not saved */
     int64_t nchanged, changed_capacity;
-    int64_t swept; /* the watermark at which forgotten keys were last counted */
+    int64_t charged; /* for both arrays */
+    int64_t swept;   /* the watermark at which forgotten keys were last counted */
 };
 
 struct kept {
@@ -139,8 +140,9 @@ enum mr_status mr_dedup_bind_stream(struct mr_dedup_plan *plan, const struct mr_
 
 /* ---- the kept object ---- */
 
-static void part_reset(struct part *part)
+static void part_reset(const struct kept *kept, struct part *part)
 {
+    mr_memory_credit(kept->runtime->memory, part->charged);
     mr_group_table_free(part->table);
     mr_free(part->times);
     mr_free(part->changed);
@@ -154,13 +156,22 @@ static enum mr_status part_init(const struct kept *kept, struct part *part, stru
                               &part->table, err);
 }
 
+static enum mr_status charge(const struct kept *kept, struct part *part, int64_t bytes,
+                             struct mr_error *err)
+{
+    MR_TRY(mr_memory_charge(kept->runtime->memory, bytes, err));
+    part->charged += bytes;
+    return MR_OK;
+}
+
 /* Room for the times of all groups; new ones are of no time at all. */
-static enum mr_status part_grow(struct part *part, struct mr_error *err)
+static enum mr_status part_grow(const struct kept *kept, struct part *part, struct mr_error *err)
 {
     int64_t count = mr_group_table_count(part->table), capacity = part->capacity;
     if (count <= capacity)
         return MR_OK;
     capacity = capacity * 2 > count ? capacity * 2 : count;
+    MR_TRY(charge(kept, part, (capacity - part->capacity) * (int64_t)sizeof *part->times, err));
     int64_t *times = mr_realloc(part->times, (size_t)capacity * sizeof *times);
     if (!times)
         return mr_error_nomem(err);
@@ -171,10 +182,13 @@ static enum mr_status part_grow(struct part *part, struct mr_error *err)
     return MR_OK;
 }
 
-static enum mr_status note_change(struct part *part, uint32_t group, struct mr_error *err)
+static enum mr_status note_change(const struct kept *kept, struct part *part, uint32_t group,
+                                  struct mr_error *err)
 {
     if (part->nchanged == part->changed_capacity) {
         int64_t capacity = part->changed_capacity * 2 + 256;
+        MR_TRY(charge(kept, part,
+                      (capacity - part->changed_capacity) * (int64_t)sizeof *part->changed, err));
         uint32_t *changed = mr_realloc(part->changed, (size_t)capacity * sizeof *changed);
         if (!changed)
             return mr_error_nomem(err);
@@ -208,16 +222,16 @@ static enum mr_status rebuild(const struct kept *kept, struct part *part, const 
             mr_column_unref(keys[k]);
     }
     if (status == MR_OK)
-        status = part_grow(&fresh, err);
+        status = part_grow(kept, &fresh, err);
     for (int64_t i = 0; status == MR_OK && i < count; i++)
         fresh.times[i] = part->times[live[i]];
     mr_free(keys);
     mr_free(hashes);
     if (status != MR_OK) {
-        part_reset(&fresh);
+        part_reset(kept, &fresh);
         return status;
     }
-    part_reset(part);
+    part_reset(kept, part);
     *part = fresh;
     return MR_OK;
 }
@@ -279,6 +293,7 @@ static enum mr_status remember_chunk(const struct mr_dedup_plan *plan, struct pa
                                      int64_t before, uint8_t *bits, int64_t at,
                                      struct mr_error *err)
 {
+    const struct kept *kept = runtime->kept;
     struct rows rows = {0};
     struct mr_column **keys = mr_calloc((size_t)plan->nkeys + 1, sizeof(*keys));
     enum mr_status status = keys ? MR_OK : mr_error_nomem(err);
@@ -292,17 +307,17 @@ static enum mr_status remember_chunk(const struct mr_dedup_plan *plan, struct pa
         status = mr_group_table_put(part->table, rows.keys, NULL, batch->rows, rows.hashes,
                                     rows.groups, err);
     if (status == MR_OK)
-        status = part_grow(part, err);
+        status = part_grow(kept, part, err);
     const int64_t *times =
         status == MR_OK ? (const int64_t *)(const void *)rows.times->values->data : NULL;
     for (int64_t i = 0; status == MR_OK && i < batch->rows; i++, at++) {
         uint32_t group = rows.groups[i];
         if (part->times[group] > before)
             continue;
-        /* Without a time it is as if it had the first that is not late. */
+        /* Without a time it is as if it had the first that is not late, which there is (event_clock.h). */
         part->times[group] = mr_column_is_null(rows.times, i) ? before + 1 : times[i];
         bits[at >> 3] |= (uint8_t)(1u << (at & 7));
-        status = note_change(part, group, err);
+        status = note_change(kept, part, group, err);
     }
     mr_column_unref(rows.times);
     mr_free(rows.keys);
@@ -339,7 +354,7 @@ static void kept_close(void *opaque)
 {
     struct kept *kept = opaque;
     for (int p = 0; p < MR_DEDUP_PARTITIONS; p++)
-        part_reset(&kept->parts[p]);
+        part_reset(kept, &kept->parts[p]);
     mr_free(kept);
 }
 
@@ -377,7 +392,7 @@ static enum mr_status kept_restore(void *opaque, struct mr_batch *batch, struct 
         status = mr_group_table_put(part->table, rows.keys, &row, 1, &rows.hashes[i],
                                     &rows.groups[i], err);
         if (status == MR_OK)
-            status = part_grow(part, err);
+            status = part_grow(kept, part, err);
         if (status == MR_OK)
             part->times[rows.groups[i]] = time.u.i64;
     }

@@ -21,6 +21,7 @@ void mr_join_run_free(struct mr_join_run *run)
     mr_free(run->seqs);
     mr_free(run->matched);
     mr_free(run->saved);
+    mr_memory_credit(run->memory, run->charged);
     mr_free(run);
 }
 
@@ -63,6 +64,10 @@ enum mr_status mr_join_run_new(const struct mr_join_both *plan, int side, struct
     enum mr_status status = MR_OK;
     run->rows = batch->rows;
     mr_join_table_init(&run->table, plan->plans[1 - side], memory);
+    run->memory = memory;
+    int64_t bytes = (int64_t)(n * (sizeof *run->times + sizeof *run->seqs) + 2 * bits);
+    MR_TRY_OUT(mr_memory_charge(memory, bytes, err));
+    run->charged = bytes;
     run->times = mr_alloc((n + 1) * sizeof *run->times);
     run->seqs = mr_alloc((n + 1) * sizeof *run->seqs);
     run->matched = mr_calloc(bits, 1);

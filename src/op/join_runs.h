@@ -37,6 +37,8 @@ struct mr_join_run {
     int64_t *seqs;    /* ascending */
     uint8_t *matched; /* bits */
     uint8_t *saved;   /* `matched` as it was saved */
+    struct mr_memory *memory;
+    int64_t charged; /* for these four; the table and the batch charge for themselves */
 };
 
 struct mr_join_side {

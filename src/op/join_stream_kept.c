@@ -19,6 +19,8 @@
 enum { KIND, NUMBER, MATCHED, COLUMNS };
 
 #define SAVED_ROWS 16384
+/* Numbers that are read back; counting on from there does not overflow in the life of a stream. */
+#define MOST_NUMBER (INT64_MAX / 2)
 
 enum mr_status mr_join_kept_schema(struct mr_arena *arena, struct mr_join_both *plan,
                                    struct mr_error *err)
@@ -201,7 +203,8 @@ static enum mr_status kept_restore(void *opaque, struct mr_batch *batch, struct 
         kinds[i] = (int32_t)kind.u.i64;
         numbers[i] = number.u.i64;
         rows |= kinds[i] < 2;
-        if (kinds[i] < 0 || kinds[i] > 5)
+        if (kinds[i] < 0 || kinds[i] > 5 ||
+            (kinds[i] < 4 && (numbers[i] < 0 || numbers[i] > MOST_NUMBER)))
             status = mr_error_set(err, MR_SOURCE, MR_CLASS_DATA, "kept rows of a join are damaged");
     }
     if (status == MR_OK && rows)

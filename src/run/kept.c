@@ -479,29 +479,33 @@ out:
 
 /* ---- an epoch begins ---- */
 
-/* All partitions that a measured frame comes from; none are told where a source does not say. */
-static enum mr_status expect(const struct mr_plan *plan, const struct mr_plan_node *node,
-                             struct mr_event_clock *clock, struct mr_error *err)
+/* All partitions that a measured frame comes from; 0 where a source does not say. */
+static int count_origins(const struct mr_plan *plan, const struct mr_plan_measures *sources)
+{
+    int count = 0;
+    for (int i = 0; sources != NULL && i < sources->count; i++) {
+        int own = plan->nodes[sources->nodes[i]].splits.norigins;
+        if (own == 0)
+            return 0;
+        count += own;
+    }
+    return count;
+}
+
+static enum mr_status begin_clock(const struct mr_plan *plan, const struct mr_plan_node *node,
+                                  int64_t wall, struct mr_error *err)
 {
     const struct mr_plan_measures *sources = node->measures;
-    int count = 0, n = 0;
-    for (int i = 0; sources != NULL && i < sources->count; i++) {
-        const struct mr_split_list *splits = &plan->nodes[sources->nodes[i]].splits;
-        if (splits->norigins == 0)
-            return MR_OK;
-        count += splits->norigins;
-    }
-    if (count == 0)
-        return MR_OK;
-    const char **origins = mr_arena_calloc(plan->arena, (size_t)count, sizeof *origins);
+    int count = count_origins(plan, sources), n = 0;
+    const char **origins = mr_arena_calloc(plan->arena, (size_t)count + 1, sizeof *origins);
     if (origins == NULL)
         return mr_error_nomem(err);
-    for (int i = 0; i < sources->count; i++) {
+    for (int i = 0; n < count; i++) {
         const struct mr_split_list *splits = &plan->nodes[sources->nodes[i]].splits;
         for (int k = 0; k < splits->norigins; k++)
             origins[n++] = splits->origins[k];
     }
-    return mr_event_clock_expect(clock, origins, count, err);
+    return mr_event_clock_begin(node->runtime->kept, wall, origins, count, err);
 }
 
 /* The clock of one input: of one node, or where several meet. */
@@ -536,7 +540,7 @@ static enum mr_status clock_of(struct mr_kept *kept, const struct mr_plan *plan,
 }
 
 static enum mr_status lend(struct mr_kept *kept, const struct mr_plan *plan,
-                           struct mr_plan_node *node, struct mr_error *err)
+                           struct mr_plan_node *node, int64_t wall, struct mr_error *err)
 {
     if (keeps(node)) {
         const struct object *object = object_of(kept, plan, node);
@@ -554,7 +558,7 @@ static enum mr_status lend(struct mr_kept *kept, const struct mr_plan *plan,
         node->runtime->kept = object->kept;
     }
     if (node->op->flags & MR_OP_MEASURES)
-        return node->runtime->kept != NULL ? expect(plan, node, node->runtime->kept, err) : MR_OK;
+        return node->runtime->kept != NULL ? begin_clock(plan, node, wall, err) : MR_OK;
     if (node->measures == NULL)
         return MR_OK;
     struct mr_event_clock **clocks =
@@ -578,10 +582,7 @@ static enum mr_status begin(struct mr_kept *kept, struct mr_plan *plan, int64_t 
     }
     for (int i = 0; i < plan->nnodes; i++)
         if (plan->nodes[i].kind == MR_PLAN_OP)
-            MR_TRY(lend(kept, plan, &plan->nodes[i], err));
-    for (int i = 0; i < kept->nobjects; i++)
-        if (kept->objects[i].owner.clock)
-            mr_event_clock_begin(kept->objects[i].kept, wall);
+            MR_TRY(lend(kept, plan, &plan->nodes[i], wall, err));
     return MR_OK;
 }
 

@@ -3,10 +3,9 @@
  * any size (also of none). Whatever comes out over all epochs must be what one batch over all rows gives: with what is kept in
  * memory or aside, saved as changes or whole, restored by another object in between. Then late rows and what is refused.
  */
-#include "drive.h"
+#include "saved.h"
 
 #include "ext/event_clock.h"
-#include "ext/kept.h"
 #include "op/ops.h"
 
 #include <setjmp.h>
@@ -30,30 +29,6 @@ static uint32_t next(struct random *random, uint32_t below)
 {
     random->state = random->state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(random->state >> 33) % below;
-}
-
-/* What was saved, oldest first. */
-struct saved {
-    struct mr_emit emit;
-    struct mr_batch *batches[4096];
-    int count;
-};
-
-static enum mr_status save_batch(struct mr_emit *emit, int port, struct mr_batch *batch,
-                                 struct mr_error *err)
-{
-    struct saved *saved = (struct saved *)(void *)emit;
-    (void)err;
-    assert_int_equal(port, 0);
-    assert_true(saved->count < 4096);
-    saved->batches[saved->count++] = batch;
-    return MR_OK;
-}
-
-static void saved_reset(struct saved *saved)
-{
-    drive_free_data(saved->batches, saved->count);
-    saved->count = 0;
 }
 
 /* Lines of text. */
@@ -133,8 +108,6 @@ struct fixture {
     struct drive drive;
     const struct mr_schema *schema;
     const struct stream_case *test;
-    void *kept_plan;
-    void *kept;
     struct mr_event_clock *clock;
     struct mr_event_clock *clocks[1];
 };
@@ -204,19 +177,6 @@ static void bind(struct fixture *fixture, bool stream)
         fail_msg("%s", drive->err.message);
 }
 
-static void open_kept(struct fixture *fixture, struct saved *saved)
-{
-    const struct mr_keeper *keeper = mr_op_aggregate_data.keeper;
-    struct mr_error *err = &fixture->drive.err;
-    struct mr_runtime *runtime = &fixture->drive.runtime;
-    runtime->kept = NULL;
-    assert_int_equal(keeper->open(fixture->kept_plan, runtime, &fixture->kept, err), MR_OK);
-    for (int i = 0; i < saved->count; i++)
-        if (keeper->restore(fixture->kept, saved->batches[i], err) != MR_OK)
-            fail_msg("%s", err->message);
-    runtime->kept = fixture->kept;
-}
-
 /* Rows as text; the latest time among them. */
 static char *rows_text(const int64_t (*rows)[3], int from, int to, int64_t *latest)
 {
@@ -278,40 +238,31 @@ static void make_rows(struct random *random, int64_t (*rows)[3])
 static void play(struct fixture *fixture, const int64_t (*rows)[3], struct random *random,
                  int64_t share, struct lines *lines)
 {
-    const struct mr_keeper *keeper = mr_op_aggregate_data.keeper;
     struct mr_error *err = &fixture->drive.err;
-    struct saved saved = {.emit = {.batch = save_batch}};
+    struct saved saved;
     int at = 0;
     bind(fixture, true);
-    fixture->kept_plan = fixture->drive.plan;
     fixture->drive.runtime.share = share;
     assert_int_equal(mr_event_clock_new(DELAY, 0, &fixture->clock, err), MR_OK);
     fixture->clocks[0] = fixture->clock;
     fixture->drive.runtime.clocks = fixture->test->window ? fixture->clocks : NULL;
-    open_kept(fixture, &saved);
+    saved_open(&saved, &fixture->drive, &mr_op_aggregate_data);
     for (int e = 0; e < EPOCHS; e++) {
         int to = e == EPOCHS - 1 ? ROWS : e == EPOCHS - 2 ? ROWS - 1 : at;
         if (e < EPOCHS - 2 && next(random, 5))
             to = at + (int)next(random, 80);
         to = e < EPOCHS - 2 && to > ROWS - 1 ? ROWS - 1 : to;
         bind(fixture, true);
-        mr_event_clock_begin(fixture->clock, 1 + e);
+        mr_event_clock_begin(fixture->clock, 1 + e, NULL, 0, err);
         if (fixture->test->mode == MR_OUTPUT_COMPLETE)
             lines_reset(lines);
         run(fixture, rows, at, to, 1 + (int)next(random, 3), share, lines);
         at = to;
-        bool everything = next(random, 4) == 0;
-        if (everything)
-            saved_reset(&saved);
-        assert_int_equal(keeper->save(fixture->kept, everything, &saved.emit, err), MR_OK);
-        if (next(random, 3) == 0) {
-            keeper->close(fixture->kept);
-            open_kept(fixture, &saved);
-        }
+        saved_save(&saved, next(random, 4) == 0);
+        if (next(random, 3) == 0)
+            saved_reopen(&saved);
     }
-    keeper->close(fixture->kept);
-    saved_reset(&saved);
-    fixture->drive.runtime.kept = NULL;
+    saved_close(&saved);
     fixture->drive.runtime.clocks = NULL;
     mr_event_clock_free(fixture->clock);
     fixture->clock = NULL;

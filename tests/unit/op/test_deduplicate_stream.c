@@ -1,10 +1,9 @@
 /*
  * test_deduplicate_stream.c - deduplicate over epochs, with a clock and restarts by hand, against a list of what is known.
  */
-#include "drive.h"
+#include "saved.h"
 
 #include "ext/event_clock.h"
-#include "ext/kept.h"
 #include "op/dedup.h"
 #include "op/ops.h"
 
@@ -19,42 +18,6 @@
 #include <cmocka.h>
 
 #define KEYS 400
-
-struct saved {
-    struct mr_emit emit;
-    struct mr_batch *batches[4096];
-    int count;
-};
-
-static enum mr_status keep_saved(struct mr_emit *emit, int port, struct mr_batch *batch,
-                                 struct mr_error *err)
-{
-    struct saved *saved = (struct saved *)(void *)emit;
-    (void)err;
-    assert_int_equal(port, 0);
-    assert_true(saved->count < 4096);
-    saved->batches[saved->count++] = batch;
-    return MR_OK;
-}
-
-static void forget_saved(struct saved *saved)
-{
-    for (int i = 0; i < saved->count; i++)
-        mr_batch_unref(saved->batches[i]);
-    saved->count = 0;
-}
-
-static void reopen(struct drive *drive, struct saved *saved)
-{
-    const struct mr_keeper *keeper = mr_op_deduplicate.keeper;
-    if (drive->runtime.kept)
-        keeper->close(drive->runtime.kept);
-    assert_int_equal(keeper->open(drive->plan, &drive->runtime, &drive->runtime.kept, &drive->err),
-                     MR_OK);
-    for (int i = 0; i < saved->count; i++)
-        assert_int_equal(keeper->restore(drive->runtime.kept, saved->batches[i], &drive->err),
-                         MR_OK);
-}
 
 struct model {
     int64_t times[KEYS]; /* INT64_MIN: never seen */
@@ -110,7 +73,7 @@ static void run_stream(unsigned seed, int64_t delay, int64_t share)
     struct drive drive;
     struct mr_event_clock *clock;
     const struct mr_options *options;
-    struct saved saved = {.emit = {.batch = keep_saved}};
+    struct saved saved;
     struct model model = {.before = MR_WATERMARK_NONE, .latest = MR_WATERMARK_NONE};
     const struct mr_schema *schema;
     bool *wanted = calloc(100000, sizeof *wanted);
@@ -131,11 +94,11 @@ static void run_stream(unsigned seed, int64_t delay, int64_t share)
     assert_int_equal(mr_event_clock_new(delay, 0, &clock, &drive.err), MR_OK);
     struct mr_event_clock *const clocks[] = {clock};
     drive.runtime.clocks = clocks;
-    reopen(&drive, &saved);
+    saved_open(&saved, &drive, &mr_op_deduplicate);
     for (int epoch = 0; epoch < 60; epoch++) {
         struct mr_batch *batches[8];
         int64_t from = model.next;
-        mr_event_clock_begin(clock, epoch + 1);
+        mr_event_clock_begin(clock, epoch + 1, NULL, 0, &drive.err);
         model.before = mr_event_clock_before(clock);
         int n = make_epoch(&drive, schema, &model, batches, wanted, delay);
         if (model.latest != MR_WATERMARK_NONE)
@@ -143,21 +106,118 @@ static void run_stream(unsigned seed, int64_t delay, int64_t share)
         if (drive_run(&drive, batches, n, 1 + rand() % 3, share) != MR_OK)
             fail_msg("%s", drive.err.message);
         check_epoch(&drive, wanted, from, model.next);
-        bool everything = rand() % 5 == 0;
-        if (everything)
-            forget_saved(&saved);
-        assert_int_equal(mr_op_deduplicate.keeper->save(drive.runtime.kept, everything, &saved.emit,
-                                                        &drive.err),
-                         MR_OK);
+        saved_save(&saved, rand() % 5 == 0);
         if (rand() % 4 == 0)
-            reopen(&drive, &saved);
+            saved_reopen(&saved);
         drive_free_data(batches, n);
     }
-    mr_op_deduplicate.keeper->close(drive.runtime.kept);
-    forget_saved(&saved);
+    saved_close(&saved);
     mr_event_clock_free(clock);
     free(wanted);
     drive_reset(&drive);
+}
+
+/* Opened with one column of keys, `a`, and one of times, `t`. */
+struct simple {
+    struct drive drive;
+    struct saved saved;
+    struct mr_event_clock *clock, *clocks[1];
+    const struct mr_schema *schema;
+};
+
+static void simple_open(struct simple *simple)
+{
+    static const char *const pairs[] = {"keys", "a", "eventTime", "timestamp_micros(t)", NULL};
+    struct drive *drive = &simple->drive;
+    const struct mr_options *options;
+    drive_init(drive);
+    drive->stream = true;
+    assert_int_equal(mr_schema_parse(&drive->arena, "id BIGINT, a BIGINT, t BIGINT",
+                                     &simple->schema, &drive->err),
+                     MR_OK);
+    assert_int_equal(mr_options_from_texts(&drive->arena, mr_dedup_part_options, pairs, &options,
+                                           &drive->err),
+                     MR_OK);
+    assert_int_equal(drive_bind_options(drive, &mr_op_deduplicate, simple->schema, -1, options),
+                     MR_OK);
+    assert_int_equal(mr_event_clock_new(0, 0, &simple->clock, &drive->err), MR_OK);
+    simple->clocks[0] = simple->clock;
+    drive->runtime.clocks = simple->clocks;
+    saved_open(&simple->saved, drive, &mr_op_deduplicate);
+}
+
+static void simple_close(struct simple *simple)
+{
+    saved_close(&simple->saved);
+    mr_event_clock_free(simple->clock);
+    drive_reset(&simple->drive);
+}
+
+/* How many of the rows come out. */
+static int64_t simple_run(struct simple *simple, const char *rows)
+{
+    struct drive *drive = &simple->drive;
+    struct mr_batch *batch = drive_rows(drive, simple->schema, rows);
+    if (drive_run(drive, &batch, 1, 1, INT64_MAX / 4) != MR_OK)
+        fail_msg("%s", drive->err.message);
+    int64_t count = drive->all ? drive->all->rows : 0;
+    drive_forget(drive);
+    drive_free_data(&batch, 1);
+    return count;
+}
+
+/* A row of the last time there is: rows without a time still have one. */
+static void test_end_of_time(void **state)
+{
+    (void)state;
+    struct simple simple;
+    simple_open(&simple);
+    struct mr_error *err = &simple.drive.err;
+    assert_int_equal(mr_event_clock_begin(simple.clock, 1, NULL, 0, err), MR_OK);
+    assert_int_equal(simple_run(&simple, "1,1,9223372036854775807"), 1);
+    assert_int_equal(mr_event_clock_seen(simple.clock, "", INT64_MAX, err), MR_OK);
+    assert_int_equal(mr_event_clock_begin(simple.clock, 2, NULL, 0, err), MR_OK);
+    assert_int_equal(simple_run(&simple, "2,2,NULL;3,2,NULL;4,1,NULL;5,3,NULL"), 2);
+    assert_int_equal(simple_run(&simple, "6,2,NULL;7,3,9223372036854775807"), 0);
+    simple_close(&simple);
+}
+
+/* What is kept is charged: keys as tables of their own are, and 8 bytes of time and 4 of change for each. */
+static void test_account(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000 };
+    struct simple simple;
+    struct mr_memory memory;
+    const struct mr_type *type = mr_type_of(MR_TYPE_INT64);
+    simple_open(&simple);
+    struct drive *drive = &simple.drive;
+    struct mr_bytes text;
+    mr_bytes_init(&text, 1 << 24);
+    for (int i = 0; i < COUNT; i++)
+        mr_bytes_printf(&text, "%s%d,%d,%d", i ? ";" : "", i, i, i);
+    struct mr_batch *batch = drive_rows(drive, simple.schema, text.data);
+    mr_memory_init(&memory, NULL, "tables", INT64_MAX);
+    uint64_t *hashes = calloc(COUNT, sizeof *hashes);
+    uint32_t groups[1];
+    struct mr_group_table *tables[MR_DEDUP_PARTITIONS];
+    for (int p = 0; p < MR_DEDUP_PARTITIONS; p++)
+        assert_int_equal(mr_group_table_new(&memory, &type, 1, &tables[p], &drive->err), MR_OK);
+    mr_column_hash(batch->columns[1], NULL, COUNT, hashes);
+    for (int32_t i = 0; i < COUNT; i++)
+        assert_int_equal(mr_group_table_put(tables[mr_spill_partition(hashes[i], MR_DEDUP_BITS)],
+                                            &batch->columns[1], &i, 1, &hashes[i], groups,
+                                            &drive->err),
+                         MR_OK);
+    int64_t before = mr_memory_used(&drive->memory);
+    assert_int_equal(simple_run(&simple, text.data), COUNT);
+    assert_true(mr_memory_used(&drive->memory) - before >= mr_memory_used(&memory) + 12 * COUNT);
+    for (int p = 0; p < MR_DEDUP_PARTITIONS; p++)
+        mr_group_table_free(tables[p]);
+    free(hashes);
+    mr_batch_unref(batch);
+    mr_bytes_reset(&text);
+    simple_close(&simple);
 }
 
 static void test_epochs(void **state)
@@ -197,6 +257,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_end_of_time),
+        cmocka_unit_test(test_account),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

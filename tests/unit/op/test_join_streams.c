@@ -2,10 +2,9 @@
  * test_join_streams.c - two streams over epochs, with clocks and restarts by hand, against nested loops: in each epoch exactly the
  * pairs whose later row is new, and the rows that no partner can come for any more.
  */
-#include "drive.h"
+#include "saved.h"
 
 #include "ext/event_clock.h"
-#include "ext/kept.h"
 #include "op/join_options.h"
 #include "op/ops.h"
 
@@ -34,12 +33,6 @@ struct stream {
     struct mr_event_clock *clock;
 };
 
-struct saved {
-    struct mr_emit emit;
-    struct mr_batch *batches[20000];
-    int count;
-};
-
 struct fixture {
     struct drive drive;
     struct stream streams[2]; /* left, right */
@@ -54,39 +47,6 @@ struct fixture {
 };
 
 static struct fixture f;
-
-static enum mr_status keep_saved(struct mr_emit *emit, int port, struct mr_batch *batch,
-                                 struct mr_error *err)
-{
-    struct saved *saved = (struct saved *)(void *)emit;
-    (void)err;
-    assert_int_equal(port, 0);
-    assert_true(saved->count < 20000);
-    for (int c = 0; c < batch->schema->nfields; c++)
-        assert_int_equal(batch->columns[c]->length, batch->rows);
-    saved->batches[saved->count++] = batch;
-    return MR_OK;
-}
-
-static void forget_saved(void)
-{
-    for (int i = 0; i < f.saved.count; i++)
-        mr_batch_unref(f.saved.batches[i]);
-    f.saved.count = 0;
-}
-
-static void reopen(void)
-{
-    const struct mr_keeper *keeper = mr_op_join_streams.keeper;
-    struct drive *drive = &f.drive;
-    if (drive->runtime.kept)
-        keeper->close(drive->runtime.kept);
-    assert_int_equal(keeper->open(drive->plan, &drive->runtime, &drive->runtime.kept, &drive->err),
-                     MR_OK);
-    for (int i = 0; i < f.saved.count; i++)
-        if (keeper->restore(drive->runtime.kept, f.saved.batches[i], &drive->err) != MR_OK)
-            fail_msg("%s", drive->err.message);
-}
 
 static void bind(const char *type)
 {
@@ -269,7 +229,7 @@ static void epoch(int number, bool last, const bool *preserved, int64_t share)
     struct mr_batch *batches[2][8];
     int counts[2];
     for (int s = 0; s < 2; s++) {
-        mr_event_clock_begin(f.streams[s].clock, number + 1);
+        mr_event_clock_begin(f.streams[s].clock, number + 1, NULL, 0, &f.drive.err);
         f.streams[s].before = mr_event_clock_before(f.streams[s].clock);
         counts[s] = make_rows(s, batches[s], last);
         if (f.streams[s].latest != INT64_MIN)
@@ -299,7 +259,6 @@ static void run_streams(const char *type, unsigned seed, bool left, bool right, 
     f.swapped = !strcmp(type, "right");
     f.semi = !strcmp(type, "left_semi");
     f.exists = f.semi || !strcmp(type, "left_anti");
-    f.saved.emit.batch = keep_saved;
     f.seen = calloc((ROWS + 1) * (ROWS + 1), 1);
     srand(seed);
     bind(type);
@@ -310,20 +269,14 @@ static void run_streams(const char *type, unsigned seed, bool left, bool right, 
     struct mr_event_clock *const clocks[] = {f.streams[f.swapped].clock,
                                              f.streams[!f.swapped].clock};
     f.drive.runtime.clocks = clocks;
-    reopen();
+    saved_open(&f.saved, &f.drive, &mr_op_join_streams);
     for (int e = 0; e < 60; e++) {
         epoch(e, e == 59, preserved, share);
-        bool everything = rand() % 6 == 0;
-        if (everything)
-            forget_saved();
-        assert_int_equal(mr_op_join_streams.keeper->save(f.drive.runtime.kept, everything,
-                                                         &f.saved.emit, &f.drive.err),
-                         MR_OK);
+        saved_save(&f.saved, rand() % 6 == 0);
         if (rand() % 4 == 0)
-            reopen();
+            saved_reopen(&f.saved);
     }
-    mr_op_join_streams.keeper->close(f.drive.runtime.kept);
-    forget_saved();
+    saved_close(&f.saved);
     free(f.seen);
     for (int s = 0; s < 2; s++)
         mr_event_clock_free(f.streams[s].clock);
@@ -367,11 +320,51 @@ static void test_exists(void **state)
     }
 }
 
+/* A number in a note that counting on from would overflow. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    static const struct {
+        int kind;
+        int64_t number;
+        enum mr_status status;
+    } cases[] = {{0, INT64_MAX - 10, MR_SOURCE},
+                 {1, -1, MR_SOURCE},
+                 {2, INT64_MIN, MR_SOURCE},
+                 {6, 0, MR_SOURCE},
+                 {0, 77, MR_OK},
+                 {4, INT64_MAX, MR_OK}};
+    memset(&f, 0, sizeof f);
+    drive_init(&f.drive);
+    bind("inner");
+    saved_open(&f.saved, &f.drive, &mr_op_join_streams);
+    const struct mr_schema *schema = f.drive.info.kept;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mr_column **columns = calloc((size_t)schema->nfields, sizeof(*columns));
+        struct mr_batch *batch;
+        for (int c = 0; c < schema->nfields; c++) {
+            struct mr_value value = {.type = schema->fields[c].type, .is_null = c > 2};
+            value.u.i64 = c == 0 ? cases[i].kind : c == 1 ? cases[i].number : 0;
+            assert_int_equal(mr_column_new_constant(&f.drive.memory, value.type, &value, 1,
+                                                    &columns[c], &f.drive.err),
+                             MR_OK);
+        }
+        assert_int_equal(mr_batch_new(schema, 1, columns, &batch, &f.drive.err), MR_OK);
+        assert_int_equal(mr_op_join_streams.keeper->restore(f.drive.runtime.kept, batch,
+                                                            &f.drive.err),
+                         cases[i].status);
+        mr_batch_unref(batch);
+        free(columns);
+    }
+    saved_close(&f.saved);
+    drive_reset(&f.drive);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inner), cmocka_unit_test(test_left),   cmocka_unit_test(test_right),
-        cmocka_unit_test(test_full),  cmocka_unit_test(test_exists),
+        cmocka_unit_test(test_full),  cmocka_unit_test(test_exists), cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

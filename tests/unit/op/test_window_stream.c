@@ -1,9 +1,8 @@
 /*
  * test_window_stream.c - windowColumns over epochs, saved and given back at random, against the batch operator over all rows.
  */
-#include "drive.h"
+#include "saved.h"
 
-#include "ext/kept.h"
 #include "op/ops.h"
 
 #include <setjmp.h>
@@ -17,42 +16,6 @@
 #include <cmocka.h>
 
 #define BATCHES 256
-
-struct saved {
-    struct mr_emit emit;
-    struct mr_batch *batches[4096];
-    int count;
-};
-
-static enum mr_status keep_saved(struct mr_emit *emit, int port, struct mr_batch *batch,
-                                 struct mr_error *err)
-{
-    struct saved *saved = (struct saved *)(void *)emit;
-    (void)err;
-    assert_int_equal(port, 0);
-    assert_true(saved->count < 4096);
-    saved->batches[saved->count++] = batch;
-    return MR_OK;
-}
-
-static void forget_saved(struct saved *saved)
-{
-    for (int i = 0; i < saved->count; i++)
-        mr_batch_unref(saved->batches[i]);
-    saved->count = 0;
-}
-
-static void reopen(struct drive *drive, struct saved *saved)
-{
-    const struct mr_keeper *keeper = mr_op_window_columns.keeper;
-    if (drive->runtime.kept)
-        keeper->close(drive->runtime.kept);
-    assert_int_equal(keeper->open(drive->plan, &drive->runtime, &drive->runtime.kept, &drive->err),
-                     MR_OK);
-    for (int i = 0; i < saved->count; i++)
-        assert_int_equal(keeper->restore(drive->runtime.kept, saved->batches[i], &drive->err),
-                         MR_OK);
-}
 
 /* Rows as text, by id. */
 struct rows {
@@ -143,7 +106,7 @@ static void bind(struct drive *drive, const struct mr_schema *schema, const char
 static void run_stream(unsigned seed, const char *const *texts, int nkeys, int64_t share)
 {
     struct drive drive;
-    struct saved saved = {.emit = {.batch = keep_saved}};
+    struct saved saved;
     const struct mr_schema *schema;
     struct mr_batch *batches[BATCHES];
     struct rows *got = calloc(1, sizeof *got), *wanted = calloc(1, sizeof *wanted);
@@ -157,7 +120,7 @@ static void run_stream(unsigned seed, const char *const *texts, int nkeys, int64
                      MR_OK);
     bind(&drive, schema, texts, true);
     assert_non_null(drive.info.kept);
-    reopen(&drive, &saved);
+    saved_open(&saved, &drive, &mr_op_window_columns);
     for (int epoch = 0; epoch < 60; epoch++) {
         int to = from + rand() % 4;
         for (int b = from; b < to; b++)
@@ -165,19 +128,12 @@ static void run_stream(unsigned seed, const char *const *texts, int nkeys, int64
         if (drive_run(&drive, batches + from, to - from, 1 + rand() % 3, share) != MR_OK)
             fail_msg("%s", drive.err.message);
         note_rows(&drive, got);
-        bool everything = rand() % 5 == 0;
-        if (everything)
-            forget_saved(&saved);
-        assert_int_equal(mr_op_window_columns.keeper->save(drive.runtime.kept, everything,
-                                                           &saved.emit, &drive.err),
-                         MR_OK);
+        saved_save(&saved, rand() % 5 == 0);
         if (rand() % 4 == 0)
-            reopen(&drive, &saved);
+            saved_reopen(&saved);
         from = to;
     }
-    mr_op_window_columns.keeper->close(drive.runtime.kept);
-    drive.runtime.kept = NULL;
-    forget_saved(&saved);
+    saved_close(&saved);
     bind(&drive, schema, texts, false);
     if (drive_run(&drive, batches, from, 1, INT64_MAX / 4) != MR_OK)
         fail_msg("%s", drive.err.message);
