@@ -193,7 +193,7 @@ static void abandon(struct mr_session *session, const struct mr_epoch_record *re
 
 /*
  * The first sink refused (a concurrent commit came first; a crash emptied what was staged), or somebody gives up: the record is that of the
- * epoch before under this number, which names of files were made of, and what is staged goes. Without this the next start would try the same
+ * epoch before under this number, which names of files were made of; its notes go with that write, then what is staged. Without this the next start would try the same
  * commit for ever; so it would with the staged rows gone and the record still there, hence this order. What a kill between the
  * two leaves is discarded like all that dead runs staged. `record` becomes `before`, under its own number.
  */
@@ -211,10 +211,10 @@ static enum mr_status withdraw(struct mr_session *session, struct mr_state *stat
         .watermark = before->watermark,
         .positions = before->positions,
     };
-    MR_TRY(mr_ledger_withdraw(session, state, lease, record->epoch, err));
-    MR_TRY(mr_kept_withdraw(state, lease, session->spec->state_key, record->epoch,
-                            session->spec->mode == MR_MODE_STREAMING, err));
-    MR_TRY(mr_state_store_epoch(lease, &after, err));
+    struct mr_note_change changes[2] = {mr_ledger_withdraw(record->epoch)};
+    MR_TRY(mr_kept_withdraw(state, session->spec->state_key, record->epoch,
+                            session->spec->mode == MR_MODE_STREAMING, &changes[1], err));
+    MR_TRY(mr_state_store_epoch_and(lease, &after, changes, 2, err));
     MR_TRY(MR_FAILPOINT("epoch.withdrawn", err));
     abandon(session, record);
     *record = after;

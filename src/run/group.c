@@ -367,7 +367,8 @@ static enum mr_status store_begin(struct supervisor *self, struct mr_lease *leas
                                        .maker = session->run_id,
                                        .fingerprint = MR_GROUP_MARK,
                                        .positions = record->positions};
-    return mr_state_store_epoch(lease, record, err);
+    struct mr_note_change all = {.kind = MR_NOTE_KEPT, .from = INT64_MIN};
+    return mr_state_store_epoch_and(lease, record, &all, fresh ? 1 : 0, err);
 }
 
 static bool has_mark(const struct mr_epoch_record *record)
@@ -437,10 +438,9 @@ static enum mr_status begin_under_lease(struct supervisor *self, struct mr_state
     bool fresh = self->lanes.options->fresh;
     struct mr_epoch_record record;
     MR_TRY(mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &record, err));
-    if (fresh)
-        MR_TRY(mr_state_drop_notes(lease, MR_NOTE_KEPT, INT64_MAX, err));
     if (!has_mark(&record) || fresh) {
-        MR_TRY(check_kept(self, state, record.epoch, err));
+        if (!fresh)
+            MR_TRY(check_kept(self, state, record.epoch, err));
         MR_TRY(store_begin(self, lease, &record, fresh, err));
     }
     self->lanes.begin = record.positions;

@@ -311,11 +311,9 @@ static bool is_base(const struct mr_note *note)
     return strcmp(note->name, MR_KEPT_BASE) == 0;
 }
 
-static enum mr_status put_mark(struct mr_lease *lease, const char *name, int64_t epoch,
-                               struct mr_error *err)
+static struct mr_note mark(const char *name, int64_t epoch)
 {
-    struct mr_note note = {.epoch = epoch, .name = name, .bytes = {"", 0}};
-    return mr_state_put_note(lease, MR_NOTE_KEPT, &note, err);
+    return (struct mr_note){.epoch = epoch, .name = name, .bytes = {"", 0}};
 }
 
 /* What the notes say, without the rows. */
@@ -342,9 +340,9 @@ static struct marks find_marks(const struct mr_note *names, int count)
     return marks;
 }
 
-enum mr_status mr_kept_miss(struct mr_lease *lease, int64_t epoch, struct mr_error *err)
+struct mr_note_change mr_kept_miss(int64_t epoch)
 {
-    return put_mark(lease, MISSED, epoch, err);
+    return (struct mr_note_change){MR_NOTE_KEPT, epoch + 1, mark(MISSED, epoch)};
 }
 
 static enum mr_status read_marks(struct mr_state *state, const char *key, struct mr_arena *arena,
@@ -374,10 +372,12 @@ enum mr_status mr_kept_pass_over(struct mr_state *state, struct mr_lease *lease,
 {
     struct mr_arena arena;
     struct marks marks = {0};
+    struct mr_note missed = mark(MISSED, epoch);
     mr_arena_init(&arena, NULL);
     enum mr_status status = read_marks(state, key, &arena, &marks, err);
-    if (status == MR_OK && marks.base != NULL && marks.missed == NULL)
-        status = mr_kept_miss(lease, epoch, err);
+    /* A stream that was begun anew with --fresh has seen nothing yet, and was to see everything. */
+    if (status == MR_OK && (marks.base != NULL || marks.fresh != NULL) && marks.missed == NULL)
+        status = mr_state_put_note(lease, MR_NOTE_KEPT, &missed, err);
     mr_arena_reset(&arena);
     return status;
 }
@@ -400,23 +400,24 @@ static enum mr_status refuse_missed(const struct mr_kept *kept, struct mr_error 
     return MR_OK;
 }
 
-enum mr_status mr_kept_forget(struct mr_lease *lease, int64_t epoch, struct mr_error *err)
+struct mr_note_change mr_kept_forget(int64_t epoch)
 {
-    return put_mark(lease, FRESH, epoch, err);
+    return (struct mr_note_change){MR_NOTE_KEPT, epoch, mark(FRESH, epoch)};
 }
 
-enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, const char *key,
-                                int64_t epoch, bool stream, struct mr_error *err)
+enum mr_status mr_kept_withdraw(struct mr_state *state, const char *key, int64_t epoch, bool stream,
+                                struct mr_note_change *out, struct mr_error *err)
 {
     struct mr_arena arena;
-    struct mr_note *names;
+    struct mr_note *names = NULL;
     int count = 0;
     mr_arena_init(&arena, NULL);
-    enum mr_status status = mr_state_drop_notes_from(lease, MR_NOTE_KEPT, epoch, err);
-    if (status == MR_OK)
-        status = mr_state_note_names(state, key, MR_NOTE_KEPT, &arena, &names, &count, err);
-    if (status == MR_OK && count == 0 && stream)
-        status = put_mark(lease, FRESH, epoch, err);
+    *out = (struct mr_note_change){.kind = MR_NOTE_KEPT, .from = epoch};
+    enum mr_status status =
+        mr_state_note_names(state, key, MR_NOTE_KEPT, &arena, &names, &count, err);
+    bool any = count > 0 && names[0].epoch < epoch; /* by epoch */
+    if (stream && !any)
+        out->mark = mark(FRESH, epoch);
     mr_arena_reset(&arena);
     return status;
 }

@@ -46,22 +46,23 @@ bool mr_kept_due(const struct mr_kept *kept, int64_t now);
  * caller frees both.
  */
 bool mr_kept_takes(struct mr_kept *kept, struct mr_plan *plan, struct mr_arena *arena);
+/* What becomes of the notes together with a record: for mr_state_store_epoch_and. */
 /*
- * --fresh: of epochs up to this one, which is to be stored next and has no positions, nothing is kept. A mark, which counts once that
- * epoch is committed: what was kept until then goes with the next save of everything.
+ * --fresh: of epochs up to this one, which has no positions, nothing is kept. A mark: what was kept until then goes with the next save of
+ * everything.
  */
-enum mr_status mr_kept_forget(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
-/* --adopt: epochs up to this one are about to be taken over, and what steps keep of them is not in the state. */
-enum mr_status mr_kept_miss(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
-/* A batch run is about to commit this epoch: if a stream has kept something, it misses that. */
+struct mr_note_change mr_kept_forget(int64_t epoch);
+/* --adopt: epochs up to this one are taken over, and what steps keep of them is not in the state. */
+struct mr_note_change mr_kept_miss(int64_t epoch);
+/* The commit of the epoch is withdrawn: what was kept before it holds. `stream`: the run at hand is one. */
+enum mr_status mr_kept_withdraw(struct mr_state *state, const char *key, int64_t epoch, bool stream,
+                                struct mr_note_change *out, struct mr_error *err);
+/* A batch run is about to commit this epoch: a stream that keeps something misses that. */
 enum mr_status mr_kept_pass_over(struct mr_state *state, struct mr_lease *lease, const char *key,
                                  int64_t epoch, struct mr_error *err);
 /* Does the state have what steps of a stream keep, which belongs to its positions? */
 enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, int64_t committed, bool *any,
                               struct mr_error *err);
-/* The commit of the epoch is withdrawn: what was kept before it holds. `stream`: the run at hand is one. */
-enum mr_status mr_kept_withdraw(struct mr_state *state, struct mr_lease *lease, const char *key,
-                                int64_t epoch, bool stream, struct mr_error *err);
 /* Bytes that the last save wrote, for the report. */
 int64_t mr_kept_saved_bytes(const struct mr_kept *kept);
 

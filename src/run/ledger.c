@@ -283,7 +283,7 @@ static void free_contents(struct mr_ledger *ledgers, int count)
         mr_content_free(ledgers[i].content);
 }
 
-/* The newest epoch up to `epoch` that has notes; -1 = none. A note without bytes was withdrawn. */
+/* The newest epoch up to `epoch` that has notes; -1 = none. A note without bytes was withdrawn (by an earlier version). */
 static int64_t newest(const struct mr_note *notes, int count, int64_t epoch)
 {
     int64_t found = -1;
@@ -637,12 +637,11 @@ static enum mr_status load_known(struct mr_session *session, struct mr_state *st
     return status;
 }
 
-static enum mr_status store_all(struct mr_session *session, struct mr_state *state,
-                                struct mr_lease *lease, struct mr_ledger *ledgers, int count,
+static enum mr_status store_all(struct mr_lease *lease, struct mr_ledger *ledgers, int count,
                                 int64_t epoch, struct mr_error *err)
 {
     /* of an attempt that was killed */
-    MR_TRY(mr_ledger_withdraw(session, state, lease, epoch, err));
+    MR_TRY(mr_state_drop_notes_from(lease, MR_NOTE_CONTENT, epoch, err));
     qsort(ledgers, (size_t)count, sizeof *ledgers, by_age);
     for (int i = 0; i < count && i < MOST_LEDGERS; i++)
         MR_TRY(store(lease, &ledgers[i], epoch, err));
@@ -669,7 +668,7 @@ enum mr_status mr_ledger_record(struct mr_session *session, struct mr_state *sta
     if (status == MR_OK)
         status = fold_sinks(session, result, epoch, ledgers, &count, err);
     if (status == MR_OK)
-        status = store_all(session, state, lease, ledgers, count, epoch, err);
+        status = store_all(lease, ledgers, count, epoch, err);
     free_contents(ledgers ? ledgers : old, ledgers ? count : nold);
     return status;
 }
@@ -679,16 +678,7 @@ enum mr_status mr_ledger_settle(struct mr_lease *lease, int64_t epoch, struct mr
     return mr_state_drop_notes(lease, MR_NOTE_CONTENT, epoch - 1, err);
 }
 
-enum mr_status mr_ledger_withdraw(struct mr_session *session, struct mr_state *state,
-                                  struct mr_lease *lease, int64_t epoch, struct mr_error *err)
+struct mr_note_change mr_ledger_withdraw(int64_t epoch)
 {
-    struct mr_note *notes = NULL;
-    int count = 0;
-    MR_TRY(mr_state_notes(state, session->spec->state_key, MR_NOTE_CONTENT, epoch, &session->arena,
-                          &notes, &count, err));
-    for (int i = 0; i < count; i++) {
-        notes[i].bytes = (struct mr_slice){"", 0};
-        MR_TRY(mr_state_put_note(lease, MR_NOTE_CONTENT, &notes[i], err));
-    }
-    return MR_OK;
+    return (struct mr_note_change){.kind = MR_NOTE_CONTENT, .from = epoch};
 }

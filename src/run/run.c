@@ -36,20 +36,24 @@ struct run {
 
 /*
  * --fresh: positions and the watermark go. The number of the epoch stays or grows: names of files derive from it, and a name must never
- * mean two contents. In a stream it grows, so that what steps keep is forgotten by the same write as the positions.
+ * mean two contents. What a stream has kept is forgotten by the same write; it belongs to the positions, whoever forgets them.
  */
 static enum mr_status forget(struct run *run, struct mr_error *err)
 {
-    int64_t epoch = run->start.last.epoch;
-    if (run->start.last.phase == MR_EPOCH_NONE)
+    const struct mr_start *start = &run->start;
+    int64_t epoch = start->last.epoch;
+    bool marks = false;
+    if (start->last.phase == MR_EPOCH_NONE)
         return MR_OK;
-    if (run->session->spec->mode == MR_MODE_STREAMING)
-        MR_TRY(mr_kept_forget(run->start.lease, ++epoch, err));
+    MR_TRY(mr_kept_is_any(start->state, run->session->spec->state_key, epoch, &marks, err));
+    marks = marks || run->session->spec->mode == MR_MODE_STREAMING;
+    epoch += marks;
+    struct mr_note_change fresh = mr_kept_forget(epoch);
     run->start.last = (struct mr_epoch_record){.phase = MR_EPOCH_COMMITTED,
                                                .epoch = epoch,
                                                .run_id = "",
                                                .fingerprint = ""};
-    return mr_state_store_epoch(run->start.lease, &run->start.last, err);
+    return mr_state_store_epoch_and(start->lease, &start->last, &fresh, marks ? 1 : 0, err);
 }
 
 static enum mr_status execute(struct run *run, struct mr_error *err)

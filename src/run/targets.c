@@ -352,7 +352,6 @@ enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease 
                                          .epoch = last->epoch,
                                          .run_id = "",
                                          .fingerprint = ""};
-    if (how == MR_LOST_ADOPT)
-        MR_TRY(mr_kept_miss(lease, last->epoch, err));
-    return mr_state_store_epoch(lease, last, err);
+    struct mr_note_change miss = mr_kept_miss(last->epoch);
+    return mr_state_store_epoch_and(lease, last, &miss, how == MR_LOST_ADOPT ? 1 : 0, err);
 }

@@ -48,6 +48,7 @@ struct mr_state_backend {
                                   struct mr_arena *arena, struct mr_slice *out,
                                   struct mr_error *err);
     enum mr_status (*store_record)(void *lease, int lane, struct mr_slice record,
+                                   const struct mr_note_change *changes, int count,
                                    struct mr_error *err);
     enum mr_status (*put_notes)(void *lease, enum mr_note_kind kind, const struct mr_note *notes,
                                 int count, struct mr_error *err);

@@ -297,28 +297,7 @@ static enum mr_status load_record(void *self, const char *key, int lane, bool be
     return status;
 }
 
-static enum mr_status store_record(void *lease, int lane, struct mr_slice record,
-                                   struct mr_error *err)
-{
-    char number[NUMBER_BYTES];
-    struct mr_bytes hex;
-    mr_bytes_init(&hex, (size_t)1 << 30);
-    put_hex(&hex, record);
-    snprintf(number, sizeof number, "%d", lane);
-    enum mr_status status = mr_bytes_status(&hex, err);
-    const char *params[] = {number, hex.data};
-    if (status == MR_OK)
-        status = mr_state_pg_write(
-            lease,
-            "INSERT INTO millrace.lanes AS l SELECT state_key, $4::integer, $5::bytea, NULL"
-            " FROM held ON CONFLICT (state_key, lane) DO UPDATE SET previous = l.record,"
-            " record = excluded.record",
-            2, params, err);
-    mr_bytes_reset(&hex);
-    return status;
-}
-
-/* --- notes --- */
+/* --- records and notes --- */
 
 /* An element of an array of texts. */
 static void put_element(struct mr_bytes *out, bool first, const char *text)
@@ -332,47 +311,129 @@ static void put_element(struct mr_bytes *out, bool first, const char *text)
     mr_bytes_u8(out, '"');
 }
 
-static void put_arrays(const struct mr_note *notes, int count, struct mr_bytes *epochs,
-                       struct mr_bytes *names, struct mr_bytes *bytes)
+/* Notes as arrays of their columns. */
+struct arrays {
+    struct mr_bytes kinds, epochs, names, bytes;
+    int count;
+};
+
+static void init_arrays(struct arrays *arrays)
 {
-    for (int i = 0; i < count; i++) {
-        mr_bytes_printf(epochs, "%s%lld", i == 0 ? "{" : ",", (long long)notes[i].epoch);
-        put_element(names, i == 0, notes[i].name);
-        mr_bytes_append(bytes, i == 0 ? "{\"\\" : ",\"\\", 3);
-        put_hex(bytes, notes[i].bytes);
-        if (bytes->status == MR_OK)
-            bytes->data[bytes->size - 1] = '"'; /* the NUL */
-    }
-    mr_bytes_append(epochs, "}", 2);
-    mr_bytes_append(names, "}", 2);
-    mr_bytes_append(bytes, "}", 2);
+    mr_bytes_init(&arrays->kinds, (size_t)1 << 30);
+    mr_bytes_init(&arrays->epochs, (size_t)1 << 30);
+    mr_bytes_init(&arrays->names, (size_t)1 << 30);
+    mr_bytes_init(&arrays->bytes, (size_t)1 << 30);
+    arrays->count = 0;
 }
+
+static void reset_arrays(struct arrays *arrays)
+{
+    mr_bytes_reset(&arrays->kinds);
+    mr_bytes_reset(&arrays->epochs);
+    mr_bytes_reset(&arrays->names);
+    mr_bytes_reset(&arrays->bytes);
+}
+
+static void put_number(struct mr_bytes *out, bool first, int64_t number)
+{
+    mr_bytes_printf(out, "%s%lld", first ? "{" : ",", (long long)number);
+}
+
+static void put_note(struct arrays *arrays, enum mr_note_kind kind, const struct mr_note *note)
+{
+    struct mr_bytes *bytes = &arrays->bytes;
+    bool first = arrays->count++ == 0;
+    put_number(&arrays->kinds, first, kind);
+    put_number(&arrays->epochs, first, note->epoch);
+    put_element(&arrays->names, first, note->name);
+    mr_bytes_append(bytes, first ? "{\"\\" : ",\"\\", 3);
+    put_hex(bytes, note->bytes);
+    if (bytes->status == MR_OK)
+        bytes->data[bytes->size - 1] = '"'; /* the NUL */
+}
+
+static enum mr_status end_arrays(struct arrays *arrays, struct mr_error *err)
+{
+    const char *end = arrays->count > 0 ? "}" : "{}";
+    size_t size = strlen(end) + 1;
+    mr_bytes_append(&arrays->kinds, end, size);
+    mr_bytes_append(&arrays->epochs, end, size);
+    mr_bytes_append(&arrays->names, end, size);
+    mr_bytes_append(&arrays->bytes, end, size);
+    MR_TRY(mr_bytes_status(&arrays->kinds, err));
+    MR_TRY(mr_bytes_status(&arrays->epochs, err));
+    MR_TRY(mr_bytes_status(&arrays->names, err));
+    return mr_bytes_status(&arrays->bytes, err);
+}
+
+/* Of the arrays in $4 to $7. */
+#define PUT_SQL                                                                                    \
+    "put AS (INSERT INTO millrace.notes SELECT state_key, n.kind, n.epoch, n.name, n.bytes"        \
+    " FROM held, unnest($4::integer[], $5::bigint[], $6::text[], $7::bytea[])"                     \
+    " AS n(kind, epoch, name, bytes)"                                                              \
+    " ON CONFLICT (state_key, kind, epoch, name) DO UPDATE SET bytes = excluded.bytes)"
 
 static enum mr_status put_notes(void *lease, enum mr_note_kind kind, const struct mr_note *notes,
                                 int count, struct mr_error *err)
 {
+    struct arrays arrays;
+    init_arrays(&arrays);
+    for (int i = 0; i < count; i++)
+        put_note(&arrays, kind, &notes[i]);
+    enum mr_status status = end_arrays(&arrays, err);
+    const char *params[] = {arrays.kinds.data, arrays.epochs.data, arrays.names.data,
+                            arrays.bytes.data};
+    if (status == MR_OK)
+        status = mr_state_pg_write(lease, PUT_SQL, 4, params, err);
+    reset_arrays(&arrays);
+    return status;
+}
+
+/*
+ * The parts of one statement see the same notes, and none of them may change a row twice: what is put does not go. Of its row that is there
+ * it takes the place.
+ */
+static const char store_sql[] =
+    PUT_SQL ", gone AS (DELETE FROM millrace.notes n"
+            " USING held, unnest($8::integer[], $9::bigint[]) AS d(kind, first)"
+            " WHERE n.state_key = held.state_key AND n.kind = d.kind AND n.epoch >= d.first"
+            " AND NOT EXISTS (SELECT FROM unnest($4::integer[], $5::bigint[], $6::text[])"
+            " AS p(kind, epoch, name)"
+            " WHERE p.kind = n.kind AND p.epoch = n.epoch AND p.name = n.name)),"
+            " stored AS (INSERT INTO millrace.lanes AS l SELECT state_key, $10::integer,"
+            " $11::bytea, NULL FROM held ON CONFLICT (state_key, lane)"
+            " DO UPDATE SET previous = l.record, record = excluded.record)";
+
+static enum mr_status store_record(void *lease, int lane, struct mr_slice record,
+                                   const struct mr_note_change *changes, int count,
+                                   struct mr_error *err)
+{
     char number[NUMBER_BYTES];
-    struct mr_bytes epochs, names, bytes;
+    struct arrays put, gone;
+    struct mr_bytes hex;
     enum mr_status status = MR_OK;
-    mr_bytes_init(&epochs, (size_t)1 << 30);
-    mr_bytes_init(&names, (size_t)1 << 30);
-    mr_bytes_init(&bytes, (size_t)1 << 30);
-    put_arrays(notes, count, &epochs, &names, &bytes);
-    snprintf(number, sizeof number, "%d", (int)kind);
-    MR_TRY_OUT(mr_bytes_status(&epochs, err));
-    MR_TRY_OUT(mr_bytes_status(&names, err));
-    MR_TRY_OUT(mr_bytes_status(&bytes, err));
-    const char *params[] = {number, epochs.data, names.data, bytes.data};
-    status = mr_state_pg_write(
-        lease,
-        "INSERT INTO millrace.notes SELECT state_key, $4::integer, n.epoch, n.name, n.bytes"
-        " FROM held, unnest($5::bigint[], $6::text[], $7::bytea[]) AS n(epoch, name, bytes)"
-        " ON CONFLICT (state_key, kind, epoch, name) DO UPDATE SET bytes = excluded.bytes",
-        4, params, err);
+    struct mr_note first = {.name = ""}; /* of those that go */
+    init_arrays(&put);
+    init_arrays(&gone);
+    mr_bytes_init(&hex, (size_t)1 << 30);
+    put_hex(&hex, record);
+    snprintf(number, sizeof number, "%d", lane);
+    for (int i = 0; i < count; i++) {
+        first.epoch = changes[i].from;
+        put_note(&gone, changes[i].kind, &first);
+        if (changes[i].mark.name != NULL)
+            put_note(&put, changes[i].kind, &changes[i].mark);
+    }
+    MR_TRY_OUT(mr_bytes_status(&hex, err));
+    MR_TRY_OUT(end_arrays(&put, err));
+    MR_TRY_OUT(end_arrays(&gone, err));
+    const char *params[] = {put.kinds.data,  put.epochs.data,  put.names.data, put.bytes.data,
+                            gone.kinds.data, gone.epochs.data, number,         hex.data};
+    status = mr_state_pg_write(lease, store_sql, 8, params, err);
 out:
-    mr_bytes_reset(&epochs);
-    mr_bytes_reset(&names);
-    mr_bytes_reset(&bytes);
+    reset_arrays(&put);
+    reset_arrays(&gone);
+    mr_bytes_reset(&hex);
     return status;
 }
 
@@ -385,9 +446,9 @@ static enum mr_status drop_notes(void *lease, enum mr_note_kind kind, int64_t fr
     snprintf(first, sizeof first, "%lld", (long long)from);
     snprintf(last, sizeof last, "%lld", (long long)upto);
     return mr_state_pg_write(lease,
-                             "DELETE FROM millrace.notes n USING held WHERE n.state_key ="
+                             "gone AS (DELETE FROM millrace.notes n USING held WHERE n.state_key ="
                              " held.state_key AND n.kind = $4::integer"
-                             " AND n.epoch BETWEEN $5::bigint AND $6::bigint",
+                             " AND n.epoch BETWEEN $5::bigint AND $6::bigint)",
                              3, params, err);
 }
 

@@ -36,9 +36,11 @@ void mr_state_pg_release(void *self);
 enum mr_status mr_state_pg_check(void *self, struct mr_error *err);
 
 /*
- * A write under the lease. `sql` is one data-modifying statement that reads its rows FROM held, which has one row (state_key)
- * while the lease is ours and none when it is not; its own parameters are $4 and on. Done once, whatever happens to the connection.
+ * A write under the lease. `sql` is one or more parts "name AS (..)" of a WITH, each a data-modifying statement that reads its rows FROM held,
+ * which has one row (state_key) while the lease is ours and none when it is not; its own parameters are $4 and on. All of
+ * them or none, and once, whatever happens to the connection.
  */
+#define MR_STATE_PG_PARAMS 8
 enum mr_status mr_state_pg_write(void *lease, const char *sql, int nparams,
                                  const char *const *params, struct mr_error *err);
 

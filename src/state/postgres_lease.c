@@ -15,6 +15,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -275,10 +276,11 @@ enum mr_status mr_state_pg_write(void *self, const char *sql, int nparams,
                                  const char *const *params, struct mr_error *err)
 {
     struct mr_state_pg_lease *lease = self;
-    const char *all[8];
+    const char *all[3 + MR_STATE_PG_PARAMS];
     char written[NUMBER_BYTES];
     struct mr_bytes text;
     PGresult *result = NULL;
+    assert(nparams <= MR_STATE_PG_PARAMS);
     snprintf(written, sizeof written, "%lld", (long long)++lease->written);
     all[0] = lease->key;
     all[1] = lease->fence;
@@ -289,7 +291,7 @@ enum mr_status mr_state_pg_write(void *self, const char *sql, int nparams,
                     "WITH held AS (UPDATE millrace.leases SET written = $3::bigint,"
                     " expires = clock_timestamp() + interval '%lld us'"
                     " WHERE state_key = $1 AND fence = $2::bigint AND written < $3::bigint"
-                    " RETURNING state_key), done AS (%s) SELECT count(*) FROM held",
+                    " RETURNING state_key), %s SELECT count(*) FROM held",
                     (long long)lease->store->lease_micros, sql);
     mr_bytes_char(&text, '\0');
     enum mr_status status = mr_bytes_status(&text, err);

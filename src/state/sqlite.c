@@ -571,6 +571,15 @@ static enum mr_status sqlite_check(void *self, struct mr_error *err)
 
 /* --- writes under a lease: the fence and the write in one transaction --- */
 
+static const char put_note_sql[] = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?)";
+
+static void bind_note(sqlite3_stmt *stmt, const struct mr_note *note)
+{
+    sqlite3_bind_int64(stmt, 3, note->epoch);
+    bind_text(stmt, 4, note->name);
+    sqlite3_bind_blob64(stmt, 5, note->bytes.data, note->bytes.size, SQLITE_STATIC);
+}
+
 static enum mr_status begin_fenced(struct lease *lease, const char *sql, sqlite3_stmt **stmt,
                                    struct mr_error *err)
 {
@@ -592,7 +601,29 @@ static enum mr_status finish_fenced(struct lease *lease, sqlite3_stmt *stmt, str
     return roll_back(lease->store, status);
 }
 
+/* Within a transaction. */
+static enum mr_status change_notes(struct lease *lease, const struct mr_note_change *change,
+                                   struct mr_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    MR_TRY(prepare(lease->store,
+                   "DELETE FROM notes WHERE state_key = ? AND kind = ? AND epoch >= ?", &stmt,
+                   err));
+    bind_text(stmt, 1, lease->key);
+    sqlite3_bind_int(stmt, 2, (int)change->kind);
+    sqlite3_bind_int64(stmt, 3, change->from);
+    MR_TRY(finish(lease->store, stmt, err));
+    if (change->mark.name == NULL)
+        return MR_OK;
+    MR_TRY(prepare(lease->store, put_note_sql, &stmt, err));
+    bind_text(stmt, 1, lease->key);
+    sqlite3_bind_int(stmt, 2, (int)change->kind);
+    bind_note(stmt, &change->mark);
+    return finish(lease->store, stmt, err);
+}
+
 static enum mr_status sqlite_store_record(void *self, int lane, struct mr_slice record,
+                                          const struct mr_note_change *changes, int count,
                                           struct mr_error *err)
 {
     struct lease *lease = self;
@@ -603,7 +634,13 @@ static enum mr_status sqlite_store_record(void *self, int lane, struct mr_slice 
                         &stmt, err));
     sqlite3_bind_int(stmt, 2, lane);
     sqlite3_bind_blob64(stmt, 3, record.data, record.size, SQLITE_STATIC);
-    return finish_fenced(lease, stmt, err);
+    enum mr_status status = MR_OK;
+    for (int i = 0; i < count && status == MR_OK; i++)
+        status = change_notes(lease, &changes[i], err);
+    if (status == MR_OK)
+        return finish_fenced(lease, stmt, err);
+    sqlite3_finalize(stmt);
+    return roll_back(lease->store, status);
 }
 
 static enum mr_status sqlite_put_notes(void *self, enum mr_note_kind kind,
@@ -611,12 +648,10 @@ static enum mr_status sqlite_put_notes(void *self, enum mr_note_kind kind,
 {
     struct lease *lease = self;
     sqlite3_stmt *stmt;
-    MR_TRY(begin_fenced(lease, "INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?)", &stmt, err));
+    MR_TRY(begin_fenced(lease, put_note_sql, &stmt, err));
     sqlite3_bind_int(stmt, 2, (int)kind);
     for (int i = 0; i < count; i++) {
-        sqlite3_bind_int64(stmt, 3, notes[i].epoch);
-        bind_text(stmt, 4, notes[i].name);
-        sqlite3_bind_blob64(stmt, 5, notes[i].bytes.data, notes[i].bytes.size, SQLITE_STATIC);
+        bind_note(stmt, &notes[i]);
         if (i == count - 1)
             return finish_fenced(lease, stmt, err);
         if (sqlite3_step(stmt) != SQLITE_DONE)

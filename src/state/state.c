@@ -12,10 +12,12 @@
 #include "state/backend.h"
 #include "state/record.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <sys/random.h>
 
 #define BLOB_MAXIMUM ((size_t)1 << 29)
+#define CHANGES      4 /* one of each kind of note */
 
 struct mr_state {
     const struct mr_state_backend *backend;
@@ -185,8 +187,9 @@ enum mr_status mr_state_load_epoch_before(struct mr_state *state, const char *ke
     return load_epoch(state, key, lane, true, arena, out, err);
 }
 
-enum mr_status mr_state_store_epoch(struct mr_lease *lease, const struct mr_epoch_record *record,
-                                    struct mr_error *err)
+static enum mr_status store_sealed(struct mr_lease *lease, const struct mr_epoch_record *record,
+                                   const struct mr_note_change *changes, int count,
+                                   struct mr_error *err)
 {
     struct mr_bytes bytes;
     mr_bytes_init(&bytes, BLOB_MAXIMUM);
@@ -196,11 +199,44 @@ enum mr_status mr_state_store_epoch(struct mr_lease *lease, const struct mr_epoc
     MR_TRY_OUT(mr_bytes_status(&bytes, err));
     MR_TRY_OUT(MR_FAILPOINT("state.before", err));
     MR_TRY_OUT(lease->state->backend->store_record(lease->self, record->lane,
-                                                   (struct mr_slice){bytes.data, bytes.size}, err));
+                                                   (struct mr_slice){bytes.data, bytes.size},
+                                                   changes, count, err));
     MR_TRY_OUT(MR_FAILPOINT("state.after", err));
 out:
     pthread_mutex_unlock(&lease->state->lock);
     mr_bytes_reset(&bytes);
+    return status;
+}
+
+enum mr_status mr_state_store_epoch(struct mr_lease *lease, const struct mr_epoch_record *record,
+                                    struct mr_error *err)
+{
+    return store_sealed(lease, record, NULL, 0, err);
+}
+
+enum mr_status mr_state_store_epoch_and(struct mr_lease *lease,
+                                        const struct mr_epoch_record *record,
+                                        const struct mr_note_change *changes, int count,
+                                        struct mr_error *err)
+{
+    struct mr_note_change sealed[CHANGES] = {0};
+    struct mr_bytes bytes[CHANGES];
+    enum mr_status status = MR_OK;
+    assert(count <= CHANGES);
+    for (int i = 0; i < count; i++) {
+        mr_bytes_init(&bytes[i], BLOB_MAXIMUM);
+        sealed[i] = changes[i];
+        if (changes[i].mark.name == NULL)
+            continue;
+        mr_note_encode(changes[i].kind, &changes[i].mark, &bytes[i]);
+        sealed[i].mark.bytes = (struct mr_slice){bytes[i].data, bytes[i].size};
+        if (status == MR_OK)
+            status = mr_bytes_status(&bytes[i], err);
+    }
+    if (status == MR_OK)
+        status = store_sealed(lease, record, sealed, count, err);
+    for (int i = 0; i < count; i++)
+        mr_bytes_reset(&bytes[i]);
     return status;
 }
 

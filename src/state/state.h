@@ -121,6 +121,17 @@ enum mr_status mr_state_note_names(struct mr_state *state, const char *key, enum
 enum mr_status mr_state_note(struct mr_state *state, const char *key, enum mr_note_kind kind,
                              int64_t epoch, const char *name, struct mr_arena *arena,
                              struct mr_note *out, struct mr_error *err);
+/* Notes that change in the transaction of a record: those of epochs >= `from` go, then the mark is there. */
+struct mr_note_change {
+    enum mr_note_kind kind;
+    int64_t from;
+    struct mr_note mark; /* name NULL = none */
+};
+/* Replaces the record, as mr_state_store_epoch does, and changes the notes: all of it or nothing. At most one change of each kind. */
+enum mr_status mr_state_store_epoch_and(struct mr_lease *lease,
+                                        const struct mr_epoch_record *record,
+                                        const struct mr_note_change *changes, int count,
+                                        struct mr_error *err);
 /* Forgets those of epochs >= `from`. */
 enum mr_status mr_state_drop_notes_from(struct mr_lease *lease, enum mr_note_kind kind,
                                         int64_t from, struct mr_error *err);

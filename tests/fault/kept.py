@@ -81,6 +81,57 @@ def fresh_killed():
     equal(len(seen), 2, "ways")
 
 
+def run_out(server, number):
+    """The lease of a process that was killed, without waiting for it."""
+    if server:
+        server.execute(f"state{number}", "UPDATE millrace.leases SET expires = '-infinity'")
+
+
+def batch_anew():
+    """A batch run with --fresh dies before it has committed anything: the stream reads everything again, and knows of nothing."""
+    with Workspace() as space:
+        put(space, "a", [1, 2])
+        space.run(pipeline()).expect(0)
+        done = space.run(pipeline("batch"), "--fresh", environment={"MILLRACE_FAILPOINT": "state.before:2=kill"})
+        if done.code == 0:
+            raise Skip("a build without --enable-failpoints")
+        space.run(pipeline()).expect(0)
+        equal(ids(space), [1, 1, 2, 2], "rows")
+
+
+def withdrawal_killed(server=None):
+    """--fresh gives an interrupted epoch up and dies at any of its writes into the state; then the target works again.
+
+    The epoch is committed with what the step kept of it, or it is withdrawn and its rows are read again: never one without the other.
+    """
+    state = {"state": {"postgres": "state"}} if server else {}
+    seen = set()
+    for number in range(1, 4):
+        if server:
+            server.database(f"state{number}")
+        with Workspace(extra={"state": server.credentials(f"state{number}")} if server else {}) as space:
+            put(space, "a", [1])
+            space.run(pipeline(**state)).expect(0)
+            put(space, "b", [2])
+            done = space.run(pipeline(**state), environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
+            if done.code == 0:
+                raise Skip("a build without --enable-failpoints")
+            os.rename(space.file("out"), space.file("away"))
+            space.write("out", "no directory")
+            run_out(server, number)
+            done = space.run(pipeline(**state), "--fresh", environment={"MILLRACE_FAILPOINT": f"state.before:{number}=kill"})
+            check(done.code == -signal.SIGKILL or number > 2, done.err)
+            os.remove(space.file("out"))
+            os.rename(space.file("away"), space.file("out"))
+            put(space, "c", [2, 3])
+            run_out(server, number)
+            space.run(pipeline(**state)).expect(0)
+            found = ids(space)
+            seen.add(tuple(found))
+            check(found in ([1, 2, 3], [1, 1, 2, 3]), f"write {number}: {found}")
+    check((1, 2, 3) in seen, seen)
+
+
 def places_set():
     """Positions are not moved under what steps keep."""
     with Workspace() as space:
@@ -121,8 +172,11 @@ def main():
     suite = Suite("kept")
     suite.case("a batch run in between", batch_between)
     suite.case("--fresh killed", fresh_killed)
+    suite.case("a batch run begins anew", batch_anew)
+    suite.case("a withdrawal killed", withdrawal_killed)
     suite.case("watermark set", places_set)
     with Server() as server:
+        suite.case("a withdrawal killed, state on a server", withdrawal_killed, server)
         suite.case("the first look fails", first_look_fails, server)
     suite.end()
 

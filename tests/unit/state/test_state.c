@@ -503,6 +503,72 @@ static void notes_are_kept(void **out)
     mr_lease_release(other);
 }
 
+static void put_named(struct mr_lease *lease, enum mr_note_kind kind, int64_t epoch,
+                      const char *name)
+{
+    struct mr_error err = {0};
+    struct mr_note note = {.epoch = epoch, .name = name, .bytes = {"old", 3}};
+    assert_int_equal(mr_state_put_note(lease, kind, &note, &err), MR_OK);
+}
+
+/* "1:a 2:b=bytes": what there is of a kind. */
+static const char *named(struct fixture *fixture, enum mr_note_kind kind)
+{
+    struct mr_error err = {0};
+    struct mr_note *notes;
+    int count;
+    const char *text = "";
+    assert_int_equal(mr_state_notes(fixture->state, "k", kind, -1, &fixture->arena, &notes, &count,
+                                    &err),
+                     MR_OK);
+    for (int i = 0; i < count; i++)
+        text = mr_arena_printf(&fixture->arena, "%s%s%d:%s=%.*s", text, i > 0 ? " " : "",
+                               (int)notes[i].epoch, notes[i].name, (int)notes[i].bytes.size,
+                               notes[i].bytes.data);
+    return text;
+}
+
+/* A record and what becomes of the notes with it: both, or under a lease that is lost neither. */
+static void notes_change_with_a_record(void **out)
+{
+    struct fixture *fixture = *out;
+    struct mr_error err = {0};
+    struct mr_epoch_record record = sample(), read;
+    struct mr_lease *lease = NULL, *next = NULL;
+    int64_t fence;
+    struct mr_note_change changes[] = {
+        {MR_NOTE_KEPT, 2, {2, "a", {"new", 3}}},
+        {MR_NOTE_CONTENT, 3, {.name = NULL}},
+        {MR_NOTE_DONE, 9, {7, "z", {"", 0}}},
+    };
+    assert_int_equal(mr_state_lease(fixture->state, "k", "r", &lease, &fence, &err), MR_OK);
+    for (int epoch = 1; epoch <= 3; epoch++) {
+        put_named(lease, MR_NOTE_KEPT, epoch, "a");
+        put_named(lease, MR_NOTE_KEPT, epoch, "b");
+        put_named(lease, MR_NOTE_CONTENT, epoch, "a");
+    }
+    put_named(lease, MR_NOTE_CHECKPOINT, 5, "a");
+    assert_int_equal(mr_state_store_epoch_and(lease, &record, changes, 3, &err), MR_OK);
+    assert_string_equal(named(fixture, MR_NOTE_KEPT), "1:a=old 1:b=old 2:a=new");
+    assert_string_equal(named(fixture, MR_NOTE_CONTENT), "1:a=old 2:a=old");
+    assert_string_equal(named(fixture, MR_NOTE_DONE), "7:z=");
+    assert_string_equal(named(fixture, MR_NOTE_CHECKPOINT), "5:a=old");
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
+    check_sample(&read);
+    let_go(fixture);
+    assert_int_equal(mr_state_lease(fixture->state, "k", "other", &next, &fence, &err), MR_OK);
+    changes[0].from = changes[1].from = 0;
+    record.epoch++;
+    assert_int_equal(mr_state_store_epoch_and(lease, &record, changes, 3, &err), MR_BUSY);
+    assert_string_equal(named(fixture, MR_NOTE_KEPT), "1:a=old 1:b=old 2:a=new");
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
+    check_sample(&read);
+    mr_lease_release(lease);
+    mr_lease_release(next);
+}
+
 /* Many in one call, names without bytes, and one by itself; names may hold anything. */
 static void many_notes(void **out)
 {
@@ -888,8 +954,8 @@ static void bad_directory(void **out)
         EITHER(lease_is_exclusive, set_up), EITHER(runs_are_listed, set_up),                       \
         EITHER(run_keys_are_found, set_up), EITHER(killed_runs_are_told, set_up),                  \
         EITHER(stale_holder_is_fenced, set_up), EITHER(notes_are_kept, set_up),                    \
-        EITHER(many_notes, set_up), EITHER(threads_may_write, set_up),                             \
-        EITHER(damage_is_no_fallback, set_up)
+        EITHER(many_notes, set_up), EITHER(notes_change_with_a_record, set_up),                    \
+        EITHER(threads_may_write, set_up), EITHER(damage_is_no_fallback, set_up)
 
 int main(void)
 {
