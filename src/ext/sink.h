@@ -154,6 +154,12 @@ struct mr_sink {
      */
     enum mr_status (*commit)(const struct mr_options *options, struct mr_runtime *runtime,
                              struct mr_slice token, struct mr_error *err);
+    /*
+     * Optional. After the COMMITTED record of the epoch of this token: puts the target into a better shape without changing its rows, if there is
+     * something to do. May be left out, stopped or repeated at any moment; a failure is a warning, and the epoch after the next tries again.
+     */
+    enum mr_status (*tidy)(const struct mr_options *options, struct mr_runtime *runtime,
+                           struct mr_slice token, struct mr_error *err);
     /* What the target knows of this lane: see mr_recovered. */
     enum mr_status (*recover)(const struct mr_options *options, struct mr_runtime *runtime,
                               int lane, struct mr_recovered *out, struct mr_error *err);

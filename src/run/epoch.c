@@ -146,6 +146,32 @@ static void acknowledge(struct mr_session *session, int64_t epoch)
 }
 
 /*
+ * Layout of targets, with the epoch behind us: a cancel is heard here, and a stream that is to drain leaves it to a later epoch. In front of the
+ * COMMITTED record it would keep the epoch from being recorded for as long as it takes, with cancels waiting.
+ */
+static void tidy(struct mr_session *session, const struct mr_epoch_record *record)
+{
+    const struct mr_plan *plan = session->plan;
+    int next = 0;
+    for (int i = 0; i < plan->nsinks && !atomic_load(&session->drain); i++) {
+        const struct mr_plan_node *node = sink_at(plan, i);
+        struct mr_error err = {0};
+        if (node->sink_info.skip)
+            continue;
+        struct mr_slice token = record->tokens[next++].token;
+        struct mr_runtime runtime = *node->runtime;
+        runtime.waiter = mr_engine_waiter(session->engine);
+        if (!node->sink->tidy || mr_engine_cancelled(session->engine) ||
+            node->sink->tidy(node->sink_options, &runtime, token, &err) == MR_OK)
+            continue;
+        mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                         "%s: the rows are committed, but the layout of the target was not "
+                         "changed: %s",
+                         node->step->label, err.message);
+    }
+}
+
+/*
  * The sink that understands a token, and the options of its step if the present file still has it. The files of a
  * validation's quarantine are written by the files sink; its tokens need no options.
  */
@@ -281,6 +307,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
     mr_ledger_settle(lease, epoch, NULL); /* what stays is never read again */
     acknowledge(session, epoch);
+    tidy(session, &record);
 out:
     for (int i = 0; tokens && i < plan->nsinks; i++)
         mr_bytes_reset(&tokens[i]);

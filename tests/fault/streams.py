@@ -57,10 +57,16 @@ class Files:
 
 
 class Delta(Files):
-    method, load = "toDelta", {"path": "out", "partitionBy": ["part"]}
+    """Compacted all the time, so that kills come in the middle of that too."""
+
+    method, load = "toDelta", {"path": "out", "partitionBy": ["part"], "autoCompact": True, "autoCompactFiles": 3}
 
     def read(self, space):
-        return DeltaTable(space.file("out")).to_pyarrow_table().to_pylist()
+        found = DeltaTable(space.file("out"))
+        packed = sum(commit["operation"] == "OPTIMIZE" for commit in found.history())
+        check(packed > 0 or KILLS < 20, "no compaction")
+        print(f"# {packed} compactions in {found.version()} versions, {len(found.file_uris())} files")
+        return found.to_pyarrow_table().to_pylist()
 
 
 class Postgres(Files):

@@ -15,6 +15,7 @@ from suite import Suite, check, equal, need
 
 need("pyarrow", "deltalake")
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from engine import Workspace
 
@@ -247,6 +248,48 @@ def layout_of_loads():
         equal(table.to_pyarrow_table().num_rows, 51 * 300, "rows")
 
 
+def pays_off():
+    """autoCompact leaves a file alone that is larger than all smaller ones together: with each fifty small files it would be written again."""
+    with Workspace() as space:
+        path, out = space.file("t"), space.file("out")
+        data = build(path, files=1, count=300)
+        load = {"name": "layout", "steps": [
+            {"type": "extract", "method": "fromDelta", "config": {"path": path}},
+            {"type": "load", "method": "toDelta", "config": {"path": out, "autoCompact": True, "autoCompactFiles": 4}}]}
+        write_deltalake(out, rows(7, 6000), mode="append")
+        large = set(DeltaTable(out).file_uris())
+        for _ in range(3):
+            write_deltalake(out, data, mode="append")
+        space.run(load).expect(0)
+        table = DeltaTable(out)
+        equal((table.version(), len(table.file_uris())), (5, 2), "version and files")
+        check(large < set(table.file_uris()), "the large file was written again")
+        equal(table.to_pyarrow_table().num_rows, 6000 + 4 * 300, "rows")
+
+
+def large_checkpoints():
+    """What was removed in the last week stays in checkpoints, and where that is much they are written less often."""
+    with Workspace() as space:
+        path, out = space.file("t"), space.file("out")
+        data = build(path, files=1, count=10)
+        log = os.path.join(out, "_delta_log")
+        commit = lambda version, actions: open(os.path.join(log, f"{version:020}.json"), "x").write("".join(json.dumps(a) + "\n" for a in actions))
+        now = int(datetime.datetime.now().timestamp() * 1000)
+        write_deltalake(out, data)
+        commit(1, [{"remove": {"path": f"{n}.parquet", "deletionTimestamp": now, "dataChange": False}} for n in range(15000)])
+        for version in (10, 20, 30):
+            for number in range(max(2, version - 9), version):
+                commit(number, [{"commitInfo": {"timestamp": now, "operation": "NOTHING"}}])
+            load = {"type": "load", "method": "toDelta", "config": {"path": out}}
+            space.run({"name": "large", "steps": [{"type": "extract", "method": "fromDelta", "config": {"path": path}}, load]}).expect(0)
+            marks = sorted(int(name[:20]) for name in os.listdir(log) if name.endswith(".checkpoint.parquet"))
+            equal(marks, [10, 30] if version == 30 else [10], f"checkpoints at version {version}")
+        for mark in marks:
+            removes = pq.read_table(os.path.join(log, f"{mark:020}.checkpoint.parquet"), columns=["remove.path"]).column(0)
+            equal(len(removes) - removes.null_count, 15000, f"removed files in the checkpoint of {mark}")
+        equal(DeltaTable(out).to_pyarrow_table().num_rows, 40, "rows")
+
+
 def places():
     """Files and tables keep apart, and loads of one run that cannot follow each other are refused."""
     with Workspace() as space:
@@ -279,6 +322,8 @@ def main():
     suite = Suite("delta maintenance")
     suite.case("places", places)
     suite.case("layout of loads", layout_of_loads)
+    suite.case("pays off", pays_off)
+    suite.case("large checkpoints", large_checkpoints)
     suite.case("optimize", optimize, None)
     suite.case("optimize by partition", optimize, ["part"])
     suite.case("optimize where", optimize_where)

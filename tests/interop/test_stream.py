@@ -4,6 +4,7 @@
 One broker serves all cases; each has topics of its own. Nothing here waits for a time: rows are awaited, and the end of the process.
 """
 
+import collections
 import glob
 import json
 import os
@@ -15,8 +16,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Skip, Suite, check, checkout, equal, need
 
-need("kafka", "pyarrow", "deltalake")
+need("kafka", "pyarrow", "deltalake", "duckdb")
 import broker
+import duckdb
 import pyarrow.parquet
 from deltalake import DeltaTable
 from engine import Workspace
@@ -56,9 +58,9 @@ def ids(space, folder="out"):
     return sorted(i for f in files for i in pyarrow.parquet.ParquetFile(f).read().column("id").to_pylist())
 
 
-def await_ids(space, wanted, process=None, seconds=60):
+def await_ids(space, wanted, process=None, seconds=60, folder="out"):
     end = time.monotonic() + seconds
-    while (found := ids(space)) != wanted:
+    while (found := ids(space, folder)) != wanted:
         check(process is None or process.poll() is None, f"it ended with {process and process.returncode}")
         check(time.monotonic() < end, f"{len(found)} of {len(wanted)} rows after {seconds} s")
         time.sleep(0.02)
@@ -224,6 +226,72 @@ def example(server):
             equal(ids(space, "data/kafka/live-orders"), list(range(2, first + 1200, 3)), "orders")
 
 
+def actions(space, kind):
+    """Of all commits: (version, action) of one kind."""
+    log = space.file("out", "_delta_log")
+    for name in sorted(n for n in os.listdir(log) if n.endswith(".json") and not n.startswith(".")):
+        with open(os.path.join(log, name), encoding="utf-8") as file:
+            for action in map(json.loads, file):
+                if kind in action:
+                    yield int(name[:20]), action[kind]
+
+
+def compacts(server):
+    """autoCompact: tiny epochs leave few files, by commits that change no rows; a stream that reads what is added sees each row once."""
+    server.topic("compacted", 2)
+    producer = server.producer()
+    tail = {"name": "tail", "mode": "streaming", "steps": [
+        {"type": "extract", "method": "fromDelta", "config": {"path": "out", "incremental": {"by": "version"}}},
+        {"type": "load", "method": "toFile", "config": {"path": "seen", "format": "parquet", "mode": "append"}}]}
+    with workspace(server) as space:
+        work = pipeline("compacted", autoCompact=True, trigger="availableNow")
+        work["steps"][0]["config"]["maxOffsetsPerTrigger"] = 2
+        for number in range(2):
+            send(producer, "compacted", [number], partition=number % 2)
+        space.run(work).expect(0)
+        for number in range(2, 360):
+            producer.send("compacted", json.dumps({"id": number, "kind": "ab"[number % 2]}).encode(), partition=number % 2)
+        producer.flush()
+        space.write("tail.json", tail)
+        with open(space.file("log"), "ab") as log:
+            reader = space.start("run", "tail.json", "--progress", "none", stdout=log, stderr=log)
+        epochs = space.run(work).expect(0).report["stream"]["epochs"]
+        check(epochs >= 170, f"{epochs} epochs")
+        await_ids(space, list(range(360)), reader, folder="seen")
+        equal(stop(reader), 143, "exit code of the reader")
+        equal(ids(space, "seen"), list(range(360)), "rows, read as they were added")
+        found = DeltaTable(space.file("out"))
+        rows = duckdb.execute("SELECT id FROM read_parquet(?) ORDER BY id", [found.file_uris()]).fetchall()
+        equal([row[0] for row in rows], list(range(360)), "rows")
+        packed = [version for version, action in actions(space, "commitInfo") if action["operation"] == "OPTIMIZE"]
+        check(2 <= len(packed) <= epochs // 45, f"{len(packed)} compactions of {epochs} epochs")
+        check(len(found.file_uris()) < 55, f"{len(found.file_uris())} files")
+        for kind in ("add", "remove"):
+            changes = {(version in packed, action["dataChange"]) for version, action in actions(space, kind)}
+            check(changes <= {(True, False), (False, True)}, f"{kind}: (in a compaction, dataChange): {changes}")
+        again = sum(action["size"] for version, action in actions(space, "remove"))
+        print(f"# {epochs} epochs, {len(packed)} compactions, {len(found.file_uris())} files; removed {again} bytes")
+        marks = sorted(int(name[:20]) for name in os.listdir(space.file("out", "_delta_log")) if name.endswith(".checkpoint.parquet"))
+        equal(marks, list(range(10, found.version() + 1, 10)), "checkpoints")
+
+
+def gathers(server):
+    """optimizeWrite: whatever the number of partitions of the topic and of cores, an epoch writes one file for each value of partitionBy."""
+    server.topic("gathered", 8)
+    producer = server.producer()
+    for number in range(400):
+        producer.send("gathered", json.dumps({"id": number, "kind": "ab"[number // 2 % 2]}).encode(), partition=number % 8)
+    producer.flush()
+    for options, most in (({"optimizeWrite": True}, 1), ({"optimizeWrite": True, "partitionBy": ["kind"]}, 2)):
+        with workspace(server) as space:
+            work = {**pipeline("gathered", trigger="availableNow", **options), "resources": {"parallelism": 4}}
+            work["steps"][0]["config"]["maxOffsetsPerTrigger"] = 100
+            epochs = space.run(work).expect(0).report["stream"]["epochs"]
+            equal(ids(space), list(range(400)), "rows")
+            added = collections.Counter(version for version, _ in actions(space, "add"))
+            check(epochs >= 4 and max(added.values()) <= most, f"files by version: {added}")
+
+
 def no_drift(server):
     """Many tiny epochs: neither memory nor descriptors grow (tests/cli/test_stream.py does it with files)."""
     if not os.environ.get("MILLRACE_LONG"):
@@ -281,7 +349,7 @@ def main():
         sys.exit(77)
     suite = Suite("stream")
     with broker.Broker() as server:
-        for function in (goes_on, triggers, available_now, begins_at_latest, idle, new_partitions, static_side, example, no_drift, broker_away):
+        for function in (goes_on, triggers, available_now, begins_at_latest, idle, new_partitions, static_side, compacts, gathers, example, no_drift, broker_away):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

@@ -25,14 +25,21 @@
     "deletionTimestamp:bigint,deletionVector:" VECTOR_TYPE                                         \
     ",baseRowId:bigint,defaultRowCommitVersion:bigint,stats:string,tags:map<string,string>,"       \
     "clusteringProvider:string"
-static const char schema_text[] =
-    "add struct<" FILE_FIELDS ">, remove struct<" FILE_FIELDS
-    ">, protocol struct<minReaderVersion:int,minWriterVersion:int,readerFeatures:array<string>,"
-    "writerFeatures:array<string>>, metaData struct<id:string,name:string,description:string,"
-    "schemaString:string,partitionColumns:array<string>,configuration:map<string,string>,"
-    "createdTime:bigint>, txn struct<appId:string,version:bigint,lastUpdated:bigint>, "
-    "domainMetadata struct<domain:string,configuration:string,removed:boolean>, "
-    "sidecar struct<path:string,sizeInBytes:bigint>";
+#define OTHER_COLUMNS                                                                              \
+    "protocol struct<minReaderVersion:int,minWriterVersion:int,readerFeatures:array<string>,"      \
+    "writerFeatures:array<string>>, metaData struct<id:string,name:string,description:string,"     \
+    "schemaString:string,partitionColumns:array<string>,configuration:map<string,string>,"         \
+    "createdTime:bigint>, txn struct<appId:string,version:bigint,lastUpdated:bigint>, "            \
+    "domainMetadata struct<domain:string,configuration:string,removed:boolean>, "                  \
+    "sidecar struct<path:string,sizeInBytes:bigint>"
+static const char with_tombstones[] =
+    "add struct<" FILE_FIELDS ">, remove struct<" FILE_FIELDS ">, " OTHER_COLUMNS;
+/*
+ * A checkpoint is what commits behind it are laid over: its removes take nothing away. Of a table that is compacted all the time they are nearly all of
+ * it. A column that no file has comes as NULL.
+ */
+static const char without_tombstones[] =
+    "add struct<" FILE_FIELDS ">, `remove, not read` struct<path:string>, " OTHER_COLUMNS;
 
 enum { ADD, REMOVE, PROTOCOL, METADATA, TXN, DOMAIN, SIDECAR };
 enum {
@@ -343,7 +350,9 @@ static const struct mr_field *field_of(const struct mr_type *type, const char *n
 static enum mr_status wanted_schema(struct context *context, const struct mr_schema *found,
                                     const struct mr_schema **out, struct mr_error *err)
 {
-    MR_TRY(mr_schema_parse(&context->scratch, schema_text, out, err));
+    MR_TRY(mr_schema_parse(&context->scratch,
+                           context->replay->tombstones ? with_tombstones : without_tombstones, out,
+                           err));
     int at = mr_schema_find(found, "add");
     const struct mr_type *add = at >= 0 ? found->fields[at].type : NULL;
     const struct mr_field *parsed = add ? field_of(add, "stats_parsed") : NULL;

@@ -11,8 +11,13 @@ struct delta_optimize {
     const char *where; /* names partition columns only; NULL = all of the table */
     int nzorder;
     const char *const *zorder; /* columns; none = compaction */
-    int64_t target;            /* bytes of a file on disk, 0 = 1 GiB or delta.targetFileSize */
-    int least;                 /* partitions with fewer small files are left alone */
+    int64_t target;            /* bytes of a file on disk, 0 = delta.targetFileSize ... */
+    int64_t fallback;          /* ... and without that this, 0 = 1 GiB */
+    /*
+     * Above 1: partitions with fewer small files are left alone, and so is a file that is larger than all smaller ones together. So each row is written again
+     * as often as its file doubles, and not with every compaction.
+     */
+    int least;
     int nonly;
     const struct delta_file *only; /* no other files than these; NULL = all */
     const char *cause;             /* operationParameters.auto: "true" for autoCompact, or NULL */
@@ -25,6 +30,7 @@ struct delta_optimized {
     int64_t bytes_added;
     int64_t files_removed;
     int64_t bytes_removed;
+    int waiting; /* small files of the partition that has most, which `least` left alone */
 };
 
 /* One commit, dataChange false; also the plan of it (`dry`: counts what would be removed only). */

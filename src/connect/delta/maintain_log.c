@@ -14,8 +14,10 @@
 
 #include <inttypes.h>
 
-#define DEFAULT_INTERVAL 10
-#define LOG_RETENTION    (30 * (MR_MICROS_PER_DAY / 1000))
+#define DEFAULT_INTERVAL    10
+#define MOST_INTERVAL       100
+#define ACTIONS_PER_VERSION 1000
+#define LOG_RETENTION       (30 * (MR_MICROS_PER_DAY / 1000))
 
 int64_t delta_property_millis(const struct delta_metadata *metadata, const char *name,
                               int64_t fallback)
@@ -40,13 +42,24 @@ int64_t delta_property_millis(const struct delta_metadata *metadata, const char 
     return weeks && count >= 0 && count < 5000 ? count * 7 * (MR_MICROS_PER_DAY / 1000) : fallback;
 }
 
-static int64_t checkpoint_interval(const struct delta_metadata *metadata)
+/*
+ * Every ten versions, or as the table says. A checkpoint is all of the table's files, and those that were removed in the last week: where it is large and the
+ * table does not say, it is written less often, so that a stream with an epoch a second does not write the same hundred thousand actions every ten
+ * seconds. A hundred commits more are quickly read.
+ */
+static bool is_due(const struct delta_table *table, const struct delta_metadata *metadata,
+                   int64_t version)
 {
     const char *text = delta_property(metadata, "delta.checkpointInterval");
-    int64_t interval;
+    int64_t interval, last, actions;
     if (text && mr_text_to_int64(mr_slice_of(text), true, &interval) && interval > 0)
-        return interval;
-    return DEFAULT_INTERVAL;
+        return version % interval == 0;
+    if (version % DEFAULT_INTERVAL != 0)
+        return false;
+    if (delta_last_checkpoint(table, &last, &actions, NULL) != MR_OK || last < 0 || last >= version)
+        return true;
+    interval = actions / ACTIONS_PER_VERSION;
+    return version - last >= (interval < MOST_INTERVAL ? interval : MOST_INTERVAL);
 }
 
 /* ---- clean-up ---- */
@@ -146,7 +159,9 @@ static enum mr_status maintain(const struct delta_table *table,
                                const struct delta_metadata *metadata, int64_t version,
                                struct mr_arena *arena, struct mr_error *err)
 {
-    const struct delta_asof asof = {.version = version, .timestamp_micros = INT64_MIN};
+    const struct delta_asof asof = {.version = version,
+                                    .timestamp_micros = INT64_MIN,
+                                    .tombstones = true};
     const struct delta_snapshot *snapshot;
     MR_TRY(delta_snapshot_read(table, &asof, arena, &snapshot, err));
     if (!snapshot)
@@ -158,7 +173,7 @@ static enum mr_status maintain(const struct delta_table *table,
 void delta_log_maintain(const struct delta_table *table, const struct delta_metadata *metadata,
                         int64_t version)
 {
-    if (version <= 0 || version % checkpoint_interval(metadata) != 0)
+    if (version <= 0 || !is_due(table, metadata, version))
         return;
     struct mr_arena arena;
     struct mr_error err = {0};

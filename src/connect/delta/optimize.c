@@ -2,8 +2,9 @@
  * optimize.c - few large files in the place of many small ones, or in a better order.
  *
  * Compaction: in each partition the files smaller than the target are packed, by size ascending, into
- * bins of the target's size; bins of one file without a deletion vector are left alone. Z-ordering
- * takes all files of a partition. Either way the rows stay the same, so the commit says dataChange
+ * bins of the target's size; bins of one file without a deletion vector are left alone. What runs behind
+ * every load (`least`) leaves a file alone until there is as much of smaller ones: to write the one large file
+ * again with each fifty small ones would cost the square of the table. Z-ordering takes all files of a partition. Either way the rows stay the same, so the commit says dataChange
  * false and conflicts only with those who removed one of the same files.
  */
 #include "connect/delta/maintain.h"
@@ -39,6 +40,7 @@ struct optimizer {
     struct bin *bins;
     int nbins;
     int64_t partitions;
+    int waiting;
 };
 
 /* ---- what is asked for ---- */
@@ -170,6 +172,20 @@ static void add_bin(struct optimizer *self, int *files, int count)
         self->bins[self->nbins++] = (struct bin){files, count};
 }
 
+/* How many of files[0..count), the smallest first, are worth writing again: each with as many bytes of smaller ones. */
+static int worth(const struct optimizer *self, const int *files, int count)
+{
+    int64_t bytes = 0;
+    int taken = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t size = self->snapshot->files[files[i]].size;
+        if (size <= bytes)
+            taken = i + 1;
+        bytes += size;
+    }
+    return taken;
+}
+
 /* Bins of files[0..count), which are of one partition and ascending in size. */
 static void pack_partition(struct optimizer *self, int *files, int count)
 {
@@ -181,6 +197,10 @@ static void pack_partition(struct optimizer *self, int *files, int count)
         int64_t bytes = 0;
         while (small < count && self->snapshot->files[files[small]].size < self->target)
             small++;
+        if (self->request->least > 1)
+            small = worth(self, files, small);
+        if (small < self->request->least && small > self->waiting)
+            self->waiting = small;
         for (int i = 0; small >= self->request->least && i < small; i++) {
             int64_t size = self->snapshot->files[files[i]].size;
             if (i > from && bytes + size > self->target) {
@@ -229,7 +249,9 @@ static enum mr_status copy_file(const struct optimizer *self, int file,
                            err));
     enum mr_status status = MR_OK;
     for (struct mr_batch *batch = NULL; status == MR_OK;) {
-        status = delta_read_next(read, &batch, err);
+        status = mr_wait_cancelled(self->table->runtime->waiter)
+                     ? mr_error_cancelled(err)
+                     : delta_read_next(read, &batch, err);
         if (status != MR_OK || !batch)
             break;
         status = delta_replace_add(replace, batch, err);
@@ -316,6 +338,7 @@ static enum mr_status commit(const struct optimizer *self, struct delta_replace 
 static void count_removed(const struct optimizer *self, struct delta_optimized *out)
 {
     out->partitions = self->partitions;
+    out->waiting = self->waiting;
     for (int b = 0; b < self->nbins; b++)
         for (int i = 0; i < self->bins[b].count; i++) {
             out->files_removed++;
@@ -332,7 +355,9 @@ static int64_t target_of(const struct optimizer *self)
         long long bytes = strtoll(property, &end, 10);
         target = *end == '\0' && bytes > 0 ? bytes : 0;
     }
-    return target > 0 ? target : DEFAULT_TARGET;
+    if (target > 0)
+        return target;
+    return self->request->fallback > 0 ? self->request->fallback : DEFAULT_TARGET;
 }
 
 static enum mr_status run(struct optimizer *self, bool dry, struct delta_optimized *out,

@@ -117,9 +117,12 @@ bool delta_log_name(const char *name, struct delta_log_file *out);
 /* The files of version `from` and later. */
 enum mr_status delta_log_list(const struct delta_table *table, int64_t from, struct mr_arena *arena,
                               struct delta_log *out, struct mr_error *err);
-/* The version that _last_checkpoint names; -1: there is none, or it cannot be read. */
+/*
+ * The version that _last_checkpoint names, and (NULL is allowed) how many actions the checkpoint has; -1: there is none, it cannot be
+ * read, or does not say.
+ */
 enum mr_status delta_last_checkpoint(const struct delta_table *table, int64_t *version,
-                                     struct mr_error *err);
+                                     int64_t *actions, struct mr_error *err);
 /* An object of the table whole, with a NUL behind it. `size` as listed, -1 = ask. */
 enum mr_status delta_load(const struct delta_table *table, const char *path, int64_t size,
                           struct mr_arena *arena, struct mr_slice *out, struct mr_error *err);
@@ -141,6 +144,7 @@ enum mr_status delta_asof_find(const struct delta_table *table, const struct del
  */
 struct delta_replay {
     struct mr_arena *arena;
+    bool tombstones; /* are those of a checkpoint wanted? */
     const struct delta_protocol *protocol;
     struct delta_metadata *metadata;
     struct delta_entry **entries; /* the winners, in the order of putting */

@@ -7,6 +7,7 @@
  */
 #include "connect/delta/maintain.h"
 
+#include "base/failpoint.h"
 #include "base/hash.h"
 #include "base/time.h"
 
@@ -153,7 +154,9 @@ enum mr_status delta_replace_commit(struct delta_replace *self, struct delta_cha
         }
     change->adds = adds;
     change->nadds = total;
+    MR_TRY(MR_FAILPOINT("delta.replace.before", err));
     MR_TRY(publish(self, parts, nparts, err));
+    MR_TRY(MR_FAILPOINT("delta.replace.after", err));
     self->committed = true; /* from here on the files may be named by a version */
     return delta_commit_write(self->table, self->snapshot, change, outcome, err);
 }

@@ -408,6 +408,7 @@ const struct mr_sink mr_sink_delta = {
     .writer_close = delta_sink_writer_close,
     .prepare = delta_sink_prepare,
     .commit = delta_sink_commit,
+    .tidy = delta_sink_tidy,
     .recover = delta_sink_recover,
     .abort = delta_sink_abort,
     .sweep = delta_sink_sweep,

@@ -82,7 +82,7 @@ static enum mr_status read_definition(struct commit *commit, struct mr_error *er
                : MR_OK;
 }
 
-/* All files of all tasks; each ticket is given to `each`. */
+/* All files of all tasks; each ticket is given to `each` (may be NULL). */
 static enum mr_status each_file(struct commit *commit,
                                 enum mr_status (*each)(struct commit *commit,
                                                        struct mr_slice ticket,
@@ -104,10 +104,10 @@ static enum mr_status each_file(struct commit *commit,
             memcpy(adds + commit->nadds, written.files, (size_t)written.count * sizeof *adds);
         commit->adds = adds;
         commit->nadds += written.count;
-        for (int k = 0; k < written.count; k++)
+        for (int k = 0; each && k < written.count; k++)
             MR_TRY(each(commit, written.tickets[k], err));
     }
-    return commit->nadds ? commit->table.store->sync(commit->table.handle, err) : MR_OK;
+    return each && commit->nadds ? commit->table.store->sync(commit->table.handle, err) : MR_OK;
 }
 
 static enum mr_status publish(struct commit *commit, struct mr_slice ticket, struct mr_error *err)
@@ -375,7 +375,7 @@ static bool can_decide_again(const struct delta_token *token, const struct mr_er
 
 /* Again and again, until it is committed or cannot be. *snapshot is the newest version known. */
 static enum mr_status decide(struct commit *commit, const struct delta_snapshot *snapshot,
-                             const struct mr_options *options, struct mr_error *err)
+                             struct mr_error *err)
 {
     struct delta_outcome outcome;
     for (int i = 0; i < MAX_DECISIONS; i++) {
@@ -384,8 +384,6 @@ static enum mr_status decide(struct commit *commit, const struct delta_snapshot 
         if (status == MR_OK && !outcome.already)
             mr_event(commit->runtime, MR_LOG_INFO, "%s: version %" PRId64, commit->table.text,
                      outcome.version);
-        if (status == MR_OK && !outcome.already)
-            delta_sink_lay_out(options, &commit->table, commit->adds, commit->nadds);
         if (status == MR_OK || !can_decide_again(&commit->token, err))
             return status;
         struct mr_error other = {0};
@@ -419,8 +417,7 @@ static enum mr_status verify_failure(struct commit *commit, struct mr_error *err
     return known == DELTA_TXN_DONE ? MR_OK : err->status;
 }
 
-static enum mr_status run(struct commit *commit, const struct mr_options *options,
-                          struct mr_error *err)
+static enum mr_status run(struct commit *commit, struct mr_error *err)
 {
     const struct delta_snapshot *snapshot;
     int64_t version;
@@ -436,7 +433,7 @@ static enum mr_status run(struct commit *commit, const struct mr_options *option
     MR_TRY(MR_FAILPOINT("delta.publish.before", err));
     MR_TRY(each_file(commit, publish, err));
     MR_TRY(MR_FAILPOINT("delta.publish.after", err));
-    return decide(commit, snapshot, options, err);
+    return decide(commit, snapshot, err);
 }
 
 enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_runtime *runtime,
@@ -447,12 +444,31 @@ enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_run
     mr_arena_init(&commit.arena, runtime->memory);
     enum mr_status status = open_token(&commit, options, token, &failure);
     if (status == MR_OK) {
-        status = run(&commit, options, &failure);
+        status = run(&commit, &failure);
         if (status != MR_OK)
             status = verify_failure(&commit, &failure);
     }
     if (status != MR_OK && err)
         *err = failure;
+    delta_table_close(&commit.table);
+    mr_arena_reset(&commit.arena);
+    return status;
+}
+
+/* ---- tidy ---- */
+
+enum mr_status delta_sink_tidy(const struct mr_options *options, struct mr_runtime *runtime,
+                               struct mr_slice token, struct mr_error *err)
+{
+    struct commit commit = {.runtime = runtime};
+    if (!delta_sink_has_layout(options))
+        return MR_OK;
+    mr_arena_init(&commit.arena, runtime->memory);
+    enum mr_status status = open_token(&commit, options, token, err);
+    if (status == MR_OK)
+        status = each_file(&commit, NULL, err);
+    if (status == MR_OK)
+        status = delta_sink_lay_out(options, &commit.table, commit.adds, commit.nadds, err);
     delta_table_close(&commit.table);
     mr_arena_reset(&commit.arena);
     return status;

@@ -74,8 +74,17 @@ const struct mr_option delta_sink_options[] = {
     {.name = "autoCompact",
      .type = MR_OPTION_BOOL,
      .fallback = "false",
-     .doc = "After the commit, partitions with 50 or more files below targetFileSize are compacted "
-            "in a commit of its own. A failure of that is a warning."},
+     .doc = "After the commit, small files of a partition become larger ones, in a commit of its "
+            "own, when "
+            "there are autoCompactFiles of them: those below targetFileSize that are no larger "
+            "than all "
+            "smaller ones together. A failure of that is a warning."},
+    {.name = "autoCompactFiles",
+     .type = MR_OPTION_INT,
+     .fallback = "50",
+     .minimum = 2,
+     .maximum = 1000000,
+     .doc = "With autoCompact: how many small files of a partition are worth a compaction."},
     {.name = "zOrderBy",
      .type = MR_OPTION_STRINGS,
      .flags = MR_OPTION_COLUMN,

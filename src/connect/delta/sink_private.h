@@ -127,9 +127,11 @@ enum mr_status delta_sink_prepare(void *state, struct mr_runtime *runtime,
 
 /* ---- sink_layout.c ---- */
 
-/* After the commit of `adds`: autoCompact and zOrderBy. Failures are events (warnings). */
-void delta_sink_lay_out(const struct mr_options *options, const struct delta_table *table,
-                        const struct delta_file *adds, int nadds);
+/* Is autoCompact or zOrderBy asked for? */
+bool delta_sink_has_layout(const struct mr_options *options);
+/* After the commit of `adds`. What another writer was first to change is left for later, which is no failure. */
+enum mr_status delta_sink_lay_out(const struct mr_options *options, const struct delta_table *table,
+                                  const struct delta_file *adds, int nadds, struct mr_error *err);
 
 /* ---- sink_commit.c ---- */
 
@@ -138,6 +140,8 @@ const char *delta_sink_app_id(const struct mr_runtime *runtime, int sequence, in
                               struct mr_arena *arena);
 enum mr_status delta_sink_commit(const struct mr_options *options, struct mr_runtime *runtime,
                                  struct mr_slice token, struct mr_error *err);
+enum mr_status delta_sink_tidy(const struct mr_options *options, struct mr_runtime *runtime,
+                               struct mr_slice token, struct mr_error *err);
 enum mr_status delta_sink_recover(const struct mr_options *options, struct mr_runtime *runtime,
                                   int lane, struct mr_recovered *out, struct mr_error *err);
 enum mr_status delta_sink_abort(const struct mr_options *options, struct mr_runtime *runtime,

@@ -133,7 +133,7 @@ static enum mr_status list_segment(const struct delta_table *table, const struct
 {
     int64_t hint = -1;
     if (wants_latest(asof))
-        MR_TRY(delta_last_checkpoint(table, &hint, err));
+        MR_TRY(delta_last_checkpoint(table, &hint, NULL, err));
     for (;;) {
         MR_TRY(delta_log_list(table, hint > 0 ? hint : 0, arena, &segment->log, err));
         MR_TRY(survey(segment, arena, err));
@@ -301,6 +301,7 @@ enum mr_status delta_snapshot_read(const struct delta_table *table, const struct
         return mr_error_nomem(err);
     struct delta_replay replay;
     MR_TRY(delta_replay_init(&replay, arena, err));
+    replay.tombstones = asof && asof->tombstones;
     int64_t millis;
     MR_TRY(replay_segment(table, &segment, &replay, &millis, err));
     const struct delta_log_file *commit = delta_log_commit(&segment.log, segment.target);

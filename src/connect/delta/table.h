@@ -130,6 +130,8 @@ struct delta_snapshot {
 struct delta_asof {
     int64_t version;
     int64_t timestamp_micros;
+    bool
+        tombstones; /* those of a checkpoint too: who maintains the table needs them, a reader does not */
 };
 
 /* An open table: the place, not a version. One thread. */

@@ -139,7 +139,7 @@ static enum mr_status visit(void *context, const struct mr_store_entry *entry, s
 
 static enum mr_status run(struct vacuum *self, struct mr_error *err)
 {
-    const struct delta_asof latest = {-1, INT64_MIN};
+    const struct delta_asof latest = {-1, INT64_MIN, true};
     const struct delta_snapshot *snapshot;
     const struct mr_store *store = self->table->store;
     MR_TRY(delta_snapshot_read(self->table, &latest, &self->arena, &snapshot, err));
