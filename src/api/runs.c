@@ -41,7 +41,7 @@ enum mr_status mr_api_runs(const struct mr_api_state *where, int limit, struct m
     if (!state)
         return MR_OK;
     const char *key = where->pipeline ? where->pipeline->session->spec->state_key : NULL;
-    enum mr_status status = mr_state_runs(state, key, limit, arena, rows, count, err);
+    enum mr_status status = mr_state_runs(state, key, true, limit, arena, rows, count, err);
     mr_state_close(state);
     return status;
 }

@@ -7,7 +7,7 @@
 #include "api/pipeline.h"
 #include "state/state.h"
 
-/* Whose runs: those of a pipeline's state key, or (pipeline NULL) all in a directory. */
+/* Whose runs: those of a pipeline's state key and its lanes, or (pipeline NULL) all in a directory. */
 struct mr_api_state {
     struct millrace_pipeline *pipeline;
     const char *directory;

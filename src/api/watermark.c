@@ -4,10 +4,14 @@
  * Setting replaces the record of the last epoch under its number, with the step's text and without its bytes: the next bind gets the text and
  * says what it is worth. It leaves a row among the runs, so that `millrace runs` tells who moved what. An epoch that is still to be
  * finished is not touched: its rows are read, and its positions belong to them.
+ *
+ * A stream that is shared has a record for each lane. They are shown one by one, and set one by one, each under its own lease, by a session of that
+ * lane. Refused: to divide one value among all lanes. Half of them could have moved when the lease of the next one is taken.
  */
 #include "api/watermark.h"
 
 #include "base/time.h"
+#include "run/group.h"
 #include "run/kept.h"
 
 #include <jansson.h>
@@ -131,17 +135,17 @@ static void add(struct showing *showing, const char *step, const char *method,
     item->time_micros = row ? row->ended_micros : 0;
 }
 
-static enum mr_status look(struct showing *showing, struct mr_error *err)
+/* The record of `key`, and the runs that made it. */
+static enum mr_status look_at(struct showing *showing, const char *key, struct mr_error *err)
 {
-    const struct mr_spec *spec = showing->session->spec;
     struct mr_api_watermarks *out = showing->out;
     struct mr_epoch_record record = {.phase = MR_EPOCH_NONE};
     if (showing->state) {
-        MR_TRY(
-            mr_state_load_epoch(showing->state, spec->state_key, 0, showing->arena, &record, err));
-        MR_TRY(mr_state_runs(showing->state, spec->state_key, RUNS_MOST, showing->arena,
-                             &showing->rows, &showing->nrows, err));
+        MR_TRY(mr_state_load_epoch(showing->state, key, 0, showing->arena, &record, err));
+        MR_TRY(mr_state_runs(showing->state, key, false, RUNS_MOST, showing->arena, &showing->rows,
+                             &showing->nrows, err));
     }
+    out->shared = mr_group_has_begun(&record);
     out->unfinished = record.phase == MR_EPOCH_PREPARED;
     if (record.phase != MR_EPOCH_NONE) {
         MR_TRY(mr_positions_decode(record.positions, showing->arena, &showing->positions, err));
@@ -156,6 +160,14 @@ static enum mr_status look(struct showing *showing, struct mr_error *err)
         MR_TRY(mr_state_run(showing->state, last->run_id, showing->arena, &whole, err));
         showing->report = whole ? whole->report : NULL;
     }
+    return MR_OK;
+}
+
+static enum mr_status look(struct showing *showing, const char *key, struct mr_error *err)
+{
+    const struct mr_spec *spec = showing->session->spec;
+    struct mr_api_watermarks *out = showing->out;
+    MR_TRY(look_at(showing, key, err));
     out->items =
         mr_arena_calloc(showing->arena, (size_t)(spec->nsteps + showing->positions.count) + 1,
                         sizeof *out->items);
@@ -176,6 +188,27 @@ static enum mr_status look(struct showing *showing, struct mr_error *err)
     return MR_OK;
 }
 
+static enum mr_status look_at_lanes(struct showing *showing, struct mr_error *err)
+{
+    struct mr_api_watermarks *all = showing->out;
+    struct mr_group_lane *lanes = NULL;
+    int count = 0;
+    MR_TRY(mr_group_lanes(showing->state, showing->session->spec->state_key, showing->arena, &lanes,
+                          &count, err));
+    all->lanes = mr_arena_calloc(showing->arena, (size_t)count + 1, sizeof *all->lanes);
+    if (!all->lanes)
+        return mr_error_nomem(err);
+    for (; all->nlanes < count; all->nlanes++) {
+        struct showing one = {.session = showing->session,
+                              .state = showing->state,
+                              .arena = showing->arena,
+                              .out = &all->lanes[all->nlanes]};
+        one.out->lane = lanes[all->nlanes].name;
+        MR_TRY(look(&one, lanes[all->nlanes].key, err));
+    }
+    return MR_OK;
+}
+
 enum mr_status mr_api_watermarks(struct millrace_pipeline *pipeline, struct mr_arena *arena,
                                  struct mr_api_watermarks *out, struct mr_error *err)
 {
@@ -183,7 +216,9 @@ enum mr_status mr_api_watermarks(struct millrace_pipeline *pipeline, struct mr_a
     *out = (struct mr_api_watermarks){.count = 0};
     if (has_state(pipeline->session))
         MR_TRY(mr_session_look_at_state(pipeline->session, &showing.state, err));
-    enum mr_status status = look(&showing, err);
+    enum mr_status status = look(&showing, pipeline->session->spec->state_key, err);
+    if (status == MR_OK && out->shared)
+        status = look_at_lanes(&showing, err);
     mr_state_close(showing.state);
     return status;
 }
@@ -242,8 +277,8 @@ static enum mr_status check_time(const char *text, struct mr_error *err)
 }
 
 /* The positions without those of the step, and with the new one. */
-static enum mr_status change(const struct setting *setting, const struct mr_positions *before,
-                             struct mr_positions *after, struct mr_error *err)
+static enum mr_status make_change(const struct setting *setting, const struct mr_positions *before,
+                                  struct mr_positions *after, struct mr_error *err)
 {
     struct mr_arena *arena = &setting->session->arena;
     const struct mr_source_position *old = setting->step ? find(before, setting->step->key) : NULL;
@@ -329,6 +364,18 @@ static enum mr_status refuse_kept(const struct setting *setting, int64_t committ
     return MR_CONFIG;
 }
 
+/* Of all lanes at once nothing can be set: each has a lease and a place of its own. */
+static enum mr_status refuse_shared(const struct setting *setting,
+                                    const struct mr_epoch_record *record, struct mr_error *err)
+{
+    if (setting->session->request.lane || !mr_group_has_begun(record))
+        return MR_OK;
+    mr_error_config(err, "this stream is shared by a group: each of its lanes has a place of its "
+                         "own");
+    mr_error_hint(err, "name one with --lane (`millrace watermark show` lists them)");
+    return MR_CONFIG;
+}
+
 static enum mr_status set_under_lease(struct setting *setting, struct mr_error *err)
 {
     struct mr_session *session = setting->session;
@@ -336,6 +383,7 @@ static enum mr_status set_under_lease(struct setting *setting, struct mr_error *
     struct mr_positions before, after;
     MR_TRY(mr_state_load_epoch(setting->state, session->spec->state_key, 0, &session->arena,
                                &record, err));
+    MR_TRY(refuse_shared(setting, &record, err));
     if (record.phase == MR_EPOCH_PREPARED) {
         mr_error_set(err, MR_CONFIG, MR_CLASS_CONFIG,
                      "the run %s was interrupted in its commit, and its watermarks belong to the "
@@ -346,7 +394,7 @@ static enum mr_status set_under_lease(struct setting *setting, struct mr_error *
     }
     MR_TRY(refuse_kept(setting, record.epoch, err));
     MR_TRY(mr_positions_decode(record.positions, &session->arena, &before, err));
-    MR_TRY(change(setting, &before, &after, err));
+    MR_TRY(make_change(setting, &before, &after, err));
     MR_TRY(try_value(setting, &after, err));
     const char *safe_time = setting->step ? record.watermark : setting->text;
     struct mr_bytes bytes;
@@ -368,26 +416,85 @@ static enum mr_status set_under_lease(struct setting *setting, struct mr_error *
     return status;
 }
 
-enum mr_status mr_api_watermark_set(struct millrace_pipeline *pipeline, const char *step,
-                                    const char *text, const char **unchecked, struct mr_error *err)
+static enum mr_status set_in(struct mr_session *session, struct setting *setting,
+                             const struct mr_api_watermark_change *change, struct mr_error *err)
 {
-    struct mr_session *session = pipeline->session;
-    struct setting setting = {.session = session, .text = text, .unchecked = unchecked};
     int64_t fence = 0;
-    *unchecked = NULL;
-    if (step)
-        MR_TRY(find_step(&setting, step, err));
-    else if (text)
-        MR_TRY(check_time(text, err));
-    if (step && text && !text[0])
+    setting->session = session;
+    if (change->step)
+        MR_TRY(find_step(setting, change->step, err));
+    else if (change->text)
+        MR_TRY(check_time(change->text, err));
+    if (change->step && change->text && !change->text[0])
         return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG,
                             "an empty watermark is none: use --clear");
-    MR_TRY(mr_session_open_state(session, &setting.state, err));
-    enum mr_status status = mr_state_lease(setting.state, session->spec->state_key, session->run_id,
-                                           &setting.lease, &fence, err);
+    MR_TRY(mr_session_open_state(session, &setting->state, err));
+    enum mr_status status = mr_state_lease(setting->state, session->spec->state_key,
+                                           session->run_id, &setting->lease, &fence, err);
     if (status == MR_OK)
-        status = set_under_lease(&setting, err);
-    mr_lease_release(setting.lease);
-    mr_state_close(setting.state);
+        status = set_under_lease(setting, err);
+    mr_lease_release(setting->lease);
+    mr_state_close(setting->state);
     return status;
+}
+
+/* One that nobody has read yet has no place that could be moved. */
+static enum mr_status find_lane(struct mr_session *session, const char *name,
+                                struct mr_slice *begin, struct mr_error *err)
+{
+    struct mr_state *state = NULL;
+    struct mr_epoch_record record = {.phase = MR_EPOCH_NONE};
+    struct mr_group_lane *lanes = NULL;
+    int count = 0, at = 0;
+    const char *key = session->spec->state_key;
+    if (has_state(session))
+        MR_TRY(mr_session_look_at_state(session, &state, err));
+    enum mr_status status =
+        state ? mr_state_load_epoch(state, key, 0, &session->arena, &record, err) : MR_OK;
+    if (status == MR_OK && mr_group_has_begun(&record))
+        status = mr_group_lanes(state, key, &session->arena, &lanes, &count, err);
+    mr_state_close(state);
+    MR_TRY(status);
+    while (at < count && strcmp(lanes[at].name, name) != 0)
+        at++;
+    *begin = record.positions;
+    if (at < count)
+        return MR_OK;
+    if (count == 0)
+        return mr_error_config(err, "there is no lane %s: no group has read this stream yet", name);
+    return mr_error_config(err, "there is no lane %s that anybody has read; there are %s .. %s",
+                           name, lanes[0].name, lanes[count - 1].name);
+}
+
+static enum mr_status set_lane(struct mr_session *session, struct setting *setting,
+                               const struct mr_api_watermark_change *change, struct mr_error *err)
+{
+    struct mr_session_lane lane = {.of = {.name = change->lane}, .memory = session->memory.limit};
+    struct mr_session *own = NULL;
+    MR_TRY(find_lane(session, change->lane, &lane.begin, err));
+    struct mr_load_errors *errors = mr_calloc(1, sizeof *errors);
+    if (!errors)
+        return mr_error_nomem(err);
+    struct mr_session_request request = session->request;
+    request.lane = &lane;
+    enum mr_status status = mr_session_open(&request, &own, errors);
+    if (status != MR_OK)
+        *err = errors->items[0];
+    mr_free(errors);
+    MR_TRY(status);
+    status = set_in(own, setting, change, err);
+    if (*setting->unchecked)
+        *setting->unchecked = mr_arena_strdup(&session->arena, *setting->unchecked);
+    mr_session_close(own);
+    return status;
+}
+
+enum mr_status mr_api_watermark_set(struct millrace_pipeline *pipeline,
+                                    const struct mr_api_watermark_change *change,
+                                    const char **unchecked, struct mr_error *err)
+{
+    struct setting setting = {.text = change->text, .unchecked = unchecked};
+    *unchecked = NULL;
+    return change->lane ? set_lane(pipeline->session, &setting, change, err)
+                        : set_in(pipeline->session, &setting, change, err);
 }

@@ -20,6 +20,7 @@ struct mr_api_watermark {
 };
 
 struct mr_api_watermarks {
+    const char *lane;   /* of a stream that is shared: whose these are; NULL = of the pipeline */
     int64_t epoch;      /* 0 = nothing was committed yet */
     bool unfinished;    /* a run was interrupted between PREPARED and COMMITTED */
     const char *run_id; /* of the last committed run, or NULL */
@@ -27,17 +28,25 @@ struct mr_api_watermarks {
     const char *safe_time; /* ${last_run_timestamp} of steps that are not incremental, or NULL */
     int count;
     struct mr_api_watermark *items;
+    bool shared; /* the items are where lanes begin that are not in `lanes` */
+    int nlanes;  /* each has items of its own, and no lanes */
+    struct mr_api_watermarks *lanes;
 };
 
 /* Steps of the file that read incrementally, then what is remembered of others. In the arena. */
 enum mr_status mr_api_watermarks(struct millrace_pipeline *pipeline, struct mr_arena *arena,
                                  struct mr_api_watermarks *out, struct mr_error *err);
+struct mr_api_watermark_change {
+    const char *step; /* NULL: the pipeline's safe time */
+    const char *lane; /* of a stream that is shared, and only of one */
+    const char *text; /* NULL: forgets it */
+};
 /*
- * Under the lease. `step` NULL: the pipeline's safe time. `text` NULL: forgets it. The value is given to the source where that
- * can be reached: MR_CONFIG or MR_SOURCE when it refuses it; *unchecked (in the pipeline's arena) says why it could not be
- * asked, else NULL.
+ * Under the lease of the pipeline, or of the lane. The value is given to the source where that can be reached: MR_CONFIG or
+ * MR_SOURCE when it refuses it; *unchecked (in the pipeline's arena) says why it could not be asked, else NULL.
  */
-enum mr_status mr_api_watermark_set(struct millrace_pipeline *pipeline, const char *step,
-                                    const char *text, const char **unchecked, struct mr_error *err);
+enum mr_status mr_api_watermark_set(struct millrace_pipeline *pipeline,
+                                    const struct mr_api_watermark_change *change,
+                                    const char **unchecked, struct mr_error *err);
 
 #endif

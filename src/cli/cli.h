@@ -49,6 +49,7 @@ struct mr_cli_options {
     const char *listen;
     const char *run_key;
     const char *step;
+    const char *lane;  /* of `watermark` */
     const char *load;  /* of `verify` */
     const char *where; /* these six: of `delta` */
     const char *zorder;

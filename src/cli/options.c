@@ -50,6 +50,7 @@ static const struct cli_option {
     {"--connect", 'x', OPTION_FLAG, NULL, "check against the catalogs too"},
     {"--json", 'j', OPTION_FLAG, NULL, "JSON output"},
     {"--step", 's', OPTION_VALUE, "NAME", "name or number of a step"},
+    {"--lane", 'E', OPTION_VALUE, "NAME", "of a stream with `group`: topic/partition"},
     {"--load", 'o', OPTION_VALUE, "NAME", "only this load: its name or number"},
     {"--rows", 'n', OPTION_VALUE, "N", "rows to show"},
     {"--runs", 'N', OPTION_VALUE, "N", "timed runs of each configuration"},
@@ -135,6 +136,8 @@ static const char **text_of(char letter, struct mr_cli_options *out)
         return &out->report;
     case 's':
         return &out->step;
+    case 'E':
+        return &out->lane;
     case 'o':
         return &out->load;
     case 'w':

@@ -10,6 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A run of one lane of a shared stream: its name; else NULL. */
+static const char *lane_of(const struct mr_run_row *row)
+{
+    const char *at = strchr(row->state_key, '@');
+    return at && strchr(at, '/') ? at + 1 : NULL;
+}
+
 static void print_row(const struct mr_run_row *row)
 {
     char started[MR_TIME_TEXT_MAX], took[32] = "", code[16] = "-";
@@ -18,9 +25,10 @@ static void print_row(const struct mr_run_row *row)
         mr_duration_format(row->ended_micros - row->started_micros, took, sizeof took);
     if (row->exit_code >= 0)
         snprintf(code, sizeof code, "%d", row->exit_code);
-    printf("%-26s  %.*s  %-9s  %4s  %12lld  %12lld  %9s  %s\n", row->run_id, size, started,
+    const char *lane = lane_of(row);
+    printf("%-26s  %.*s  %-9s  %4s  %12lld  %12lld  %9s  %s%s%s\n", row->run_id, size, started,
            row->status, code, (long long)row->rows_read, (long long)row->rows_written, took,
-           row->pipeline);
+           row->pipeline, lane ? ", lane " : "", lane ? lane : "");
     if (row->message)
         printf("%28s%s\n", "", row->message);
 }
@@ -34,6 +42,8 @@ static json_t *row_json(const struct mr_run_row *row)
     json_object_set_new(out, "run_id", json_string(row->run_id));
     json_object_set_new(out, "pipeline", json_string(row->pipeline));
     json_object_set_new(out, "state_key", json_string(row->state_key));
+    if (lane_of(row))
+        json_object_set_new(out, "lane", json_string(lane_of(row)));
     if (row->run_key)
         json_object_set_new(out, "run_key", json_string(row->run_key));
     json_object_set_new(out, "status", json_string(row->status));

@@ -371,12 +371,6 @@ static enum mr_status store_begin(struct supervisor *self, struct mr_lease *leas
     return mr_state_store_epoch_and(lease, record, &all, fresh ? 1 : 0, err);
 }
 
-static bool has_mark(const struct mr_epoch_record *record)
-{
-    return record->phase != MR_EPOCH_NONE && record->fingerprint &&
-           strncmp(record->fingerprint, MR_GROUP_MARK, strlen(MR_GROUP_MARK)) == 0;
-}
-
 /* What operators keep is of the whole stream there, and of one lane here. */
 static enum mr_status check_kept(struct supervisor *self, struct mr_state *state, int64_t committed,
                                  struct mr_error *err)
@@ -438,7 +432,7 @@ static enum mr_status begin_under_lease(struct supervisor *self, struct mr_state
     bool fresh = self->lanes.options->fresh;
     struct mr_epoch_record record;
     MR_TRY(mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &record, err));
-    if (!has_mark(&record) || fresh) {
+    if (!mr_group_has_begun(&record) || fresh) {
         if (!fresh)
             MR_TRY(check_kept(self, state, record.epoch, err));
         MR_TRY(store_begin(self, lease, &record, fresh, err));
@@ -481,7 +475,7 @@ static enum mr_status find_begin(struct supervisor *self, struct mr_error *err)
     session->runtime.state_uuid = mr_state_uuid(state);
     enum mr_status status =
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &record, err);
-    bool known = status == MR_OK && has_mark(&record) && !self->lanes.options->fresh;
+    bool known = status == MR_OK && mr_group_has_begun(&record) && !self->lanes.options->fresh;
     self->lanes.begin = record.positions;
     if (status == MR_OK && !known)
         status = take_lease(self, state, &lease, err);

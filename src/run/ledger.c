@@ -293,16 +293,16 @@ static int64_t newest(const struct mr_note *notes, int count, int64_t epoch)
     return found;
 }
 
-enum mr_status mr_ledger_load(struct mr_session *session, struct mr_state *state, int64_t epoch,
-                              struct mr_ledger **out, int *count, struct mr_error *err)
+enum mr_status mr_ledger_load(struct mr_session *session, struct mr_state *state, const char *key,
+                              int64_t epoch, struct mr_ledger **out, int *count,
+                              struct mr_error *err)
 {
     struct mr_note *notes = NULL;
     int nnotes = 0, found = 0;
     enum mr_status status = MR_OK;
     *out = NULL;
     *count = 0;
-    MR_TRY(mr_state_notes(state, session->spec->state_key, MR_NOTE_CONTENT, -1, &session->arena,
-                          &notes, &nnotes, err));
+    MR_TRY(mr_state_notes(state, key, MR_NOTE_CONTENT, -1, &session->arena, &notes, &nnotes, err));
     int64_t last = newest(notes, nnotes, epoch);
     struct mr_ledger *ledgers =
         mr_arena_calloc(&session->arena, (size_t)nnotes + 1, sizeof *ledgers);
@@ -460,6 +460,63 @@ static enum mr_ledger_scope first_scope(enum effect effect)
            : effect == REPLACES_WHERE    ? MR_LEDGER_WHERE
            : effect == UPSERTS           ? MR_LEDGER_KEYS
                                          : MR_LEDGER_ALL;
+}
+
+/* ---- lanes ---- */
+
+/* A key that two lanes have loaded, with different rows: both samples are sorted by key. */
+static bool any_disputed(const struct mr_content *a, const struct mr_content *b)
+{
+    for (int i = 0, k = 0; i < a->nkeys && k < b->nkeys;) {
+        uint64_t left = a->keys[i].key, right = b->keys[k].key;
+        if (left == right && a->keys[i].row != b->keys[k].row)
+            return true;
+        i += left <= right;
+        k += right <= left;
+    }
+    return false;
+}
+
+static void know_nothing(struct mr_ledger *into, const char *why)
+{
+    into->scope = MR_LEDGER_NONE;
+    into->text = why;
+}
+
+enum mr_status mr_ledger_unite(struct mr_ledger *into, const struct mr_ledger *from,
+                               struct mr_error *err)
+{
+    bool same = into->scope == from->scope && same_form(into, from);
+    bool counts = (into->scope == MR_LEDGER_ALL || into->scope == MR_LEDGER_ROWS) &&
+                  (from->scope == MR_LEDGER_ALL || from->scope == MR_LEDGER_ROWS);
+    int64_t rows = into->content->rows + from->content->rows;
+    into->loads += from->loads;
+    if (from->first_epoch < into->first_epoch)
+        into->first_epoch = from->first_epoch;
+    if (from->last_epoch > into->last_epoch)
+        into->last_epoch = from->last_epoch;
+    if (into->scope == MR_LEDGER_NONE)
+        return MR_OK;
+    mr_content_sort(into->content);
+    mr_content_sort(from->content);
+    if (from->scope == MR_LEDGER_NONE) {
+        know_nothing(into, from->text);
+    } else if (same && into->scope == MR_LEDGER_KEYS &&
+               any_disputed(into->content, from->content)) {
+        know_nothing(into, "rows of one key were loaded by several lanes, and which was the last "
+                           "is not known: give the topic a key that the keys of the load hold");
+    } else if (same && (into->scope == MR_LEDGER_ALL || into->scope == MR_LEDGER_KEYS)) {
+        return mr_content_merge(into->content, from->content, err);
+    } else if (counts) {
+        if (into->scope == MR_LEDGER_ALL)
+            into->text =
+                from->scope == MR_LEDGER_ROWS ? from->text : "the columns changed between loads";
+        into->scope = MR_LEDGER_ROWS;
+        into->content->rows = rows;
+    } else {
+        know_nothing(into, "lanes have loaded it in different ways");
+    }
+    return MR_OK;
 }
 
 /* ---- of this run ---- */
@@ -626,7 +683,8 @@ static enum mr_status load_known(struct mr_session *session, struct mr_state *st
                                  struct mr_ledger **out, int *count, struct mr_error *err)
 {
     struct mr_error why = {0};
-    enum mr_status status = mr_ledger_load(session, state, epoch, out, count, &why);
+    enum mr_status status =
+        mr_ledger_load(session, state, session->spec->state_key, epoch, out, count, &why);
     if (status == MR_INTERNAL) {
         mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
                          "what was counted of earlier loads is lost: %s", why.message);

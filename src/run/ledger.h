@@ -58,8 +58,12 @@ enum mr_status mr_ledger_record(struct mr_session *session, struct mr_state *sta
 enum mr_status mr_ledger_settle(struct mr_lease *lease, int64_t epoch, struct mr_error *err);
 /* The epoch is given up: the ledgers of the one before hold. For mr_state_store_epoch_and. */
 struct mr_note_change mr_ledger_withdraw(int64_t epoch);
-/* Those of the last epoch up to `epoch`. Their contents are the caller's (mr_content_free). */
-enum mr_status mr_ledger_load(struct mr_session *session, struct mr_state *state, int64_t epoch,
-                              struct mr_ledger **out, int *count, struct mr_error *err);
+/* Those of a state key, of its last epoch up to `epoch`. Their contents are the caller's (mr_content_free). */
+enum mr_status mr_ledger_load(struct mr_session *session, struct mr_state *state, const char *key,
+                              int64_t epoch, struct mr_ledger **out, int *count,
+                              struct mr_error *err);
+/* What two lanes have loaded into one target, in no order. */
+enum mr_status mr_ledger_unite(struct mr_ledger *into, const struct mr_ledger *from,
+                               struct mr_error *err);
 
 #endif

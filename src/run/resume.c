@@ -80,8 +80,8 @@ static enum mr_status find_unfinished(struct mr_resume *resume, const struct mr_
     struct mr_session *session = resume->session;
     struct mr_run_row *rows;
     int count;
-    MR_TRY(mr_state_runs(resume->state, session->spec->state_key, MOST_SKIPPED, &session->arena,
-                         &rows, &count, err));
+    MR_TRY(mr_state_runs(resume->state, session->spec->state_key, false, MOST_SKIPPED,
+                         &session->arena, &rows, &count, err));
     for (int i = 0; i < count; i++) {
         if (strcmp(rows[i].run_id, session->run_id) == 0 || strcmp(rows[i].status, "skipped") == 0)
             continue;

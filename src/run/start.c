@@ -148,9 +148,7 @@ static enum mr_status finish(struct mr_start *start, const struct mr_run_options
 /* The record of a group holds no positions of ours: where each lane is, its own record says. */
 static enum mr_status refuse_lanes(const struct mr_start *start, bool fresh, struct mr_error *err)
 {
-    const char *mark = start->last.fingerprint ? start->last.fingerprint : "";
-    if (fresh || start->session->request.lane ||
-        strncmp(mark, MR_GROUP_MARK, strlen(MR_GROUP_MARK)) != 0)
+    if (fresh || start->session->request.lane || !mr_group_has_begun(&start->last))
         return MR_OK;
     mr_error_config(err, "this stream was read by a group: it has a position for each lane");
     mr_error_hint(err, "run it with `group`; else give it another `stateKey` and say with "

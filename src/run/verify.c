@@ -4,9 +4,12 @@
  * The ledger says what should be there after the last committed epoch. A run that commits while the
  * target is read would show as a difference, so the epoch is looked at again after the reading, and
  * the reading repeated when it has moved. No lease is taken: looking must not keep a run waiting.
+ *
+ * A stream that is shared has a ledger of each lane: sums and counts of all of them are added up.
  */
 #include "run/verify.h"
 
+#include "run/group.h"
 #include "run/verify_read.h"
 
 #include <stdio.h>
@@ -22,7 +25,9 @@ struct verify {
     struct mr_state *state;
     struct mr_ledger *ledgers;
     int nledgers;
-    int64_t epoch;
+    const char **keys; /* of the state: the pipeline's, and those of its lanes */
+    int64_t *epochs;
+    int nkeys;
 };
 
 /* What one load is being compared with. */
@@ -400,13 +405,12 @@ static enum mr_status verify_all(struct verify *verify, struct mr_verified *out,
                : mr_error_config(err, "the pipeline has no load");
 }
 
-/* The epoch that the targets should be at. */
-static enum mr_status last_epoch(struct verify *verify, int64_t *out, struct mr_error *err)
+/* The epoch of a state key that the targets should be at. */
+static enum mr_status last_epoch(struct verify *verify, const char *key, int64_t *out,
+                                 struct mr_error *err)
 {
     struct mr_epoch_record record;
-    const struct mr_spec *spec = verify->session->spec;
-    MR_TRY(mr_state_load_epoch(verify->state, spec->state_key, 0, &verify->session->arena, &record,
-                               err));
+    MR_TRY(mr_state_load_epoch(verify->state, key, 0, &verify->session->arena, &record, err));
     *out = record.phase == MR_EPOCH_NONE ? 0 : record.epoch;
     if (record.phase != MR_EPOCH_PREPARED)
         return MR_OK;
@@ -414,6 +418,24 @@ static enum mr_status last_epoch(struct verify *verify, int64_t *out, struct mr_
                  "the commit of run %s is under way, or was interrupted", record.run_id);
     mr_error_hint(err, "if no run is active, run the pipeline: it finishes that commit");
     return MR_BUSY;
+}
+
+static enum mr_status find_keys(struct verify *verify, struct mr_error *err)
+{
+    struct mr_arena *arena = &verify->session->arena;
+    const char *key = verify->session->spec->state_key;
+    struct mr_group_lane *lanes = NULL;
+    int nlanes = 0;
+    MR_TRY(mr_group_lanes(verify->state, key, arena, &lanes, &nlanes, err));
+    verify->nkeys = nlanes + 1;
+    verify->keys = mr_arena_calloc(arena, (size_t)verify->nkeys, sizeof *verify->keys);
+    verify->epochs = mr_arena_calloc(arena, (size_t)verify->nkeys, sizeof *verify->epochs);
+    if (!verify->keys || !verify->epochs)
+        return mr_error_nomem(err);
+    verify->keys[0] = key;
+    for (int i = 0; i < nlanes; i++)
+        verify->keys[i + 1] = lanes[i].key;
+    return MR_OK;
 }
 
 static void forget_ledgers(struct verify *verify)
@@ -424,20 +446,67 @@ static void forget_ledgers(struct verify *verify)
     }
 }
 
+static struct mr_ledger *find_same(struct verify *verify, const struct mr_ledger *ledger)
+{
+    for (int i = 0; i < verify->nledgers; i++)
+        if (strcmp(verify->ledgers[i].name, ledger->name) == 0)
+            return &verify->ledgers[i];
+    return NULL;
+}
+
+/* Those of one key, beside what others have loaded. */
+static enum mr_status add_ledgers(struct verify *verify, int which, struct mr_error *err)
+{
+    struct mr_arena *arena = &verify->session->arena;
+    struct mr_ledger *own = NULL;
+    int nown = 0, i = 0;
+    MR_TRY(mr_ledger_load(verify->session, verify->state, verify->keys[which],
+                          verify->epochs[which], &own, &nown, err));
+    size_t room = (size_t)verify->nledgers + (size_t)nown + 1;
+    struct mr_ledger *all = mr_arena_calloc(arena, room, sizeof *all);
+    enum mr_status status = all ? MR_OK : mr_error_nomem(err);
+    for (int k = 0; all && k < verify->nledgers; k++)
+        all[k] = verify->ledgers[k];
+    if (all)
+        verify->ledgers = all;
+    for (; status == MR_OK && i < nown; i++) {
+        struct mr_ledger *known = find_same(verify, &own[i]);
+        if (known)
+            status = mr_ledger_unite(known, &own[i], err);
+        else
+            verify->ledgers[verify->nledgers++] = own[i];
+        if (known)
+            mr_content_free(own[i].content);
+    }
+    for (; i < nown; i++)
+        mr_content_free(own[i].content);
+    return status;
+}
+
 static enum mr_status attempt(struct verify *verify, struct mr_verified *out, int *count,
                               bool *moved, struct mr_error *err)
 {
-    int64_t after = 0;
+    enum mr_status status = MR_OK;
     verify->nledgers = 0;
-    MR_TRY(last_epoch(verify, &verify->epoch, err));
-    MR_TRY(mr_ledger_load(verify->session, verify->state, verify->epoch, &verify->ledgers,
-                          &verify->nledgers, err));
-    enum mr_status status = verify_all(verify, out, count, err);
+    *moved = false;
+    MR_TRY(find_keys(verify, err));
+    for (int i = 0; i < verify->nkeys; i++)
+        MR_TRY(last_epoch(verify, verify->keys[i], &verify->epochs[i], err));
+    for (int i = 0; i < verify->nkeys && status == MR_OK; i++)
+        status = add_ledgers(verify, i, err);
+    if (status == MR_OK)
+        status = verify_all(verify, out, count, err);
     forget_ledgers(verify);
-    MR_TRY(status);
-    MR_TRY(last_epoch(verify, &after, err));
-    *moved = after != verify->epoch;
-    return MR_OK;
+    int nkeys = verify->nkeys;
+    for (int i = 0; i < nkeys && status == MR_OK; i++) {
+        int64_t after = 0;
+        status = last_epoch(verify, verify->keys[i], &after, err);
+        *moved |= after != verify->epochs[i];
+    }
+    if (status == MR_OK)
+        status = find_keys(verify, err);
+    *moved |= nkeys != verify->nkeys;
+    return status;
 }
 
 /* Looking does not make a state. */
@@ -475,6 +544,9 @@ enum mr_status mr_verify(struct mr_session *session, const struct mr_verify_opti
     if (status == MR_OK && moved)
         status = mr_error_set(err, MR_BUSY, MR_CLASS_TRANSIENT,
                               "the targets were loaded each time they were read");
+    if (status == MR_BUSY && verify.nkeys > 1)
+        mr_error_hint(err, "stop the processes of the group while this looks (SIGTERM: they commit "
+                           "what they have begun)");
     mr_state_close(verify.state);
     return status;
 }

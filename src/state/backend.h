@@ -20,6 +20,7 @@ struct mr_lease_attempt {
 struct mr_run_filter {
     const char *run_id;    /* this one, with its report */
     const char *state_key; /* newest first */
+    bool lanes;            /* and those of state keys that begin with it and '@' */
     const char *run_key;   /* of those that ended well under it */
     int limit;
 };
@@ -50,6 +51,9 @@ struct mr_state_backend {
     enum mr_status (*store_record)(void *lease, int lane, struct mr_slice record,
                                    const struct mr_note_change *changes, int count,
                                    struct mr_error *err);
+    /* State keys of records that begin with `key` and '@', in the order of their bytes. */
+    enum mr_status (*lane_keys)(void *self, const char *key, struct mr_arena *arena,
+                                const char ***out, int *count, struct mr_error *err);
     enum mr_status (*put_notes)(void *lease, enum mr_note_kind kind, const struct mr_note *notes,
                                 int count, struct mr_error *err);
     enum mr_status (*notes)(void *self, const struct mr_note_filter *filter, struct mr_arena *arena,

@@ -539,18 +539,20 @@ static enum mr_status read_runs(void *self, const struct mr_run_filter *filter,
                                 struct mr_error *err)
 {
     char most[NUMBER_BYTES];
-    const char *params[] = {filter->state_key, most, filter->run_id, filter->run_key};
+    const char *params[] = {filter->state_key, most, filter->run_id, filter->run_key,
+                            filter->lanes ? "t" : "f"};
     PGresult *result;
     snprintf(most, sizeof most, "%d", filter->limit);
     MR_TRY(mr_state_pg_query(self,
                              "SELECT run_id, pipeline, state_key, status, exit_code, started,"
                              " ended, rows_read, rows_written, message, CASE WHEN $3::text IS NULL"
                              " THEN NULL ELSE report END, run_key FROM millrace.runs"
-                             " WHERE ($1::text IS NULL OR state_key = $1)"
+                             " WHERE ($1::text IS NULL OR state_key = $1 OR ($5::boolean AND"
+                             " left(state_key, length($1) + 1) = $1 || '@'))"
                              " AND ($3::text IS NULL OR run_id = $3)"
                              " AND ($4::text IS NULL OR (run_key = $4 AND status = 'success'))"
                              " ORDER BY started DESC LIMIT $2::integer",
-                             4, params, &result, err));
+                             5, params, &result, err));
     *count = PQntuples(result);
     *rows = mr_arena_calloc(arena, (size_t)*count + 1, sizeof **rows);
     for (int i = 0; *rows && i < *count; i++)
@@ -570,6 +572,28 @@ static enum mr_status read_runs(void *self, const struct mr_run_filter *filter,
         };
     PQclear(result);
     return *rows ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status lane_keys(void *self, const char *key, struct mr_arena *arena,
+                                const char ***out, int *count, struct mr_error *err)
+{
+    const char *params[] = {key};
+    PGresult *result;
+    MR_TRY(mr_state_pg_query(self,
+                             "SELECT DISTINCT state_key COLLATE \"C\" FROM millrace.lanes"
+                             " WHERE left(state_key, length($1) + 1) = $1 || '@' ORDER BY 1",
+                             1, params, &result, err));
+    int rows = PQntuples(result);
+    *out = mr_arena_calloc(arena, (size_t)rows + 1, sizeof **out);
+    enum mr_status status = *out ? MR_OK : mr_error_nomem(err);
+    for (int i = 0; status == MR_OK && i < rows; i++) {
+        (*out)[i] = copy_text(arena, result, i, 0);
+        if (!(*out)[i])
+            status = mr_error_nomem(err);
+    }
+    *count = status == MR_OK ? rows : 0;
+    PQclear(result);
+    return status;
 }
 
 static enum mr_status holder(void *self, const char *key, struct mr_arena *arena,
@@ -594,6 +618,7 @@ const struct mr_state_backend mr_state_postgres = {
     .check = mr_state_pg_check,
     .load_record = load_record,
     .store_record = store_record,
+    .lane_keys = lane_keys,
     .put_notes = put_notes,
     .notes = read_notes,
     .drop_notes = drop_notes,

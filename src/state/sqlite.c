@@ -777,6 +777,42 @@ out:
     return status;
 }
 
+/* --- lanes --- */
+
+/* '@' and the letter behind it: a range of the primary key. */
+static enum mr_status sqlite_lane_keys(void *self, const char *key, struct mr_arena *arena,
+                                       const char ***out, int *count, struct mr_error *err)
+{
+    struct store *store = self;
+    sqlite3_stmt *stmt = NULL;
+    enum mr_status status = MR_OK;
+    int code, room = 0;
+    MR_TRY(prepare(store,
+                   "SELECT DISTINCT state_key FROM lanes WHERE state_key > ?1 || '@'"
+                   " AND state_key < ?1 || 'A' ORDER BY state_key",
+                   &stmt, err));
+    bind_text(stmt, 1, key);
+    while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (*count == room) {
+            room = room > 0 ? 2 * room : 16;
+            const char **items = mr_arena_calloc(arena, (size_t)room, sizeof *items);
+            for (int i = 0; items && i < *count; i++)
+                items[i] = (*out)[i];
+            *out = items;
+        }
+        const char *text = *out ? copy_text(arena, stmt, 0) : NULL;
+        if (!text) {
+            status = mr_error_nomem(err);
+            break;
+        }
+        (*out)[(*count)++] = text;
+    }
+    if (status == MR_OK && code != SQLITE_DONE)
+        status = state_error(store, err, "cannot read");
+    sqlite3_finalize(stmt);
+    return status;
+}
+
 /* --- runs --- */
 
 static enum mr_status sqlite_run_begin(void *self, const struct mr_run_row *row,
@@ -835,7 +871,10 @@ static void read_run(struct mr_arena *arena, sqlite3_stmt *stmt, struct mr_run_r
 #define RUN_COLUMNS                                                                                \
     "SELECT run_id, pipeline, state_key, status, exit_code, started, ended, rows_read,"            \
     " rows_written, message, CASE WHEN ?3 IS NULL THEN NULL ELSE report END, "
-#define RUN_WHERE " FROM runs WHERE (?1 IS NULL OR state_key = ?1) AND (?3 IS NULL OR run_id = ?3)"
+#define RUN_WHERE                                                                                  \
+    " FROM runs WHERE (?1 IS NULL OR state_key = ?1"                                               \
+    " OR (?5 AND substr(state_key, 1, length(?1) + 1) = ?1 || '@'))"                               \
+    " AND (?3 IS NULL OR run_id = ?3)"
 #define RUN_ORDER " ORDER BY started DESC LIMIT ?2"
 
 static enum mr_status sqlite_runs(void *self, const struct mr_run_filter *filter,
@@ -859,6 +898,7 @@ static enum mr_status sqlite_runs(void *self, const struct mr_run_filter *filter
     bind_text(stmt, 1, filter->state_key);
     sqlite3_bind_int(stmt, 2, filter->limit);
     bind_text(stmt, 3, filter->run_id);
+    sqlite3_bind_int(stmt, 5, filter->lanes);
     if (filter->run_key)
         bind_text(stmt, 4, filter->run_key);
     int code;
@@ -878,6 +918,7 @@ const struct mr_state_backend mr_state_sqlite = {
     .check = sqlite_check,
     .load_record = sqlite_load_record,
     .store_record = sqlite_store_record,
+    .lane_keys = sqlite_lane_keys,
     .put_notes = sqlite_put_notes,
     .notes = sqlite_notes,
     .drop_notes = sqlite_drop_notes,

@@ -364,6 +364,18 @@ enum mr_status mr_state_run_end(struct mr_state *state, const struct mr_run_row 
     return status;
 }
 
+enum mr_status mr_state_lane_keys(struct mr_state *state, const char *key, struct mr_arena *arena,
+                                  const char *const **out, int *count, struct mr_error *err)
+{
+    const char **keys = NULL;
+    *count = 0;
+    pthread_mutex_lock(&state->lock);
+    enum mr_status status = state->backend->lane_keys(state->self, key, arena, &keys, count, err);
+    pthread_mutex_unlock(&state->lock);
+    *out = (const char *const *)keys;
+    return status;
+}
+
 /* Nobody tells the state of a process that was killed: its row is running, and its lease is gone. */
 static enum mr_status judge_running(struct mr_state *state, struct mr_arena *arena,
                                     struct mr_run_row *row, struct mr_error *err)
@@ -401,11 +413,11 @@ static enum mr_status read_run(struct mr_state *state, const struct mr_run_filte
     return status;
 }
 
-enum mr_status mr_state_runs(struct mr_state *state, const char *key, int limit,
+enum mr_status mr_state_runs(struct mr_state *state, const char *key, bool lanes, int limit,
                              struct mr_arena *arena, struct mr_run_row **rows, int *count,
                              struct mr_error *err)
 {
-    struct mr_run_filter filter = {.state_key = key, .limit = limit};
+    struct mr_run_filter filter = {.state_key = key, .lanes = lanes, .limit = limit};
     return read_runs(state, &filter, arena, rows, count, err);
 }
 

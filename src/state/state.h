@@ -92,6 +92,10 @@ enum mr_status mr_state_load_epoch_before(struct mr_state *state, const char *ke
 enum mr_status mr_state_store_epoch(struct mr_lease *lease, const struct mr_epoch_record *record,
                                     struct mr_error *err);
 
+/* State keys "<key>@.." that have a record: the lanes of a stream that is shared (run/group.h). In the order of their bytes. */
+enum mr_status mr_state_lane_keys(struct mr_state *state, const char *key, struct mr_arena *arena,
+                                  const char *const **out, int *count, struct mr_error *err);
+
 /* What is remembered of an epoch besides its record. */
 enum mr_note_kind {
     MR_NOTE_DONE = 1,       /* a part of a task that need not be done again (exec/) */
@@ -167,8 +171,8 @@ enum mr_status mr_state_run_end(struct mr_state *state, const struct mr_run_row 
 enum mr_status mr_state_run_of_key(struct mr_state *state, const char *key, const char *run_key,
                                    struct mr_arena *arena, struct mr_run_row **row,
                                    struct mr_error *err);
-/* Newest first; `key` NULL = all. */
-enum mr_status mr_state_runs(struct mr_state *state, const char *key, int limit,
+/* Newest first; `key` NULL = all. With `lanes` also those of the keys that mr_state_lane_keys gives. */
+enum mr_status mr_state_runs(struct mr_state *state, const char *key, bool lanes, int limit,
                              struct mr_arena *arena, struct mr_run_row **rows, int *count,
                              struct mr_error *err);
 /* *row NULL when there is no such run. */

@@ -17,7 +17,7 @@ from suite import Suite, check, equal, need
 
 need("kafka", "deltalake", "pyarrow")
 import broker
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from engine import Workspace, catches
 from group import SETTINGS, Members, more_partitions, source, wait_for
 
@@ -171,6 +171,49 @@ def forgets(server):
         check("--adopt" in found and "lane forgets/" in found, found)
 
 
+def looks(server):
+    """Commands that look at a state know lanes: runs, watermark show and set, verify."""
+    server.topic("looks", 3)
+    producer = server.producer()
+    with workspace(server) as space:
+        work = {**now("looks"), "verify": True}
+        shown = lambda: json.loads(space.millrace("watermark", "show", "pipeline.json", "--json").expect(0).out)
+        put = lambda *words, code=0: space.millrace("watermark", "set", "pipeline.json", "--step", "1", *words).expect(code)
+        for partition in range(3):
+            send(producer, "looks", range(10 * partition, 10 * partition + 10), partition=partition)
+        run(space, work)
+        rows = json.loads(space.millrace("runs", "--pipeline", "pipeline.json", "--json").expect(0).out)["runs"]
+        equal(sorted(row["lane"] for row in rows), ["looks/0", "looks/1", "looks/2"], "runs")
+        equal([(lane["lane"], lane["epoch"], lane["steps"][0]["watermark"]) for lane in shown()["lanes"]],
+              [(f"looks/{p}", 1, f'{{"looks":{{"{p}":10}}}}') for p in range(3)], "watermarks")
+        check("lane looks/1, " in space.millrace("watermark", "show", "pipeline.json").expect(0).out, "shown as text")
+
+        check("--lane" in put('{"looks": {"0": 1, "1": 1, "2": 1}}', code=3).err, "set of all")
+        check("looks/0 .. looks/2" in put("--lane", "looks/9", '{"looks": {"9": 1}}', code=3).err, "a lane that is not there")
+        check("leaves out looks[1]" in put("--lane", "looks/1", '{"looks": {"0": 1}}', code=5).err, "another partition's offset")
+        put("--lane", "looks/1", '{"looks": {"1": 4}}')
+        put("--lane", "looks/2", "--clear")
+        equal([(lane["epoch"], lane["steps"][0]["setBy"]) for lane in shown()["lanes"]], [(1, "run"), (1, "person"), (1, None)], "set by")
+        equal(run(space, work).report["rows_read"], 16, "rows behind what was set")
+        equal(ids(space), collections.Counter([*range(30), *range(14, 30)]), "rows")
+
+        found = json.loads(space.millrace("verify", "pipeline.json", "--json").expect(0).out)["loads"][0]
+        equal((found["verdict"], found["rows_loaded"], found["rows_found"], found["loads"]), ("equal", 46, 46, 5), "verify")
+        table = DeltaTable(space.file("out")).to_pyarrow_table()
+        write_deltalake(space.file("out"), table.slice(0, 1), mode="append")
+        check("1 row too many" in space.millrace("verify", "pipeline.json").expect(7).out, "a row of somebody else")
+
+        work = {**now("looks"), "verify": True, "stateKey": "keys"}
+        work["steps"][-1]["config"] = {"path": "keys", "mode": "upsert", "keys": ["id"], "trigger": "availableNow"}
+        run(space, work)
+        found = json.loads(space.millrace("verify", "pipeline.json", "--json").expect(0).out)["loads"][0]
+        equal((found["verdict"], found["compared"], found["rows_loaded"]), ("equal", "keys", 30), "verify of keys")
+        producer.send("looks", b'{"id": 1, "kind": "other"}', partition=2)
+        producer.flush()
+        run(space, work)
+        check("loaded by several lanes" in space.millrace("verify", "pipeline.json").expect(3).out, "a key of two lanes")
+
+
 KEEPS = {"type": "transform", "method": "deduplicate", "config": {"keys": ["id"], "watermark": {"column": "at", "delay": "1 hour"}}}
 
 
@@ -236,7 +279,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka group")
     with broker.Broker(settings=SETTINGS) as server:
-        for function in (shares, until_it_ends, begins_once, comes_and_goes, forgets, refuses, keeps_by_lane):
+        for function in (shares, until_it_ends, begins_once, comes_and_goes, forgets, looks, refuses, keeps_by_lane):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 
