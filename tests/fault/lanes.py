@@ -259,6 +259,11 @@ def zombie(server, postgres):
         for member in members.all:
             equal(member.end(), 143, f"exit code; {member.text()[-2000:]}")
         compare(target, stream)
+        shown = json.loads(space.millrace("watermark", "show", "pipeline.json", "--json").expect(0).out)["lanes"]
+        wanted = [(f"zombie/{p}", f'{{"zombie":{{"{p}":{stream.sent[p]}}}}}') for p in range(PARTITIONS)]
+        equal([(lane["lane"], lane["steps"][0]["watermark"]) for lane in shown], wanted, "watermarks")
+        runs = json.loads(space.millrace("runs", "--pipeline", "pipeline.json", "--json", "--limit", "500").expect(0).out)["runs"]
+        check({run["lane"] for run in runs} == {lane for lane, _ in wanted}, "runs of lanes")
 
 
 def main():

@@ -332,45 +332,10 @@ static void runs_are_listed(void **out)
     assert_int_equal(count, 1);
     assert_string_equal(rows[0].run_id, "run-1");
     assert_string_equal(rows[0].message, "it's \"broken\"");
-    /* A lane's key, and one that only begins like it. */
-    static const char *const keys[] = {"a@t/1", "ab@t/1"};
-    for (int i = 0; i < 2; i++) {
-        struct mr_run_row begin = {.run_id = keys[i],
-                                   .pipeline = "p",
-                                   .state_key = keys[i],
-                                   .started_micros = 9};
-        assert_int_equal(mr_state_run_begin(fixture->state, &begin, &err), MR_OK);
-    }
-    assert_int_equal(mr_state_runs(fixture->state, "a", true, 9, &fixture->arena, &rows, &count,
-                                   &err),
-                     MR_OK);
-    assert_int_equal(count, 3);
-    assert_string_equal(rows[0].run_id, "a@t/1");
     assert_int_equal(mr_state_run(fixture->state, "run-1", &fixture->arena, &row, &err), MR_OK);
     assert_string_equal(row->report, "{}");
     assert_int_equal(mr_state_run(fixture->state, "nope", &fixture->arena, &row, &err), MR_OK);
     assert_null(row);
-}
-
-static void lanes_are_listed(void **out)
-{
-    static const char *const stored[] = {"a", "a@t/10", "a@t/2", "a2@t/1", "aa@t/1", "b"};
-    struct fixture *fixture = *out;
-    struct mr_error err = {0};
-    struct mr_epoch_record record = sample();
-    const char *const *keys = NULL;
-    int count = -1;
-    record.lane = 0;
-    for (int i = 0; i < 6; i++)
-        store(fixture, stored[i], &record);
-    assert_int_equal(mr_state_lane_keys(fixture->state, "a", &fixture->arena, &keys, &count, &err),
-                     MR_OK);
-    assert_int_equal(count, 2);
-    assert_string_equal(keys[0], "a@t/10");
-    assert_string_equal(keys[1], "a@t/2");
-    assert_int_equal(mr_state_lane_keys(fixture->state, "b", &fixture->arena, &keys, &count, &err),
-                     MR_OK);
-    assert_int_equal(count, 0);
 }
 
 /* A key is that of a pipeline, and counts when its run has succeeded. */
@@ -988,7 +953,6 @@ static void bad_directory(void **out)
     }
 #define BOTH(set_up)                                                                               \
     EITHER(epoch_is_stored, set_up), EITHER(opened_by_several_at_once, set_up),                    \
-        EITHER(lease_is_exclusive, set_up), EITHER(lanes_are_listed, set_up),                      \
         EITHER(lease_is_exclusive, set_up), EITHER(runs_are_listed, set_up),                       \
         EITHER(run_keys_are_found, set_up), EITHER(killed_runs_are_told, set_up),                  \
         EITHER(stale_holder_is_fenced, set_up), EITHER(notes_are_kept, set_up),                    \
