@@ -45,6 +45,11 @@ struct mr_split_list {
     struct mr_slice upto;
     const char *upto_text;
     /*
+     * Where they begin, in the form of `upto`: given by a stream that was told no `since` and that another start would begin elsewhere
+     * ("latest"). It is stored before the first epoch runs. Empty = at `upto` if there are no splits, else at the first row.
+     */
+    struct mr_slice begin;
+    /*
      * A stream's: all of its partitions (mr_split.origin), also those of which there is no split now: one of which no row has come
      * yet holds the watermark back. NULL where splits have no origin.
      */

@@ -248,6 +248,9 @@ struct mr_plan {
     /* where incremental reading ends in this run; with splits only */
     int npositions;
     const struct mr_source_position *positions;
+    /* of streams that begin here: where that is (mr_split_list.begin) */
+    int nbegins;
+    const struct mr_source_position *begins;
     /* of streams that have more than this run reads: where they end (mr_split_list.goal) */
     int ngoals;
     const struct mr_source_position *goals;

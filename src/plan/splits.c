@@ -122,6 +122,12 @@ static enum mr_status keep_position(struct mr_plan_builder *builder,
         .bytes = node->splits.upto,
     };
     MR_TRY(add_position(builder, &position, err));
+    struct mr_source_position begin = position;
+    if (node->splits.begin.size > 0)
+        begin.bytes = node->splits.begin, begin.text = "";
+    if (node->splits.begin.size > 0 || node->splits.count == 0)
+        MR_TRY(
+            add_to(builder->arena, &builder->plan->begins, &builder->plan->nbegins, &begin, err));
     if (node->splits.goal.size == 0)
         return MR_OK;
     position.bytes = node->splits.goal;

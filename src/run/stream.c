@@ -6,7 +6,7 @@
  * and behind a failure, and nothing of an epoch outlives the next one. For that each epoch has an arena of its own
  * (session->arena; that of the session itself is put aside): the record of the last epoch is copied into it, then the old one goes.
  *
- * A stream that has no position yet begins somewhere ("latest"). That place is recorded before the first epoch, without rows and without
+ * A stream that has no position yet begins somewhere ("latest"). That place is recorded before the first epoch runs, without rows and without
  * the targets: records that come in while nothing is committed yet would be passed over by another start.
  */
 #include "run/stream.h"
@@ -142,22 +142,42 @@ static const struct mr_source_position *find_position(const struct mr_positions 
     return NULL;
 }
 
+/* Positions as they are, and where streams begin that have none. *new: there are some. */
+static enum mr_status with_begins(struct mr_session *session, struct mr_positions *out, bool *new,
+                                  struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    const struct mr_positions *since = &session->since;
+    *out = (struct mr_positions){
+        .items = mr_arena_calloc(&session->arena, (size_t)(plan->nbegins + since->count) + 1,
+                                 sizeof *out->items)};
+    if (out->items == NULL)
+        return mr_error_nomem(err);
+    for (int i = 0; i < since->count; i++)
+        if (since->items[i].step[0] != '\0')
+            out->items[out->count++] = since->items[i];
+    for (int i = 0; i < plan->nbegins; i++) {
+        if (find_position(since, plan->begins[i].step) != NULL)
+            continue;
+        out->items[out->count++] = plan->begins[i];
+        *new = true;
+    }
+    return MR_OK;
+}
+
 /* The first plan, or one with a new stream in it: where it begins is written down. */
 static enum mr_status anchor(struct mr_stream *stream, struct mr_error *err)
 {
     struct mr_session *session = stream->session;
     struct mr_start *start = stream->start;
-    const struct mr_plan *plan = session->plan;
-    struct mr_positions ends;
+    struct mr_positions begins;
     struct mr_bytes bytes;
-    bool known = true;
-    for (int i = 0; i < plan->npositions; i++)
-        known = known && find_position(&session->since, plan->positions[i].step) != NULL;
-    if (known)
+    bool new = false;
+    MR_TRY(with_begins(session, &begins, &new, err));
+    if (!new)
         return MR_OK;
     mr_bytes_init(&bytes, (size_t)1 << 29);
-    MR_TRY(mr_session_positions(session, &ends, err));
-    mr_positions_encode(ends.items, ends.count, start->last.watermark, &bytes);
+    mr_positions_encode(begins.items, begins.count, start->last.watermark, &bytes);
     enum mr_status status = mr_bytes_status(&bytes, err);
     char *copy = mr_arena_strndup(&session->arena, bytes.data, bytes.size);
     struct mr_epoch_record record = start->last;
@@ -195,7 +215,7 @@ static enum mr_status plan_epoch(struct mr_stream *stream, struct mr_error *err)
     stream->asked = true;
     stream->idle =
         !has_rows(session->plan) && !mr_kept_due(stream->kept, session->runtime.start_micros);
-    return stream->idle ? anchor(stream, err) : MR_OK;
+    return anchor(stream, err);
 }
 
 /* ---- one epoch ---- */

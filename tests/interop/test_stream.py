@@ -147,6 +147,35 @@ def begins_at_latest(server):
         equal(ids(space), list(range(50, 70)), "rows")
 
 
+def begins_killed(server):
+    """Killed in its very first epoch, which one stream has rows for: what was the end then is where partitions on latest begin, of all streams."""
+    server.topic("mixed", 2)
+    server.topic("late", 1)
+    producer = server.producer()
+    send(producer, "mixed", range(10), partition=0)
+    send(producer, "mixed", range(100, 110), partition=1)
+    send(producer, "late", range(200, 210))
+
+    def extract(topic, begin):
+        return {"type": "extract", "method": "fromKafka", "config": {
+            "topic": topic, "format": "json", "schema": "id BIGINT, kind STRING", "startingOffsets": begin}}
+
+    def load(path):
+        return {"type": "load", "method": "toDelta", "config": {"path": path, "mode": "append", "trigger": "once"}}
+
+    work = {"name": "two", "mode": "streaming", "steps": [
+        extract("mixed", {"mixed": {"0": -2, "1": -1}}), load("mixed"), extract("late", "latest"), load("late")]}
+    with workspace(server) as space:
+        done = space.run(work, environment={"MILLRACE_FAILPOINT": "store.stage.write=kill"})
+        if done.code == 0:
+            raise Skip("a build without --enable-failpoints")
+        send(producer, "mixed", range(110, 120), partition=1)
+        send(producer, "late", range(210, 220))
+        space.run(work).expect(0)
+        equal(ids(space, "mixed"), [*range(10), *range(110, 120)], "rows of the first stream")
+        equal(ids(space, "late"), list(range(210, 220)), "rows of the second")
+
+
 def idle(server):
     """Without rows there is no epoch: no version of the table, no file."""
     server.topic("idle", 1)
@@ -349,7 +378,7 @@ def main():
         sys.exit(77)
     suite = Suite("stream")
     with broker.Broker() as server:
-        for function in (goes_on, triggers, available_now, begins_at_latest, idle, new_partitions, static_side, compacts, gathers, example, no_drift, broker_away):
+        for function in (goes_on, triggers, available_now, begins_at_latest, begins_killed, idle, new_partitions, static_side, compacts, gathers, example, no_drift, broker_away):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

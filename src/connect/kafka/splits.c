@@ -177,7 +177,7 @@ static enum mr_status cut(const struct kafka_source *source, struct mr_runtime *
     return MR_OK;
 }
 
-/* Where the next incremental run begins. */
+/* Where the next incremental run begins; of the first epoch of a stream also where it begins itself. */
 static enum mr_status write_upto(const struct kafka_source *source, struct mr_arena *arena,
                                  struct mr_split_list *out, struct mr_error *err)
 {
@@ -194,6 +194,10 @@ static enum mr_status write_upto(const struct kafka_source *source, struct mr_ar
     }
     if (!all)
         MR_TRY(kafka_marks_write(&marks, arena, &out->goal, err));
+    for (int i = 0; i < marks.count; i++)
+        marks.items[i].offset = partitions->items[i].from;
+    if (source->streaming && !source->has_since)
+        MR_TRY(kafka_marks_write(&marks, arena, &out->begin, err));
     for (int i = 0; i < marks.count; i++)
         marks.items[i].offset = partitions->items[i].end;
     MR_TRY(kafka_marks_write(&marks, arena, &out->upto, err));
