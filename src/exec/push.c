@@ -85,8 +85,10 @@ enum mr_status mr_push_deliver(struct mr_push_node *node, int port, struct mr_ba
     if (node->inputs[port].barrier)
         return mr_push_hold(node, port, batch, err);
     struct mr_exec_step *step = &graph->clock->steps[node->plan->id];
-    step->rows_in += mr_batch_active(batch);
-    step->batches++;
+    if (node->counted) {
+        step->rows_in += mr_batch_active(batch);
+        step->batches++;
+    }
     int before = mr_clock_move(graph->clock, node->plan->id);
     enum mr_status status = consume(node, port, batch, err);
     mr_clock_move(graph->clock, before);
@@ -153,7 +155,7 @@ static enum mr_status emit_batch(struct mr_emit *emit, int port, struct mr_batch
     if (node->role == MR_PUSH_BUILD) {
         status = mr_error_internal(err, "rows come out before all are in");
     } else if (rows > 0) {
-        if (port == 0)
+        if (port == 0 && node->counted)
             node->graph->clock->steps[node->plan->id].rows_out += rows;
         status = fan_out(node, port, batch, err);
     }
@@ -247,7 +249,8 @@ static enum mr_push_role role_of(const struct mr_plan_segment *segment, enum mr_
     return mr_plan_fills(segment, id) ? MR_PUSH_BUILD : MR_PUSH_OP;
 }
 
-static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum mr_push_role role)
+static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum mr_push_role role,
+                                     bool counted)
 {
     struct mr_push_node *node = &graph->nodes[graph->nnodes++];
     node->emit.batch = emit_batch;
@@ -259,7 +262,10 @@ static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum m
     node->runtime = *node->plan->runtime;
     node->runtime.waiter = &graph->waiter->base;
     node->runtime.origin = "";
-    if (graph->hooks->tallies != NULL)
+    node->counted = counted;
+    if (!counted)
+        node->runtime.counters = NULL;
+    else if (graph->hooks->tallies != NULL)
         node->runtime.tally = &graph->hooks->tallies[id];
     node->watermark = INT64_MIN;
     graph->by_id[id] = node;
@@ -388,11 +394,12 @@ static void lay_out(struct mr_push_graph *graph, enum mr_push_side side, int sou
         (struct mr_push_input *)(void *)(graph->by_id + graph->plan->nnodes);
     for (int i = 0; side != MR_PUSH_TASK && i < segment->nsources; i++)
         if (side == MR_PUSH_WHOLE || segment->sources[i] == source)
-            add_node(graph, segment->sources[i], MR_PUSH_SOURCE);
+            add_node(graph, segment->sources[i], MR_PUSH_SOURCE, true);
     for (int i = 0; i < segment->nnodes; i++) {
         if (!wanted(graph, segment, side, i))
             continue;
-        struct mr_push_node *node = add_node(graph, segment->nodes[i], role_of(segment, side, i));
+        struct mr_push_node *node = add_node(graph, segment->nodes[i], role_of(segment, side, i),
+                                             segment->uncounted == NULL || !segment->uncounted[i]);
         node->inputs = inputs;
         inputs += node->ninputs;
         connect_inputs(graph, node, side);

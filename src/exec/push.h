@@ -43,6 +43,7 @@ struct mr_push_node {
     enum mr_push_role role;
     void *state; /* OP, BUILD: the operator's task */
     bool ended;
+    bool counted;              /* not mr_plan_segment.uncounted */
     struct mr_runtime runtime; /* with the waiter of this thread */
     /* BUILD: what the state was opened with, on the heap: it is kept as long as the state is */
     struct mr_runtime *kept;

@@ -20,6 +20,8 @@
 
 void mr_count_peak(struct mr_runtime *runtime, enum mr_counter counter, int64_t value)
 {
+    if (!runtime->counters)
+        return;
     atomic_int_fast64_t *peak = &runtime->counters->value[counter];
     int_fast64_t seen = atomic_load_explicit(peak, memory_order_relaxed);
     while (seen < value &&

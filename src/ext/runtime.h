@@ -72,7 +72,7 @@ struct mr_runtime {
      */
     struct mr_waiter *patient;
     struct mr_memory *memory;     /* the account of this step */
-    struct mr_counters *counters; /* of this step */
+    struct mr_counters *counters; /* of this step; NULL = these rows are counted elsewhere */
     struct mr_tally *tally;       /* counted there as well, NULL = not */
     const struct mr_registry *registry;
     const char *temp_dir; /* for rows that spill; files in it have no names */
@@ -144,6 +144,8 @@ static inline bool mr_state_fits(struct mr_runtime *runtime, int64_t bytes)
 
 static inline void mr_count(struct mr_runtime *runtime, enum mr_counter counter, int64_t amount)
 {
+    if (!runtime->counters)
+        return;
     atomic_fetch_add_explicit(&runtime->counters->value[counter], amount, memory_order_relaxed);
     if (runtime->tally)
         atomic_fetch_add_explicit(&runtime->tally->counters.value[counter], amount,

@@ -234,12 +234,10 @@ static enum mr_status split_rows(struct mr_rules *rules, struct mr_memory *memor
     return status;
 }
 
-enum mr_status mr_rules_settle(struct mr_rules *rules, struct mr_runtime *runtime,
-                               struct mr_batch *batch, const uint8_t *broken, struct mr_emit *emit,
-                               struct mr_error *err)
+/* What the report and the judgement know; of rows that are read twice once (mr_plan_segment.uncounted). */
+static void count_rows(struct mr_rules *rules, struct mr_runtime *runtime, struct mr_batch *batch,
+                       const uint8_t *broken, const struct mr_selection *bad)
 {
-    struct mr_selection *good = NULL, *bad = NULL;
-    MR_TRY(split_rows(rules, runtime->memory, batch, broken, &good, &bad, err));
     const int32_t *bad_rows = mr_selection_rows(bad);
     for (int rule = 0; rule < rules->count; rule++) {
         int64_t count = 0;
@@ -258,6 +256,16 @@ enum mr_status mr_rules_settle(struct mr_rules *rules, struct mr_runtime *runtim
     if (runtime->tally)
         atomic_fetch_add(&runtime->tally->rows_failed, bad->count);
     mr_count(runtime, MR_COUNT_ROWS_REJECTED, bad->count);
+}
+
+enum mr_status mr_rules_settle(struct mr_rules *rules, struct mr_runtime *runtime,
+                               struct mr_batch *batch, const uint8_t *broken, struct mr_emit *emit,
+                               struct mr_error *err)
+{
+    struct mr_selection *good = NULL, *bad = NULL;
+    MR_TRY(split_rows(rules, runtime->memory, batch, broken, &good, &bad, err));
+    if (runtime->counters)
+        count_rows(rules, runtime, batch, broken, bad);
     enum mr_status status = MR_OK;
     if (bad->count == 0 || rules->on_failure == MR_ON_FAILURE_FAIL) {
         mr_selection_unref(good);

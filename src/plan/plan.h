@@ -122,6 +122,11 @@ struct mr_plan_segment {
     const int *nodes; /* operators and sinks, topological */
     /* nnodes entries: runs in the output task, behind the queues; all true when FUSED */
     const bool *in_task;
+    /*
+     * nnodes entries: an operator that is in another segment, too, which counts what it sees, lets through and rejects. Each row counts
+     * once, however often its source is read.
+     */
+    const bool *uncounted;
     int nbuilds;
     /* operators among `nodes` that end here: breakers, and build sides (port 1), are filled */
     const int *builds;

@@ -17,7 +17,7 @@
  * there).
  *
  * Buffering a frame between two independent consumers was refused: reading twice costs time, a
- * buffer costs memory without a bound.
+ * buffer costs memory without a bound. What operators count is counted in one of the segments.
  */
 #include "plan/build.h"
 
@@ -261,6 +261,23 @@ static enum mr_status list_splits(struct mr_plan_builder *builder, struct mr_pla
     return MR_OK;
 }
 
+/*
+ * The group that counts what the operator does: where it is an end itself, or rows go on to an end. Those that fill states come last,
+ * because a foreign scheduler fills them in each of its processes.
+ */
+static int counting_group(const struct state *state, int node)
+{
+    int found = -1;
+    for (int i = 0; i < state->count; i++) {
+        const struct terminal *item = &state->items[i];
+        if (!item->build && item->node == node)
+            return item->group;
+        if (item->above[node] && (found < 0 || (state->items[found].build && !item->build)))
+            found = i;
+    }
+    return found < 0 ? -1 : state->items[found].group;
+}
+
 static enum mr_status make_segment(struct state *state, int g, struct mr_plan_segment *segment,
                                    struct mr_error *err)
 {
@@ -268,7 +285,8 @@ static enum mr_status make_segment(struct state *state, int g, struct mr_plan_se
     size_t room = (size_t)state->nnodes + 1;
     int *lists = mr_arena_calloc(builder->arena, 4 * room, sizeof *lists);
     bool *in_task = mr_arena_calloc(builder->arena, room, sizeof *in_task);
-    if (lists == NULL || in_task == NULL)
+    bool *uncounted = mr_arena_calloc(builder->arena, room, sizeof *uncounted);
+    if (lists == NULL || in_task == NULL || uncounted == NULL)
         return mr_error_nomem(err);
     int *sources = lists, *nodes = lists + room, *builds = nodes + room, *need = builds + room;
     segment->sources = sources;
@@ -276,6 +294,7 @@ static enum mr_status make_segment(struct state *state, int g, struct mr_plan_se
     segment->builds = builds;
     segment->needs = need;
     segment->in_task = in_task;
+    segment->uncounted = uncounted;
     for (int n = 0; n < state->nnodes; n++) {
         bool above = false, build = false;
         for (int i = 0; i < state->count; i++) {
@@ -284,10 +303,12 @@ static enum mr_status make_segment(struct state *state, int g, struct mr_plan_se
                 state->items[i].group == g && state->items[i].build && state->items[i].node == n;
         }
         const struct mr_plan_node *node = &builder->nodes[n];
-        if (above && is_source(node))
+        if (above && is_source(node)) {
             sources[segment->nsources++] = n;
-        else if (above || build)
+        } else if (above || build) {
+            uncounted[segment->nnodes] = !build && counting_group(state, n) != g;
             nodes[segment->nnodes++] = n;
+        }
         if (build)
             builds[segment->nbuilds++] = n;
         else if (above && has_state(node))

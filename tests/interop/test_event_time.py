@@ -295,6 +295,34 @@ def letters_of_windows(server):
     producer.close()
 
 
+def read_twice(server):
+    """Rows beside an aggregate of the same rows: the source is read for each of both, and a late row is one late row."""
+    server.topic("twice", 1)
+    producer = server.producer()
+    work = pipeline("twice", late={"late": "deadLetter", "deadLetter": {"path": "letters"}, "registerAs": "rows"})
+    window = {"column": "ts", "type": "tumbling", "size": "1 minute"}
+    work["steps"][3:3] = [
+        {"type": "transform", "method": "aggregateData",
+         "config": {"inputDataFrames": ["rows"], "groupBy": ["id % 2 AS odd"], "aggregations": {"id": "-count(*)"}, "window": window,
+                    "registerAs": "counts"}},
+        {"type": "transform", "method": "selectColumns",
+         "config": {"inputDataFrames": ["counts"], "columns": ["id"], "registerAs": "counted"}},
+        {"type": "transform", "method": "selectColumns", "config": {"inputDataFrames": ["rows"], "columns": ["id"], "registerAs": "ids"}},
+        {"type": "transform", "method": "unionDataFrames", "config": {"inputDataFrames": ["ids", "counted"]}},
+    ]
+    with workspace(server) as space:
+        send(producer, "twice", [(1, 0), (3, 1), (5, 2), (7, 600)])
+        result = space.run(work).expect(0)
+        check("is read 2 times" in space.millrace("plan", "pipeline.json").expect(0).out, "the source is read once")
+        equal(late_of(result), 0, "late rows")
+        send(producer, "twice", [(2, 0), (4, 540), (9, 541)])
+        result = space.run(work).expect(0)
+        equal(rows(space, "letters"), [2, 4], "dead letters")
+        equal(late_of(result), 2, "late rows are counted once")
+        equal(rows(space), [-3, 1, 3, 5, 7, 9], "rows")
+    producer.close()
+
+
 def closed_by_silence(server):
     """A window closes though no more rows come, once the partition that holds it back has been idle."""
     server.topic("quiet", 2)
@@ -320,7 +348,7 @@ def main():
     suite = Suite("event time")
     with broker.Broker() as server:
         for function in (late_rows, silent_partition, idle_partition, damaged_and_changed, windowed_revenue, closed_by_silence,
-                         letters_of_windows, from_host_to_host):
+                         letters_of_windows, read_twice, from_host_to_host):
             suite.case(function.__name__.replace("_", " "), function, server)
         kills = 100 if os.environ.get("MILLRACE_LONG") else 8
         suite.case(f"killed {kills} times", killed, server, kills)
