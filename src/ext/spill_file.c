@@ -67,15 +67,21 @@ struct mr_spill_file *mr_spill_file_ref(struct mr_spill_file *file)
     return file;
 }
 
+void mr_spill_file_seal(struct mr_spill_file *file)
+{
+    if (file->scratch != NULL)
+        file->codec->free_scratch(file->scratch);
+    file->scratch = NULL;
+    mr_bytes_reset(&file->packed);
+    mr_bytes_reset(&file->stored);
+}
+
 void mr_spill_file_unref(struct mr_spill_file *file)
 {
     if (file == NULL || atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) > 1)
         return;
     close(file->fd);
-    if (file->scratch != NULL)
-        file->codec->free_scratch(file->scratch);
-    mr_bytes_reset(&file->packed);
-    mr_bytes_reset(&file->stored);
+    mr_spill_file_seal(file);
     mr_free(file);
 }
 

@@ -1,6 +1,6 @@
 /*
  * spill_file.h - a temporary file without a name that packed batches are appended to. Private to
- * spill.c.
+ * spill.c and spill_log.c.
  */
 #ifndef MR_EXT_SPILL_FILE_H
 #define MR_EXT_SPILL_FILE_H
@@ -28,6 +28,8 @@ void mr_spill_file_unref(struct mr_spill_file *file);
 enum mr_status mr_spill_file_append(struct mr_spill_file *file, struct mr_runtime *runtime,
                                     const struct mr_batch *batch, struct mr_spill_extent *out,
                                     struct mr_error *err);
+/* Nothing more is appended: lets go of what that needed. Reading goes on. */
+void mr_spill_file_seal(struct mr_spill_file *file);
 /* Any thread; `rows` and the schema are those of the batch. */
 enum mr_status mr_spill_file_read(const struct mr_spill_file *file, struct mr_runtime *runtime,
                                   const struct mr_spill_extent *extent,

@@ -33,7 +33,7 @@ struct mr_dedup_plan {
 extern const struct mr_option mr_dedup_options[];
 extern const struct mr_option mr_dedup_part_options[];
 
-/* ---- deduplicate_stream.c: keys that earlier epochs have seen */
+/* ---- deduplicate_stream.c, deduplicate_kept.c: keys that earlier epochs have seen */
 
 enum mr_status mr_dedup_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
                                struct mr_error *err);

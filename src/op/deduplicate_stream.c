@@ -1,5 +1,5 @@
 /*
- * deduplicate_stream.c - deduplicate from epoch to epoch: keys that were seen, with the event time of their row.
+ * deduplicate_stream.c - deduplicate from epoch to epoch: how it is asked for, and which rows of an epoch are new.
  *
  * A key is known as long as the time of the row that was kept for it is after the watermark with which the epoch began
  * (`before`). Rows at or behind `before` are late and never come so far, so a row sent twice is dropped whenever it comes: as a
@@ -7,32 +7,11 @@
  * first row in split order wins. To let each further row of a key extend its time (as a session would) was refused: a key that is
  * repeated for ever would come out once in its life.
  *
- * Keys lie in group tables, one for each partition of the hash, beside an array of times. A forgotten key stays in its
- * table until half of the table is such, then the table is built anew. Saved are the keys that were added since the last
- * save; what was forgotten is not saved, because the times say it.
+ * Of a partition that has stored keys (deduplicate_kept.c) the keys of a block of rows are entered first, then what is stored says
+ * which of them it knows, then the rows are looked at in their order.
  */
-#include "op/dedup.h"
+#include "op/deduplicate_kept.h"
 #include "op/event_time.h"
-
-#include "col/builder.h"
-
-#include <string.h>
-
-struct part {
-    struct mr_group_table *table;
-    int64_t *times; /* by group */
-    int64_t capacity;
-    uint32_t *changed; /* groups that are not saved */
-    int64_t nchanged, changed_capacity;
-    int64_t charged; /* for both arrays */
-    int64_t swept;   /* the watermark at which forgotten keys were last counted */
-};
-
-struct kept {
-    const struct mr_dedup_plan *plan;
-    struct mr_runtime *runtime;
-    struct part parts[MR_DEDUP_PARTITIONS];
-};
 
 /* ---- options ---- */
 
@@ -138,316 +117,106 @@ enum mr_status mr_dedup_bind_stream(struct mr_dedup_plan *plan, const struct mr_
     return plan->kept ? MR_OK : mr_error_nomem(err);
 }
 
-/* ---- the kept object ---- */
+/* ---- an epoch ---- */
 
-static void part_reset(const struct kept *kept, struct part *part)
-{
-    mr_memory_credit(kept->runtime->memory, part->charged);
-    mr_group_table_free(part->table);
-    mr_free(part->times);
-    mr_free(part->changed);
-    *part = (struct part){0};
-}
+struct remembering {
+    const struct mr_dedup_plan *plan;
+    struct mr_dedup_kept *kept;
+    struct mr_dedup_part *part;
+    struct mr_spill *spill;
+    struct mr_runtime *runtime;
+    int partition;
+    int64_t before;
+    uint8_t *bits;
+    struct mr_error *err;
+};
 
-static enum mr_status part_init(const struct kept *kept, struct part *part, struct mr_error *err)
+/* Rows whose keys are not known, in their order; `at`: place of the first one among the bits. */
+static enum mr_status choose(const struct remembering *on, const struct mr_batch *batch,
+                             const uint32_t *groups, int64_t at)
 {
-    *part = (struct part){.swept = MR_WATERMARK_NONE};
-    return mr_group_table_new(kept->runtime->memory, kept->plan->types, kept->plan->nkeys,
-                              &part->table, err);
-}
-
-static enum mr_status charge(const struct kept *kept, struct part *part, int64_t bytes,
-                             struct mr_error *err)
-{
-    MR_TRY(mr_memory_charge(kept->runtime->memory, bytes, err));
-    part->charged += bytes;
-    return MR_OK;
-}
-
-/* Room for the times of all groups; new ones are of no time at all. */
-static enum mr_status part_grow(const struct kept *kept, struct part *part, struct mr_error *err)
-{
-    int64_t count = mr_group_table_count(part->table), capacity = part->capacity;
-    if (count <= capacity)
-        return MR_OK;
-    capacity = capacity * 2 > count ? capacity * 2 : count;
-    MR_TRY(charge(kept, part, (capacity - part->capacity) * (int64_t)sizeof *part->times, err));
-    int64_t *times = mr_realloc(part->times, (size_t)capacity * sizeof *times);
-    if (!times)
-        return mr_error_nomem(err);
-    for (int64_t g = part->capacity; g < capacity; g++)
-        times[g] = MR_WATERMARK_NONE;
-    part->times = times;
-    part->capacity = capacity;
-    return MR_OK;
-}
-
-static enum mr_status note_change(const struct kept *kept, struct part *part, uint32_t group,
-                                  struct mr_error *err)
-{
-    if (part->nchanged == part->changed_capacity) {
-        int64_t capacity = part->changed_capacity * 2 + 256;
-        MR_TRY(charge(kept, part,
-                      (capacity - part->changed_capacity) * (int64_t)sizeof *part->changed, err));
-        uint32_t *changed = mr_realloc(part->changed, (size_t)capacity * sizeof *changed);
-        if (!changed)
-            return mr_error_nomem(err);
-        part->changed = changed;
-        part->changed_capacity = capacity;
+    struct mr_dedup_part *part = on->part;
+    struct mr_column *flat;
+    enum mr_status status = MR_OK;
+    MR_TRY(mr_column_flatten(on->runtime->memory, batch->columns[on->plan->time], &flat, on->err));
+    const int64_t *times = (const int64_t *)(const void *)flat->values->data;
+    for (int64_t i = 0; status == MR_OK && i < batch->rows; i++, at++) {
+        if (part->times[groups[i]] > on->before)
+            continue;
+        /* Without a time it is as if it had the first that is not late, which there is (event_clock.h). */
+        int64_t time = mr_column_is_null(flat, i) ? on->before + 1 : times[i];
+        on->bits[at >> 3] |= (uint8_t)(1u << (at & 7));
+        status = mr_dedup_part_take(on->kept, part, groups[i], time, on->err);
     }
-    part->changed[part->nchanged++] = group;
-    return MR_OK;
-}
-
-/* The keys of live groups into a new table. */
-static enum mr_status rebuild(const struct kept *kept, struct part *part, const uint32_t *live,
-                              int64_t count, struct mr_error *err)
-{
-    const struct mr_dedup_plan *plan = kept->plan;
-    struct mr_column **keys = mr_calloc((size_t)plan->nkeys + 1, sizeof(*keys));
-    uint64_t *hashes = mr_alloc(((size_t)count + 1) * (sizeof *hashes + sizeof(uint32_t)));
-    struct part fresh = {0};
-    enum mr_status status = keys && hashes ? MR_OK : mr_error_nomem(err);
-    if (status == MR_OK)
-        status = part_init(kept, &fresh, err);
-    if (status == MR_OK)
-        status = mr_group_table_keys(part->table, kept->runtime->memory, live, 0, count, keys, err);
-    if (status == MR_OK) {
-        uint32_t *groups = (uint32_t *)(void *)(hashes + count + 1);
-        const uint64_t *old = mr_group_table_hashes(part->table);
-        for (int64_t i = 0; i < count; i++)
-            hashes[i] = old[live[i]];
-        status = mr_group_table_put(fresh.table, keys, NULL, count, hashes, groups, err);
-        for (int k = 0; k < plan->nkeys; k++)
-            mr_column_unref(keys[k]);
-    }
-    if (status == MR_OK)
-        status = part_grow(kept, &fresh, err);
-    for (int64_t i = 0; status == MR_OK && i < count; i++)
-        fresh.times[i] = part->times[live[i]];
-    mr_free(keys);
-    mr_free(hashes);
-    if (status != MR_OK) {
-        part_reset(kept, &fresh);
-        return status;
-    }
-    part_reset(kept, part);
-    *part = fresh;
-    return MR_OK;
-}
-
-/* Is half of the table forgotten by now? Then it is made anew. */
-static enum mr_status sweep(const struct kept *kept, struct part *part, int64_t before,
-                            struct mr_error *err)
-{
-    int64_t count = mr_group_table_count(part->table), n = 0;
-    if (before <= part->swept || part->nchanged > 0)
-        return MR_OK;
-    part->swept = before;
-    for (int64_t g = 0; g < count; g++)
-        n += part->times[g] > before;
-    if (n * 2 > count || count < 64)
-        return MR_OK;
-    uint32_t *live = mr_alloc(((size_t)n + 1) * sizeof *live);
-    if (!live)
-        return mr_error_nomem(err);
-    n = 0;
-    for (int64_t g = 0; g < count; g++)
-        if (part->times[g] > before)
-            live[n++] = (uint32_t)g;
-    enum mr_status status = rebuild(kept, part, live, n, err);
-    part->swept = before;
-    mr_free(live);
+    mr_column_unref(flat);
     return status;
 }
 
-/* ---- an epoch ---- */
-
-struct rows {
-    struct mr_column **keys; /* then hashes and groups, one piece of memory */
-    uint64_t *hashes;
-    uint32_t *groups;
-    struct mr_column *times;
-};
-
-static enum mr_status rows_new(int nkeys, struct mr_column *const *keys, int64_t count,
-                               struct rows *out, struct mr_error *err)
+/* The keys of a chunk are entered, and, unless that is for later, its rows looked at. */
+static enum mr_status read_chunk(const struct remembering *on, int chunk, bool look, int64_t *at)
 {
-    size_t n = (size_t)count;
-    out->keys = mr_calloc(1, ((size_t)nkeys + 1) * sizeof(*out->keys) +
-                                 n * (sizeof(uint64_t) + sizeof(uint32_t)));
-    if (!out->keys)
-        return mr_error_nomem(err);
-    out->hashes = (uint64_t *)(void *)(out->keys + nkeys + 1);
-    out->groups = (uint32_t *)(void *)(out->hashes + n);
-    for (int k = 0; k < nkeys; k++) {
-        out->keys[k] = keys[k];
-        mr_column_hash(keys[k], NULL, count, out->hashes);
-    }
-    return MR_OK;
-}
-
-/* The rows of a chunk; `at`: place of the first one among the bits. */
-static enum mr_status remember_chunk(const struct mr_dedup_plan *plan, struct part *part,
-                                     struct mr_runtime *runtime, const struct mr_batch *batch,
-                                     int64_t before, uint8_t *bits, int64_t at,
-                                     struct mr_error *err)
-{
-    const struct kept *kept = runtime->kept;
-    struct rows rows = {0};
+    const struct mr_dedup_plan *plan = on->plan;
+    struct mr_dedup_rows rows = {0};
+    struct mr_batch *batch;
+    MR_TRY(mr_spill_chunk(on->spill, on->runtime, on->partition, chunk, &batch, on->err));
     struct mr_column **keys = mr_calloc((size_t)plan->nkeys + 1, sizeof(*keys));
-    enum mr_status status = keys ? MR_OK : mr_error_nomem(err);
+    enum mr_status status = keys ? MR_OK : mr_error_nomem(on->err);
     for (int k = 0; keys && k < plan->nkeys; k++)
         keys[k] = batch->columns[plan->keys[k]];
     if (status == MR_OK)
-        status = rows_new(plan->nkeys, keys, batch->rows, &rows, err);
+        status = mr_dedup_rows_init(&rows, plan->nkeys, keys, batch->rows, on->err);
     if (status == MR_OK)
-        status = mr_column_flatten(runtime->memory, batch->columns[plan->time], &rows.times, err);
-    if (status == MR_OK)
-        status = mr_group_table_put(part->table, rows.keys, NULL, batch->rows, rows.hashes,
-                                    rows.groups, err);
-    if (status == MR_OK)
-        status = part_grow(kept, part, err);
-    const int64_t *times =
-        status == MR_OK ? (const int64_t *)(const void *)rows.times->values->data : NULL;
-    for (int64_t i = 0; status == MR_OK && i < batch->rows; i++, at++) {
-        uint32_t group = rows.groups[i];
-        if (part->times[group] > before)
-            continue;
-        /* Without a time it is as if it had the first that is not late, which there is (event_clock.h). */
-        part->times[group] = mr_column_is_null(rows.times, i) ? before + 1 : times[i];
-        bits[at >> 3] |= (uint8_t)(1u << (at & 7));
-        status = note_change(kept, part, group, err);
-    }
-    mr_column_unref(rows.times);
-    mr_free(rows.keys);
+        status = mr_dedup_part_enter(on->kept, on->part, &rows, batch->rows, on->err);
+    if (status == MR_OK && look)
+        status = choose(on, batch, rows.groups, *at);
+    *at += look ? batch->rows : 0;
+    mr_dedup_rows_reset(&rows);
     mr_free(keys);
+    mr_batch_unref(batch);
     return status;
+}
+
+/* Chunks from *chunk on beside keys that are stored: about as many as have room. */
+static enum mr_status read_block(const struct remembering *on, int *chunk, int64_t *at)
+{
+    int count = mr_spill_chunks(on->spill, on->partition), first = *chunk;
+    int64_t known = mr_group_table_count(on->part->table), nowhere = 0;
+    do
+        MR_TRY(read_chunk(on, (*chunk)++, false, &nowhere));
+    while (*chunk < count && mr_dedup_part_bytes(on->part) <= 2 * on->kept->limit);
+    if (mr_group_table_count(on->part->table) > known)
+        MR_TRY(mr_dedup_part_recall(on->kept, on->part, known, on->before, on->runtime, on->err));
+    for (int c = first; c < *chunk; c++)
+        MR_TRY(read_chunk(on, c, true, at));
+    return MR_OK;
 }
 
 enum mr_status mr_dedup_remember(const struct mr_dedup_plan *plan, struct mr_spill *spill,
                                  struct mr_runtime *runtime, int partition,
                                  struct mr_dedup_fresh *out, struct mr_error *err)
 {
-    struct kept *kept = runtime->kept;
-    struct part *part = &kept->parts[partition];
+    struct mr_dedup_kept *kept = runtime->kept;
     struct mr_event_clock *clock = runtime->clocks ? runtime->clocks[0] : NULL;
-    int64_t before = clock ? mr_event_clock_before(clock) : MR_WATERMARK_NONE, at = 0;
-    enum mr_status status = MR_OK;
-    MR_TRY(sweep(kept, part, before, err));
-    out->bits = mr_calloc((size_t)mr_spill_rows(spill, partition) / 8 + 1, 1);
+    struct remembering on = {.plan = plan,
+                             .kept = kept,
+                             .part = &kept->parts[partition],
+                             .spill = spill,
+                             .runtime = runtime,
+                             .partition = partition,
+                             .before = clock ? mr_event_clock_before(clock) : MR_WATERMARK_NONE,
+                             .err = err};
+    int chunk = 0, count = mr_spill_chunks(spill, partition);
+    int64_t at = 0;
+    MR_TRY(mr_dedup_part_sweep(kept, on.part, on.before, err));
+    on.bits = out->bits = mr_calloc((size_t)mr_spill_rows(spill, partition) / 8 + 1, 1);
     if (!out->bits)
         return mr_error_nomem(err);
-    for (int c = 0; status == MR_OK && c < mr_spill_chunks(spill, partition); c++) {
-        struct mr_batch *batch;
-        MR_TRY(mr_spill_chunk(spill, runtime, partition, c, &batch, err));
-        status = remember_chunk(plan, part, runtime, batch, before, out->bits, at, err);
-        at += batch->rows;
-        mr_batch_unref(batch);
-    }
-    return status;
-}
-
-/* ---- saved and given back ---- */
-
-static void kept_close(void *opaque)
-{
-    struct kept *kept = opaque;
-    for (int p = 0; p < MR_DEDUP_PARTITIONS; p++)
-        part_reset(kept, &kept->parts[p]);
-    mr_free(kept);
-}
-
-static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **out,
-                                struct mr_error *err)
-{
-    struct kept *kept = mr_calloc(1, sizeof *kept);
-    if (!kept)
-        return mr_error_nomem(err);
-    kept->plan = plan;
-    kept->runtime = runtime;
-    enum mr_status status = MR_OK;
-    for (int p = 0; status == MR_OK && p < MR_DEDUP_PARTITIONS; p++)
-        status = part_init(kept, &kept->parts[p], err);
-    if (status != MR_OK) {
-        kept_close(kept);
-        return status;
-    }
-    *out = kept;
-    return MR_OK;
-}
-
-/* A later row of a key is the later save of it. */
-static enum mr_status kept_restore(void *opaque, struct mr_batch *batch, struct mr_error *err)
-{
-    struct kept *kept = opaque;
-    struct rows rows = {0};
-    enum mr_status status = rows_new(kept->plan->nkeys, batch->columns, batch->rows, &rows, err);
-    for (int64_t i = 0; status == MR_OK && i < batch->rows; i++) {
-        struct mr_value time;
-        int32_t row = (int32_t)i;
-        uint32_t p = mr_spill_partition(rows.hashes[i], MR_DEDUP_BITS);
-        struct part *part = &kept->parts[p];
-        mr_column_get(batch->columns[kept->plan->nkeys], i, &time);
-        status = mr_group_table_put(part->table, rows.keys, &row, 1, &rows.hashes[i],
-                                    &rows.groups[i], err);
-        if (status == MR_OK)
-            status = part_grow(kept, part, err);
-        if (status == MR_OK)
-            part->times[rows.groups[i]] = time.u.i64;
-    }
-    mr_free(rows.keys);
-    return status;
-}
-
-static enum mr_status save_groups(const struct kept *kept, const struct part *part,
-                                  const uint32_t *groups, int64_t from, int64_t count,
-                                  struct mr_emit *emit, struct mr_error *err)
-{
-    int nkeys = kept->plan->nkeys;
-    struct mr_builder builder = {0};
-    struct mr_batch *batch;
-    struct mr_column **columns = mr_calloc((size_t)nkeys + 1, sizeof(*columns));
-    if (!columns)
-        return mr_error_nomem(err);
-    struct mr_memory *memory = kept->runtime->memory;
-    enum mr_status status = mr_builder_init(&builder, memory, mr_type_of(MR_TYPE_INT64), err);
-    for (int64_t i = from; status == MR_OK && i < from + count; i++)
-        status = mr_builder_int(&builder, part->times[groups ? groups[i] : i], err);
-    if (status == MR_OK)
-        status = mr_builder_finish(&builder, &columns[nkeys], err);
-    if (status == MR_OK)
-        status = mr_group_table_keys(part->table, memory, groups ? groups + from : NULL, from,
-                                     count, columns, err);
-    if (status == MR_OK)
-        status = mr_batch_new(kept->plan->kept, count, columns, &batch, err);
-    else
-        mr_column_unref(columns[nkeys]);
-    mr_builder_reset(&builder);
-    mr_free(columns);
-    return status == MR_OK ? emit->batch(emit, 0, batch, err) : status;
-}
-
-#define SAVED_ROWS 16384
-
-static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *emit,
-                                struct mr_error *err)
-{
-    struct kept *kept = opaque;
-    for (int p = 0; p < MR_DEDUP_PARTITIONS; p++) {
-        struct part *part = &kept->parts[p];
-        int64_t count = everything ? mr_group_table_count(part->table) : part->nchanged;
-        for (int64_t from = 0; from < count; from += SAVED_ROWS)
-            MR_TRY(save_groups(kept, part, everything ? NULL : part->changed, from,
-                               count - from < SAVED_ROWS ? count - from : SAVED_ROWS, emit, err));
-        part->nchanged = 0;
+    while (chunk < count) {
+        if (on.part->nstored > 0)
+            MR_TRY(read_block(&on, &chunk, &at));
+        else
+            MR_TRY(read_chunk(&on, chunk++, true, &at));
+        MR_TRY(mr_dedup_part_shrink(kept, on.part, on.before, runtime, err));
     }
     return MR_OK;
 }
-
-const struct mr_keeper mr_dedup_keeper = {
-    .open = kept_open,
-    .restore = kept_restore,
-    .save = kept_save,
-    .close = kept_close,
-};

@@ -15,13 +15,13 @@ void mr_join_run_free(struct mr_join_run *run)
 {
     if (!run)
         return;
+    mr_memory_credit(run->table.memory, run->charged);
     mr_join_table_reset(&run->table);
     mr_batch_unref(run->batch);
     mr_free(run->times);
     mr_free(run->seqs);
     mr_free(run->matched);
     mr_free(run->saved);
-    mr_memory_credit(run->memory, run->charged);
     mr_free(run);
 }
 
@@ -54,7 +54,7 @@ static enum mr_status read_times(struct mr_join_run *run, int column, struct mr_
 
 enum mr_status mr_join_run_new(const struct mr_join_both *plan, int side, struct mr_memory *memory,
                                struct mr_batch *batch, const int64_t *seqs, const uint8_t *matched,
-                               struct mr_join_run **out, struct mr_error *err)
+                               bool found, struct mr_join_run **out, struct mr_error *err)
 {
     size_t n = (size_t)batch->rows, bits = mr_bitmap_bytes(batch->rows) + 1;
     struct mr_join_run *run = mr_calloc(1, sizeof *run);
@@ -64,10 +64,9 @@ enum mr_status mr_join_run_new(const struct mr_join_both *plan, int side, struct
     enum mr_status status = MR_OK;
     run->rows = batch->rows;
     mr_join_table_init(&run->table, plan->plans[1 - side], memory);
-    run->memory = memory;
-    int64_t bytes = (int64_t)(n * (sizeof *run->times + sizeof *run->seqs) + 2 * bits);
-    MR_TRY_OUT(mr_memory_charge(memory, bytes, err));
-    run->charged = bytes;
+    int64_t own = (int64_t)(2 * n * sizeof(int64_t) + 2 * bits);
+    MR_TRY_OUT(mr_memory_charge(memory, own, err));
+    run->charged = own;
     run->times = mr_alloc((n + 1) * sizeof *run->times);
     run->seqs = mr_alloc((n + 1) * sizeof *run->seqs);
     run->matched = mr_calloc(bits, 1);
@@ -83,10 +82,11 @@ enum mr_status mr_join_run_new(const struct mr_join_both *plan, int side, struct
     }
     MR_TRY_OUT(mr_join_table_add(&run->table, batch, err));
     MR_TRY_OUT(mr_join_table_begin(&run->table, 0, &pieces, err));
-    for (int i = 0; i < pieces; i++)
+    for (int i = found ? 0 : 1; i < pieces; i++) /* the first makes the slots */
         MR_TRY_OUT(mr_join_table_make(&run->table, i, err));
     MR_TRY_OUT(share_columns(run, plan->stored[side], batch, err));
     MR_TRY_OUT(read_times(run, plan->time[side], memory, err));
+    run->bytes = mr_batch_bytes(run->batch) + run->table.regions[0].bytes + run->charged;
 out:
     if (status != MR_OK) {
         mr_join_run_free(run);
@@ -113,8 +113,9 @@ enum mr_status mr_join_side_add(struct mr_join_side *side, struct mr_join_run *r
     return MR_OK;
 }
 
-void mr_join_side_reset(struct mr_join_side *side)
+void mr_join_side_reset(struct mr_join_kept *kept, struct mr_join_side *side)
 {
+    mr_join_stored_reset(kept, side);
     for (int i = 0; i < side->nruns; i++)
         mr_join_run_free(side->runs[i]);
     mr_free(side->runs);
@@ -184,8 +185,8 @@ static enum mr_status merge(const struct mr_join_both *plan, int number, struct 
         MR_TRY_OUT(take_alive(side->runs[at + i], side->limit, memory, &merging, i, err));
     if (merging.rows > 0) {
         MR_TRY_OUT(mr_batch_concat(memory, merging.batches, count, &batch, err));
-        MR_TRY_OUT(
-            mr_join_run_new(plan, number, memory, batch, merging.seqs, merging.matched, &run, err));
+        MR_TRY_OUT(mr_join_run_new(plan, number, memory, batch, merging.seqs, merging.matched, true,
+                                   &run, err));
         memcpy(run->saved, merging.saved, mr_bitmap_bytes(run->rows));
     }
     for (int i = 0; i < count; i++)

@@ -21,6 +21,24 @@ enum { KIND, NUMBER, MATCHED, COLUMNS };
 #define SAVED_ROWS 16384
 /* Numbers that are read back; counting on from there does not overflow in the life of a stream. */
 #define MOST_NUMBER (INT64_MAX / 2)
+#define SHARE_MOST  ((int64_t)1 << 50)
+/* Of a stored piece, which is read as a whole. */
+#define LEAST_PIECE ((int64_t)16 << 10)
+#define MOST_PIECE  ((int64_t)1 << 20)
+
+static enum mr_status filed_schema(struct mr_arena *arena, struct mr_join_both *plan, int side,
+                                   struct mr_error *err)
+{
+    const struct mr_schema *stored = plan->stored[side];
+    int n = stored->nfields;
+    struct mr_field *fields = mr_arena_calloc(arena, (size_t)n + 1, sizeof *fields);
+    if (!fields)
+        return mr_error_nomem(err);
+    memcpy(fields, stored->fields, (size_t)n * sizeof *fields);
+    fields[n] = (struct mr_field){.name = "number", .type = mr_type_of(MR_TYPE_INT64)};
+    plan->filed[side] = mr_schema_new(arena, fields, n + 1);
+    return plan->filed[side] ? MR_OK : mr_error_nomem(err);
+}
 
 enum mr_status mr_join_kept_schema(struct mr_arena *arena, struct mr_join_both *plan,
                                    struct mr_error *err)
@@ -43,6 +61,8 @@ enum mr_status mr_join_kept_schema(struct mr_arena *arena, struct mr_join_both *
         }
     }
     plan->kept = mr_schema_new(arena, fields, COLUMNS + n[0] + n[1]);
+    for (int s = 0; s < 2; s++)
+        MR_TRY(filed_schema(arena, plan, s, err));
     return plan->kept ? MR_OK : mr_error_nomem(err);
 }
 
@@ -51,8 +71,14 @@ static void kept_close(void *opaque)
     struct mr_join_kept *kept = opaque;
     for (int p = 0; p < MR_JOIN_KEPT_PARTS; p++)
         for (int s = 0; s < 2; s++)
-            mr_join_side_reset(&kept->parts[p].sides[s]);
+            mr_join_side_reset(kept, &kept->parts[p].sides[s]);
+    mr_spill_log_free(kept->log);
     mr_free(kept);
+}
+
+static int64_t clamp(int64_t value, int64_t least, int64_t most)
+{
+    return value < least ? least : value > most ? most : value;
 }
 
 static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **out,
@@ -62,20 +88,39 @@ static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **o
     if (!kept)
         return mr_error_nomem(err);
     kept->plan = plan;
+    kept->runtime = *runtime;
+    kept->runtime.tally = NULL;
+    kept->runtime.pool = NULL;
     kept->memory = runtime->memory;
+    /* Of their shares tasks fill about half: those of either side have half for theirs. */
+    int64_t share = runtime->share < SHARE_MOST ? runtime->share : SHARE_MOST;
+    kept->limit =
+        share * (runtime->parallelism > 1 ? runtime->parallelism : 1) / MR_JOIN_KEPT_PARTS;
+    kept->piece = clamp(kept->limit / 4, LEAST_PIECE, MOST_PIECE);
+    kept->block = runtime->share / 4;
     for (int p = 0; p < MR_JOIN_KEPT_PARTS; p++)
         for (int s = 0; s < 2; s++)
             kept->parts[p].sides[s] =
                 (struct mr_join_side){.limit = INT64_MIN, .next = p, .saved = p};
+    enum mr_status status = mr_spill_log_new(&kept->runtime, &kept->log, err);
+    if (status != MR_OK) {
+        mr_free(kept);
+        return status;
+    }
     *out = kept;
     return MR_OK;
 }
 
 /* ---- restore ---- */
 
+static struct mr_join_part *part_of(struct mr_join_kept *kept, int64_t number)
+{
+    return &kept->parts[(uint64_t)number % MR_JOIN_KEPT_PARTS];
+}
+
 static struct mr_join_side *side_of(struct mr_join_kept *kept, int side, int64_t number)
 {
-    return &kept->parts[(uint64_t)number % MR_JOIN_KEPT_PARTS].sides[side];
+    return &part_of(kept, number)->sides[side];
 }
 
 /* Columns of one side of some rows. */
@@ -129,13 +174,16 @@ static enum mr_status restore_run(struct mr_join_kept *kept, const struct mr_bat
     if (status == MR_OK)
         status = take_side(kept, batch, side, rows, count, &own, err);
     if (status == MR_OK)
-        status = mr_join_run_new(kept->plan, side, kept->memory, own, seqs, matched, &run, err);
+        status =
+            mr_join_run_new(kept->plan, side, kept->memory, own, seqs, matched, true, &run, err);
     if (status == MR_OK) {
         struct mr_join_side *to = side_of(kept, side, seqs[0]);
         to->next = to->saved = seqs[count - 1] + MR_JOIN_KEPT_PARTS;
         status = mr_join_side_add(to, run, err);
         if (status == MR_OK)
             status = mr_join_side_tidy(kept->plan, side, kept->memory, to, err);
+        if (status == MR_OK)
+            status = mr_join_part_shrink(kept, part_of(kept, seqs[0]), &kept->runtime, err);
     }
     mr_batch_unref(own);
     mr_free(seqs);
@@ -143,25 +191,75 @@ static enum mr_status restore_run(struct mr_join_kept *kept, const struct mr_bat
     return status;
 }
 
-static void restore_match(struct mr_join_kept *kept, int side, int64_t number)
+/* Place of a number among ascending ones, or -1. */
+static int64_t find_number(const int64_t *seqs, int64_t count, int64_t number)
+{
+    int64_t low = 0, high = count;
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (seqs[middle] <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    return count > 0 && seqs[low] == number ? low : -1;
+}
+
+/* The piece that was read last: marks come in the order of numbers. */
+struct reading {
+    struct mr_join_stored *stored;
+    struct mr_join_run *run;
+};
+
+static void reading_end(struct reading *reading)
+{
+    if (reading->run)
+        mr_join_stored_mark(reading->stored, reading->run);
+    mr_join_run_free(reading->run);
+    *reading = (struct reading){0};
+}
+
+static struct mr_join_stored *find_stored(const struct mr_join_side *in, int64_t number)
+{
+    int low = 0, high = in->nstored;
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        if (in->stored[middle].first <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    struct mr_join_stored *found = low < in->nstored ? &in->stored[low] : NULL;
+    return found && found->first <= number && number <= found->last ? found : NULL;
+}
+
+static bool mark_run(struct mr_join_run *run, int64_t number)
+{
+    int64_t at = find_number(run->seqs, run->rows, number);
+    if (at < 0)
+        return false;
+    mr_bitmap_set(run->matched, at);
+    mr_bitmap_set(run->saved, at);
+    return true;
+}
+
+static enum mr_status restore_match(struct mr_join_kept *kept, int side, int64_t number,
+                                    struct reading *reading, struct mr_error *err)
 {
     const struct mr_join_side *in = side_of(kept, side, number);
-    for (int r = 0; r < in->nruns; r++) {
-        struct mr_join_run *run = in->runs[r];
-        int64_t low = 0, high = run->rows;
-        while (high - low > 1) {
-            int64_t middle = low + (high - low) / 2;
-            if (run->seqs[middle] <= number)
-                low = middle;
-            else
-                high = middle;
-        }
-        if (run->seqs[low] != number)
-            continue;
-        mr_bitmap_set(run->matched, low);
-        mr_bitmap_set(run->saved, low);
-        return;
+    struct mr_join_stored *stored = find_stored(in, number);
+    for (int r = 0; !stored && r < in->nruns; r++)
+        if (mark_run(in->runs[r], number))
+            return MR_OK;
+    if (!stored)
+        return MR_OK;
+    if (reading->stored != stored) {
+        reading_end(reading);
+        MR_TRY(mr_join_stored_load(kept, side, stored, &kept->runtime, &reading->run, err));
+        reading->stored = stored;
     }
+    (void)mark_run(reading->run, number);
+    return MR_OK;
 }
 
 static void restore_limit(struct mr_join_kept *kept, int side, int64_t limit)
@@ -195,6 +293,7 @@ static enum mr_status kept_restore(void *opaque, struct mr_batch *batch, struct 
     int32_t *kinds = mr_alloc(((size_t)batch->rows + 1) * sizeof *kinds);
     int64_t *numbers = mr_alloc(((size_t)batch->rows + 1) * sizeof *numbers);
     enum mr_status status = kinds && numbers ? MR_OK : mr_error_nomem(err);
+    struct reading reading = {0};
     bool rows = false;
     for (int64_t i = 0; status == MR_OK && i < batch->rows; i++) {
         struct mr_value kind, number;
@@ -211,10 +310,11 @@ static enum mr_status kept_restore(void *opaque, struct mr_batch *batch, struct 
         status = restore_rows(kept, batch, kinds, numbers, err);
     for (int64_t i = 0; status == MR_OK && i < batch->rows; i++) {
         if (kinds[i] == 2 || kinds[i] == 3)
-            restore_match(kept, kinds[i] - 2, numbers[i]);
+            status = restore_match(kept, kinds[i] - 2, numbers[i], &reading, err);
         else if (kinds[i] >= 4)
             restore_limit(kept, kinds[i] - 4, numbers[i]);
     }
+    reading_end(&reading);
     mr_free(kinds);
     mr_free(numbers);
     return status;
@@ -332,6 +432,25 @@ static enum mr_status save_run(struct saving *saving, const struct mr_join_side 
     return status;
 }
 
+static enum mr_status save_stored(struct saving *saving, const struct mr_join_side *side,
+                                  int number, bool everything)
+{
+    struct mr_join_kept *kept = saving->kept;
+    for (int i = 0; i < side->nstored; i++) {
+        struct mr_join_stored *stored = &side->stored[i];
+        struct mr_join_run *run;
+        if (!everything && stored->last < side->saved && !mr_join_stored_changed(stored))
+            continue;
+        MR_TRY(mr_join_stored_load(kept, number, stored, &kept->runtime, &run, saving->err));
+        enum mr_status status = save_run(saving, side, number, run, everything);
+        if (status == MR_OK)
+            mr_join_stored_mark(stored, run);
+        mr_join_run_free(run);
+        MR_TRY(status);
+    }
+    return MR_OK;
+}
+
 static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *emit,
                                 struct mr_error *err)
 {
@@ -339,6 +458,7 @@ static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *e
     struct saving saving = {.kept = kept, .emit = emit, .err = err};
     for (int i = 0; i < 2 * MR_JOIN_KEPT_PARTS; i++) {
         struct mr_join_side *side = &kept->parts[i / 2].sides[i % 2];
+        MR_TRY(save_stored(&saving, side, i % 2, everything));
         for (int r = 0; r < side->nruns; r++)
             MR_TRY(save_run(&saving, side, i % 2, side->runs[r], everything));
         side->saved = side->next;

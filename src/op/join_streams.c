@@ -1,8 +1,9 @@
 /*
  * join_streams.c - two streams side by side, where keys are equal and event times are not further apart than `within`.
  *
- * Rows of both sides are kept for those of the other that may still come. In an epoch new rows of the left meet what is kept of
- * the right and what is new of it, then new rows of the right meet what is kept of the left: each pair once. A row of
+ * Rows of both sides are kept for those of the other that may still come. In an epoch new rows of the right meet what is kept of
+ * the left, and are kept; then new rows of the left meet all that is kept of the right: each pair once, and new rows may come
+ * in blocks that fit into memory. A row of
  * time t is out of reach when the other side's watermark has reached t + within, because what comes then is late. That is when a row
  * that has to come out without a partner does so.
  *
@@ -218,7 +219,7 @@ struct piece {
     struct mr_join_kept *kept;
     struct mr_join_part *part;
     struct mr_spill **out;
-    struct mr_join_run *fresh[2]; /* new rows, or NULL */
+    struct mr_join_run *fresh; /* new rows that are not kept yet, or NULL */
     struct mr_error *err;
 };
 
@@ -276,35 +277,48 @@ static enum mr_status adopt(const struct piece *piece, int side, const struct mr
     return status;
 }
 
-/* New rows of one side as a run; NULL if there are none. */
-static enum mr_status read_fresh(struct piece *piece, int side, int partition)
+/* Chunks of new rows from *chunk on, about a block of them. */
+static enum mr_status read_chunks(const struct piece *piece, int side, int partition, int *chunk,
+                                  struct mr_batch **out)
 {
     struct mr_spill *spill = piece->task->spills[side];
-    struct mr_join_side *kept = &piece->part->sides[side];
-    int count = mr_spill_chunks(spill, partition), done = 0;
-    int64_t rows = mr_spill_rows(spill, partition);
-    struct mr_batch *batch = NULL, *own = NULL;
-    if (rows == 0)
-        return MR_OK;
-    struct mr_batch **chunks = mr_calloc((size_t)count + 1, sizeof(*chunks));
-    int64_t *seqs = mr_alloc((size_t)rows * sizeof *seqs);
-    enum mr_status status = chunks && seqs ? MR_OK : mr_error_nomem(piece->err);
-    for (; status == MR_OK && done < count; done += status == MR_OK)
-        status = mr_spill_chunk(spill, piece->runtime, partition, done, &chunks[done], piece->err);
+    int count = mr_spill_chunks(spill, partition), n = 0;
+    int64_t bytes = 0;
+    *out = NULL;
+    struct mr_batch **chunks = mr_calloc((size_t)(count - *chunk) + 1, sizeof(*chunks));
+    enum mr_status status = chunks ? MR_OK : mr_error_nomem(piece->err);
+    while (status == MR_OK && *chunk < count && bytes < piece->kept->block) {
+        status = mr_spill_chunk(spill, piece->runtime, partition, *chunk, &chunks[n], piece->err);
+        if (status != MR_OK)
+            break;
+        bytes += mr_batch_bytes(chunks[n++]);
+        ++*chunk;
+    }
     if (status == MR_OK)
-        status = mr_batch_concat(piece->runtime->memory, chunks, count, &batch, piece->err);
+        status = mr_batch_concat(piece->runtime->memory, chunks, n, out, piece->err);
+    for (int i = 0; i < n; i++)
+        mr_batch_unref(chunks[i]);
+    mr_free(chunks);
+    return status;
+}
+
+/* A block of new rows of one side as a run. */
+static enum mr_status read_fresh(struct piece *piece, int side, int partition, int *chunk)
+{
+    struct mr_join_side *kept = &piece->part->sides[side];
+    struct mr_batch *batch, *own = NULL;
+    MR_TRY(read_chunks(piece, side, partition, chunk, &batch));
+    int64_t *seqs = mr_alloc(((size_t)batch->rows + 1) * sizeof *seqs);
+    enum mr_status status = seqs ? MR_OK : mr_error_nomem(piece->err);
     if (status == MR_OK)
         status = adopt(piece, side, batch, &own);
-    for (int64_t i = 0; status == MR_OK && i < rows; i++, kept->next += MR_JOIN_KEPT_PARTS)
+    mr_batch_unref(batch);
+    for (int64_t i = 0; status == MR_OK && i < own->rows; i++, kept->next += MR_JOIN_KEPT_PARTS)
         seqs[i] = kept->next;
     if (status == MR_OK)
         status = mr_join_run_new(piece->kept->plan, side, piece->kept->memory, own, seqs, NULL,
-                                 &piece->fresh[side], piece->err);
+                                 true, &piece->fresh, piece->err);
     mr_batch_unref(own);
-    mr_batch_unref(batch);
-    for (int i = 0; i < done; i++)
-        mr_batch_unref(chunks[i]);
-    mr_free(chunks);
     mr_free(seqs);
     return status;
 }
@@ -374,24 +388,94 @@ static enum mr_status meet(struct piece *piece, int side, struct mr_join_run *ru
     return mr_join_probe_rows(&probe, &rows, piece->err);
 }
 
-/* New rows of `side` against what is kept of the other, and, for side 0, what is new of it. */
+/* Marks of a probing into the run's. */
+static void mark(struct mr_join_run *run, const struct probing *probing)
+{
+    for (int64_t i = 0; i < run->rows; i++)
+        if (probing->matched[i])
+            mr_bitmap_set(run->matched, i);
+}
+
+/* Times of a run; false where no row has one. */
+static bool bounds(const struct mr_join_run *run, int64_t *least, int64_t *most)
+{
+    *least = INT64_MAX;
+    *most = INT64_MIN;
+    for (int64_t i = 0; i < run->rows; i++) {
+        int64_t time = run->times[i];
+        if (time == INT64_MIN)
+            continue;
+        *least = time < *least ? time : *least;
+        *most = time > *most ? time : *most;
+    }
+    return *least <= *most;
+}
+
+/* The rows of a stored piece of `side` meet a run of the other. */
+static enum mr_status meet_stored(struct piece *piece, int side, struct mr_join_stored *stored,
+                                  struct mr_join_run *other)
+{
+    struct mr_join_side *kept = &piece->part->sides[side];
+    struct mr_join_run *run;
+    struct probing probing;
+    MR_TRY(mr_join_stored_load(piece->kept, side, stored, piece->runtime, &run, piece->err));
+    enum mr_status status = probing_init(piece->task->plan, side, run, &probing, piece->err);
+    if (status == MR_OK)
+        status = meet(piece, side, run, &probing, other);
+    if (status == MR_OK) {
+        mark(run, &probing);
+        mr_join_stored_mark(stored, run);
+        status =
+            mr_join_stored_tidy(piece->kept, side, kept, stored, run, piece->runtime, piece->err);
+    }
+    probing_reset(&probing);
+    mr_join_run_free(run);
+    return status;
+}
+
+/* A run of `side` against stored pieces of the other that are in its reach. */
+static enum mr_status meet_all_stored(struct piece *piece, int side, struct mr_join_run *run)
+{
+    struct mr_join_side *other = &piece->part->sides[1 - side];
+    int64_t within = piece->task->plan->within, least, most;
+    if (other->nstored == 0 || !bounds(run, &least, &most))
+        return MR_OK;
+    least = least < INT64_MIN + within ? INT64_MIN : least - within;
+    most = most > INT64_MAX - within ? INT64_MAX : most + within;
+    for (int i = 0; i < other->nstored; i++)
+        if (other->stored[i].most >= least && other->stored[i].least <= most)
+            MR_TRY(meet_stored(piece, 1 - side, &other->stored[i], run));
+    return MR_OK;
+}
+
+/* New rows of `side` against what is kept of the other. */
 static enum mr_status join_fresh(struct piece *piece, int side)
 {
-    struct mr_join_run *run = piece->fresh[side];
+    struct mr_join_run *run = piece->fresh;
     const struct mr_join_side *other = &piece->part->sides[1 - side];
     struct probing probing;
-    if (!run)
-        return MR_OK;
+    MR_TRY(meet_all_stored(piece, side, run));
     enum mr_status status = probing_init(piece->task->plan, side, run, &probing, piece->err);
     for (int i = 0; status == MR_OK && i < other->nruns; i++)
         status = meet(piece, side, run, &probing, other->runs[i]);
-    if (status == MR_OK && side == 0 && piece->fresh[1])
-        status = meet(piece, side, run, &probing, piece->fresh[1]);
-    for (int64_t i = 0; status == MR_OK && i < run->rows; i++)
-        if (probing.matched[i])
-            mr_bitmap_set(run->matched, i);
+    if (status == MR_OK)
+        mark(run, &probing);
     probing_reset(&probing);
     return status;
+}
+
+static enum mr_status join_side(struct piece *piece, int side, int partition)
+{
+    int chunk = 0, count = mr_spill_chunks(piece->task->spills[side], partition);
+    while (chunk < count) {
+        MR_TRY(read_fresh(piece, side, partition, &chunk));
+        MR_TRY(join_fresh(piece, side));
+        struct mr_join_run *fresh = piece->fresh;
+        piece->fresh = NULL;
+        MR_TRY(mr_join_side_add(&piece->part->sides[side], fresh, piece->err));
+        MR_TRY(mr_join_part_shrink(piece->kept, piece->part, piece->runtime, piece->err));
+    }
+    return MR_OK;
 }
 
 /* ---- rows that will find no partner ---- */
@@ -449,15 +533,15 @@ static enum mr_status pad_right(struct piece *piece, const struct mr_join_run *r
 
 /* Rows with a time in (from, to]; new ones also before. */
 static enum mr_status pad_run(struct piece *piece, int side, const struct mr_join_run *run,
-                              int64_t from, int64_t to)
+                              int64_t to)
 {
-    bool fresh = run == piece->fresh[side];
+    const struct mr_join_side *kept = &piece->part->sides[side];
     int32_t *list = mr_alloc(((size_t)run->rows + 1) * sizeof *list);
     int64_t n = 0;
     if (!list)
         return mr_error_nomem(piece->err);
     for (int64_t i = 0; i < run->rows; i++)
-        if (run->times[i] <= to && (fresh || run->times[i] > from) &&
+        if (run->times[i] <= to && (run->seqs[i] >= kept->saved || run->times[i] > kept->limit) &&
             !mr_bitmap_get(run->matched, i))
             list[n++] = (int32_t)i;
     enum mr_status status = n == 0      ? MR_OK
@@ -465,6 +549,23 @@ static enum mr_status pad_run(struct piece *piece, int side, const struct mr_joi
                                         : pad_right(piece, run, list, n);
     mr_free(list);
     return status;
+}
+
+static enum mr_status pad_stored(struct piece *piece, int side, int64_t to)
+{
+    const struct mr_join_side *kept = &piece->part->sides[side];
+    for (int i = 0; i < kept->nstored; i++) {
+        const struct mr_join_stored *stored = &kept->stored[i];
+        struct mr_join_run *run;
+        bool due = stored->least <= to && stored->most > kept->limit;
+        if (!due && stored->last < kept->saved)
+            continue;
+        MR_TRY(mr_join_stored_load(piece->kept, side, stored, piece->runtime, &run, piece->err));
+        enum mr_status status = pad_run(piece, side, run, to);
+        mr_join_run_free(run);
+        MR_TRY(status);
+    }
+    return MR_OK;
 }
 
 /* left_semi: rows of the left that have found a partner since the last save, which is once an epoch. */
@@ -485,9 +586,19 @@ static enum mr_status give_found(struct piece *piece, const struct mr_join_run *
 static enum mr_status give_all_found(struct piece *piece)
 {
     const struct mr_join_side *left = &piece->part->sides[0];
+    for (int i = 0; i < left->nstored; i++) {
+        struct mr_join_run *run;
+        if (!mr_join_stored_changed(&left->stored[i]))
+            continue;
+        MR_TRY(mr_join_stored_load(piece->kept, 0, &left->stored[i], piece->runtime, &run,
+                                   piece->err));
+        enum mr_status status = give_found(piece, run);
+        mr_join_run_free(run);
+        MR_TRY(status);
+    }
     for (int i = 0; i < left->nruns; i++)
         MR_TRY(give_found(piece, left->runs[i]));
-    return piece->fresh[0] ? give_found(piece, piece->fresh[0]) : MR_OK;
+    return MR_OK;
 }
 
 /* What the other side's watermark has put out of reach. */
@@ -504,18 +615,15 @@ static int64_t limit_of(const struct piece *piece, int side)
 
 static enum mr_status keep_side(struct piece *piece, int side)
 {
-    const struct mr_join_both *plan = piece->task->plan;
     struct mr_join_side *kept = &piece->part->sides[side];
     int64_t limit = limit_of(piece, side);
-    for (int i = 0; plan->preserved[side] && i < kept->nruns; i++)
-        MR_TRY(pad_run(piece, side, kept->runs[i], kept->limit, limit));
-    if (plan->preserved[side] && piece->fresh[side])
-        MR_TRY(pad_run(piece, side, piece->fresh[side], kept->limit, limit));
+    if (piece->task->plan->preserved[side]) {
+        MR_TRY(pad_stored(piece, side, limit));
+        for (int i = 0; i < kept->nruns; i++)
+            MR_TRY(pad_run(piece, side, kept->runs[i], limit));
+    }
     kept->limit = limit;
-    struct mr_join_run *fresh = piece->fresh[side];
-    piece->fresh[side] = NULL;
-    if (fresh)
-        MR_TRY(mr_join_side_add(kept, fresh, piece->err));
+    mr_join_stored_forget(piece->kept, kept);
     return mr_join_side_tidy(piece->kept->plan, side, piece->kept->memory, kept, piece->err);
 }
 
@@ -531,17 +639,14 @@ static enum mr_status settle_part(struct task *task, struct mr_runtime *runtime,
                           .out = &task->outs[partition],
                           .err = err};
     MR_TRY(mr_eval_new(runtime->memory, &task->plan->plans[0]->session, &piece.eval, err));
-    enum mr_status status = read_fresh(&piece, 0, partition);
+    enum mr_status status = join_side(&piece, 1, partition);
     if (status == MR_OK)
-        status = read_fresh(&piece, 1, partition);
-    for (int s = 0; status == MR_OK && s < 2; s++)
-        status = join_fresh(&piece, s);
+        status = join_side(&piece, 0, partition);
     if (status == MR_OK && task->plan->semi)
         status = give_all_found(&piece);
     for (int s = 0; status == MR_OK && s < 2; s++)
         status = keep_side(&piece, s);
-    for (int s = 0; s < 2; s++)
-        mr_join_run_free(piece.fresh[s]);
+    mr_join_run_free(piece.fresh);
     mr_eval_free(piece.eval);
     return status;
 }

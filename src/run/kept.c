@@ -1,7 +1,7 @@
 /*
  * kept.c - kept objects, and their rows as notes.
  *
- * An epoch's notes are the rows that keepers have emitted for it, in pieces of about 4 MB, under the number of the epoch: they count when that
+ * An epoch's notes are the rows that keepers have emitted for it, in pieces of up to 4 MB, under the number of the epoch: they count when that
  * is committed, which is one record elsewhere, so nothing here can disagree with it. Everything is saved when nothing was, when what was
  * saved since has become larger than that, and from time to time (so that a start reads few notes); that epoch has a note "base", which
  * says whose rows there are and what they looked like. Reading begins at the last base that is committed.
@@ -20,9 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Of a note, before it is compressed; of notes that go into the state together. Less where memory is short. */
+#define PIECE_LEAST ((int64_t)256 << 10)
 #define PIECE_BYTES ((int64_t)4 << 20)
-/* Of notes that go into the state together. */
-#define SEND_BYTES ((size_t)16 << 20)
+#define SEND_BYTES  (4 * PIECE_BYTES)
 /* Everything is saved again when changes have become larger than it was, or after so many epochs if that is cheap. */
 #define SMALL_BYTES ((int64_t)64 << 10)
 #define MANY_EPOCHS 100
@@ -622,7 +623,16 @@ struct saving {
     int count;
     int capacity;
     size_t bytes;
+    int64_t piece, send; /* bytes of a note, and of those that are sent together */
 };
+
+/* Notes on their way are in no account: they take a small part of what is left in them. */
+static void bound_notes(struct saving *saving)
+{
+    int64_t part = mr_memory_available(saving->kept->objects[0].memory) / 64;
+    saving->piece = part < PIECE_LEAST ? PIECE_LEAST : part > PIECE_BYTES ? PIECE_BYTES : part;
+    saving->send = saving->piece * (SEND_BYTES / PIECE_BYTES);
+}
 
 static enum mr_status send_notes(struct saving *saving, struct mr_error *err)
 {
@@ -650,7 +660,7 @@ static enum mr_status add_note(struct saving *saving, const char *name, struct m
 {
     if (name == NULL)
         return mr_error_nomem(err);
-    if (saving->bytes >= SEND_BYTES)
+    if ((int64_t)saving->bytes >= saving->send)
         MR_TRY(send_notes(saving, err));
     if (saving->count == saving->capacity) {
         int capacity = saving->capacity > 0 ? 2 * saving->capacity : 16;
@@ -688,7 +698,7 @@ static enum mr_status save_batch(struct saving *saving, struct mr_batch *batch,
 {
     struct mr_memory *memory = saving->object->memory;
     int64_t rows = mr_batch_active(batch), bytes = mr_batch_bytes(batch);
-    int64_t piece = bytes > PIECE_BYTES ? rows / (bytes / PIECE_BYTES + 1) : rows;
+    int64_t piece = bytes > saving->piece ? rows / (bytes / saving->piece + 1) : rows;
     piece = piece > 0 ? piece : 1;
     for (int64_t at = 0; at < rows; at += piece) {
         struct mr_batch *part = NULL;
@@ -759,6 +769,7 @@ enum mr_status mr_kept_save(struct mr_kept *kept, int64_t epoch, struct mr_error
         return MR_OK;
     mr_arena_init(&saving.arena, NULL);
     mr_bytes_init(&saving.packed, NOTE_MAXIMUM);
+    bound_notes(&saving);
     for (int i = 0; i < kept->nobjects; i++)
         MR_TRY_OUT(save_object(&saving, &kept->objects[i], kept->saved_everything, err));
     if (kept->saved_everything)

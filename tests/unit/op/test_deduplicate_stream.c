@@ -4,7 +4,7 @@
 #include "saved.h"
 
 #include "ext/event_clock.h"
-#include "op/dedup.h"
+#include "op/deduplicate_kept.h"
 #include "op/ops.h"
 
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#define KEYS 400
+#define KEYS 8000
 
 struct model {
     int64_t times[KEYS]; /* INT64_MIN: never seen */
@@ -32,7 +32,7 @@ static int make_epoch(struct drive *drive, const struct mr_schema *schema, struc
     for (int b = 0; b < nbatches; b++) {
         struct mr_bytes text;
         mr_bytes_init(&text, 1 << 20);
-        for (int rows = 1 + rand() % 60; rows > 0; rows--) {
+        for (int rows = 1 + rand() % 300; rows > 0; rows--) {
             int key = rand() % 4 ? rand() % KEYS : rand() % 5;
             int64_t time = model->next / 7 - rand() % (delay + 1), id = model->next;
             if (time <= model->before)
@@ -43,7 +43,7 @@ static int make_epoch(struct drive *drive, const struct mr_schema *schema, struc
                 model->times[key] = time;
             model->latest = time > model->latest ? time : model->latest;
             mr_bytes_printf(&text, "%s%lld,%d,k%d,%lld", text.size ? ";" : "", (long long)id,
-                            key / 20, key % 20, (long long)time);
+                            key / 200, key % 200, (long long)time);
         }
         if (text.size > 0)
             batches[n++] = drive_rows(drive, schema, text.data);
@@ -67,6 +67,14 @@ static void check_epoch(struct drive *drive, const bool *wanted, int64_t from, i
     free(got);
 }
 
+static int count_stored(const struct mr_dedup_kept *kept)
+{
+    int pieces = 0;
+    for (int p = 0; p < MR_DEDUP_PARTITIONS; p++)
+        pieces += kept->parts[p].nstored;
+    return pieces;
+}
+
 static void run_stream(unsigned seed, int64_t delay, int64_t share)
 {
     static const char *const pairs[] = {"keys", "a,b", "eventTime", "timestamp_micros(t)", NULL};
@@ -77,6 +85,7 @@ static void run_stream(unsigned seed, int64_t delay, int64_t share)
     struct model model = {.before = MR_WATERMARK_NONE, .latest = MR_WATERMARK_NONE};
     const struct mr_schema *schema;
     bool *wanted = calloc(100000, sizeof *wanted);
+    int pieces = 0;
     for (int k = 0; k < KEYS; k++)
         model.times[k] = MR_WATERMARK_NONE;
     srand(seed);
@@ -94,6 +103,7 @@ static void run_stream(unsigned seed, int64_t delay, int64_t share)
     assert_int_equal(mr_event_clock_new(delay, 0, &clock, &drive.err), MR_OK);
     struct mr_event_clock *const clocks[] = {clock};
     drive.runtime.clocks = clocks;
+    drive.runtime.share = share;
     saved_open(&saved, &drive, &mr_op_deduplicate);
     for (int epoch = 0; epoch < 60; epoch++) {
         struct mr_batch *batches[8];
@@ -106,11 +116,13 @@ static void run_stream(unsigned seed, int64_t delay, int64_t share)
         if (drive_run(&drive, batches, n, 1 + rand() % 3, share) != MR_OK)
             fail_msg("%s", drive.err.message);
         check_epoch(&drive, wanted, from, model.next);
+        pieces += count_stored(drive.runtime.kept);
         saved_save(&saved, rand() % 5 == 0);
         if (rand() % 4 == 0)
             saved_reopen(&saved);
         drive_free_data(batches, n);
     }
+    assert_true((pieces > 0) == (share < 1 << 20));
     saved_close(&saved);
     mr_event_clock_free(clock);
     free(wanted);
@@ -223,8 +235,11 @@ static void test_account(void **state)
 static void test_epochs(void **state)
 {
     (void)state;
-    for (unsigned seed = 1; seed <= 20; seed++)
-        run_stream(seed, seed % 3 == 0 ? 0 : 40, seed % 4 ? INT64_MAX / 4 : 4096);
+    for (unsigned seed = 1; seed <= 12; seed++) {
+        static const int64_t shares[] = {4096, INT64_MAX / 4, 400000, INT64_MAX / 4};
+        int64_t delay = seed % 4 == 1 ? 40 : seed % 4 == 3 ? 0 : 1500;
+        run_stream(seed, delay, shares[seed % 4]);
+    }
 }
 
 static void test_refused(void **state)

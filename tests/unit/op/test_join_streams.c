@@ -6,6 +6,7 @@
 
 #include "ext/event_clock.h"
 #include "op/join_options.h"
+#include "op/join_runs.h"
 #include "op/ops.h"
 
 #include <setjmp.h>
@@ -248,10 +249,19 @@ static void epoch(int number, bool last, const bool *preserved, int64_t share)
         drive_free_data(batches[s], counts[s]);
 }
 
+static int count_stored(const struct mr_join_kept *kept)
+{
+    int pieces = 0;
+    for (int i = 0; i < 2 * MR_JOIN_KEPT_PARTS; i++)
+        pieces += kept->parts[i / 2].sides[i % 2].nstored;
+    return pieces;
+}
+
 static void run_streams(const char *type, unsigned seed, bool left, bool right, int64_t share)
 {
     static struct mr_waiter waiter;
     const bool preserved[2] = {left, right};
+    int pieces = 0;
     memset(&f, 0, sizeof f);
     drive_init(&f.drive);
     waiter = mr_waiter_plain();
@@ -269,13 +279,16 @@ static void run_streams(const char *type, unsigned seed, bool left, bool right, 
     struct mr_event_clock *const clocks[] = {f.streams[f.swapped].clock,
                                              f.streams[!f.swapped].clock};
     f.drive.runtime.clocks = clocks;
+    f.drive.runtime.share = share;
     saved_open(&f.saved, &f.drive, &mr_op_join_streams);
     for (int e = 0; e < 60; e++) {
         epoch(e, e == 59, preserved, share);
+        pieces += count_stored(f.drive.runtime.kept);
         saved_save(&f.saved, rand() % 6 == 0);
         if (rand() % 4 == 0)
             saved_reopen(&f.saved);
     }
+    assert_true((pieces > 0) == (share < 1 << 20));
     saved_close(&f.saved);
     free(f.seen);
     for (int s = 0; s < 2; s++)
@@ -283,40 +296,46 @@ static void run_streams(const char *type, unsigned seed, bool left, bool right, 
     drive_reset(&f.drive);
 }
 
+/* All in memory; nothing; runs of some rows. */
+static int64_t share_of(unsigned seed)
+{
+    return seed % 3 == 0 ? 4096 : seed % 3 == 1 ? INT64_MAX / 4 : 100000;
+}
+
 static void test_inner(void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= 6; seed++)
-        run_streams("inner", seed, false, false, seed % 3 ? INT64_MAX / 4 : 4096);
+        run_streams("inner", seed, false, false, share_of(seed));
 }
 
 static void test_left(void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= 6; seed++)
-        run_streams("left", seed, true, false, seed % 3 ? INT64_MAX / 4 : 4096);
+        run_streams("left", seed, true, false, share_of(seed));
 }
 
 static void test_right(void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= 3; seed++)
-        run_streams("right", seed, false, true, INT64_MAX / 4);
+        run_streams("right", seed, false, true, share_of(seed));
 }
 
 static void test_full(void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= 6; seed++)
-        run_streams("full", seed, true, true, seed % 3 ? INT64_MAX / 4 : 4096);
+        run_streams("full", seed, true, true, share_of(seed));
 }
 
 static void test_exists(void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= 4; seed++) {
-        run_streams("left_semi", seed, false, false, seed % 3 ? INT64_MAX / 4 : 4096);
-        run_streams("left_anti", seed, true, false, seed % 3 ? INT64_MAX / 4 : 4096);
+        run_streams("left_semi", seed, false, false, share_of(seed));
+        run_streams("left_anti", seed, true, false, share_of(seed));
     }
 }
 
