@@ -168,8 +168,34 @@ def first_look_fails(server):
         equal(sorted(server.rows("kept", "SELECT id FROM t")), [(1,), (2,), (3,)], "rows")
 
 
+def put_wide(space, name, ids):
+    text = "".join(json.dumps({"id": i, "k": f"{i:0>400}", "ts": "2024-01-01T00:00:00Z"}) + "\n" for i in ids)
+    space.write("in/.new", text)
+    os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
+
+
+def stored_killed():
+    """What is kept is larger than the memory, and the process dies while it is stored, read and saved: nothing is forgotten."""
+    work = pipeline(resources={"memory": "24mb", "parallelism": 2})
+    work["steps"][0]["config"]["schema"] = "id BIGINT, k STRING, ts TIMESTAMP"
+    work["steps"][1]["config"]["keys"] = ["k"]
+    with Workspace() as space:
+        put_wide(space, "a", range(12000))
+        done = space.run(work).expect(0)
+        check(sum(step.get("counters", {}).get("spill_bytes", 0) for step in done.report["steps"]) > 0, "nothing was spilled")
+        for number, place in enumerate(("spill.write:40", "spill.read:60", "state.before:2", "files.published"), 1):
+            put_wide(space, f"b{number}", range(3000 * number - 2000, 3000 * number + 12000))
+            done = space.run(work, environment={"MILLRACE_FAILPOINT": f"{place}=kill"})
+            if done.code == 0 and number == 1:
+                raise Skip("a build without --enable-failpoints")
+            equal(done.code, -signal.SIGKILL, f"{place}: {done.err}")
+            space.run(work).expect(0)
+            equal(ids(space), list(range(3000 * number + 12000)), f"rows, {place}")
+
+
 def main():
     suite = Suite("kept")
+    suite.case("stored, and killed", stored_killed)
     suite.case("a batch run in between", batch_between)
     suite.case("--fresh killed", fresh_killed)
     suite.case("a batch run begins anew", batch_anew)
