@@ -264,6 +264,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     struct mr_epoch_record before;
     struct mr_epoch_record record = {
         .phase = MR_EPOCH_PREPARED,
+        .stream = session->spec->mode == MR_MODE_STREAMING,
         .lane = 0,
         .epoch = epoch,
         .run_id = session->run_id,

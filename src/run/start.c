@@ -167,9 +167,9 @@ enum mr_status mr_start_recover(struct mr_start *start, const struct mr_run_opti
     MR_TRY(refuse_lanes(start, options->fresh, err));
     /* Killed, or failed after its rows were prepared: either way they are there, or will be. */
     MR_TRY(row_of_last(start, &row, err));
-    bool interrupted = row && strcmp(row->status, "success") != 0;
-    /* A stream ends behind some epoch, as a rule by being stopped: no run is to be retried. */
-    interrupted = interrupted && session->spec->mode != MR_MODE_STREAMING;
+    /* A stream ends behind some epoch, as a rule by being stopped: it is no retry, and nobody is its. */
+    bool streams = start->last.stream || session->spec->mode == MR_MODE_STREAMING;
+    bool interrupted = row && strcmp(row->status, "success") != 0 && !streams;
     if (start->last.phase == MR_EPOCH_COMMITTED && (!interrupted || start->last.ntokens == 0))
         return MR_OK;
     if (start->last.phase == MR_EPOCH_PREPARED)
@@ -179,7 +179,7 @@ enum mr_status mr_start_recover(struct mr_start *start, const struct mr_run_opti
     if (mr_maintain_again(session, err) != MR_OK && !options->fresh)
         return err ? err->status : MR_SINK;
     mr_stage_done(session, start->lease, start->last.epoch);
-    start->finished_earlier = session->spec->mode != MR_MODE_STREAMING;
+    start->finished_earlier = !streams;
     mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
                      "finished the commit of the interrupted run %s; nothing was read again",
                      start->last.run_id);

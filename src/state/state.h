@@ -65,6 +65,7 @@ struct mr_epoch_token {
 /* The last epoch of a lane. */
 struct mr_epoch_record {
     enum mr_epoch_phase phase; /* NONE: the lane never ran */
+    bool stream; /* an epoch of mode streaming: its run has an end of its own, and no retry */
     int lane;
     int64_t epoch;
     const char *run_id;

@@ -81,6 +81,53 @@ def fresh_killed():
     equal(len(seen), 2, "ways")
 
 
+def mode_switched():
+    """A batch run behind a stream that was drained, killed, or killed with an epoch prepared: it is no retry, and reads what is new."""
+    for how in ("drained", "killed", "prepared"):
+        with Workspace() as space:
+            work = pipeline()
+            del work["steps"][1]
+            batch = json.loads(json.dumps({**work, "mode": "batch"}))
+            del batch["steps"][-1]["config"]["trigger"]
+            put(space, "a", [1, 2])
+            if how == "prepared":
+                done = space.run(work, environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
+                if done.code == 0:
+                    raise Skip("a build without --enable-failpoints")
+            else:
+                work["steps"][-1]["config"]["trigger"] = "10 ms"
+                space.write("pipeline.json", work)
+                process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                end = time.monotonic() + 60
+                while not os.path.isdir(space.file("out")) or ids(space) != [1, 2]:
+                    check(process.poll() is None and time.monotonic() < end, "no rows")
+                    time.sleep(0.01)
+                process.send_signal(signal.SIGTERM if how == "drained" else signal.SIGKILL)
+                equal(process.wait(30), 143 if how == "drained" else -signal.SIGKILL, "exit code")
+            put(space, "b", [3])
+            done = space.run(batch).expect(0)
+            equal(ids(space), [1, 2, 3], f"rows of a batch run behind a stream that was {how}: {done.err}")
+            equal(space.run(batch).expect(0).report["rows_read"], 0, "rows of the next")
+
+
+def unprepared_killed(server=None):
+    """What a step kept of an epoch that never was prepared is not read."""
+    state = {"state": {"postgres": "state"}} if server else {}
+    if server:
+        server.database("state9")
+    with Workspace(extra={"state": server.credentials("state9")} if server else {}) as space:
+        put(space, "a", [1])
+        space.run(pipeline(**state)).expect(0)
+        put(space, "b", [2])
+        done = space.run(pipeline(**state), environment={"MILLRACE_FAILPOINT": "state.before=kill"})
+        if done.code == 0:
+            raise Skip("a build without --enable-failpoints")
+        run_out(server, 9)
+        put(space, "c", [1, 2, 3])
+        space.run(pipeline(**state)).expect(0)
+        equal(ids(space), [1, 2, 3], "rows")
+
+
 def run_out(server, number):
     """The lease of a process that was killed, without waiting for it."""
     if server:
@@ -198,10 +245,13 @@ def main():
     suite.case("stored, and killed", stored_killed)
     suite.case("a batch run in between", batch_between)
     suite.case("--fresh killed", fresh_killed)
+    suite.case("the mode is switched", mode_switched)
+    suite.case("an epoch is killed before it is prepared", unprepared_killed)
     suite.case("a batch run begins anew", batch_anew)
     suite.case("a withdrawal killed", withdrawal_killed)
     suite.case("watermark set", places_set)
     with Server() as server:
+        suite.case("an epoch is killed before it is prepared, state on a server", unprepared_killed, server)
         suite.case("a withdrawal killed, state on a server", withdrawal_killed, server)
         suite.case("the first look fails", first_look_fails, server)
     suite.end()

@@ -118,6 +118,7 @@ static struct mr_epoch_record sample(void)
 {
     return (struct mr_epoch_record){
         .phase = MR_EPOCH_PREPARED,
+        .stream = true,
         .lane = 2,
         .epoch = INT64_C(1) << 40,
         .run_id = "20260101T000000Z-00000001",
@@ -133,6 +134,7 @@ static void check_sample(const struct mr_epoch_record *read)
 {
     struct mr_epoch_record record = sample();
     assert_int_equal(read->phase, record.phase);
+    assert_int_equal(read->stream, record.stream);
     assert_int_equal(read->lane, record.lane);
     assert_true(read->epoch == record.epoch);
     assert_string_equal(read->run_id, record.run_id);
@@ -760,7 +762,7 @@ static void looking_at_nothing(void **out)
 }
 
 /* The record of an older version has no maker. */
-static void record_of_version_2_is_read(void **out)
+static void older_records_are_read(void **out)
 {
     struct fixture *fixture = *out;
     struct mr_epoch_record record = sample(), read;
@@ -768,16 +770,24 @@ static void record_of_version_2_is_read(void **out)
     mr_bytes_init(&now, 4096);
     mr_bytes_init(&before, 4096);
     mr_epoch_record_encode(&record, &now);
-    size_t maker = 4 + 1 + 1 + 8 + 1 + strlen(record.run_id);
+    size_t flags = 4 + 1, maker = flags + 1 + 1 + 8 + 1 + strlen(record.run_id);
+    assert_int_equal(now.data[flags], 1);
     assert_int_equal(now.data[maker], 0);
-    mr_bytes_append(&before, "MRE2", 4);
-    mr_bytes_append(&before, now.data + 4, maker - 4);
-    mr_bytes_append(&before, now.data + maker + 1, now.size - maker - 1 - 4);
-    mr_bytes_seal(&before, 0);
-    assert_true(mr_epoch_record_decode((struct mr_slice){before.data, before.size}, &fixture->arena,
-                                       &read));
-    check_sample(&read);
-    assert_string_equal(read.maker, "");
+    for (int version = 2; version <= 3; version++) {
+        size_t rest = version == 2 ? maker + 1 : maker;
+        mr_bytes_clear(&before);
+        mr_bytes_printf(&before, "MRE%d", version);
+        mr_bytes_append(&before, now.data + 4, flags - 4);
+        mr_bytes_append(&before, now.data + flags + 1, maker - flags - 1);
+        mr_bytes_append(&before, now.data + rest, now.size - rest - 4);
+        mr_bytes_seal(&before, 0);
+        assert_true(mr_epoch_record_decode((struct mr_slice){before.data, before.size},
+                                           &fixture->arena, &read));
+        assert_false(read.stream);
+        read.stream = true;
+        check_sample(&read);
+        assert_string_equal(read.maker, "");
+    }
     mr_bytes_reset(&now);
     mr_bytes_reset(&before);
 }
@@ -970,7 +980,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_directory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(looking_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(looking_at_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(record_of_version_2_is_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(older_records_are_read, set_up, tear_down),
     };
     const struct CMUnitTest server_tests[] = {
         BOTH(set_up_postgres),
