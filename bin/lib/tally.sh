@@ -40,12 +40,13 @@ count_tap() {
 
 # suite NAME KIND COMMAND...; for make, BUILD is the build directory.
 suite() {
-    local name=$1 kind=$2 log status began=$SECONDS
+    local name=$1 kind=$2 log status cpu began=$SECONDS
+    local TIMEFORMAT=$'%U\n%S'
     shift 2
     log=$LOGS/${name//[^A-Za-z0-9_-]/-}.log
     printf '== %s\n' "$name"
     touch "$log.began"
-    timeout --kill-after=20 "${SUITE_LIMIT:-900}" "$@" >"$log" 2>&1 </dev/null
+    { time timeout --kill-after=20 "${SUITE_LIMIT:-900}" "$@" >"$log" 2>&1 </dev/null; } 2>"$log.cpu"
     status=$?
     OKS=0 BADS=0 SKIPS=0
     case $kind in
@@ -67,7 +68,9 @@ suite() {
         esac
     fi
     PASSED=$((PASSED + OKS)) FAILED=$((FAILED + BADS)) SKIPPED=$((SKIPPED + SKIPS))
-    printf '   %s: %d passed, %d failed, %d skipped (%d s)\n' "$name" "$OKS" "$BADS" "$SKIPS" $((SECONDS - began))
+    cpu=$(awk '{ n += $1 } END { printf "%d", n }' "$log.cpu")
+    printf '   %s: %d passed, %d failed, %d skipped (%d s, %d s of CPU)\n' "$name" "$OKS" "$BADS" "$SKIPS" \
+        $((SECONDS - began)) "$cpu"
 }
 
 # lane FUNCTION: runs its suites beside what follows. join_lane waits for them, shows what they said, and adds them up.
