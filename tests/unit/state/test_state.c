@@ -150,6 +150,15 @@ static void check_sample(const struct mr_epoch_record *read)
     assert_int_equal(read->tokens[1].token.size, 0);
 }
 
+static void holds_sample(struct fixture *fixture)
+{
+    struct mr_epoch_record read;
+    struct mr_error err = {0};
+    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
+                     MR_OK);
+    check_sample(&read);
+}
+
 static void record_survives(void **out)
 {
     struct fixture *fixture = *out;
@@ -260,9 +269,7 @@ static void epoch_is_stored(void **out)
     fixture->state = NULL;
     assert_int_equal(open_state(fixture, &fixture->state, &err), MR_OK);
     assert_string_equal(mr_state_uuid(fixture->state), uuid);
-    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
-                     MR_OK);
-    check_sample(&read);
+    holds_sample(fixture);
 }
 
 /* The lease keeps other processes out, is per key, and ends with its holder however that dies. */
@@ -515,29 +522,12 @@ static void put_named(struct mr_lease *lease, enum mr_note_kind kind, int64_t ep
     assert_int_equal(mr_state_put_note(lease, kind, &note, &err), MR_OK);
 }
 
-/* "1:a 2:b=bytes": what there is of a kind. */
-static const char *named(struct fixture *fixture, enum mr_note_kind kind)
-{
-    struct mr_error err = {0};
-    struct mr_note *notes;
-    int count;
-    const char *text = "";
-    assert_int_equal(mr_state_notes(fixture->state, "k", kind, -1, &fixture->arena, &notes, &count,
-                                    &err),
-                     MR_OK);
-    for (int i = 0; i < count; i++)
-        text = mr_arena_printf(&fixture->arena, "%s%s%d:%s=%.*s", text, i > 0 ? " " : "",
-                               (int)notes[i].epoch, notes[i].name, (int)notes[i].bytes.size,
-                               notes[i].bytes.data);
-    return text;
-}
-
 /* A record and what becomes of the notes with it: both, or under a lease that is lost neither. */
 static void notes_change_with_a_record(void **out)
 {
     struct fixture *fixture = *out;
     struct mr_error err = {0};
-    struct mr_epoch_record record = sample(), read;
+    struct mr_epoch_record record = sample();
     struct mr_lease *lease = NULL, *next = NULL;
     int64_t fence;
     struct mr_note_change changes[] = {
@@ -553,22 +543,18 @@ static void notes_change_with_a_record(void **out)
     }
     put_named(lease, MR_NOTE_CHECKPOINT, 5, "a");
     assert_int_equal(mr_state_store_epoch_and(lease, &record, changes, 3, &err), MR_OK);
-    assert_string_equal(named(fixture, MR_NOTE_KEPT), "1:a=old 1:b=old 2:a=new");
-    assert_string_equal(named(fixture, MR_NOTE_CONTENT), "1:a=old 2:a=old");
-    assert_string_equal(named(fixture, MR_NOTE_DONE), "7:z=");
-    assert_string_equal(named(fixture, MR_NOTE_CHECKPOINT), "5:a=old");
-    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
-                     MR_OK);
-    check_sample(&read);
+    assert_string_equal(list(fixture, MR_NOTE_KEPT, -1), "1/a=old 1/b=old 2/a=new");
+    assert_string_equal(list(fixture, MR_NOTE_CONTENT, -1), "1/a=old 2/a=old");
+    assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "7/z=");
+    assert_string_equal(list(fixture, MR_NOTE_CHECKPOINT, -1), "5/a=old");
+    holds_sample(fixture);
     let_go(fixture);
     assert_int_equal(mr_state_lease(fixture->state, "k", "other", &next, &fence, &err), MR_OK);
     changes[0].from = changes[1].from = 0;
     record.epoch++;
     assert_int_equal(mr_state_store_epoch_and(lease, &record, changes, 3, &err), MR_BUSY);
-    assert_string_equal(named(fixture, MR_NOTE_KEPT), "1:a=old 1:b=old 2:a=new");
-    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
-                     MR_OK);
-    check_sample(&read);
+    assert_string_equal(list(fixture, MR_NOTE_KEPT, -1), "1/a=old 1/b=old 2/a=new");
+    holds_sample(fixture);
     mr_lease_release(lease);
     mr_lease_release(next);
 }
@@ -795,11 +781,7 @@ static void older_records_are_read(void **out)
 /* The record of store(), and no notes. Closes the state. */
 static void holds_sample_alone(struct fixture *fixture)
 {
-    struct mr_epoch_record read;
-    struct mr_error err = {0};
-    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
-                     MR_OK);
-    check_sample(&read);
+    holds_sample(fixture);
     assert_string_equal(list(fixture, MR_NOTE_DONE, -1), "");
     mr_state_close(fixture->state);
     fixture->state = NULL;
@@ -896,9 +878,7 @@ static void lost_reply_is_settled(void **out)
                      MR_OK);
     assert_int_equal(read.phase, MR_EPOCH_NONE);
     assert_int_equal(mr_state_store_epoch(lease, &record, &err), MR_OK);
-    assert_int_equal(mr_state_load_epoch(fixture->state, "k", 2, &fixture->arena, &read, &err),
-                     MR_OK);
-    check_sample(&read);
+    holds_sample(fixture);
     /* A write of another that counts with our fence cannot be. */
     run_on_server("UPDATE millrace.leases SET written = 99");
     assert_int_equal(mr_state_store_epoch(lease, &record, &err), MR_INTERNAL);
