@@ -5,7 +5,9 @@
  * bytes looked at once. Rows are numbered, so sums of what is read can be checked. Prints one JSON object.
  *
  *   kafka_tool fill SERVERS TOPIC COUNT CODEC
- *   kafka_tool pace SERVERS TOPIC RATE SECONDS     so many a second, with the time of each in microseconds as "sent"
+ *   kafka_tool stock SERVERS TOPIC COUNT           records of pace, as fast as it goes
+ *   kafka_tool pace SERVERS TOPIC RATE SECONDS FIRST
+ *                          so many a second (0: as fast as it goes), with the time of each in microseconds as "sent", from the number FIRST on
  *   kafka_tool drain SERVERS TOPIC COUNT
  */
 #include <librdkafka/rdkafka.h>
@@ -102,46 +104,100 @@ static double clock_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* What is due goes out, then the client is served for a millisecond; what is late is made up for. */
-static int pace(const char *servers, const char *topic, long rate, long duration)
+/* A record made in advance, but for two numbers behind spaces: what it costs to make is next to nothing. */
+static const char EVENT[] =
+    "{\"id\":            ,\"sent\":                 ,\"note\":\"the quick brown fox jumps over "
+    "the lazy dog and then it walks all the way home again, slowly, for it has run a very long "
+    "w\"}";
+
+enum { ID_END = 18, SENT_END = 43 };
+
+static void put(char *end, long long number)
+{
+    do {
+        *--end = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+}
+
+struct events {
+    rd_kafka_t *rk;
+    rd_kafka_topic_t *handle;
+    int partitions;
+};
+
+static void events_open(struct events *events, const char *servers, const char *topic)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    long n = 0, total = rate * duration, late = 0;
-    char value[512];
+    const struct rd_kafka_metadata *metadata;
 
     set(conf, "bootstrap.servers", servers);
     set(conf, "linger.ms", "5");
-    set(conf, "queue.buffering.max.messages", "1000000");
-    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, conf);
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
-    const struct rd_kafka_metadata *metadata;
-    if (rd_kafka_metadata(rk, 0, handle, &metadata, 30000) != 0)
-        return 1;
-    int partitions = metadata->topics[0].partition_cnt;
-    rd_kafka_metadata_destroy(metadata);
-    double began = seconds();
-    while (n < total) {
-        double gone = seconds() - began;
-        long due = (long)(gone * (double)rate);
-        late = due - n > late ? due - n : late;
-        for (; n < due && n < total; n++) {
-            int size = snprintf(value, sizeof value, "{\"id\":%ld,\"sent\":%lld,\"note\":\"%.*s\"}",
-                                n, (long long)(clock_now() * 1e6), 120,
-                                "the quick brown fox jumps over the lazy dog and then it walks "
-                                "all the way home again, slowly, for it has run a very long way "
-                                "today");
-            while (rd_kafka_produce(handle, (int)(n % partitions), RD_KAFKA_MSG_F_COPY, value,
-                                    (size_t)size, NULL, 0, NULL) != 0)
-                rd_kafka_poll(rk, 1);
-        }
-        rd_kafka_poll(rk, 1);
+    set(conf, "queue.buffering.max.messages", "500000");
+    events->rk = client(RD_KAFKA_PRODUCER, conf);
+    events->handle = rd_kafka_topic_new(events->rk, topic, NULL);
+    if (rd_kafka_metadata(events->rk, 0, events->handle, &metadata, 30000) != 0) {
+        fprintf(stderr, "kafka_tool: no metadata of %s\n", topic);
+        exit(1);
     }
-    double took = seconds() - began;
-    if (rd_kafka_flush(rk, 600000) != 0)
+    events->partitions = metadata->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(metadata);
+}
+
+static void event(struct events *events, long n)
+{
+    char value[sizeof EVENT];
+
+    memcpy(value, EVENT, sizeof value);
+    put(value + ID_END, n);
+    put(value + SENT_END, (long long)(clock_now() * 1e6));
+    while (rd_kafka_produce(events->handle, (int)(n % events->partitions), RD_KAFKA_MSG_F_COPY,
+                            value, sizeof value - 1, NULL, 0, NULL) != 0)
+        rd_kafka_poll(events->rk, 1);
+}
+
+static int events_close(struct events *events)
+{
+    int failed = rd_kafka_flush(events->rk, 600000) != 0;
+
+    rd_kafka_topic_destroy(events->handle);
+    rd_kafka_destroy(events->rk);
+    return failed;
+}
+
+static int stock(const char *servers, const char *topic, long count)
+{
+    struct events events;
+
+    events_open(&events, servers, topic);
+    for (long n = 0; n < count; n++)
+        event(&events, n);
+    if (events_close(&events) != 0)
         return 1;
-    printf("{\"records\": %ld, \"seconds\": %.3f, \"most_behind\": %ld}\n", n, took, late);
-    rd_kafka_topic_destroy(handle);
-    rd_kafka_destroy(rk);
+    printf("{\"records\": %ld, \"bytes\": %ld}\n", count, count * (long)(sizeof EVENT - 1));
+    return 0;
+}
+
+/* What is due goes out, then the client is served for a millisecond; what is late is made up for, until the time is over. */
+static int pace(const char *servers, const char *topic, long rate, long duration, long first)
+{
+    struct events events;
+    long n = 0, late = 0;
+
+    events_open(&events, servers, topic);
+    double began = seconds(), gone = 0;
+    while (gone < (double)duration) {
+        long due = rate ? (long)(gone * (double)rate) : n + 1000;
+        late = rate && due - n > late ? due - n : late;
+        for (long i = 0; n < due && i < 10000; n++, i++)
+            event(&events, first + n);
+        rd_kafka_poll(events.rk, rate && n == due ? 1 : 0);
+        gone = seconds() - began;
+    }
+    if (events_close(&events) != 0)
+        return 1;
+    printf("{\"records\": %ld, \"seconds\": %.3f, \"most_behind\": %ld}\n", n, seconds() - began,
+           late);
     return 0;
 }
 
@@ -194,12 +250,14 @@ int main(int argc, char **argv)
 {
     if (argc == 6 && strcmp(argv[1], "fill") == 0)
         return fill(argv[2], argv[3], atol(argv[4]), argv[5]);
-    if (argc == 6 && strcmp(argv[1], "pace") == 0)
-        return pace(argv[2], argv[3], atol(argv[4]), atol(argv[5]));
+    if (argc == 5 && strcmp(argv[1], "stock") == 0)
+        return stock(argv[2], argv[3], atol(argv[4]));
+    if (argc == 7 && strcmp(argv[1], "pace") == 0)
+        return pace(argv[2], argv[3], atol(argv[4]), atol(argv[5]), atol(argv[6]));
     if (argc == 5 && strcmp(argv[1], "drain") == 0)
         return drain(argv[2], argv[3], atol(argv[4]));
     fprintf(stderr,
-            "usage: kafka_tool fill SERVERS TOPIC COUNT CODEC | pace SERVERS TOPIC RATE SECONDS | "
-            "drain SERVERS TOPIC COUNT\n");
+            "usage: kafka_tool fill SERVERS TOPIC COUNT CODEC | stock SERVERS TOPIC COUNT | "
+            "pace SERVERS TOPIC RATE SECONDS FIRST | drain SERVERS TOPIC COUNT\n");
     return 2;
 }

@@ -1,13 +1,20 @@
 #!/usr/bin/env python3
-"""From an event to its commit: records at a steady rate through a real broker into a Delta table, mode streaming.
+"""From an event to its commit: records through a real broker into a Delta table, mode streaming, and what happens at twice the rate that can be sustained.
 
-  stream_latency.py [--rate 50000] [--seconds 60] [--trigger "1 second"] [--twice RATE] [--partitions 4] [--heap 512m]
+  stream_latency.py [--rate 50000] [--seconds 60] [--probe 20] [--burst 60] [--trigger "1 second"] [--partitions 4] [--heap 512m] [--memory 512MB] [--only PHASE]
 
-Each record has the time at which it was given to the producer. The latency of a record is the time of its commit (the later of
-what the Delta log says and of the log file) less that time; the log and the files are read by deltalake and DuckDB, after the end. Memory and descriptors are those of the process,
-looked at every second; its first and last part are a quarter of the time each, a minute at most. All records must be in the table once.
---twice: afterwards so many records a second for as long, into another table; then the time until all are committed.
-The bar's form is --seconds 600: p95 at most 2.5 s, memory of the first and last minute within 5 %, caught up within 60 s.
+Producer, broker and Millrace share this machine's cores. Three phases, each with a topic and a table of its own:
+
+steady        --rate records a second for --seconds. Each record has the time at which it was given to the producer; its latency is the time of its commit (the
+              later of what the Delta log says and of the log file) less that time. Memory is looked at every second; its first and last part are a minute, or a
+              quarter of the time if that is less. The bar's form is --seconds 600: p95 at most 2.5 s, memory of both within 5 %.
+sustainable   the producer as fast as it goes for --probe seconds. The sustainable rate is what is committed a second in that time, behind its first quarter. It is
+              bound by the producer and the broker if that is what they bring. Beside it: a stock of records read without a producer.
+twice         for --burst seconds twice that rate. What the producer cannot make beside the others waits in the topic before: as many records as the sustainable
+              rate makes in that time, while the producer goes on at the sustainable rate. Bars: resident memory inside --memory, all committed within 60 s
+              after the last record.
+
+All records must be in the tables once.
 """
 
 import argparse
@@ -65,30 +72,39 @@ def sample(pid):
     return resident / 1024, len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def latencies(out):
-    """Seconds from record to commit: p50, p95, p99, the largest; records, different ones."""
+def commits_of(out):
+    """[(path of a file, its commit in microseconds, rows)]"""
     commits = []
     for path in sorted(glob.glob(os.path.join(out, "_delta_log", "*.json"))):
         with open(path) as file:
             actions = [json.loads(line) for line in file if line.strip()]
         at = next((a["commitInfo"]["timestamp"] for a in actions if "commitInfo" in a), None)
         at = max((at or 0) * 1000, os.stat(path).st_mtime_ns // 1000)
-        commits += [(os.path.join(out, a["add"]["path"]), at) for a in actions if "add" in a]
+        commits += [(os.path.join(out, a["add"]["path"]), at, json.loads(a["add"]["stats"])["numRecords"]) for a in actions if "add" in a]
+    return commits
+
+
+def look(out, first=0):
+    """Seconds from record to commit (p50, p95, p99, the largest) of the records from the number `first` on; all records, and different ones."""
+    commits = commits_of(out)
     connection = duckdb.connect()
     connection.execute("CREATE TABLE commits (name VARCHAR, committed BIGINT)")
-    connection.executemany("INSERT INTO commits VALUES (?, ?)", commits)
-    quantiles = "quantile_cont((committed - sent) / 1e6, [0.5, 0.95, 0.99, 1.0])"
+    connection.executemany("INSERT INTO commits VALUES (?, ?)", [c[:2] for c in commits])
     found = connection.execute(
-        f"SELECT {quantiles}, count(*), count(DISTINCT id) FROM read_parquet(?, filename = true) r JOIN commits c ON c.name = r.filename",
-        [[name for name, _ in commits]]).fetchall()[0]
-    return found[0], found[1], found[2], len(commits)
+        f"SELECT quantile_cont((committed - sent) / 1e6, [0.5, 0.95, 0.99, 1.0]) FILTER (id >= {first}), count(*), count(DISTINCT id), min(id), max(id) "
+        "FROM read_parquet(?, filename = true) r JOIN commits c ON c.name = r.filename", [[c[0] for c in commits]]).fetchall()[0]
+    return found[0], found[1], found[1] == found[2] == found[4] + 1 and found[3] == 0
 
 
 class Run:
-    def __init__(self, server, folder, topic, arguments):
+    """A stream from a topic to a table; made: the topic is there."""
+
+    def __init__(self, server, folder, topic, arguments, made=False):
+        self.server, self.topic = server, topic
         self.out = os.path.join(folder, topic)
         self.report = os.path.join(folder, f"{topic}.report.json")
-        server.topic(topic, arguments.partitions)
+        if not made:
+            server.topic(topic, arguments.partitions)
         path = os.path.join(folder, f"{topic}.json")
         with open(path, "w") as file:
             json.dump(pipeline(server, topic, self.out, arguments), file)
@@ -97,14 +113,37 @@ class Run:
                                         env={**os.environ, "MILLRACE_STATE": os.path.join(folder, "state")})
         self.samples = []
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.log.close()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
     def alive(self):
         if self.process.poll() is not None:
             with open(self.log.name) as file:
                 sys.exit(f"millrace ended with {self.process.returncode}: {file.read()[-2000:]}")
 
-    def pace(self, server, topic, rate, seconds):
+    def wait(self, records):
+        """Seconds until so many are committed."""
+        began = looked = time.monotonic()
+        while rows_of(self.out) < records:
+            self.alive()
+            now = time.monotonic()
+            if now - began > PATIENCE:
+                sys.exit(f"{rows_of(self.out)} of {records} records are there {PATIENCE} s after the last one")
+            if now - looked >= 1:
+                self.samples.append(sample(self.process.pid))
+                looked = now
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def pace(self, rate, seconds, first=0):
         """(what the producer says, seconds until all is committed after its end)"""
-        producer = subprocess.Popen([TOOL, "pace", server.servers, topic, str(rate), str(seconds)], stdout=subprocess.PIPE, text=True)
+        producer = subprocess.Popen([TOOL, "pace", self.server.servers, self.topic, str(rate), str(seconds), str(first)], stdout=subprocess.PIPE, text=True)
         while producer.poll() is None:
             self.alive()
             self.samples.append(sample(self.process.pid))
@@ -112,61 +151,121 @@ class Run:
                 producer.wait(1)
             except subprocess.TimeoutExpired:
                 pass
-        ended = time.monotonic()
         said = json.loads(producer.stdout.read())
-        while rows_of(self.out) < said["records"]:
-            self.alive()
-            if time.monotonic() - ended > PATIENCE:
-                sys.exit(f"{rows_of(self.out)} of {said['records']} records are there {PATIENCE} s after the last one")
-            time.sleep(0.05)
-        return said, time.monotonic() - ended
+        return said, self.wait(first + said["records"])
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(120)
         with open(self.report) as file:
-            return json.load(file)
+            print(f"report of {self.topic}: {json.dumps(json.load(file).get('stream'))}", file=sys.stderr)
+
+    def most(self):
+        return max(m for m, _ in self.samples)
 
 
-def tell(name, rate, run, said, behind, report):
-    found, records, distinct, commits = latencies(run.out)
-    part = max(1, min(60, len(run.samples) // 4))
-    first, last = (statistics.median(m for m, _ in samples) for samples in (run.samples[:part], run.samples[-part:]))
-    exact = records == distinct == said["records"]
-    print(f"| {name} | {rate:,} | {said['records'] / said['seconds']:,.0f} | {' / '.join(f'{q:.2f}' for q in found)} | {commits} | {behind:.1f} | "
-          f"{first:.0f} / {last:.0f} ({100 * (last / first - 1):+.1f} %) | {max(m for m, _ in run.samples):.0f} | "
-          f"{run.samples[0][1]} / {run.samples[-1][1]} | {'each once' if exact else f'{records} rows, {distinct} different'} |", flush=True)
-    print(f"report of {name}: {json.dumps(report.get('stream'))}", file=sys.stderr)
-    return exact
+def bar(text, met):
+    print(f"bar, {text}: {'met' if met else 'missed'}", flush=True)
+
+
+def exactly(run, records, first=0):
+    """Latencies; stops where a record is missing or comes twice."""
+    found, rows, once = look(run.out, first)
+    if rows != records or not once:
+        sys.exit(f"{run.topic}: {rows} rows of {records} records, {'' if once else 'not '}each once")
+    shutil.rmtree(run.out)
+    return found
+
+
+def steady(server, folder, arguments):
+    with Run(server, folder, "steady", arguments) as run:
+        said, behind = run.pace(arguments.rate, arguments.seconds)
+        run.end()
+    p50, p95, p99, most = exactly(run, said["records"])
+    part = max(1, min(60, arguments.seconds // 4))
+    middle = run.samples[:arguments.seconds]
+    first, last = (statistics.median(m for m, _ in samples) for samples in (middle[:part], middle[-part:]))
+    print(f"steady: {said['records'] / said['seconds']:,.0f} records/s of {arguments.rate:,} asked for, {arguments.seconds} s, {said['records']:,} records, each once; "
+          f"most behind at the producer {said['most_behind']:,}")
+    print(f"steady: latency p50 {p50:.2f}, p95 {p95:.2f}, p99 {p99:.2f}, most {most:.2f} s; the last committed {behind:.1f} s after it was sent; "
+          f"descriptors {middle[0][1]} and {middle[-1][1]}; at most {run.most():.0f} MB")
+    bar(f"p95 {p95:.2f} s at {arguments.rate:,} records/s over {arguments.seconds} s, at most 2.5", p95 <= 2.5 and said["records"] >= 0.99 * arguments.rate * arguments.seconds)
+    bar(f"memory of the first {part} s {first:.1f} MB and of the last {last:.1f} MB ({100 * (last / first - 1):+.1f} %), within 5 %", abs(last / first - 1) <= 0.05)
+
+
+def committed_between(out, start, end):
+    return sum(rows for _, at, rows in commits_of(out) if start < at / 1e6 <= end)
+
+
+def sustainable(server, folder, arguments):
+    """Records a second."""
+    with Run(server, folder, "sustainable", arguments) as run:
+        began = time.time()
+        said, behind = run.pace(0, arguments.probe)
+        run.end()
+    start, end = began + arguments.probe / 4, began + arguments.probe
+    rate = committed_between(run.out, start, end) / (end - start)
+    made = said["records"] / said["seconds"]
+    exactly(run, said["records"])
+    records = int(made * arguments.probe)
+    server.topic("stock", arguments.partitions)
+    subprocess.run([TOOL, "stock", server.servers, "stock", str(records)], check=True, stdout=subprocess.DEVNULL)
+    began = time.monotonic()
+    with Run(server, folder, "stock", arguments, made=True) as alone:
+        alone.wait(records)
+        took = time.monotonic() - began
+        alone.end()
+    exactly(alone, records)
+    print(f"sustainable: the producer brings {made:,.0f} records/s as fast as it goes, {rate:,.0f} are committed meanwhile, the rest {behind:.1f} s after; "
+          f"bound by {'the producer and the broker' if rate >= 0.95 * made else 'Millrace beside them'}; at most {run.most():.0f} MB")
+    print(f"sustainable: without a producer a stock of {records:,} is committed at {records / took:,.0f} records/s, with the start of the process; at most {alone.most():.0f} MB")
+    admin = server.admin()
+    try:
+        admin.delete_topics(["sustainable", "stock"])
+    finally:
+        admin.close()
+    return int(min(rate, made))
+
+
+def twice(server, folder, arguments, rate):
+    stock = rate * arguments.burst
+    server.topic("twice", arguments.partitions)
+    subprocess.run([TOOL, "stock", server.servers, "twice", str(stock)], check=True, stdout=subprocess.DEVNULL)
+    with Run(server, folder, "twice", arguments, made=True) as run:
+        said, behind = run.pace(rate, arguments.burst, first=stock)
+        run.end()
+    offered = (stock + said["records"]) / arguments.burst
+    exactly(run, stock + said["records"], stock)
+    budget = float(arguments.memory.rstrip("MB"))
+    print(f"twice: {stock:,} records waited and {said['records']:,} came in {said['seconds']:.1f} s, {offered:,.0f} records/s: "
+          f"{offered / rate:.2f} times the sustainable {rate:,}; each once")
+    bar(f"at most {run.most() * 1.048576:.0f} MB resident at twice the rate, budget {budget:.0f}", run.most() * 1.048576 <= budget and offered >= 1.9 * rate)
+    bar(f"caught up {behind:.1f} s after the last record, at most 60", behind <= 60 and offered >= 1.9 * rate)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=50_000)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--probe", type=int, default=20)
+    parser.add_argument("--burst", type=int, default=60)
     parser.add_argument("--trigger", default="1 second")
-    parser.add_argument("--twice", type=int, default=0)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--heap", default="512m")
     parser.add_argument("--memory", default="512MB")
+    parser.add_argument("--only", choices=("steady", "twice"))
     arguments = parser.parse_args()
     if broker.jars() is None:
         sys.exit("no Kafka broker (bin/lib/kafka.sh; Java)")
     folder = tempfile.mkdtemp(prefix="millrace-bench-")
-    exact = True
     try:
         with broker.Broker(heap=arguments.heap) as server:
-            print("| | asked records/s | sent | latency p50 / p95 / p99 / most, s | files | all committed after, s | MB first / last | most MB | descriptors | table |")
-            print("|---|---|---|---|---|---|---|---|---|---|")
-            for name, rate in (("steady", arguments.rate), ("twice", arguments.twice)):
-                if rate == 0:
-                    continue
-                run = Run(server, folder, name, arguments)
-                said, behind = run.pace(server, name, rate, arguments.seconds)
-                exact &= tell(name, rate, run, said, behind, run.end())
+            if arguments.only != "twice":
+                steady(server, folder, arguments)
+            if arguments.only != "steady":
+                twice(server, folder, arguments, sustainable(server, folder, arguments))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(0 if exact else 1)
 
 
 main()
