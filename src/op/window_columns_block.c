@@ -30,6 +30,13 @@ void mr_window_mark(const struct mr_column *column, int64_t rows, uint8_t *flags
         MARK(int64_t);
         return;
     }
+    if (plain && layout == MR_LAYOUT_BYTES) {
+        for (int64_t i = 1; i < rows; i++)
+            if (!flags[i])
+                flags[i] =
+                    !mr_slice_equal(mr_column_slice(column, i - 1), mr_column_slice(column, i));
+        return;
+    }
     for (int64_t i = 1; i < rows; i++)
         if (!flags[i])
             flags[i] = !mr_column_equal_rows(column, i - 1, column, i);

@@ -196,17 +196,47 @@ static void find_in_frames(const struct mr_window_block *block, const struct mr_
     }
 }
 
-static bool better(const struct mr_column *column, int64_t a, int64_t b, bool greatest)
+/* What rows are compared by: values of the two common layouts as they lie there, others by their column. */
+struct extremes {
+    const struct mr_column *column;
+    const double *floats;
+    const int64_t *wholes;
+    bool greatest;
+};
+
+static struct extremes extremes_of(const struct mr_column *column, bool greatest)
 {
-    int c = mr_column_compare_rows(column, a, column, b);
-    return greatest ? c > 0 : c < 0;
+    struct extremes e = {.column = column, .greatest = greatest};
+    enum mr_layout layout = mr_type_layout(column->type);
+    if (column->encoding == MR_FLAT && layout == MR_LAYOUT_F64)
+        e.floats = (const double *)(const void *)column->values->data;
+    if (column->encoding == MR_FLAT && layout == MR_LAYOUT_I64)
+        e.wholes = (const int64_t *)(const void *)column->values->data;
+    return e;
+}
+
+/* Neither of both is NULL; NaN is the greatest. */
+static inline bool better(const struct extremes *e, int64_t a, int64_t b)
+{
+    if (!e->greatest) { /* less is: the other is greater */
+        int64_t swap = a;
+        a = b;
+        b = swap;
+    }
+    if (e->floats) {
+        double x = e->floats[a], y = e->floats[b];
+        return x > y || (isnan(x) && !isnan(y));
+    }
+    if (e->wholes)
+        return e->wholes[a] > e->wholes[b];
+    return mr_column_compare_rows(e->column, a, e->column, b) > 0;
 }
 
 /* The least (greatest) row of each frame: a queue of rows, each better than those behind it. */
 static void find_extremes(const struct mr_window_block *block, const struct mr_window_function *f,
                           const struct mr_column *column, int32_t first)
 {
-    bool greatest = f->way == MR_WAY_GREATEST;
+    const struct extremes e = extremes_of(column, f->way == MR_WAY_GREATEST);
     int32_t *queue = block->scratch;
     int64_t head = 0, tail = 0, next = 0;
     int64_t old = -1; /* the row kept of a group that goes on */
@@ -223,14 +253,14 @@ static void find_extremes(const struct mr_window_block *block, const struct mr_w
             if (is_null(column, first + next))
                 continue;
             /* Equals stay behind: the first of them wins. */
-            while (tail > head && better(column, first + next, first + queue[tail - 1], greatest))
+            while (tail > head && better(&e, first + next, first + queue[tail - 1]))
                 tail--;
             queue[tail++] = (int32_t)next;
         }
         while (head < tail && queue[head] < block->from[i])
             head++;
         int64_t best = head < tail ? first + queue[head] : -1;
-        if (old >= 0 && (best < 0 || !better(column, best, old, greatest)))
+        if (old >= 0 && (best < 0 || !better(&e, best, old)))
             best = old;
         block->rows_of[i] = (int32_t)best;
     }
