@@ -111,6 +111,7 @@ program_suites() {
         fi
         python event-time interop/test_event_time.py
         python kafka-sink interop/test_kafka_sink.py
+        python examples-topics examples/topics.py
     fi
     if wanted s3; then
         python s3 interop/test_s3.py

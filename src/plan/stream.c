@@ -197,6 +197,38 @@ enum mr_status mr_plan_stream_op(struct mr_plan_builder *builder, int at, struct
     return mr_plan_lanes_op(builder, node, err);
 }
 
+/* A load that fits a batch, but in the second epoch of a stream would lose rows: those of this epoch, or of those before. */
+static enum mr_status refuse_loss(const struct mr_plan_node *node, bool updates,
+                                  enum mr_output_mode output, struct mr_error *err)
+{
+    const struct mr_options *options = node->step->options;
+    bool has_mode = mr_option_find(options->table, "mode") != NULL;
+    const char *mode = has_mode ? mr_options_text(options, "mode") : NULL;
+    if (mode != NULL && (strcmp(mode, "ignore") == 0 || strcmp(mode, "errorifexists") == 0)) {
+        mr_error_config(err,
+                        "mode %s belongs to batch: every epoch but the first would find what "
+                        "was loaded before it",
+                        mode);
+        mr_error_hint(err, "append adds the rows of each epoch");
+        return MR_CONFIG;
+    }
+    if (output == MR_OUTPUT_COMPLETE && !updates) {
+        mr_error_config(err, "outputMode complete: the rows are those of each epoch, and not all "
+                             "results that there are");
+        mr_error_hint(err, "an aggregate gives all of its groups in every epoch; other rows come "
+                           "once (outputMode append)");
+        return MR_CONFIG;
+    }
+    if (output != MR_OUTPUT_COMPLETE && (node->sink_info.kinds & MR_SINK_COMPLETE)) {
+        mr_error_config(err, "mode overwrite: every epoch would replace what those before it have "
+                             "loaded");
+        mr_error_hint(err, "append adds the rows of each epoch; an aggregate with \"outputMode\": "
+                           "\"complete\" gives all of its groups in every epoch");
+        return MR_CONFIG;
+    }
+    return MR_OK;
+}
+
 /* Do the rows that reach the sink fit what it takes? */
 enum mr_status mr_plan_stream_sink(const struct mr_plan_builder *builder,
                                    const struct mr_plan_node *node, struct mr_error *err)
@@ -216,11 +248,11 @@ enum mr_status mr_plan_stream_sink(const struct mr_plan_builder *builder,
             return MR_OK;
         from = next;
     }
-    if (!builder->drafts[from].updates || draft->output_mode == MR_OUTPUT_APPEND)
-        return MR_OK;
+    bool updates = builder->drafts[from].updates, stream = mr_plan_is_stream(builder, from);
     bool complete = draft->output_mode == MR_OUTPUT_COMPLETE;
-    if (node->sink_info.kinds & (complete ? MR_SINK_COMPLETE : MR_SINK_UPSERT))
-        return MR_OK;
+    bool fits = node->sink_info.kinds & (complete ? MR_SINK_COMPLETE : MR_SINK_UPSERT);
+    if (!updates || draft->output_mode == MR_OUTPUT_APPEND || fits)
+        return stream ? refuse_loss(node, updates, draft->output_mode, err) : MR_OK;
     mr_error_config(err, "outputMode %s: the target cannot replace what it was given before",
                     mode_names[draft->output_mode]);
     mr_error_hint(err, complete ? "it needs \"mode\": \"overwrite\""

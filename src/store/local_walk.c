@@ -1,7 +1,7 @@
 /*
  * local_walk.c - every file below a prefix, in byte order of their paths.
  *
- * A directory is read whole, sorted and then visited. Sorting the name of a directory as if it ended in '/' gives the
+ * The names in a directory are read, sorted and then visited (what stat says is not kept: a stream lists again and again). Sorting the name of a directory as if it ended in '/' gives the
  * byte order of full paths that S3 lists in ("a.b" before "a/x"), so the two stores agree without a global sort.
  * Links to directories below the root are not followed: an overwrite removes what is listed, and what such a link leads to
  * is not below the target. The root itself may be a link. A file that vanishes while we look is skipped.
@@ -17,11 +17,6 @@
 #include <stdlib.h>
 
 #define MAX_DEPTH 64
-
-struct name {
-    const char *text; /* a directory's ends in '/' */
-    struct stat info;
-};
 
 struct walk {
     struct local *local;
@@ -42,33 +37,49 @@ static bool is_hidden(const char *name)
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static enum mr_status add_name(struct mr_arena *arena, DIR *dir, const char *text,
-                               struct name *names, int *count, struct mr_error *err)
+/* *directory: one to go into; *skip: neither that nor perhaps a file. */
+static enum mr_status look_at(DIR *dir, const struct dirent *entry, bool *directory, bool *skip,
+                              struct mr_error *err)
 {
-    struct name *name = &names[*count];
-    if (fstatat(dirfd(dir), text, &name->info, 0) != 0)
-        return errno == ENOENT ? MR_OK : local_errno(err, MR_SOURCE, errno, "cannot look at", text);
-    bool directory = S_ISDIR(name->info.st_mode);
-    struct stat link;
-    if (directory &&
-        (fstatat(dirfd(dir), text, &link, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK(link.st_mode)))
+    struct stat info, link;
+    *directory = entry->d_type == DT_DIR;
+    *skip = false;
+    if (entry->d_type == DT_DIR || entry->d_type == DT_REG)
         return MR_OK;
-    if (!directory && !S_ISREG(name->info.st_mode))
-        return MR_OK;
-    name->text = directory ? mr_arena_printf(arena, "%s/", text) : mr_arena_strdup(arena, text);
-    if (!name->text)
-        return mr_error_nomem(err);
-    (*count)++;
+    *skip = true;
+    if (fstatat(dirfd(dir), entry->d_name, &info, 0) != 0)
+        return errno == ENOENT
+                   ? MR_OK
+                   : local_errno(err, MR_SOURCE, errno, "cannot look at", entry->d_name);
+    *directory = S_ISDIR(info.st_mode);
+    if (*directory)
+        *skip = fstatat(dirfd(dir), entry->d_name, &link, AT_SYMLINK_NOFOLLOW) != 0 ||
+                S_ISLNK(link.st_mode);
+    else
+        *skip = !S_ISREG(info.st_mode);
     return MR_OK;
 }
 
-static enum mr_status read_names(const struct walk *walk, struct mr_arena *arena, DIR *dir,
-                                 struct name **out, int *count, struct mr_error *err)
+/* A directory's ends in '/'. */
+static enum mr_status add_name(struct mr_arena *arena, DIR *dir, const struct dirent *entry,
+                               const char **names, int *count, struct mr_error *err)
 {
-    struct name *names = NULL;
+    bool directory, skip;
+    MR_TRY(look_at(dir, entry, &directory, &skip, err));
+    if (skip)
+        return MR_OK;
+    names[*count] = directory ? mr_arena_printf(arena, "%s/", entry->d_name)
+                              : mr_arena_strdup(arena, entry->d_name);
+    return names[(*count)++] ? MR_OK : mr_error_nomem(err);
+}
+
+static enum mr_status read_names(const struct walk *walk, struct mr_arena *arena, DIR *dir,
+                                 const char ***out, int *count, struct mr_error *err)
+{
+    const char **names = NULL;
     int capacity = 0;
     *count = 0;
     for (;;) {
@@ -83,7 +94,7 @@ static enum mr_status read_names(const struct walk *walk, struct mr_arena *arena
             continue;
         if (*count == capacity) {
             int wanted = capacity ? capacity * 2 : 16;
-            struct name *more = mr_arena_alloc(arena, (size_t)wanted * sizeof *more);
+            const char **more = mr_arena_alloc(arena, (size_t)wanted * sizeof *more);
             if (!more)
                 return mr_error_nomem(err);
             if (*count)
@@ -91,7 +102,7 @@ static enum mr_status read_names(const struct walk *walk, struct mr_arena *arena
             names = more;
             capacity = wanted;
         }
-        MR_TRY(add_name(arena, dir, entry->d_name, names, count, err));
+        MR_TRY(add_name(arena, dir, entry, names, count, err));
     }
     if (*count)
         qsort(names, (size_t)*count, sizeof *names, compare_names);
@@ -101,18 +112,28 @@ static enum mr_status read_names(const struct walk *walk, struct mr_arena *arena
 
 static enum mr_status visit(struct walk *walk, struct mr_error *err);
 
-static enum mr_status visit_names(struct walk *walk, const struct name *names, int count,
+static enum mr_status visit_file(struct walk *walk, struct mr_error *err)
+{
+    struct stat info;
+    if (stat(walk->full.data, &info) != 0)
+        return errno == ENOENT
+                   ? MR_OK
+                   : local_errno(err, MR_SOURCE, errno, "cannot look at", walk->full.data);
+    if (!S_ISREG(info.st_mode))
+        return MR_OK;
+    return walk->each(walk->context, walk->full.data + walk->root, &info, err);
+}
+
+static enum mr_status visit_names(struct walk *walk, const char *const *names, int count,
                                   struct mr_error *err)
 {
     size_t here = walk->full.size;
     for (int i = 0; i < count; i++) {
         walk->full.size = here;
-        mr_bytes_text(&walk->full, names[i].text);
+        mr_bytes_text(&walk->full, names[i]);
         MR_TRY(mr_bytes_status(&walk->full, err));
-        if (S_ISDIR(names[i].info.st_mode))
-            MR_TRY(visit(walk, err));
-        else
-            MR_TRY(walk->each(walk->context, walk->full.data + walk->root, &names[i].info, err));
+        MR_TRY(walk->full.data[walk->full.size - 1] == '/' ? visit(walk, err)
+                                                           : visit_file(walk, err));
     }
     walk->full.size = here;
     walk->full.data[here] = '\0';
@@ -131,7 +152,7 @@ static enum mr_status visit(struct walk *walk, struct mr_error *err)
                                : local_errno(err, MR_SOURCE, errno, "cannot list", walk->full.data);
     struct mr_arena arena;
     mr_arena_init(&arena, walk->local->runtime ? walk->local->runtime->memory : NULL);
-    struct name *names = NULL;
+    const char **names = NULL;
     int count;
     enum mr_status status = read_names(walk, &arena, dir, &names, &count, err);
     closedir(dir);

@@ -200,12 +200,14 @@ def listens():
 
 
 def no_drift():
-    """Memory and descriptors are the same after many epochs. MILLRACE_LONG=1: 2,000 of them."""
+    """Memory and descriptors are the same after many epochs, where it is said how late a file may come. MILLRACE_LONG=1: 2,000 of them."""
     count = 2000 if os.environ.get("MILLRACE_LONG") else 120
     seen = {}
     with Workspace() as space:
         put(space, "0", [0])
-        process = start(space, pipeline())
+        work = pipeline()
+        work["steps"][0]["config"]["incremental"]["maxFileAge"] = "3 seconds"
+        process = start(space, work)
         for number in range(count):
             until(lambda: sum(n.endswith(".json") for n in os.listdir(space.file("out"))) > number if os.path.isdir(space.file("out"))
                   else False, process, f"epoch {number}")

@@ -121,6 +121,39 @@ def late_files():
         equal(series.run(), [], "nothing new")
 
 
+def max_file_age():
+    """How late a file may come, and that what is forgotten is not read again: neither without the option, nor when a file is of the future."""
+    day, base = 86400, 1_700_000_000
+    with Series(path="in", schema="id BIGINT") as series:
+        series.source["config"]["incremental"]["maxFileAge"] = "7 days"
+        series.put("1.parquet", 1, time=base - 30 * day)
+        series.put("2.parquet", 2, time=base)
+        equal(series.run(), [1, 2], "the first run reads everything")
+        series.put("3.parquet", 3, time=base - 6 * day)
+        series.put("4.parquet", 4, time=base - 8 * day)
+        check("2 of them by maxFileAge alone" in json.dumps(series.plan()), series.plan())
+        equal(series.run(), [3], "one that is late, and one that is too late")
+        series.put("5.parquet", 5, time=base + 10 * day)
+        equal(series.run(), [5], "a newer one")
+        series.put("6.parquet", 6, time=base + 4 * day)
+        series.put("7.parquet", 7, time=base + 2 * day)
+        equal(series.run(), [6], "the horizon has moved")
+        series.put("8.parquet", 8, time=4_000_000_000)
+        equal(series.run(), [8], "one of the future")
+        series.put("9.parquet", 9)
+        equal(series.run(), [9], "one of today")
+        series.source["config"]["incremental"]["maxFileAge"] = "100000 days"
+        equal(series.run(), [], "a longer age")
+        del series.source["config"]["incremental"]["maxFileAge"]
+        equal(series.run(), [], "without the option")
+        series.put("10.parquet", 10)
+        equal(series.run(), [10], "one of today")
+        for name in range(1, 11):
+            os.remove(series.space.file("in", f"{name}.parquet"))
+        equal(series.run(), [], "all gone")
+        equal(series.run(), [], "all gone")
+
+
 def changed_file():
     with Series(path="in") as series:
         series.put("a.parquet", 1)
@@ -502,6 +535,7 @@ def main():
     suite = Suite("incremental lake")
     suite.case("files: new ones only", new_files_only)
     suite.case("files: late ones, with older times and names", late_files)
+    suite.case("files: maxFileAge", max_file_age)
     suite.case("files: one that was changed", changed_file)
     suite.case("files: gone and back", gone_and_back)
     suite.case("files: initial", initial_time)

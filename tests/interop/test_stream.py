@@ -16,12 +16,15 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Skip, Suite, check, checkout, equal, need
 
-need("kafka", "pyarrow", "deltalake", "duckdb")
+need("kafka", "pyarrow", "deltalake", "duckdb", "psycopg")
 import broker
 import duckdb
+import table
 import pyarrow.parquet
 from deltalake import DeltaTable
 from engine import Workspace
+from kafka import KafkaConsumer, TopicPartition
+from server import Server
 
 
 def pipeline(topic, load="toDelta", path="out", steps=(), **options):
@@ -321,6 +324,72 @@ def gathers(server):
             check(epochs >= 4 and max(added.values()) <= most, f"files by version: {added}")
 
 
+def output_modes(server):
+    """Counts by kind over two epochs, as every target takes them; what a target cannot take is refused before anything is read."""
+    source = {"type": "extract", "method": "fromFile", "config": {"path": "in/*.json", "format": "json", "schema": "kind STRING", "incremental": {"by": "files"}}}
+    count = {"type": "transform", "method": "aggregateData", "config": {"groupBy": ["kind"], "aggregations": {"n": "count(*)"}}}
+    columns = lambda rows: sorted((row["kind"], row["n"]) for row in rows)
+
+    def changes(name):
+        consumer = KafkaConsumer(bootstrap_servers=server.servers, isolation_level="read_committed")
+        part = TopicPartition(name, 0)
+        consumer.assign([part])
+        consumer.seek_to_beginning(part)
+        end, found = consumer.end_offsets([part])[part], []
+        while consumer.position(part) < end:
+            for records in consumer.poll(timeout_ms=1000).values():
+                found += [(record.key, json.loads(record.value)) for record in records]
+        consumer.close()
+        return found
+
+    def topic(keyed):
+        return lambda space: sorted((key, row["kind"], row["n"]) for key, row in changes(f"modes-{keyed}"))
+
+    delta = lambda space: columns(DeltaTable(space.file("out")).to_pyarrow_table().to_pylist())
+    file = lambda space: columns(row for name in table.files(space.file("out")) for row in pyarrow.parquet.ParquetFile(name).read().to_pylist())
+    totals = [("a", 2), ("b", 1), ("c", 1)]
+    steps = [("a", 1), ("a", 2), ("b", 1), ("c", 1)]
+    with Server() as postgres:
+        postgres.database("modes")
+        sql = lambda name: lambda space: sorted(postgres.rows("modes", f"SELECT kind, n FROM {name}"))
+        works = (
+            ("update", "toDelta", {"path": "out", "mode": "upsert", "keys": ["kind"]}, delta, totals),
+            ("complete", "toDelta", {"path": "out", "mode": "overwrite"}, delta, totals),
+            ("update", "toPostgres", {"table": "updated", "mode": "upsert", "keys": ["kind"]}, sql("updated"), totals),
+            ("complete", "toPostgres", {"table": "completed", "mode": "overwrite"}, sql("completed"), totals),
+            ("complete", "toFile", {"path": "out", "format": "parquet", "mode": "overwrite"}, file, totals),
+            ("update", "toKafka", {"topic": "modes-none"}, topic("none"), [(None, *step) for step in steps]),
+            ("update", "toKafka", {"topic": "modes-key", "key": "kind"}, topic("key"), [(step[0].encode(), *step) for step in steps]),
+        )
+        refused = (
+            ("append", "toDelta", {"path": "out"}, "has no window"),
+            ("update", "toDelta", {"path": "out"}, "cannot replace"),
+            ("update", "toDelta", {"path": "out", "mode": "overwrite"}, "cannot replace"),
+            ("complete", "toDelta", {"path": "out", "mode": "upsert", "keys": ["kind"]}, "cannot replace"),
+            ("update", "toPostgres", {"table": "none"}, "cannot replace"),
+            ("complete", "toPostgres", {"table": "none", "mode": "upsert", "keys": ["kind"]}, "cannot replace"),
+            ("update", "toFile", {"path": "out", "format": "json"}, "cannot replace"),
+            ("complete", "toFile", {"path": "out", "format": "json"}, "cannot replace"),
+            ("complete", "toKafka", {"topic": "modes-key", "key": "kind"}, "cannot replace"),
+        )
+        extra = {"defaults": {"kafka": {"bootstrap.servers": server.servers}, "postgres": postgres.credentials("modes")}}
+        for name in ("none", "key"):
+            server.topic(f"modes-{name}", 1)
+        for mode, method, options, read, wanted in works:
+            load = {"type": "load", "method": method, "config": {"outputMode": mode, "trigger": "once", **options}}
+            with Workspace(extra=extra) as space:
+                for number, kinds in enumerate(("ab", "ac")):
+                    space.write(f"in/{number}.json", "".join(json.dumps({"kind": kind}) + "\n" for kind in kinds))
+                    space.run({"name": f"modes-{mode}-{method}-{options.get('key')}", "mode": "streaming", "steps": [source, count, load]}).expect(0)
+                equal(read(space), wanted, f"{mode} {method} {options}")
+        with Workspace(extra=extra) as space:
+            space.write("in/0.json", json.dumps({"kind": "a"}) + "\n")
+            for mode, method, options, message in refused:
+                load = {"type": "load", "method": method, "config": {"outputMode": mode, "trigger": "once", **options}}
+                done = space.run({"name": "refused", "mode": "streaming", "steps": [source, count, load]}).expect(3)
+                check(message in done.err, f"{mode} {method} {options}: {done.err}")
+
+
 def no_drift(server):
     """Many tiny epochs: neither memory nor descriptors grow (tests/cli/test_stream.py does it with files)."""
     if not os.environ.get("MILLRACE_LONG"):
@@ -378,7 +447,7 @@ def main():
         sys.exit(77)
     suite = Suite("stream")
     with broker.Broker() as server:
-        for function in (goes_on, triggers, available_now, begins_at_latest, begins_killed, idle, new_partitions, static_side, compacts, gathers, example, no_drift, broker_away):
+        for function in (goes_on, triggers, available_now, begins_at_latest, begins_killed, idle, new_partitions, static_side, compacts, gathers, output_modes, example, no_drift, broker_away):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

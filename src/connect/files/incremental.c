@@ -4,11 +4,15 @@
  * What was read is remembered file by file, as two hashes (its path; its size and time). A largest time or name that was seen was refused: a
  * file that was uploaded slowly, or copied with its old time, comes behind such a mark and is lost without a word. So a file is left
  * out only if exactly this file is known. The price is 16 bytes a file in the record of the epoch, and a listing of everything in each run.
+ * Files are looked up as they are listed, and those that are known leave nothing but their marks.
+ * Who can say how late a file may come bounds that too (maxFileAge): a horizon follows the newest file, what is
+ * older counts as read and is forgotten. It is stored, and never moves back: neither with a clock nor with the option.
  *
  * A file that has gone is remembered too, for a while: a directory that was not mounted for one run must not be read again when it is
  * back. A known file that has changed since is an error, or (changed: read) read again from its beginning.
  *
  * 01 | place | newest (u64) | files: count, name (u64), state (u64) by name | gone: the same, latest first | CRC-32 (u32)
+ * 02 | place | newest (u64) | horizon (u64) | files: count, name, state, modified (u64) by name | gone: the same | CRC-32
  */
 #include "connect/files/incremental.h"
 
@@ -18,8 +22,9 @@
 
 #include <stdlib.h>
 
-#define VERSION   1
-#define MARK_SIZE 16
+#define VERSION      1
+#define WITH_HORIZON 2
+#define MARK_SIZE    16
 
 struct files_incremental {
     const struct mr_options *options;
@@ -29,7 +34,18 @@ struct files_incremental {
     bool has_from;
     int64_t from;   /* without marks: files that were modified before count as read ... */
     bool inclusive; /* ... and those at this very time too */
-    int64_t nknown; /* entries that are left out */
+    int64_t age;    /* maxFileAge, 0 = none */
+    struct mr_slice since;
+    bool has_horizon;
+    int64_t horizon;
+    struct files_mark *seen; /* of the listing, behind the horizon */
+    int64_t nseen;
+    int64_t capacity;
+    int64_t newest;      /* of the files that are new */
+    int64_t nfiles;      /* all of the listing */
+    int64_t nknown;      /* of these left out */
+    int64_t nremembered; /* of these exactly as they were when they were listed last */
+    int64_t nold;        /* of these before the horizon */
     int64_t nchanged;
 };
 
@@ -44,15 +60,19 @@ struct files_mark files_mark_of(const char *path, int64_t size, int64_t modified
     size_t length = strlen(path);
     /* The path is in both, under different seeds: to be taken for another, two hashes must agree. */
     uint64_t second = mr_hash64_seed(path, length, UINT64_C(0x6D696C6C72616365));
-    return (struct files_mark){mr_hash64(path, length), mr_hash64_seed(bytes, MARK_SIZE, second)};
+    return (struct files_mark){mr_hash64(path, length), mr_hash64_seed(bytes, MARK_SIZE, second),
+                               modified_micros};
 }
 
-static void put_marks(struct mr_bytes *bytes, const struct files_mark *marks, int64_t count)
+static void put_marks(struct mr_bytes *bytes, const struct files_mark *marks, int64_t count,
+                      bool times)
 {
     mr_bytes_varint(bytes, (uint64_t)count);
     for (int64_t i = 0; i < count; i++) {
         mr_bytes_u64le(bytes, marks[i].name);
         mr_bytes_u64le(bytes, marks[i].state);
+        if (times)
+            mr_bytes_u64le(bytes, (uint64_t)marks[i].modified);
     }
 }
 
@@ -61,17 +81,20 @@ enum mr_status files_known_write(const struct files_known *known, struct mr_aren
 {
     struct mr_bytes bytes;
     mr_bytes_init(&bytes, (size_t)256 << 20);
-    mr_bytes_u8(&bytes, VERSION);
+    mr_bytes_u8(&bytes, known->has_horizon ? WITH_HORIZON : VERSION);
     mr_bytes_lenpref_text(&bytes, known->place);
     mr_bytes_u64le(&bytes, (uint64_t)known->newest);
-    put_marks(&bytes, known->listed, known->nlisted);
-    put_marks(&bytes, known->gone, known->ngone);
+    if (known->has_horizon)
+        mr_bytes_u64le(&bytes, (uint64_t)known->horizon);
+    put_marks(&bytes, known->listed, known->nlisted, known->has_horizon);
+    put_marks(&bytes, known->gone, known->ngone, known->has_horizon);
     mr_bytes_seal(&bytes, 0);
     return mr_bytes_settle(&bytes, arena, out, err);
 }
 
-static bool get_marks(struct mr_byte_reader *reader, struct mr_arena *arena, int64_t *count,
-                      struct files_mark **out, struct mr_error *err)
+static bool get_marks(struct mr_byte_reader *reader, const struct files_known *known,
+                      struct mr_arena *arena, int64_t *count, struct files_mark **out,
+                      struct mr_error *err)
 {
     uint64_t n = mr_byte_reader_varint(reader);
     if (reader->bad || n > (uint64_t)(reader->end - reader->at) / MARK_SIZE)
@@ -85,6 +108,8 @@ static bool get_marks(struct mr_byte_reader *reader, struct mr_arena *arena, int
     for (uint64_t i = 0; i < n; i++) {
         (*out)[i].name = mr_byte_reader_u64le(reader);
         (*out)[i].state = mr_byte_reader_u64le(reader);
+        (*out)[i].modified =
+            known->has_horizon ? (int64_t)mr_byte_reader_u64le(reader) : known->newest;
     }
     return !reader->bad;
 }
@@ -99,15 +124,18 @@ bool files_known_read(struct mr_slice bytes, struct mr_arena *arena, struct file
     uint8_t version = mr_byte_reader_u8(&reader);
     struct mr_slice place = mr_byte_reader_lenpref(&reader);
     out->newest = (int64_t)mr_byte_reader_u64le(&reader);
-    if (reader.bad || version != VERSION)
+    out->has_horizon = version == WITH_HORIZON;
+    if (out->has_horizon)
+        out->horizon = (int64_t)mr_byte_reader_u64le(&reader);
+    if (reader.bad || (version != VERSION && version != WITH_HORIZON))
         return false;
     out->place = mr_arena_strndup(arena, place.data, place.size);
     if (out->place == NULL) {
         mr_error_nomem(err);
         return false;
     }
-    if (!get_marks(&reader, arena, &out->nlisted, &out->listed, err) ||
-        !get_marks(&reader, arena, &out->ngone, &out->gone, err))
+    if (!get_marks(&reader, out, arena, &out->nlisted, &out->listed, err) ||
+        !get_marks(&reader, out, arena, &out->ngone, &out->gone, err))
         return false;
     for (int64_t i = 1; i < out->nlisted; i++)
         if (out->listed[i - 1].name > out->listed[i].name)
@@ -187,7 +215,9 @@ enum mr_status files_incremental_check(struct files_source *source,
         return mr_error_nomem(err);
     work->options = value->u.object;
     work->read_changed = mr_options_integer(work->options, "changed", 0) == 1;
-    work->before.newest = INT64_MIN;
+    work->before.newest = work->newest = INT64_MIN;
+    work->age = mr_options_integer(work->options, "maxFileAge", 0);
+    work->since = bind->since;
     source->incremental = work;
     const char *initial = mr_options_text(work->options, "initial");
     if (bind->since.size > 0)
@@ -237,7 +267,7 @@ static enum mr_status read_before(struct files_source *source, struct mr_slice s
     return MR_OK;
 }
 
-static enum mr_status changed(const struct files_source *source, const struct files_entry *entry,
+static enum mr_status changed(const struct files_source *source, const struct mr_store_entry *entry,
                               struct mr_error *err)
 {
     char time[MR_TIME_TEXT_MAX];
@@ -250,19 +280,65 @@ static enum mr_status changed(const struct files_source *source, const struct fi
     return MR_SOURCE;
 }
 
-static enum mr_status look_at(struct files_source *source, struct files_entry *entry,
-                              struct mr_error *err)
+static enum mr_status remember(struct files_source *source, struct files_mark mark,
+                               struct mr_error *err)
+{
+    struct files_incremental *work = source->incremental;
+    if (work->nseen >= FILES_KNOWN_MOST) {
+        mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG,
+                     "%s: more than %lld files; incremental reading remembers no more",
+                     source->location.text, (long long)FILES_KNOWN_MOST);
+        mr_error_hint(err, "move files away that were read, narrow the path by a pattern, or say "
+                           "with `incremental: {maxFileAge: ..}` how late a file may come");
+        return MR_LIMIT;
+    }
+    if (work->nseen == work->capacity) {
+        int64_t capacity = work->capacity > 0 ? 2 * work->capacity : work->before.nlisted + 64;
+        struct files_mark *more = mr_arena_alloc(source->arena, (size_t)capacity * sizeof *more);
+        if (more == NULL)
+            return mr_error_nomem(err);
+        if (work->nseen > 0)
+            memcpy(more, work->seen, (size_t)work->nseen * sizeof *more);
+        work->seen = more;
+        work->capacity = capacity;
+    }
+    work->seen[work->nseen++] = mark;
+    return MR_OK;
+}
+
+/*
+ * A schema that is found from the files is found from those that are known too, and the types of partition columns from all directories; with
+ * a given one the first file is enough, which says how the directories are called.
+ */
+static bool is_asked(const struct files_source *source)
+{
+    return source->given == NULL || source->nentries == 0;
+}
+
+enum mr_status files_incremental_see(struct files_source *source,
+                                     const struct mr_store_entry *entry, bool *known, bool *keep,
+                                     struct mr_error *err)
 {
     struct files_incremental *work = source->incremental;
     const struct files_known *before = &work->before;
     struct files_mark mark = files_mark_of(entry->path, entry->size, entry->modified_micros);
-    entry->known = holds(before->listed, before->nlisted, mark) ||
-                   holds(work->gone, before->ngone, mark) ||
-                   (work->has_from && (entry->modified_micros < work->from ||
-                                       (work->inclusive && entry->modified_micros == work->from)));
-    entry->skipped = entry->known;
-    work->nknown += entry->known;
-    if (entry->known || find(before->listed, before->nlisted, mark.name) == NULL)
+    bool old = work->has_horizon && entry->modified_micros < work->horizon;
+    bool listed = !old && holds(before->listed, before->nlisted, mark);
+    *known = old || listed || holds(work->gone, before->ngone, mark) ||
+             (work->has_from && (entry->modified_micros < work->from ||
+                                 (work->inclusive && entry->modified_micros == work->from)));
+    *keep = !*known || is_asked(source);
+    work->nfiles++;
+    work->nold += old;
+    work->nknown += *known;
+    work->nremembered += listed;
+    if (!old)
+        MR_TRY(remember(source, mark, err));
+    if (*known)
+        return MR_OK;
+    if (entry->modified_micros > work->newest)
+        work->newest = entry->modified_micros;
+    if (find(before->listed, before->nlisted, mark.name) == NULL)
         return MR_OK;
     work->nchanged++;
     return work->read_changed ? MR_OK : changed(source, entry, err);
@@ -270,6 +346,12 @@ static enum mr_status look_at(struct files_source *source, struct files_entry *e
 
 static const char *guarantee(const struct files_incremental *work)
 {
+    if (work->age > 0)
+        return work->read_changed
+                   ? "every file at least once that is there before one is read that is newer by "
+                     "maxFileAge; one that was changed is read again from its beginning"
+                   : "every file exactly once that is there before one is read that is newer by "
+                     "maxFileAge; one that was changed stops the run";
     if (work->read_changed)
         return "every file at least once, whatever its name and time: files are remembered one by "
                "one; one that was changed is read again from its beginning";
@@ -277,9 +359,23 @@ static const char *guarantee(const struct files_incremental *work)
            "one that was changed stops the run";
 }
 
-enum mr_status files_incremental_bind(struct files_source *source,
-                                      const struct mr_source_bind *bind,
-                                      struct mr_source_info *info, struct mr_error *err)
+/* By the newest file, or the clock where that is behind it: a file of the future must not make all others old. */
+static void find_horizon(struct files_incremental *work)
+{
+    const struct files_known *before = &work->before;
+    int64_t now = mr_clock_wall_micros();
+    work->has_horizon = before->has_horizon || work->age > 0;
+    work->horizon = before->has_horizon ? before->horizon : INT64_MIN;
+    if (work->age <= 0 || before->newest == INT64_MIN)
+        return;
+    int64_t least = (before->newest < now ? before->newest : now) - work->age;
+    if (least > work->horizon)
+        work->horizon = least;
+}
+
+enum mr_status files_incremental_begin(struct files_source *source,
+                                       const struct mr_source_bind *bind,
+                                       struct mr_source_info *info, struct mr_error *err)
 {
     struct files_incremental *work = source->incremental;
     if (work == NULL)
@@ -287,15 +383,7 @@ enum mr_status files_incremental_bind(struct files_source *source,
     info->guarantee = guarantee(work);
     info->repeats = work->read_changed;
     MR_TRY(read_before(source, bind->since, err));
-    if (source->nentries > FILES_KNOWN_MOST) {
-        mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG,
-                     "%s: %d files; incremental reading remembers %lld at most",
-                     source->location.text, source->nentries, (long long)FILES_KNOWN_MOST);
-        mr_error_hint(err, "move files away that were read, or narrow the path by a pattern");
-        return MR_LIMIT;
-    }
-    for (int i = 0; i < source->nentries; i++)
-        MR_TRY(look_at(source, &source->entries[i], err));
+    find_horizon(work);
     return MR_OK;
 }
 
@@ -308,15 +396,26 @@ const char *files_incremental_note(const struct files_source *source, struct mr_
                                         : "are from before the beginning that was set";
     if (work->nchanged > 0)
         return mr_arena_printf(arena,
-                               "incremental: %lld of %d files %s; %lld have changed and are read "
+                               "incremental: %lld of %lld files %s; %lld have changed and are read "
                                "again",
-                               (long long)work->nknown, source->nentries, which,
+                               (long long)work->nknown, (long long)work->nfiles, which,
                                (long long)work->nchanged);
-    return mr_arena_printf(arena, "incremental: %lld of %d files %s", (long long)work->nknown,
-                           source->nentries, which);
+    if (work->nold > 0)
+        return mr_arena_printf(arena,
+                               "incremental: %lld of %lld files %s, %lld of them by maxFileAge "
+                               "alone",
+                               (long long)work->nknown, (long long)work->nfiles, which,
+                               (long long)work->nold);
+    return mr_arena_printf(arena, "incremental: %lld of %lld files %s", (long long)work->nknown,
+                           (long long)work->nfiles, which);
 }
 
 /* --- where the run ends --- */
+
+static bool is_behind(const struct files_incremental *work, const struct files_mark *mark)
+{
+    return !work->has_horizon || mark->modified >= work->horizon;
+}
 
 /* What was there and is no more, then what had gone before and has not come back. */
 static enum mr_status list_gone(const struct files_incremental *work, struct files_known *end,
@@ -329,12 +428,24 @@ static enum mr_status list_gone(const struct files_incremental *work, struct fil
     if (end->gone == NULL)
         return mr_error_nomem(err);
     for (int64_t i = 0; i < before->nlisted && end->ngone < most; i++)
-        if (find(end->listed, end->nlisted, before->listed[i].name) == NULL)
+        if (is_behind(work, &before->listed[i]) &&
+            find(end->listed, end->nlisted, before->listed[i].name) == NULL)
             end->gone[end->ngone++] = before->listed[i];
     for (int64_t i = 0; i < before->ngone && end->ngone < most; i++)
-        if (find(end->listed, end->nlisted, before->gone[i].name) == NULL)
+        if (is_behind(work, &before->gone[i]) &&
+            find(end->listed, end->nlisted, before->gone[i].name) == NULL)
             end->gone[end->ngone++] = before->gone[i];
     return MR_OK;
+}
+
+/* Nothing came, nothing went: the position stays as it is. */
+static bool is_same(const struct files_incremental *work)
+{
+    const struct files_known *before = &work->before;
+    return work->since.size > 0 && work->nknown == work->nfiles &&
+           work->nremembered == work->nseen && work->nseen == before->nlisted &&
+           work->has_horizon == before->has_horizon &&
+           (!work->has_horizon || work->horizon == before->horizon);
 }
 
 enum mr_status files_incremental_end(const struct files_source *source, struct mr_arena *arena,
@@ -343,22 +454,24 @@ enum mr_status files_incremental_end(const struct files_source *source, struct m
     const struct files_incremental *work = source->incremental;
     if (work == NULL)
         return MR_OK;
-    struct files_known end = {.place = source->place.url, .newest = work->before.newest};
+    struct files_known end = {.place = source->place.url,
+                              .newest = work->before.newest,
+                              .has_horizon = work->has_horizon,
+                              .horizon = work->horizon,
+                              .listed = work->seen,
+                              .nlisted = work->nseen};
     if (work->has_from && work->inclusive && work->from > end.newest)
         end.newest = work->from;
-    end.listed = mr_arena_alloc(arena, ((size_t)source->nentries + 1) * sizeof *end.listed);
-    if (end.listed == NULL)
-        return mr_error_nomem(err);
-    for (int i = 0; i < source->nentries; i++) {
-        const struct files_entry *entry = &source->entries[i];
-        end.listed[end.nlisted++] = files_mark_of(entry->path, entry->size, entry->modified_micros);
-        if (!entry->known && entry->modified_micros > end.newest)
-            end.newest = entry->modified_micros;
+    if (work->newest > end.newest)
+        end.newest = work->newest;
+    if (is_same(work)) {
+        out->upto = work->since;
+    } else {
+        if (end.nlisted > 1)
+            qsort(end.listed, (size_t)end.nlisted, sizeof *end.listed, by_name);
+        MR_TRY(list_gone(work, &end, arena, err));
+        MR_TRY(files_known_write(&end, arena, &out->upto, err));
     }
-    if (end.nlisted > 1)
-        qsort(end.listed, (size_t)end.nlisted, sizeof *end.listed, by_name);
-    MR_TRY(list_gone(work, &end, arena, err));
-    MR_TRY(files_known_write(&end, arena, &out->upto, err));
     char time[MR_TIME_TEXT_MAX] = "";
     if (end.newest != INT64_MIN)
         mr_timestamp_format(end.newest, ' ', time);

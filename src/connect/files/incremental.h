@@ -14,12 +14,15 @@
 struct files_mark {
     uint64_t name;
     uint64_t state;
+    int64_t modified; /* kept only where there is a horizon; else the time of the newest */
 };
 
 /* Where a run ended. */
 struct files_known {
     const char *place; /* url of the directory that paths are below */
     int64_t newest;    /* the latest modification of a file that was read; INT64_MIN = none was */
+    bool has_horizon;
+    int64_t horizon; /* files that were modified before count as read and are not remembered */
     int64_t nlisted;
     struct files_mark *listed; /* by name */
     int64_t ngone;
@@ -36,10 +39,14 @@ bool files_known_read(struct mr_slice bytes, struct mr_arena *arena, struct file
 /* Checks of the option that need no listing. */
 enum mr_status files_incremental_check(struct files_source *source,
                                        const struct mr_source_bind *bind, struct mr_error *err);
-/* Marks the entries that earlier runs have read. After the listing. */
-enum mr_status files_incremental_bind(struct files_source *source,
-                                      const struct mr_source_bind *bind,
-                                      struct mr_source_info *info, struct mr_error *err);
+/* What earlier runs have read. Before the listing. */
+enum mr_status files_incremental_begin(struct files_source *source,
+                                       const struct mr_source_bind *bind,
+                                       struct mr_source_info *info, struct mr_error *err);
+/* A file of the listing: *known = an earlier run has read it; *keep = it is to become an entry all the same. */
+enum mr_status files_incremental_see(struct files_source *source,
+                                     const struct mr_store_entry *entry, bool *known, bool *keep,
+                                     struct mr_error *err);
 /* A line for the plan, or NULL. */
 const char *files_incremental_note(const struct files_source *source, struct mr_arena *arena);
 /* Where this run ends. */

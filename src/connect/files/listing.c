@@ -10,6 +10,7 @@
  * empty files, and the markers that tools put where S3 has no directories.
  */
 #include "connect/files/glob.h"
+#include "connect/files/incremental.h"
 #include "connect/files/read.h"
 
 /* --- the place --- */
@@ -123,7 +124,7 @@ static bool is_marker(const struct mr_store_entry *entry)
 }
 
 static enum mr_status add_entry(struct listing *listing, const struct mr_store_entry *entry,
-                                struct mr_error *err)
+                                bool known, struct mr_error *err)
 {
     struct files_source *source = listing->source;
     if (source->nentries == INT32_MAX / 2)
@@ -144,6 +145,8 @@ static enum mr_status add_entry(struct listing *listing, const struct mr_store_e
         .size = entry->size,
         .modified_micros = entry->modified_micros,
         .rows = -1,
+        .skipped = known,
+        .known = known,
     };
     if (added->path == NULL)
         return mr_error_nomem(err);
@@ -163,7 +166,10 @@ static enum mr_status found(void *context, const struct mr_store_entry *entry, s
     }
     if (!is_wanted(&listing->source->place, entry->path) || is_marker(entry))
         return MR_OK;
-    return add_entry(listing, entry, err);
+    bool known = false, keep = true;
+    if (listing->source->incremental != NULL)
+        MR_TRY(files_incremental_see(listing->source, entry, &known, &keep, err));
+    return keep ? add_entry(listing, entry, known, err) : MR_OK;
 }
 
 /* A text that is less than all that begin with `literal`, and greater than nearly all else before it. */

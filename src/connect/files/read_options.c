@@ -41,6 +41,12 @@ static const struct mr_option incremental_options[] = {
      .fallback = "fail",
      .doc = "A file that was read and has another size or time now stops the run, or is read again "
             "from its beginning (the target needs keys)."},
+    {.name = "maxFileAge",
+     .type = MR_OPTION_DURATION,
+     .doc = "Files that were modified longer than this before the newest file of earlier runs "
+            "count as read and are "
+            "forgotten, so that what is remembered does not grow for ever. Default: every file is "
+            "remembered."},
     MR_OPTION_END,
 };
 

@@ -389,8 +389,8 @@ static enum mr_status bind_connected(struct files_source *source, const struct m
     bool complete = true;
     MR_TRY(begin_notes(&notes, source->arena, err));
     MR_TRY(files_find_place(&source->location, source->arena, &source->place, err));
+    MR_TRY(files_incremental_begin(source, bind, info, err));
     MR_TRY(files_list(source, runtime, err));
-    MR_TRY(files_incremental_bind(source, bind, info, err));
     MR_TRY(find_format(source, runtime, err));
     MR_TRY(files_type_partitions(source, err));
     note_files(source, &notes);

@@ -101,20 +101,35 @@ static void test_files(void **state)
     (void)state;
     struct mr_arena arena;
     mr_arena_init(&arena, NULL);
-    struct files_mark listed[] = {{1, 2}, {3, 4}, {UINT64_MAX, 5}};
-    struct files_mark gone[] = {{9, 8}, {7, 6}};
-    struct files_known known = {"file:///data", INT64_C(1700000000123456), 3, listed, 2, gone};
+    const int64_t newest = INT64_C(1700000000123456);
+    struct files_mark listed[] = {{1, 2, newest}, {3, 4, newest}, {UINT64_MAX, 5, newest}};
+    struct files_mark gone[] = {{9, 8, newest}, {7, 6, newest}};
+    struct files_known known = {.place = "file:///data",
+                                .newest = newest,
+                                .nlisted = 3,
+                                .listed = listed,
+                                .ngone = 2,
+                                .gone = gone};
     struct files_known back;
     struct mr_slice bytes;
-    assert_int_equal(files_known_write(&known, &arena, &bytes, NULL), MR_OK);
-    assert_true(files_known_read(bytes, &arena, &back, NULL));
-    assert_string_equal(back.place, known.place);
-    assert_int_equal(back.newest, known.newest);
-    assert_int_equal(back.nlisted, 3);
-    assert_memory_equal(back.listed, listed, sizeof listed);
-    assert_int_equal(back.ngone, 2);
-    assert_memory_equal(back.gone, gone, sizeof gone);
-    damage(bytes, read_files);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(files_known_write(&known, &arena, &bytes, NULL), MR_OK);
+        assert_true(files_known_read(bytes, &arena, &back, NULL));
+        assert_string_equal(back.place, known.place);
+        assert_int_equal(back.newest, known.newest);
+        assert_int_equal(back.nlisted, 3);
+        assert_memory_equal(back.listed, listed, sizeof listed);
+        assert_int_equal(back.ngone, 2);
+        assert_memory_equal(back.gone, gone, sizeof gone);
+        assert_int_equal(back.has_horizon, round == 1);
+        assert_int_equal(back.horizon, known.horizon);
+        damage(bytes, read_files);
+        /* With a horizon each has a time of its own. */
+        known.has_horizon = true;
+        known.horizon = newest - 1000;
+        listed[1].modified = newest - 7;
+        gone[1].modified = newest - 8;
+    }
     known = (struct files_known){.place = "", .newest = INT64_MIN};
     assert_int_equal(files_known_write(&known, &arena, &bytes, NULL), MR_OK);
     assert_true(files_known_read(bytes, &arena, &back, NULL));
@@ -146,7 +161,7 @@ static void test_files_most(void **state)
     known.listed = mr_arena_calloc(&arena, (size_t)known.nlisted, sizeof *known.listed);
     assert_non_null(known.listed);
     for (int64_t i = 0; i < known.nlisted; i++)
-        known.listed[i] = (struct files_mark){(uint64_t)i << 30, mr_hash_mix((uint64_t)i)};
+        known.listed[i] = (struct files_mark){(uint64_t)i << 30, mr_hash_mix((uint64_t)i), 0};
     assert_int_equal(files_known_write(&known, &arena, &bytes, NULL), MR_OK);
     assert_true(bytes.size < (size_t)24 << 20);
     assert_true(files_known_read(bytes, &arena, &back, NULL));

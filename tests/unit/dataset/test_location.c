@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -142,6 +143,25 @@ static void test_texts(void **state)
     assert_int_equal(locate(only_path, NULL, NULL, &location), MR_CONFIG);
 }
 
+/* The file was given by a relative path: what a token holds is found again, and is not taken for a path below that directory once more. */
+static void test_relative(void **state)
+{
+    struct mr_location location, again;
+    char here[4096];
+    (void)state;
+    assert_non_null(getcwd(here, sizeof here));
+    f.runtime.pipeline_dir = "some/pipelines";
+    FIXTURE_OK(&f, locate(rows, NULL, "out/a", &location));
+    assert_string_equal(location.url, mr_arena_printf(&f.arena, "%s/some/pipelines/out/a", here));
+    FIXTURE_OK(&f, mr_locate_text(location.url, NULL, &f.runtime, &f.arena, &again, &f.err));
+    assert_string_equal(again.url, location.url);
+    FIXTURE_OK(&f, locate(rows, NULL, "/out/a", &location));
+    assert_string_equal(location.url, "/out/a");
+    f.runtime.pipeline_dir = ".";
+    FIXTURE_OK(&f, locate(rows, NULL, "out/a", &location));
+    assert_string_equal(location.url, "./out/a");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +169,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_offline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_relative, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
