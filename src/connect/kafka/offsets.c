@@ -324,6 +324,10 @@ static rd_kafka_resp_err_t ask_times(rd_kafka_t *rk, int millis, void *context)
                                           times->partitions->items[i].number)
             ->offset = times->times[i];
     rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(rk, list, millis);
+    /* None of them has a leader to be asked. Why is said of each: all brokers may just have been started. */
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION && list->elems[0].err != code &&
+        list->elems[0].err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = list->elems[0].err;
     for (int i = 0; i < n && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         const struct kafka_partition *partition = &times->partitions->items[i];
         const rd_kafka_topic_partition_t *answer =

@@ -223,7 +223,7 @@ struct bound {
     struct mr_split_list splits;
 };
 
-static void bind_topic(struct bound *bound, const char *pieces)
+static enum mr_status try_bind(struct bound *bound, const char *pieces)
 {
     const char *pairs[] = {"topic",
                            "t",
@@ -241,7 +241,12 @@ static void bind_topic(struct bound *bound, const char *pieces)
     struct mr_source_bind request = {.runtime = &f.runtime, .arena = &f.arena};
     FIXTURE_OK(&f, mr_options_from_texts(&f.arena, kafka_read_options, pairs, &request.options,
                                          &f.err));
-    FIXTURE_OK(&f, mr_source_kafka.bind(&request, &bound->state, &bound->info, &f.err));
+    return mr_source_kafka.bind(&request, &bound->state, &bound->info, &f.err);
+}
+
+static void bind_topic(struct bound *bound, const char *pieces)
+{
+    FIXTURE_OK(&f, try_bind(bound, pieces));
     FIXTURE_OK(&f,
                mr_source_kafka.splits(bound->state, &f.runtime, &f.arena, &bound->splits, &f.err));
 }
@@ -376,6 +381,24 @@ static void test_down(void **state)
     mr_source_kafka.close(bound.state);
 }
 
+/* Brokers that were all away know no leader at first. */
+static void test_no_leader(void **state)
+{
+    (void)state;
+    struct bound bound;
+    f.runtime.timeout_connect_micros = 1000000;
+    for (int i = 0; i < PARTITIONS; i++)
+        rd_kafka_mock_partition_set_leader(mock, "t", i, -1);
+    assert_int_equal(try_bind(&bound, "1"), MR_SOURCE);
+    assert_int_equal(f.err.cls, MR_CLASS_TRANSIENT);
+    for (int i = 0; i < PARTITIONS; i++)
+        rd_kafka_mock_partition_set_leader(mock, "t", i, 1 + i % 3);
+    f.runtime.timeout_connect_micros = 0;
+    bind_topic(&bound, "1");
+    read_all(&bound, 2, false);
+    mr_source_kafka.close(bound.state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_errors, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_down, start_mock, stop_mock),
+        cmocka_unit_test_setup_teardown(test_no_leader, start_mock, stop_mock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
