@@ -83,7 +83,7 @@ static enum mr_status hold_inputs(struct mr_plan_builder *builder, int at, bool 
         return mr_error_nomem(err);
     MR_TRY(mr_plan_open_gap(builder, at, count + 1, err));
     for (int k = 0; k < count; k++) {
-        bool fresh;
+        bool fresh = false;
         MR_TRY(make_node(builder, at + k, &whole, frames[k], k, &fresh, err));
         edges[k] = (struct mr_plan_edge){at + k, 0};
         *any = *any || fresh;
