@@ -186,8 +186,12 @@ def idle(server):
     send(producer, "idle", range(10))
     with workspace(server) as space:
         process = start(space, pipeline("idle", trigger="20 ms"))
-        await_ids(space, list(range(10)), process)
-        before = len(os.listdir(space.file("out", "_delta_log")))
+        await_ids(space, list(range(10)), process)  # in a file, which is there before the commit is
+        log = space.file("out", "_delta_log")
+        while not os.path.isdir(log) or not any(name.endswith(".json") for name in os.listdir(log)):
+            check(process.poll() is None, "it ended")
+            time.sleep(0.01)
+        before = len(os.listdir(log))
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
             time.sleep(0.1)
