@@ -94,9 +94,13 @@ static void watch_body(void *arg)
     int64_t now = mr_clock_monotonic_micros();
     struct mr_waiter waiter = mr_waiter_plain();
     bool timed_out = false;
-    if (drain_all())
-        (void)mr_wait(&waiter, wake_fd, MR_WAIT_READ, now + watch.stop_micros / 2, MR_WAIT_RETRY,
-                      &timed_out, NULL);
+    if (drain_all()) {
+        pthread_mutex_lock(&watch.lock);
+        int64_t patience = watch.stop_micros / 2;
+        pthread_mutex_unlock(&watch.lock);
+        (void)mr_wait(&waiter, wake_fd, MR_WAIT_READ, now + patience, MR_WAIT_RETRY, &timed_out,
+                      NULL);
+    }
     cancel_all();
     pthread_mutex_lock(&watch.lock);
     int64_t margin = watch.stop_micros / 10;
