@@ -164,7 +164,7 @@ def aborted_transactions(server):
     producer.begin_transaction()
     producer.send("tx", b"open")
     producer.flush()
-    wanted = [r.offset for r in server.read("tx")]
+    wanted = [r.offset for r in server.read("tx", patience=0)]
     equal(len(wanted), 400, "kafka-python")
     equal(offsets(server, {"topic": "tx"}), wanted, "read_committed")
     equal(offsets(server, {"topic": "tx", "minPartitions": 7}), wanted, "in pieces")

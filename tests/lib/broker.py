@@ -115,6 +115,16 @@ class Client:
         finally:
             admin.close()
 
+    def _ends(self, parts):
+        """High watermarks."""
+        from kafka import KafkaConsumer
+
+        consumer = KafkaConsumer(bootstrap_servers=self.servers, group_id=None)
+        try:
+            return consumer.end_offsets(parts)
+        finally:
+            consumer.close()
+
     def open_transactions(self, topic):
         """Partitions with records that are neither committed nor aborted, and how many offsets are behind the first of them."""
         from kafka import KafkaConsumer, TopicPartition
@@ -154,8 +164,12 @@ class Client:
 
         return KafkaProducer(bootstrap_servers=self.servers, **settings)
 
-    def read(self, topic, committed=True):
-        """All records, by partition and offset, as kafka-python sees them."""
+    def read(self, topic, committed=True, patience=20):
+        """All records, by partition and offset, as kafka-python sees them.
+
+        An EndTxn is answered when the end is decided; the partitions learn it a moment later, one by one. So who wants what is committed
+        waits until no transaction is open, at most for `patience` seconds.
+        """
         from kafka import KafkaConsumer, TopicPartition
 
         consumer = KafkaConsumer(
@@ -165,6 +179,10 @@ class Client:
         try:
             parts = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
             ends = consumer.end_offsets(parts)
+            deadline = time.monotonic() + patience
+            while committed and patience and self._ends(parts) != ends and time.monotonic() < deadline:
+                time.sleep(0.02)
+                ends = consumer.end_offsets(parts)
             consumer.assign(parts)
             consumer.seek_to_beginning(*parts)
             found = []
