@@ -19,6 +19,8 @@
 #define PARTITIONS 4
 #define RECORDS    2000 /* a partition */
 
+enum { FETCH = 1, LIST_OFFSETS = 2 };
+
 static struct fixture f;
 static rd_kafka_t *producer;
 static rd_kafka_mock_cluster_t *mock;
@@ -354,22 +356,46 @@ static void test_read(void **state)
     mr_source_kafka.close(bound.state);
 }
 
+/* What Kafka calls retriable in answers of a leader. */
+#define LEADER                                                                                     \
+    RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,           \
+        RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,           \
+        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,               \
+        RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,                \
+        RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH, RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,             \
+        RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE, RD_KAFKA_RESP_ERR__TRANSPORT
+
 static void test_errors(void **state)
 {
+    static const rd_kafka_resp_err_t errors[] = {LEADER};
     (void)state;
     struct bound bound;
     bind_topic(&bound, "1");
-    rd_kafka_mock_push_request_errors(mock, 1 /* Fetch */, 6,
-                                      RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
-                                      RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
-                                      RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
-                                      RD_KAFKA_RESP_ERR__TRANSPORT,
-                                      RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
-                                      RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        rd_kafka_mock_push_request_errors(mock, FETCH, 2, errors[i], errors[i]);
     for (int i = 0; i < PARTITIONS; i++)
         rd_kafka_mock_partition_set_leader(mock, "t", i, 1 + i % 3);
     read_all(&bound, 2, false);
     mr_source_kafka.close(bound.state);
+}
+
+/* The first question for offsets, the earliest ones, and the second, the latest. */
+static void test_offsets(void **state)
+{
+    static const rd_kafka_resp_err_t errors[] = {LEADER};
+    (void)state;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        for (int before = 0; before < 2; before++) {
+            struct bound bound;
+            if (before > 0)
+                rd_kafka_mock_push_request_errors(mock, LIST_OFFSETS, 3, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                                  RD_KAFKA_RESP_ERR_NO_ERROR,
+                                                  RD_KAFKA_RESP_ERR_NO_ERROR);
+            rd_kafka_mock_push_request_errors(mock, LIST_OFFSETS, 1, errors[i]);
+            bind_topic(&bound, "1");
+            assert_int_equal(bound.info.rows, PARTITIONS * RECORDS);
+            mr_source_kafka.close(bound.state);
+        }
 }
 
 static void test_down(void **state)
@@ -409,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_errors, start_mock, stop_mock),
+        cmocka_unit_test_setup_teardown(test_offsets, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_down, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_no_leader, start_mock, stop_mock),
     };

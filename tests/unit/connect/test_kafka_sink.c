@@ -20,7 +20,13 @@
 #define PARTITIONS 2
 #define ROWS       40
 
-enum { PRODUCE = 0, INIT_PRODUCER_ID = 22, ADD_PARTITIONS = 24, END_TXN = 26 };
+enum {
+    PRODUCE = 0,
+    FIND_COORDINATOR = 10,
+    INIT_PRODUCER_ID = 22,
+    ADD_PARTITIONS = 24,
+    END_TXN = 26
+};
 
 static struct fixture f;
 static rd_kafka_t *host;
@@ -144,54 +150,72 @@ static void each_error(int request, const rd_kafka_resp_err_t *errors, int count
     }
 }
 
+/* Those that Kafka calls retriable, of the leader of a partition. */
 static void test_produce(void **state)
 {
-    static const rd_kafka_resp_err_t errors[] = {RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+    static const rd_kafka_resp_err_t errors[] = {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
                                                  RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                                                 RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
                                                  RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+                                                 RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
+                                                 RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
                                                  RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+                                                 RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
                                                  RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
                                                  RD_KAFKA_RESP_ERR__TRANSPORT};
     (void)state;
-    each_error(PRODUCE, errors, 6);
+    each_error(PRODUCE, errors, (int)(sizeof errors / sizeof errors[0]));
 }
+
+/* Those of a coordinator. */
+#define COORDINATOR                                                                                \
+    RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,                \
+        RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
 
 static void test_add_partitions(void **state)
 {
-    static const rd_kafka_resp_err_t errors[] = {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
-                                                 RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
-                                                 RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+    static const rd_kafka_resp_err_t errors[] = {COORDINATOR,
                                                  RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+                                                 RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
                                                  RD_KAFKA_RESP_ERR__TRANSPORT};
     (void)state;
-    each_error(ADD_PARTITIONS, errors, 5);
+    each_error(ADD_PARTITIONS, errors, (int)(sizeof errors / sizeof errors[0]));
 }
 
 static void test_end(void **state)
 {
-    static const rd_kafka_resp_err_t errors[] = {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
-                                                 RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
-                                                 RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+    static const rd_kafka_resp_err_t errors[] = {COORDINATOR,
                                                  RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
                                                  RD_KAFKA_RESP_ERR__TRANSPORT};
     (void)state;
-    each_error(END_TXN, errors, 5);
+    each_error(END_TXN, errors, (int)(sizeof errors / sizeof errors[0]));
+}
+
+/* What a process asks once: each time another one, as far as the target can tell. */
+static void each_start(int request, const rd_kafka_resp_err_t *errors, int count)
+{
+    for (int i = 0; i < count; i++) {
+        mr_shared_free(f.runtime.shared);
+        f.runtime.shared = mr_shared_new();
+        load(options_of("format", "json"), i + 1, request, 1, errors[i]);
+        assert_int_equal(records("t", PARTITIONS), (int64_t)ROWS * (i + 1));
+    }
 }
 
 static void test_init(void **state)
 {
-    static const rd_kafka_resp_err_t errors[] = {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
-                                                 RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
-                                                 RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
-                                                 RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS};
+    static const rd_kafka_resp_err_t errors[] = {COORDINATOR,
+                                                 RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+                                                 RD_KAFKA_RESP_ERR__TRANSPORT};
     (void)state;
-    load(options_of("format", "json"), 1, INIT_PRODUCER_ID, 1, errors[0]);
-    for (int i = 1; i < 4; i++) { /* each time another process, as far as the target can tell */
-        mr_shared_free(f.runtime.shared);
-        f.runtime.shared = mr_shared_new();
-        load(options_of("format", "json"), i + 1, INIT_PRODUCER_ID, 1, errors[i]);
-    }
-    assert_int_equal(records("t", PARTITIONS), (int64_t)ROWS * 4);
+    each_start(INIT_PRODUCER_ID, errors, (int)(sizeof errors / sizeof errors[0]));
+}
+
+static void test_find(void **state)
+{
+    static const rd_kafka_resp_err_t errors[] = {COORDINATOR, RD_KAFKA_RESP_ERR__TRANSPORT};
+    (void)state;
+    each_start(FIND_COORDINATOR, errors, (int)(sizeof errors / sizeof errors[0]));
 }
 
 /* What the target remembers, in a process of its own. */
@@ -281,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_add_partitions, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_end, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_init, start_mock, stop_mock),
+        cmocka_unit_test_setup_teardown(test_find, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_recover, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_near_replica, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_hostile_tokens, start_mock, stop_mock),
