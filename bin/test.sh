@@ -106,6 +106,8 @@ program_suites() {
         if [ -n "$ALL" ]; then
             python fault-lanes fault/lanes.py
             python fault-kafka fault/kills_kafka.py
+            python fault-ends fault/ends_kafka.py
+            python fault-leaders fault/leaders.py
         else
             python fault-lanes fault/lanes.py delta kafka
         fi

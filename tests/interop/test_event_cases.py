@@ -277,18 +277,24 @@ def case(server, producer, name, seed):
     return late
 
 
+def add(suite, server):
+    """Also from test_event_time.py, whose broker is there already."""
+    producer = server.producer(linger_ms=5)
+    for seed in range(SEEDS):
+        for name in CASES if LONG else SHORT:
+            suite.case(f"{name}, seed {seed}", case, server, producer, name, seed)
+    producer.close()
+
+
 def main():
     if broker.jars() is None:
         print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
         sys.exit(77)
     suite = Suite("event cases")
     with broker.Broker() as server:
-        producer = server.producer(linger_ms=5)
-        for seed in range(SEEDS):
-            for name in CASES if LONG else SHORT:
-                suite.case(f"{name}, seed {seed}", case, server, producer, name, seed)
-        producer.close()
+        add(suite, server)
     suite.end()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ from suite import Suite, check, checkout, equal, need
 need("kafka", "psycopg", "pyarrow", "deltalake")
 import broker
 import pyarrow.parquet
+import test_event_cases
 from engine import Workspace
 from server import Server
 
@@ -352,6 +353,7 @@ def main():
             suite.case(function.__name__.replace("_", " "), function, server)
         kills = 100 if os.environ.get("MILLRACE_LONG") else 8
         suite.case(f"killed {kills} times", killed, server, kills)
+        test_event_cases.add(suite, server)
     suite.end()
 
 
