@@ -14,6 +14,7 @@
 #include "ext/spill_file.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 
 struct chunk {
@@ -47,8 +48,8 @@ struct mr_spill {
     int npartitions;
     int64_t limit;
     struct partition *partitions;
-    int64_t resident;
-    struct mr_spill_file *file; /* of this spill's own writing; NULL = none yet */
+    atomic_int_fast64_t resident; /* partitions are dropped by several threads at once */
+    struct mr_spill_file *file;   /* of this spill's own writing; NULL = none yet */
     struct scattered *pending;
     int npending;
     int pending_capacity;

@@ -49,7 +49,7 @@ enum mr_status mr_spill_limit(struct mr_spill *spill, int64_t limit, struct mr_e
 /* The chunks of `from` (same schema and partitions) behind those of `into`; `from` is left empty. */
 enum mr_status mr_spill_absorb(struct mr_spill *into, struct mr_spill *from, struct mr_error *err);
 
-/* Lets go of the rows of a partition: it is empty afterwards. */
+/* Lets go of the rows of a partition: it is empty afterwards. Several threads may drop different partitions at once. */
 void mr_spill_drop(struct mr_spill *spill, int partition);
 
 int mr_spill_partitions(const struct mr_spill *spill);

@@ -4,6 +4,7 @@
  */
 #include "../col/sample.h"
 #include "base/hash.h"
+#include "base/thread.h"
 #include "codec/codecs.h"
 #include "col/kernel.h"
 #include "ext/codec.h"
@@ -246,6 +247,38 @@ static void a_directory_that_is_not_there_is_named(void **state)
     mr_spill_free(spill);
 }
 
+struct dropping {
+    struct mr_spill *spill;
+    int first;
+};
+
+static void drop_some(void *argument)
+{
+    const struct dropping *dropping = argument;
+    for (int p = dropping->first; p < PARTITIONS; p += 2)
+        mr_spill_drop(dropping->spill, p);
+}
+
+/* As an aggregate of a stream does where its partitions are settled. */
+static void partitions_are_dropped_by_threads(void **state)
+{
+    struct fixture *f = *state;
+    struct mr_error err;
+    struct mr_thread threads[2] = {{0}};
+    struct mr_spill *spill;
+    assert_int_equal(mr_spill_new(&f->runtime, f->schema, PARTITIONS, INT64_MAX, &spill, &err),
+                     MR_OK);
+    scatter(f, spill, 0, BATCHES, false);
+    struct dropping droppings[2] = {{spill, 0}, {spill, 1}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(mr_thread_start(&threads[i], "drop", drop_some, &droppings[i], &err),
+                         MR_OK);
+    for (int i = 0; i < 2; i++)
+        mr_thread_join(&threads[i]);
+    assert_int_equal(mr_spill_resident(spill), 0);
+    mr_spill_free(spill);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +287,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(whole_batches_are_kept_as_they_are, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_budget_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_directory_that_is_not_there_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(partitions_are_dropped_by_threads, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
