@@ -129,6 +129,13 @@ struct mr_op_info {
      * its name in that input, or the filter stays where it is.)
      */
     const bool *const *crosses;
+    /*
+     * Joins: columns meets[2 * i] of the first input and meets[2 * i + 1] of the second are equal in rows that meet. Rows are kept by
+     * these, not by what crosses.
+     */
+    const int *meets;
+    int nmeets;
+    bool joins;
     /* Each row comes from one of the inputs (a union): such a filter goes in front of all of them. */
     bool crosses_all;
     /*

@@ -498,6 +498,27 @@ static enum mr_status bind_output(struct binder *binder)
 
 /* ---- what the plan is told ---- */
 
+/* Keys that are bare columns on both sides. */
+static enum mr_status tell_keys(const struct binder *binder, struct mr_op_info *info)
+{
+    const struct mr_join_plan *plan = binder->plan;
+    int *meets = mr_arena_calloc(binder->bind->arena, 2 * (size_t)plan->nkeys + 1, sizeof *meets);
+    if (!meets)
+        return mr_error_nomem(binder->err);
+    info->meets = meets;
+    info->nmeets = 0;
+    info->joins = true;
+    for (int i = 0; i < plan->nkeys; i++) {
+        int probe = plan->keys[i].probe_column, build = mr_expr_as_column(plan->keys[i].build);
+        if (probe < 0 || build < 0)
+            continue;
+        meets[2 * info->nmeets] = probe;
+        meets[2 * info->nmeets + 1] = build;
+        info->nmeets++;
+    }
+    return MR_OK;
+}
+
 static enum mr_status tell_columns(const struct binder *binder, struct mr_op_info *info)
 {
     const struct mr_join_plan *plan = binder->plan;
@@ -539,7 +560,7 @@ static enum mr_status tell_columns(const struct binder *binder, struct mr_op_inf
     info->passes_from = passes;
     info->reads = reads;
     info->crosses = crosses;
-    return MR_OK;
+    return tell_keys(binder, info);
 }
 
 static int64_t estimate(const struct binder *binder)

@@ -3,7 +3,8 @@
  *
  * Each lane is read by a run of its own, which sees no other rows. What keeps something by keys is right all the same if equal keys are always in
  * the same lane: if its keys hold all columns of one of the sets that the source names (mr_source_info.lane_keys). The columns are followed to
- * the source through steps that carry them unchanged.
+ * the source through steps that carry them unchanged. Of a join each pair of keys counts that is one column of the source on both sides: what
+ * either side holds alone says nothing of the lane in which its partner is.
  */
 #include "plan/build.h"
 
@@ -41,56 +42,65 @@ static const int *passes_of(const struct mr_plan_node *node, int input)
     return input == 0 ? node->op_info.passes : NULL;
 }
 
-/* Do rows that agree in these columns of a frame come from one lane? */
-static bool is_determined(const struct mr_plan_builder *builder, const struct mr_plan_edge *edge,
-                          const bool *wanted)
+/*
+ * The column of the source that this one of a frame carries, whichever way its rows have come; -1 = it is another thing on some way. Behind an outer
+ * join the columns of the side that may be missing are NULL in rows of any lane.
+ */
+static int trace(const struct mr_plan_builder *builder, const struct mr_plan_edge *edge, int column)
 {
     const struct mr_plan_node *node = &builder->nodes[edge->node];
-    if (!mr_plan_is_stream(builder, edge->node))
-        return true;
+    int found = -1;
     if (edge->port != 0 || node->schema == NULL)
-        return false;
+        return -1;
     if (node->kind == MR_PLAN_SOURCE)
-        return holds_a_set(node, wanted);
+        return column;
     for (int k = 0; k < node->ninputs; k++) {
-        const struct mr_plan_node *from = &builder->nodes[node->inputs[k].node];
         const int *passes = passes_of(node, k);
-        if (!mr_plan_is_stream(builder, from->id))
+        bool stream = mr_plan_is_stream(builder, node->inputs[k].node);
+        bool from = passes != NULL && passes[column] >= 0;
+        if (node->op_info.joins && (!from || !node->op_info.crosses[k][column]))
             continue;
-        if (passes == NULL || from->schema == NULL)
-            return false;
-        bool *before = mr_calloc((size_t)from->schema->nfields + 1, sizeof *before);
-        if (before == NULL)
-            return false;
-        for (int i = 0; i < node->schema->nfields; i++)
-            if (wanted[i] && passes[i] >= 0)
-                before[passes[i]] = true;
-        bool determined = is_determined(builder, &node->inputs[k], before);
-        mr_free(before);
-        if (!determined)
-            return false;
+        if (!stream && !node->op_info.joins)
+            continue; /* part of a union that each lane reads as a whole */
+        int at = stream && from ? trace(builder, &node->inputs[k], passes[column]) : -1;
+        if (at < 0 || (found >= 0 && found != at))
+            return -1;
+        found = at;
     }
-    return true;
+    return found;
 }
 
-/* The columns of an input that the step keeps things by. */
-static bool has_lane_in_keys(const struct mr_plan_builder *builder, const struct mr_plan_node *node,
-                             int input)
+/* Columns of the source that are the same in all rows which the step brings together. */
+static void mark_keys(const struct mr_plan_builder *builder, const struct mr_plan_node *node,
+                      bool *wanted)
 {
-    const struct mr_plan_node *from = &builder->nodes[node->inputs[input].node];
-    const int *passes = passes_of(node, input);
-    const bool *keys = node->op_info.crosses != NULL ? node->op_info.crosses[input] : NULL;
-    if (!mr_plan_is_stream(builder, from->id))
-        return true;
-    if (keys == NULL || passes == NULL || from->schema == NULL)
-        return false;
-    bool *wanted = mr_calloc((size_t)from->schema->nfields + 1, sizeof *wanted);
+    const struct mr_op_info *info = &node->op_info;
+    for (int i = 0; info->joins && i < info->nmeets; i++) {
+        int left = trace(builder, &node->inputs[0], info->meets[2 * i]);
+        int right = trace(builder, &node->inputs[1], info->meets[2 * i + 1]);
+        if (left >= 0 && left == right)
+            wanted[left] = true;
+    }
+    const int *passes = passes_of(node, 0);
+    if (info->joins || info->crosses == NULL || passes == NULL)
+        return;
+    for (int i = 0; i < node->schema->nfields; i++) {
+        int at = info->crosses[0][i] && passes[i] >= 0 ? trace(builder, &node->inputs[0], passes[i])
+                                                       : -1;
+        if (at >= 0)
+            wanted[at] = true;
+    }
+}
+
+static bool has_lane_in_keys(const struct mr_plan_builder *builder, const struct mr_plan_node *node,
+                             const struct mr_plan_node *source)
+{
+    size_t n = (size_t)source->source_info.schema->nfields;
+    bool *wanted = mr_calloc(n + 1, sizeof *wanted);
     if (wanted == NULL)
         return false;
-    for (int i = 0; i < node->schema->nfields; i++)
-        if (keys[i] && passes[i] >= 0)
-            wanted[passes[i]] = true;
-    bool found = is_determined(builder, &node->inputs[input], wanted);
+    mark_keys(builder, node, wanted);
+    bool found = holds_a_set(source, wanted);
     mr_free(wanted);
     return found;
 }
@@ -98,21 +108,16 @@ static bool has_lane_in_keys(const struct mr_plan_builder *builder, const struct
 enum mr_status mr_plan_lanes_op(const struct mr_plan_builder *builder,
                                 const struct mr_plan_node *node, struct mr_error *err)
 {
-    if (shared_source(builder) == NULL)
+    const struct mr_plan_node *source = shared_source(builder);
+    if (source == NULL || has_lane_in_keys(builder, node, source))
         return MR_OK;
-    for (int k = 0; k < node->ninputs; k++) {
-        if (has_lane_in_keys(builder, node, k))
-            continue;
-        mr_error_config(err, "with `group` the rows of one key may be read by several processes, "
-                             "each of which would give a result of its own");
-        mr_error_hint(err,
-                      "let its keys hold the columns by which producers choose the partition, and "
-                      "name these in `keyColumns` of the source (format raw: `partition`, or "
-                      "`key`); or leave `group` out, or read the topic with it into another one "
-                      "whose key is that of this step (toKafka)");
-        return MR_CONFIG;
-    }
-    return MR_OK;
+    mr_error_config(err, "with `group` the rows of one key may be read by several processes, "
+                         "each of which would give a result of its own");
+    mr_error_hint(err, "let its keys hold the columns by which producers choose the partition, and "
+                       "name these in `keyColumns` of the source (format raw: `partition`, or "
+                       "`key`); or leave `group` out, or read the topic with it into another one "
+                       "whose key is that of this step (toKafka)");
+    return MR_CONFIG;
 }
 
 enum mr_status mr_plan_lanes_sink(const struct mr_plan_builder *builder,

@@ -7,9 +7,13 @@ that is not ours: each record that was sent is there once, and the rows of a lan
 
 A process that was stopped (SIGSTOP) while it had lanes, and wakes when others have taken them over, commits nothing: the state is in a
 Postgres there, whose leases run out, and the test ends them at once instead of waiting for half a minute.
+
+Kept state: windows to Delta and a left join of two halves of the stream to Postgres, in one epoch, while processes are killed, ended, added
+and taken away every few seconds (SECONDS=N; MILLRACE_LONG=1: 180). What must come out is computed here from what was sent.
 """
 
 import collections
+import datetime
 import json
 import os
 import random
@@ -30,6 +34,7 @@ from engine import Workspace
 from group import SETTINGS, Members, more_partitions, source, wait_for
 from server import Server
 
+SECONDS = float(os.environ.get("SECONDS") or (180 if os.environ.get("MILLRACE_LONG") else 4))
 KILLS = int(os.environ.get("KILLS") or 3)
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 31))
 DATABASE = "lanes"
@@ -246,6 +251,126 @@ def kills(server, postgres, kind):
               f"{rebalances(members.all)} times; {stream.total()} records, 0 lost, 0 twice", flush=True)
 
 
+START = 1704067200
+SIZE, WITHIN, DELAY = 10, 5, 6
+
+
+class Events(Stream):
+    """Events a tenth of a second apart, out of order by less than DELAY; two in three of side a have a partner of side b at most WITHIN later."""
+
+    def __init__(self, server, topic):
+        super().__init__(server, topic)
+        self.dice = random.Random(SEED)
+        self.events = []
+
+    def send(self, producer, partition, event):
+        producer.send(self.topic, json.dumps({**event, "at": f"{moment(event['at'])}Z"}).encode(), partition=partition)
+        self.sent[partition] += 1
+
+    def _run(self):
+        try:
+            producer, number = self.server.producer(linger_ms=5), 0
+            while not self.ending.is_set():
+                for partition in range(PARTITIONS):
+                    for step in range(5):
+                        at = START + (number + step) / 10 + self.dice.random() * 2
+                        event = {"k": partition + PARTITIONS * self.dice.randrange(3), "id": len(self.events), "pair": len(self.events), "side": "a", "at": at}
+                        pair = [event]
+                        if self.dice.randrange(3):
+                            pair.append({**event, "id": len(self.events) + 1, "side": "b", "at": at + self.dice.random() * 2})
+                        for one in pair:
+                            self.send(producer, partition, one)
+                        self.events += pair
+                number += 5
+                producer.flush()
+                self.ending.wait(0.05)
+            for partition in range(PARTITIONS):  # closes all windows
+                for side in "ab":
+                    self.send(producer, partition, {"k": partition, "id": -1, "pair": -1, "side": side, "at": START + 10**8})
+            producer.close()
+        except Exception as error:  # told by finish
+            self.failure = error
+
+    def windows(self):
+        found = collections.defaultdict(lambda: [0, 0])
+        for event in self.events:
+            group = found[event["k"], int(event["at"] * 1000) // 1000 // SIZE * SIZE]
+            group[0] += 1
+            group[1] += event["id"]
+        return {(k, at, n, total): 1 for (k, at), (n, total) in found.items()}
+
+    def pairs(self):
+        partners = {event["pair"]: event["id"] for event in self.events if event["side"] == "b"}
+        return {(event["id"], partners.get(event["id"])): 1 for event in self.events if event["side"] == "a"}
+
+
+def moment(seconds):
+    return datetime.datetime.fromtimestamp(int(seconds * 1000) / 1000, datetime.timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def stateful(topic):
+    def step(method, **config):
+        return {"type": "transform", "method": method, "config": config}
+
+    measure = {"delay": f"{DELAY} seconds"}
+    return {"name": topic, "mode": "streaming", "resources": {"parallelism": 1}, "steps": [
+        {"type": "extract", "method": "fromKafka", "config": {
+            **source(topic, schema="k BIGINT, id BIGINT, pair BIGINT, side STRING, at TIMESTAMP", keyColumns=["k"]), "registerAs": "s"}},
+        step("withWatermark", inputDataFrames=["s"], column="at", registerAs="e", **measure),
+        step("aggregateData", inputDataFrames=["e"], groupBy=["k"], aggregations={"n": "count(*)", "total": "sum(id)"},
+             window={"column": "at", "size": SIZE}, registerAs="w"),
+        {"type": "load", "method": "toDelta", "config": {"path": "windows", "mode": "append"}},
+        step("filterRows", inputDataFrames=["s"], condition="side = 'a'", registerAs="left"),
+        step("withWatermark", inputDataFrames=["left"], column="at", registerAs="a", **measure),
+        step("filterRows", inputDataFrames=["s"], condition="side = 'b'", registerAs="right"),
+        step("selectColumns", inputDataFrames=["right"], columns={"bk": "k", "b": "id", "partner": "pair", "bat": "at"}, registerAs="named"),
+        step("withWatermark", inputDataFrames=["named"], column="bat", registerAs="b", **measure),
+        step("joinDataFrames", inputDataFrames=["a", "b"], leftKeys=["k", "pair"], rightKeys=["bk", "partner"], joinType="left",
+             within=f"{WITHIN} seconds", registerAs="j"),
+        step("selectColumns", inputDataFrames=["j"], columns={"a": "id", "b": "b"}, registerAs="out"),
+        {"type": "load", "method": "toPostgres", "config": {"table": "joined", "mode": "append"}}]}
+
+
+def differ(name, found, wanted):
+    found = collections.Counter(found)
+    lost, more = [row for row in wanted if row not in found], [row for row in found if row not in wanted]
+    twice = [row for row, times in found.items() if times > 1]
+    check(not lost and not more and not twice, f"{name}: of {len(wanted)} rows {len(lost)} are lost, {len(more)} are wrong, {len(twice)} are there "
+          f"several times: {sorted(lost, key=str)[:5]} {sorted(more, key=str)[:5]} {twice[:5]}")
+
+
+def churn(server, postgres):
+    dice = random.Random(SEED)
+    postgres.execute(DATABASE, "DROP TABLE IF EXISTS joined", "CREATE TABLE joined (a bigint, b bigint)")
+    joined = lambda: postgres.rows(DATABASE, "SELECT a, b FROM joined WHERE a >= 0")
+    with workspace(server, postgres) as space, Events(server, "churn") as stream, Members(space) as members:
+        space.write("pipeline.json", stateful("churn"))
+        for _ in range(3):
+            members.add()
+        wait_for(lambda: joined(), "no pair", 90, *members.all)
+        end, number = time.monotonic() + SECONDS, 0
+        while number < 2 or time.monotonic() < end:
+            time.sleep(dice.random() * 3)  # a moment that nothing is known of
+            strike(members.all, number, dice)
+            number += 1
+            if number % 5 == 0:  # one more for some seconds
+                extra = members.add()
+                time.sleep(dice.random() * 4)
+                check(extra.end() in (143, 0), f"exit code; {extra.text()[-2000:]}")
+                members.all.remove(extra)
+        stream.finish()
+        pairs, windows = stream.pairs(), stream.windows()
+        print(f"# {number} strikes, {len(stream.events)} events, {len(pairs)} pairs, {len(windows)} windows", flush=True)
+        table = lambda: DeltaTable(space.file("windows")).to_pyarrow_table()
+        wait_for(lambda: len(joined()) >= len(pairs) and table().num_rows >= len(windows),
+                 lambda: f"{len(joined())} of {len(pairs)} pairs, {table().num_rows} of {len(windows)} windows", 150, *members.all)
+        for member in members.all:
+            equal(member.end(), 143, f"exit code; {member.text()[-2000:]}")
+        differ("joined", joined(), pairs)
+        rows = table().select(["k", "window_start", "n", "total"]).to_pylist()
+        differ("windows", [(r["k"], int(r["window_start"].replace(tzinfo=datetime.timezone.utc).timestamp()), r["n"], r["total"]) for r in rows], windows)
+
+
 def zombie(server, postgres):
     """Stopped with lanes in its hands, and woken when others have them."""
     with workspace(server, postgres) as space, Stream(server, "zombie") as stream, Members(space) as members:
@@ -289,6 +414,7 @@ def main():
         postgres.database(DATABASE)
         for kind in (Delta, Postgres, Topic):
             suite.case(f"kills, to {kind.name}", kills, server, postgres, kind)
+        suite.case("kept state", churn, server, postgres)
         suite.case("a process that was stopped", zombie, server, postgres)
     suite.end()
 

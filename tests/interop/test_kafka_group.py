@@ -217,6 +217,20 @@ def looks(server):
 KEEPS = {"type": "transform", "method": "deduplicate", "config": {"keys": ["id"], "watermark": {"column": "at", "delay": "1 hour"}}}
 
 
+def halves(left, right, **config):
+    """The stream joined with itself, by these columns of its halves."""
+    def step(method, **options):
+        return {"type": "transform", "method": method, "config": options}
+
+    return pipeline("refuses", [
+        step("filterRows", inputDataFrames=["s"], condition="kind = 'a'", registerAs="l"),
+        step("withWatermark", inputDataFrames=["l"], column="at", delay=5, registerAs="left"),
+        step("selectColumns", inputDataFrames=["s"], columns={"id2": "id", "kind2": "kind", "at2": "at"}, registerAs="r"),
+        step("withWatermark", inputDataFrames=["r"], column="at2", delay=5, registerAs="right"),
+        step("joinDataFrames", inputDataFrames=["left", "right"], leftKeys=left, rightKeys=right, within=5, **config)],
+        registerAs="s", keyColumns=["id"])
+
+
 def refuses(server):
     """What a shared stream cannot do is said with the remedy."""
     server.topic("refuses", 2)
@@ -241,7 +255,12 @@ def refuses(server):
         (pipeline("refuses", [KEEPS], keyColumns=["id", "kind"]), "rows of one key may be read by several processes", "`keyColumns`"),
         (pipeline("refuses", **{"kafka.group.id": "h"}), "names another group", "leave kafka.group.id out"),
     ]
+    apart = ("rows of one key may be read by several processes", "`keyColumns`")
+    cases += [(halves(["kind"], ["kind2"]), *apart), (halves(["kind"], ["kind2"], joinType="left"), *apart)]
     with workspace(server) as space:
+        for kind in ("inner", "left", "full", "left_anti"):
+            space.write("pipeline.json", halves(["id", "kind"], ["id2", "kind2"], joinType=kind))
+            space.millrace("validate", "pipeline.json", "--connect").expect(0)
         for work, *words in cases:
             space.write("pipeline.json", work)
             found = space.millrace("validate", "pipeline.json", "--connect").expect(3)
