@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static long long integer_at(const json_t *object, const char *key)
 {
@@ -189,9 +190,20 @@ static int run_one(const struct mr_cli_options *options)
     return mr_cli_close(pipeline, code);
 }
 
+/* The soft limit is for programs that use select(); a lane of a group takes about 19, and 1024 is the usual one. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int mr_cli_run(int argc, char **argv)
 {
     struct mr_cli_options options;
+    allow_descriptors();
     mr_cli_hold_signals();
     int code = mr_cli_parse(argc, argv, "pcCSrKifRAPFLqmMaW", 1, MR_CLI_MAX_FILES, &options);
     if (code != 0)

@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import re
+import resource
 import signal
 import sys
 
@@ -143,8 +144,12 @@ def comes_and_goes(server):
     server.topic("comes", 2)
     with workspace(server) as space, Members(space) as members:
         space.write("pipeline.json", pipeline("comes"))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
         one = members.add()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         one.await_line("lanes? given")
+        equal(resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE)[0], hard, "descriptors that a process with many lanes may have")
         for _ in range(4):
             two = members.add()
             wait_for(lambda: catches(two.process, signal.SIGTERM), two.text, 60, two)
