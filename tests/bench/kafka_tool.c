@@ -5,7 +5,7 @@
  * bytes looked at once. Rows are numbered, so sums of what is read can be checked. Prints one JSON object.
  *
  *   kafka_tool fill SERVERS TOPIC COUNT CODEC
- *   kafka_tool stock SERVERS TOPIC COUNT           records of pace, as fast as it goes
+ *   kafka_tool stock SERVERS TOPIC COUNT CODEC           records of pace, as fast as it goes
  *   kafka_tool pace SERVERS TOPIC RATE SECONDS FIRST
  *                          so many a second (0: as fast as it goes), with the time of each in microseconds as "sent", from the number FIRST on
  *   kafka_tool drain SERVERS TOPIC COUNT
@@ -126,12 +126,14 @@ struct events {
     int partitions;
 };
 
-static void events_open(struct events *events, const char *servers, const char *topic)
+static void events_open(struct events *events, const char *servers, const char *topic,
+                        const char *codec)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const struct rd_kafka_metadata *metadata;
 
     set(conf, "bootstrap.servers", servers);
+    set(conf, "compression.codec", codec);
     set(conf, "linger.ms", "5");
     set(conf, "queue.buffering.max.messages", "500000");
     events->rk = client(RD_KAFKA_PRODUCER, conf);
@@ -165,11 +167,11 @@ static int events_close(struct events *events)
     return failed;
 }
 
-static int stock(const char *servers, const char *topic, long count)
+static int stock(const char *servers, const char *topic, long count, const char *codec)
 {
     struct events events;
 
-    events_open(&events, servers, topic);
+    events_open(&events, servers, topic, codec);
     for (long n = 0; n < count; n++)
         event(&events, n);
     if (events_close(&events) != 0)
@@ -184,7 +186,7 @@ static int pace(const char *servers, const char *topic, long rate, long duration
     struct events events;
     long n = 0, late = 0;
 
-    events_open(&events, servers, topic);
+    events_open(&events, servers, topic, "none");
     double began = seconds(), gone = 0;
     while (gone < (double)duration) {
         long due = rate ? (long)(gone * (double)rate) : n + 1000;
@@ -250,14 +252,14 @@ int main(int argc, char **argv)
 {
     if (argc == 6 && strcmp(argv[1], "fill") == 0)
         return fill(argv[2], argv[3], atol(argv[4]), argv[5]);
-    if (argc == 5 && strcmp(argv[1], "stock") == 0)
-        return stock(argv[2], argv[3], atol(argv[4]));
+    if (argc == 6 && strcmp(argv[1], "stock") == 0)
+        return stock(argv[2], argv[3], atol(argv[4]), argv[5]);
     if (argc == 7 && strcmp(argv[1], "pace") == 0)
         return pace(argv[2], argv[3], atol(argv[4]), atol(argv[5]), atol(argv[6]));
     if (argc == 5 && strcmp(argv[1], "drain") == 0)
         return drain(argv[2], argv[3], atol(argv[4]));
     fprintf(stderr,
-            "usage: kafka_tool fill SERVERS TOPIC COUNT CODEC | stock SERVERS TOPIC COUNT | "
+            "usage: kafka_tool fill SERVERS TOPIC COUNT CODEC | stock SERVERS TOPIC COUNT CODEC | "
             "pace SERVERS TOPIC RATE SECONDS FIRST | drain SERVERS TOPIC COUNT\n");
     return 2;
 }

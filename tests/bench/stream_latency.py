@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """From an event to its commit: records through a real broker into a Delta table, mode streaming, and what happens at twice the rate that can be sustained.
 
-  stream_latency.py [--rate 50000] [--seconds 60] [--probe 20] [--burst 60] [--trigger "1 second"] [--partitions 4] [--heap 512m] [--memory 512MB] [--only PHASE]
+  stream_latency.py [--rate 50000] [--seconds 60] [--probe 20] [--burst 60] [--backlog 10] [--trigger "1 second"] [--partitions 4] [--heap 512m] [--memory 512MB]
+                    [--only PHASE]
 
-Producer, broker and Millrace share this machine's cores. Three phases, each with a topic and a table of its own:
+Producer, broker and Millrace share this machine's cores. Four phases, each with a topic and a table of its own:
 
 steady        --rate records a second for --seconds. Each record has the time at which it was given to the producer; its latency is the time of its commit (the
               later of what the Delta log says and of the log file) less that time. Memory is looked at every second; its first and last part are a minute, or a
@@ -13,6 +14,8 @@ sustainable   the producer as fast as it goes for --probe seconds. The sustainab
 twice         for --burst seconds twice that rate. What the producer cannot make beside the others waits in the topic before: as many records as the sustainable
               rate makes in that time, while the producer goes on at the sustainable rate. Bars: resident memory inside --memory, all committed within 60 s
               after the last record.
+backlog       the harder form: twice what Millrace reads without a producer, for --backlog seconds, all of it in the topic before (lz4, about 60 s to fill for 10 s). Reading
+              it takes twice as long as it stands for if the rate holds; memory as before, all committed within 60 s after the time that it stands for.
 
 All records must be in the tables once.
 """
@@ -198,7 +201,7 @@ def committed_between(out, start, end):
 
 
 def sustainable(server, folder, arguments):
-    """Records a second."""
+    """Records a second: beside the producer, and without one."""
     with Run(server, folder, "sustainable", arguments) as run:
         began = time.time()
         said, behind = run.pace(0, arguments.probe)
@@ -209,7 +212,7 @@ def sustainable(server, folder, arguments):
     exactly(run, said["records"])
     records = int(made * arguments.probe)
     server.topic("stock", arguments.partitions)
-    subprocess.run([TOOL, "stock", server.servers, "stock", str(records)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([TOOL, "stock", server.servers, "stock", str(records), "none"], check=True, stdout=subprocess.DEVNULL)
     began = time.monotonic()
     with Run(server, folder, "stock", arguments, made=True) as alone:
         alone.wait(records)
@@ -217,20 +220,20 @@ def sustainable(server, folder, arguments):
         alone.end()
     exactly(alone, records)
     print(f"sustainable: the producer brings {made:,.0f} records/s as fast as it goes, {rate:,.0f} are committed meanwhile, the rest {behind:.1f} s after; "
-          f"bound by {'the producer and the broker' if rate >= 0.95 * made else 'Millrace beside them'}; at most {run.most():.0f} MB")
+          f"bound by {'the producer and the broker' if behind <= 2 else 'Millrace beside them'}; at most {run.most():.0f} MB")
     print(f"sustainable: without a producer a stock of {records:,} is committed at {records / took:,.0f} records/s, with the start of the process; at most {alone.most():.0f} MB")
     admin = server.admin()
     try:
         admin.delete_topics(["sustainable", "stock"])
     finally:
         admin.close()
-    return int(min(rate, made))
+    return int(min(rate, made)), int(records / took)
 
 
 def twice(server, folder, arguments, rate):
     stock = rate * arguments.burst
     server.topic("twice", arguments.partitions)
-    subprocess.run([TOOL, "stock", server.servers, "twice", str(stock)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([TOOL, "stock", server.servers, "twice", str(stock), "none"], check=True, stdout=subprocess.DEVNULL)
     with Run(server, folder, "twice", arguments, made=True) as run:
         said, behind = run.pace(rate, arguments.burst, first=stock)
         run.end()
@@ -243,12 +246,27 @@ def twice(server, folder, arguments, rate):
     bar(f"caught up {behind:.1f} s after the last record, at most 60", behind <= 60 and offered >= 1.9 * rate)
 
 
+def backlog(server, folder, arguments, rate):
+    records = 2 * rate * arguments.backlog
+    server.topic("backlog", arguments.partitions)
+    subprocess.run([TOOL, "stock", server.servers, "backlog", str(records), "lz4"], check=True, stdout=subprocess.DEVNULL)
+    with Run(server, folder, "backlog", arguments, made=True) as run:
+        took = run.wait(records)
+        run.end()
+    exactly(run, records)
+    budget = float(arguments.memory.rstrip("MB"))
+    print(f"backlog: {records:,} records, {arguments.backlog} s at twice the {rate:,} records/s without a producer, committed in {took:.1f} s ({records / took:,.0f} records/s), each once")
+    bar(f"at most {run.most() * 1.048576:.0f} MB resident with the backlog, budget {budget:.0f}", run.most() * 1.048576 <= budget)
+    bar(f"caught up {max(0, took - arguments.backlog):.1f} s after the {arguments.backlog} s that it stands for, at most 60", took - arguments.backlog <= 60)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=50_000)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--probe", type=int, default=20)
     parser.add_argument("--burst", type=int, default=60)
+    parser.add_argument("--backlog", type=int, default=10, help="0: without it")
     parser.add_argument("--trigger", default="1 second")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--heap", default="512m")
@@ -263,7 +281,10 @@ def main():
             if arguments.only != "twice":
                 steady(server, folder, arguments)
             if arguments.only != "steady":
-                twice(server, folder, arguments, sustainable(server, folder, arguments))
+                rate, alone = sustainable(server, folder, arguments)
+                twice(server, folder, arguments, rate)
+                if arguments.backlog:
+                    backlog(server, folder, arguments, alone)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
