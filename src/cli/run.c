@@ -35,6 +35,8 @@ static void print_step(const json_t *step)
     }
     if (integer_at(counters, "rows_rejected") > 0)
         printf("  %lld rejected", integer_at(counters, "rows_rejected"));
+    if (integer_at(counters, "rows_late") > 0)
+        printf("  %lld late", integer_at(counters, "rows_late"));
     printf("\n");
     if (location)
         printf("  %34s %s\n", "", location);
@@ -69,6 +71,17 @@ static void print_resumed(const json_t *resumed)
                run, integer_at(resumed, "splits"), integer_at(resumed, "rows"));
 }
 
+/* Rows that were read and are not where the others are. */
+static void print_rows_apart(const json_t *report)
+{
+    static const char *const kinds[][2] = {{"rows_rejected", "rejected"},
+                                           {"rows_late", "late"},
+                                           {"rows_dead_lettered", "to dead letters"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (integer_at(report, kinds[i][0]) > 0)
+            printf(", %lld %s", integer_at(report, kinds[i][0]), kinds[i][1]);
+}
+
 void mr_cli_print_summary(const char *text)
 {
     json_t *report = json_loads(text, 0, NULL);
@@ -82,10 +95,13 @@ void mr_cli_print_summary(const char *text)
     mr_size_format(integer_at(resources, "memory_peak_bytes"), used, sizeof used);
     mr_size_format(integer_at(resources, "memory_limit_bytes"), limit, sizeof limit);
     double seconds = json_number_value(json_object_get(report, "duration_ms")) / 1000.0;
-    printf("%s: %s, %lld rows read, %lld written in %.2f s, peak memory %s (rows %s of %s)\n",
+    printf("%s: %s, %lld rows read, %lld written",
            json_string_value(json_object_get(report, "pipeline")),
            json_string_value(json_object_get(report, "status")), integer_at(report, "rows_read"),
-           integer_at(report, "rows_written"), seconds, peak, used, limit);
+           integer_at(report, "rows_written"));
+    print_rows_apart(report);
+    printf(" in %.2f s; at most %s resident, %s of the budget of %s reserved\n", seconds, peak,
+           used, limit);
     const char *skipped =
         json_string_value(json_object_get(json_object_get(report, "skipped"), "run"));
     if (skipped)

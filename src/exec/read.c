@@ -34,7 +34,8 @@ static void count_read(struct reading *reading, struct mr_batch *batch)
     int64_t rows = mr_batch_active(batch);
     reading->record->rows += rows;
     reading->record->bytes += mr_batch_bytes(batch);
-    reading->worker->clock.steps[reading->node->id].rows_in += rows;
+    if (!reading->source->runtime.again)
+        reading->worker->clock.steps[reading->node->id].rows_in += rows;
     atomic_fetch_add_explicit(&reading->worker->waiter.engine->rows_read, rows,
                               memory_order_relaxed);
 }

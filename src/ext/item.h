@@ -27,6 +27,13 @@ struct mr_split {
     bool unordered;
 };
 
+/* How far a partition of a stream is read, in its own count (offsets); for people and /metrics. */
+struct mr_origin_place {
+    int64_t from; /* where the last committed epoch ended */
+    int64_t upto; /* where this one ends */
+    int64_t end;  /* of all that there is to be read */
+};
+
 struct mr_split_list {
     struct mr_split *items; /* arena-owned, in the order of reading */
     int count;
@@ -55,6 +62,7 @@ struct mr_split_list {
      */
     const char *const *origins;
     int norigins;
+    const struct mr_origin_place *places; /* by origin; NULL where there is no such count */
     /*
      * Where the source itself ends now, in the form of `upto`: given where that is behind `upto`, because less than all is
      * read at once (maxOffsetsPerTrigger). Empty = at `upto`.

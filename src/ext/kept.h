@@ -27,6 +27,8 @@ struct mr_keeper {
     enum mr_status (*save)(void *kept, bool everything, struct mr_emit *emit, struct mr_error *err);
     /* Optional: is there something to be done though no rows come (an idle partition)? `now`: wall clock, micros. */
     bool (*due)(void *kept, int64_t now);
+    /* Optional: rows (groups, keys) that are kept now, in memory or not; for /metrics. Between epochs. */
+    int64_t (*rows)(const void *kept);
     void (*close)(void *kept);
 };
 

@@ -74,6 +74,7 @@ struct mr_runtime {
     struct mr_memory *memory;     /* the account of this step */
     struct mr_counters *counters; /* of this step; NULL = these rows are counted elsewhere */
     struct mr_tally *tally;       /* counted there as well, NULL = not */
+    bool again; /* a task's, of a source: another segment reads these rows, too, and counts them */
     const struct mr_registry *registry;
     const char *temp_dir; /* for rows that spill; files in it have no names */
     const char *run_id;
@@ -142,9 +143,15 @@ static inline bool mr_state_fits(struct mr_runtime *runtime, int64_t bytes)
     return bytes <= runtime->share || pool->used <= pool->limit;
 }
 
+/* Of rows as such. Bytes and requests are those of every reading. */
+static inline bool mr_counts_rows(enum mr_counter counter)
+{
+    return counter == MR_COUNT_ROWS_READ || counter == MR_COUNT_ROWS_REJECTED;
+}
+
 static inline void mr_count(struct mr_runtime *runtime, enum mr_counter counter, int64_t amount)
 {
-    if (!runtime->counters)
+    if (!runtime->counters || (runtime->again && mr_counts_rows(counter)))
         return;
     atomic_fetch_add_explicit(&runtime->counters->value[counter], amount, memory_order_relaxed);
     if (runtime->tally)

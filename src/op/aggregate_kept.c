@@ -409,9 +409,24 @@ static enum mr_status kept_save(void *object, bool everything, struct mr_emit *e
     return MR_OK;
 }
 
+/* Groups, or sessions. */
+static int64_t kept_rows(const void *opaque)
+{
+    const struct mr_agg_kept *kept = opaque;
+    int64_t rows = 0;
+    for (int p = 0; p < kept->plan->pulls; p++) {
+        const struct mr_agg_part *part = &kept->parts[p];
+        rows += part->book.plan ? part->book.count : 0;
+        for (int s = 0; part->stored && s < SUBS; s++)
+            rows += mr_spill_rows(part->stored, s);
+    }
+    return rows;
+}
+
 const struct mr_keeper mr_agg_keeper = {
     .open = kept_open,
     .restore = kept_restore,
     .save = kept_save,
+    .rows = kept_rows,
     .close = kept_close,
 };

@@ -467,9 +467,24 @@ static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *e
     return MR_OK;
 }
 
+/* Keys: one that is stored and has come again counts twice. */
+static int64_t kept_rows(const void *opaque)
+{
+    const struct mr_dedup_kept *kept = opaque;
+    int64_t rows = 0;
+    for (int p = 0; p < MR_DEDUP_PARTITIONS; p++) {
+        const struct mr_dedup_part *part = &kept->parts[p];
+        rows += mr_group_table_count(part->table);
+        for (int i = 0; i < part->nstored; i++)
+            rows += part->stored[i].rows.rows;
+    }
+    return rows;
+}
+
 const struct mr_keeper mr_dedup_keeper = {
     .open = kept_open,
     .restore = kept_restore,
     .save = kept_save,
+    .rows = kept_rows,
     .close = kept_close,
 };

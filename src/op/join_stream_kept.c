@@ -475,9 +475,25 @@ static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *e
     return MR_OK;
 }
 
+/* Of both sides. */
+static int64_t kept_rows(const void *opaque)
+{
+    const struct mr_join_kept *kept = opaque;
+    int64_t rows = 0;
+    for (int p = 0; p < 2 * MR_JOIN_KEPT_PARTS; p++) {
+        const struct mr_join_side *side = &kept->parts[p / 2].sides[p % 2];
+        for (int r = 0; r < side->nruns; r++)
+            rows += side->runs[r]->rows;
+        for (int i = 0; i < side->nstored; i++)
+            rows += side->stored[i].rows.rows;
+    }
+    return rows;
+}
+
 const struct mr_keeper mr_join_keeper = {
     .open = kept_open,
     .restore = kept_restore,
     .save = kept_save,
+    .rows = kept_rows,
     .close = kept_close,
 };

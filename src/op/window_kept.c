@@ -481,9 +481,19 @@ static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *e
     return MR_OK;
 }
 
+static int64_t kept_rows(const void *opaque)
+{
+    const struct mr_window_kept *kept = opaque;
+    int64_t rows = 0;
+    for (int p = 0; p < MR_WINDOW_PARTS; p++)
+        rows += kept->parts[p].rows;
+    return rows;
+}
+
 const struct mr_keeper mr_window_keeper = {
     .open = kept_open,
     .restore = kept_restore,
     .save = kept_save,
+    .rows = kept_rows,
     .close = kept_close,
 };

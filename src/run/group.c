@@ -590,6 +590,7 @@ static void reset(struct supervisor *self)
         mr_free(lane);
     }
     mr_free(self->items);
+    mr_listen_stop(self->lanes.listen);
     if (self->lanes.member)
         self->group->leave(self->lanes.member);
     mr_pool_free(self->lanes.pool);
@@ -622,15 +623,13 @@ enum mr_status mr_group_execute(struct mr_session *session, const struct mr_run_
     };
     mr_mutex_init(&self.lanes.lock);
     mr_mutex_init(&self.lanes.log);
-    struct mr_listen *listen = NULL;
     enum mr_status status = prepare(&self, errors, &self.failure);
-    if (status == MR_OK && options->listen) /* of the process; not of its lanes */
-        status = mr_listen_start(session, NULL, options->listen, &listen, &self.failure);
+    if (status == MR_OK && options->listen)
+        status = mr_listen_start(session, true, options->listen, &self.lanes.listen, &self.failure);
     if (status != MR_OK)
         self.status = status;
     else
         supervise(&self);
-    mr_listen_stop(listen);
     status = self.status;
     *report = build_report(&self, status, &self.failure);
     write_reports(session, options->metrics_path, *report);

@@ -607,6 +607,42 @@ bool mr_kept_due(const struct mr_kept *kept, int64_t now)
     return false;
 }
 
+/* ---- for people ---- */
+
+/* How far the inputs of a node have come: the smallest. */
+static int64_t reached_by(struct mr_kept *kept, const struct mr_plan *plan,
+                          const struct mr_plan_node *node)
+{
+    int64_t least = INT64_MAX;
+    for (int k = 0; node->measures != NULL && k < node->ninputs; k++)
+        for (int i = 0; i < node->measures[k].count; i++) {
+            const struct object *clock =
+                object_of(kept, plan, &plan->nodes[node->measures[k].nodes[i]]);
+            int64_t reached =
+                clock != NULL ? mr_event_clock_reached(clock->kept) : MR_WATERMARK_NONE;
+            least = reached < least ? reached : least;
+        }
+    return least != INT64_MAX ? least : MR_WATERMARK_NONE;
+}
+
+bool mr_kept_figures(struct mr_kept *kept, const struct mr_plan *plan, int node,
+                     struct mr_kept_figures *out)
+{
+    const struct mr_plan_node *of = &plan->nodes[node];
+    const struct object *object = kept->open && keeps(of) ? object_of(kept, plan, of) : NULL;
+    if (object == NULL)
+        return false;
+    bool clock = object->owner.clock;
+    *out = (struct mr_kept_figures){
+        .watermark = clock ? mr_event_clock_reached(object->kept) : reached_by(kept, plan, of),
+        .keeps = !clock,
+        .bytes = clock ? 0 : mr_memory_used(object->memory),
+    };
+    if (!clock && object->op->keeper->rows != NULL)
+        out->rows = object->op->keeper->rows(object->kept);
+    return true;
+}
+
 /* ---- saving ---- */
 
 /* What a keeper emits into. */

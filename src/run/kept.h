@@ -63,6 +63,16 @@ enum mr_status mr_kept_pass_over(struct mr_state *state, struct mr_lease *lease,
 /* Does the state have what steps of a stream keep, which belongs to its positions? */
 enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, int64_t committed, bool *any,
                               struct mr_error *err);
+/* What there is to say of a node between epochs. */
+struct mr_kept_figures {
+    int64_t watermark; /* event time, micros; MR_WATERMARK_NONE */
+    bool keeps;        /* it keeps rows */
+    int64_t rows;
+    int64_t bytes; /* of memory */
+};
+/* Of the plan of the last mr_kept_begin. False: there is nothing to say. */
+bool mr_kept_figures(struct mr_kept *kept, const struct mr_plan *plan, int node,
+                     struct mr_kept_figures *out);
 /* Bytes that the last save wrote, for the report. */
 int64_t mr_kept_saved_bytes(const struct mr_kept *kept);
 

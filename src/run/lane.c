@@ -87,7 +87,9 @@ static void lane_body(void *arg)
     char *report = NULL;
     end.status = open_session(thread, &session, &end.err);
     if (end.status == MR_OK) {
-        struct mr_run_options options = {.fresh = thread->fresh, .adopt = lanes->options->adopt};
+        struct mr_run_options options = {.fresh = thread->fresh,
+                                         .adopt = lanes->options->adopt,
+                                         .listener = lanes->listen};
         snprintf(end.run_id, sizeof end.run_id, "%s", session->run_id);
         show(thread, session);
         end.status = mr_run_execute(session, &options, &report, NULL, &end.err);

@@ -11,6 +11,7 @@
 struct mr_lanes {
     struct mr_session *parent; /* of the process */
     const struct mr_run_options *options;
+    struct mr_listen *listen; /* or NULL */
     struct mr_pool *pool;
     void *member; /* of the group */
     char *text;   /* of the file, as it was when the process began */

@@ -1,5 +1,5 @@
 /*
- * listen.c - a thread that answers GET /metrics and GET /healthz.
+ * listen.c - a thread that answers GET /metrics, /healthz and /readyz (metrics.c).
  *
  * One connection at a time, a request of at most 4 KiB, two seconds for it, and the connection ends with the answer: that is all that
  * a scraper needs. Of a request only its first line is looked at. libmicrohttpd would do more than that, and bring TLS with it into a process
@@ -9,7 +9,7 @@
 
 #include "base/thread.h"
 #include "base/time.h"
-#include "run/machine.h"
+#include "run/metrics.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -23,11 +23,14 @@
 
 #define REQUEST_MOST 4096
 #define PATIENCE_MS  2000
+/* /healthz, unless it is asked for another time. */
+#define WITHIN_SECONDS 300
 
 struct mr_listen {
     struct mr_session *session;
-    struct mr_totals *totals;
-    const char *query; /* what a stream calls itself; the file may be read again meanwhile */
+    char *pipeline, *query; /* copies: the file may be read again meanwhile */
+    pthread_mutex_t lock;
+    struct mr_metrics metrics; /* lock */
     struct mr_thread thread;
     int fd;
     int stop; /* eventfd */
@@ -57,196 +60,39 @@ bool mr_listen_parse(const char *address, char *host, size_t capacity, char port
 
 /* ---- pages ---- */
 
-static void head(struct mr_bytes *out, const char *name, const char *type, const char *help)
+/* ?within=600: seconds. */
+static int64_t within_of(const char *path)
 {
-    mr_bytes_printf(out, "# HELP millrace_%s %s\n# TYPE millrace_%s %s\n", name, help, name, type);
+    const char *query = path + strcspn(path, " ?\r\n");
+    const char *given = strncmp(query, "?within=", 8) == 0 ? query + 8 : "";
+    size_t digits = strspn(given, "0123456789");
+    if (digits == 0 || digits > 8)
+        return WITHIN_SECONDS * MR_MICROS_PER_SECOND;
+    return strtol(given, NULL, 10) * MR_MICROS_PER_SECOND;
 }
 
-static void label(struct mr_bytes *out, const char *key, const char *value)
+static int answer(struct mr_listen *listen, const char *request, struct mr_bytes *out)
 {
-    mr_bytes_printf(out, "%s=\"", key);
-    for (; *value != '\0'; value++) {
-        if (*value == '\n')
-            mr_bytes_text(out, "\\n");
-        else if (*value == '"' || *value == '\\')
-            mr_bytes_printf(out, "\\%c", *value);
-        else
-            mr_bytes_char(out, *value);
-    }
-    mr_bytes_char(out, '"');
-}
-
-static void value(struct mr_bytes *out, const struct mr_session *session, const char *name,
-                  const char *type, const char *help, double number)
-{
-    head(out, name, type, help);
-    mr_bytes_printf(out, "millrace_%s{", name);
-    label(out, "pipeline", session->logger.pipeline);
-    mr_bytes_printf(out, "} %.17g\n", number);
-}
-
-static void step_value(struct mr_bytes *out, const struct mr_session *session, const char *name,
-                       const char *step, int64_t number)
-{
-    mr_bytes_printf(out, "millrace_%s{", name);
-    label(out, "pipeline", session->logger.pipeline);
-    mr_bytes_char(out, ',');
-    label(out, "step", step);
-    mr_bytes_printf(out, "} %lld\n", (long long)number);
-}
-
-static void steps(struct mr_bytes *out, const struct mr_session *session,
-                  const struct mr_totals *totals)
-{
-    head(out, "step_rows_in_total", "counter", "Rows that came into a step.");
-    for (int i = 0; i < totals->nnodes; i++)
-        step_value(out, session, "step_rows_in_total", totals->nodes[i].label,
-                   totals->nodes[i].step.rows_in);
-    head(out, "step_rows_out_total", "counter", "Rows that left a step.");
-    for (int i = 0; i < totals->nnodes; i++)
-        step_value(out, session, "step_rows_out_total", totals->nodes[i].label,
-                   totals->nodes[i].step.rows_out);
-    for (int k = 0; k < MR_COUNTERS; k++) {
-        char name[80];
-        bool any = false;
-        snprintf(name, sizeof name, "step_%s", mr_counter_name((enum mr_counter)k));
-        for (int i = 0; i < totals->nnodes; i++) {
-            if (totals->nodes[i].counters[k] == 0)
-                continue;
-            if (!any)
-                head(out, name, "gauge", "A counter of a step, as in the report.");
-            any = true;
-            step_value(out, session, name, totals->nodes[i].label, totals->nodes[i].counters[k]);
-        }
-    }
-}
-
-static void latency(struct mr_bytes *out, const struct mr_session *session,
-                    const struct mr_totals *totals)
-{
-    static const char *const bounds[] = {"0.1", "0.25", "0.5", "1",  "2.5",
-                                         "5",   "10",   "30",  "60", "300"};
-    struct mr_latency_figures figures;
-    if (totals->latency == NULL)
-        return;
-    mr_latency_read(totals->latency, &figures);
-    head(out, "latency_seconds", "histogram", "Age of records when their epoch was committed.");
-    for (size_t i = 0; i <= sizeof bounds / sizeof bounds[0]; i++) {
-        bool last = i == sizeof bounds / sizeof bounds[0];
-        double most = last ? 0 : strtod(bounds[i], NULL);
-        int64_t count =
-            last ? figures.count : mr_latency_up_to(totals->latency, (int64_t)(most * 1e6));
-        mr_bytes_text(out, "millrace_latency_seconds_bucket{");
-        label(out, "pipeline", session->logger.pipeline);
-        mr_bytes_printf(out, ",le=\"%s\"} %lld\n", last ? "+Inf" : bounds[i], (long long)count);
-    }
-    mr_bytes_text(out, "millrace_latency_seconds_sum{");
-    label(out, "pipeline", session->logger.pipeline);
-    mr_bytes_printf(out, "} %.6f\nmillrace_latency_seconds_count{", (double)figures.sum / 1e6);
-    label(out, "pipeline", session->logger.pipeline);
-    mr_bytes_printf(out, "} %lld\n", (long long)figures.count);
-}
-
-/* Caller holds the lock. */
-static void stream_metrics(struct mr_bytes *out, const struct mr_session *session,
-                           const struct mr_totals *totals)
-{
-    value(out, session, "rows_read_total", "counter", "Rows of committed epochs that were read.",
-          (double)totals->rows_read);
-    value(out, session, "rows_written_total", "counter", "Rows that were committed.",
-          (double)totals->rows_written);
-    value(out, session, "bytes_read_total", "counter", "Bytes read.", (double)totals->bytes_read);
-    value(out, session, "bytes_written_total", "counter", "Bytes written.",
-          (double)totals->bytes_written);
-    value(out, session, "epochs_total", "counter", "Epochs committed by this process.",
-          (double)totals->epochs);
-    value(out, session, "epochs_failed_total", "counter", "Epochs that failed and were repeated.",
-          (double)totals->failures);
-    value(out, session, "epoch", "gauge", "Number of the last epoch.", (double)totals->epoch);
-    value(out, session, "epoch_seconds_total", "counter", "Time that epochs took.",
-          (double)totals->micros / 1e6);
-    steps(out, session, totals);
-    latency(out, session, totals);
-}
-
-static void batch_metrics(struct mr_bytes *out, const struct mr_session *session)
-{
-    struct mr_exec_progress progress;
-    mr_exec_progress(session->engine, &progress);
-    value(out, session, "rows_read_total", "counter", "Rows read.", (double)progress.rows_read);
-    value(out, session, "rows_written_total", "counter", "Rows staged or written.",
-          (double)progress.rows_written);
-    value(out, session, "bytes_read_total", "counter", "Bytes read.", (double)progress.bytes_read);
-    value(out, session, "bytes_written_total", "counter", "Bytes written.",
-          (double)progress.bytes_written);
-    value(out, session, "splits", "gauge", "Splits of the run.", progress.splits);
-    value(out, session, "splits_done_total", "counter", "Splits that were read.",
-          progress.splits_done);
-}
-
-static void metrics(const struct mr_listen *listen, struct mr_bytes *out)
-{
-    struct mr_session *session = listen->session;
-    head(out, "info", "gauge", "What runs.");
-    mr_bytes_text(out, "millrace_info{");
-    label(out, "pipeline", session->logger.pipeline);
-    mr_bytes_char(out, ',');
-    label(out, "run_id", session->run_id);
-    if (listen->query != NULL) {
-        mr_bytes_char(out, ',');
-        label(out, "query", listen->query);
-    }
-    mr_bytes_text(out, "} 1\n");
-    value(out, session, "uptime_seconds", "gauge", "Since the run began.",
-          (double)(mr_clock_monotonic_micros() - session->start_monotonic) / 1e6);
-    value(out, session, "memory_limit_bytes", "gauge", "Budget of the run.",
-          (double)session->memory.limit);
-    value(out, session, "memory_available_bytes", "gauge", "What of it is free.",
-          (double)mr_memory_available(&session->memory));
-    value(out, session, "process_peak_bytes", "gauge", "Largest resident set so far.",
-          (double)mr_machine_peak_rss());
-    if (listen->totals == NULL) {
-        batch_metrics(out, session);
-        return;
-    }
-    pthread_mutex_lock(&listen->totals->lock);
-    stream_metrics(out, session, listen->totals);
-    pthread_mutex_unlock(&listen->totals->lock);
-}
-
-static int health(const struct mr_listen *listen, struct mr_bytes *out)
-{
-    struct mr_totals *totals = listen->totals;
-    int code = 200;
-    if (totals != NULL)
-        pthread_mutex_lock(&totals->lock);
-    if (totals != NULL && totals->failing) {
-        code = 503;
-        mr_bytes_printf(out, "the last epoch failed and is done again: %s\n", totals->reason);
-    } else {
-        mr_bytes_text(out, "ok\n");
-    }
-    if (totals != NULL)
-        pthread_mutex_unlock(&totals->lock);
-    return code;
-}
-
-static int answer(const struct mr_listen *listen, const char *request, struct mr_bytes *out)
-{
+    int code = 404;
     if (strncmp(request, "GET ", 4) != 0 && strncmp(request, "HEAD ", 5) != 0) {
         mr_bytes_text(out, "only GET\n");
         return 405;
     }
     const char *path = strchr(request, ' ') + 1;
     size_t size = strcspn(path, " ?\r\n");
+    pthread_mutex_lock(&listen->lock);
     if (size == 8 && memcmp(path, "/metrics", 8) == 0) {
-        metrics(listen, out);
-        return 200;
+        mr_metrics_page(&listen->metrics, out);
+        code = 200;
+    } else if (size == 8 && memcmp(path, "/healthz", 8) == 0) {
+        code = mr_metrics_health(&listen->metrics, within_of(path), out);
+    } else if (size == 7 && memcmp(path, "/readyz", 7) == 0) {
+        code = mr_metrics_ready(&listen->metrics, out);
     }
-    if (size == 8 && memcmp(path, "/healthz", 8) == 0)
-        return health(listen, out);
-    mr_bytes_text(out, "there is /metrics and /healthz\n");
-    return 404;
+    pthread_mutex_unlock(&listen->lock);
+    if (code == 404)
+        mr_bytes_text(out, "there is /metrics, /healthz and /readyz\n");
+    return code;
 }
 
 /* ---- connections ---- */
@@ -301,7 +147,7 @@ static const char *reason_of(int code)
                          : "Not Found";
 }
 
-static void serve(const struct mr_listen *listen, int fd)
+static void serve(struct mr_listen *listen, int fd)
 {
     char request[REQUEST_MOST];
     int64_t deadline = mr_clock_monotonic_micros() + PATIENCE_MS * INT64_C(1000);
@@ -380,28 +226,45 @@ static void tell(const struct mr_listen *listen)
         return;
     bool six = strchr(host, ':') != NULL;
     mr_logger_printf(&listen->session->logger, MR_LOG_INFO, "run",
-                     "listening on http://%s%s%s:%s (/metrics, /healthz)", six ? "[" : "", host,
-                     six ? "]" : "", port);
+                     "listening on http://%s%s%s:%s (/metrics, /healthz, /readyz)", six ? "[" : "",
+                     host, six ? "]" : "", port);
 }
 
-enum mr_status mr_listen_start(struct mr_session *session, struct mr_totals *totals,
-                               const char *address, struct mr_listen **out, struct mr_error *err)
+static enum mr_status new_listen(struct mr_session *session, bool lanes, struct mr_listen **out,
+                                 struct mr_error *err)
+{
+    const char *query = session->spec->stream.query_name;
+    struct mr_listen *listen = mr_calloc(1, sizeof *listen);
+    if (listen == NULL)
+        return mr_error_nomem(err);
+    mr_mutex_init(&listen->lock);
+    listen->session = session;
+    listen->fd = listen->stop = -1;
+    listen->pipeline = mr_strdup(session->spec->name);
+    listen->query = query != NULL ? mr_strdup(query) : NULL;
+    listen->metrics = (struct mr_metrics){.process = session,
+                                          .pipeline = listen->pipeline,
+                                          .query = listen->query,
+                                          .lanes = lanes};
+    *out = listen;
+    return listen->pipeline != NULL && (query == NULL || listen->query != NULL)
+               ? MR_OK
+               : mr_error_nomem(err);
+}
+
+enum mr_status mr_listen_start(struct mr_session *session, bool lanes, const char *address,
+                               struct mr_listen **out, struct mr_error *err)
 {
     char host[256], port[8];
+    struct mr_listen *listen = NULL;
     *out = NULL;
     if (!mr_listen_parse(address, host, sizeof host, port))
         return mr_error_set(err, MR_USAGE, MR_CLASS_CONFIG,
                             "--listen wants host:port, :port or [address]:port, not \"%.200s\"",
                             address);
-    struct mr_listen *listen = mr_calloc(1, sizeof *listen);
-    if (listen == NULL)
-        return mr_error_nomem(err);
-    *listen = (struct mr_listen){.session = session,
-                                 .totals = totals,
-                                 .query = session->spec->stream.query_name,
-                                 .fd = -1,
-                                 .stop = -1};
-    enum mr_status status = open_socket(address, host, port, &listen->fd, err);
+    enum mr_status status = new_listen(session, lanes, &listen, err);
+    if (status == MR_OK)
+        status = open_socket(address, host, port, &listen->fd, err);
     if (status == MR_OK) {
         listen->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (listen->stop < 0)
@@ -432,5 +295,56 @@ void mr_listen_stop(struct mr_listen *listen)
         close(listen->fd);
     if (listen->stop >= 0)
         close(listen->stop);
+    for (int i = 0; i < listen->metrics.nruns; i++)
+        mr_free(listen->metrics.runs[i].lane);
+    mr_free(listen->metrics.runs);
+    mr_free(listen->pipeline);
+    mr_free(listen->query);
+    pthread_mutex_destroy(&listen->lock);
     mr_free(listen);
+}
+
+/* ---- runs ---- */
+
+enum mr_status mr_listen_add(struct mr_listen *listen, struct mr_session *session,
+                             struct mr_totals *totals, struct mr_error *err)
+{
+    const struct mr_session_lane *lane = session->request.lane;
+    enum mr_status status = MR_OK;
+    if (listen == NULL)
+        return MR_OK;
+    pthread_mutex_lock(&listen->lock);
+    struct mr_metrics *metrics = &listen->metrics;
+    struct mr_metrics_run *runs =
+        mr_realloc(metrics->runs, ((size_t)metrics->nruns + 1) * sizeof *runs);
+    char *name = lane != NULL ? mr_strdup(lane->of.name) : NULL;
+    if (runs != NULL)
+        metrics->runs = runs;
+    if (runs == NULL || (lane != NULL && name == NULL)) {
+        mr_free(name);
+        status = mr_error_nomem(err);
+    } else {
+        runs[metrics->nruns++] =
+            (struct mr_metrics_run){.session = session, .totals = totals, .lane = name};
+    }
+    pthread_mutex_unlock(&listen->lock);
+    return status;
+}
+
+void mr_listen_remove(struct mr_listen *listen, const struct mr_session *session)
+{
+    if (listen == NULL)
+        return;
+    pthread_mutex_lock(&listen->lock);
+    struct mr_metrics *metrics = &listen->metrics;
+    for (int i = 0; i < metrics->nruns; i++) {
+        if (metrics->runs[i].session != session)
+            continue;
+        mr_free(metrics->runs[i].lane);
+        memmove(&metrics->runs[i], &metrics->runs[i + 1],
+                (size_t)(metrics->nruns - i - 1) * sizeof *metrics->runs);
+        metrics->nruns--;
+        break;
+    }
+    pthread_mutex_unlock(&listen->lock);
 }

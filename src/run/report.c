@@ -140,35 +140,32 @@ static void add_resumed(json_t *out, const struct mr_plan *plan)
     json_decref(resumed);
 }
 
-/* Of a stream the sums over its epochs: the plan may be gone, if it was stopped while it made the next. */
-static void add_stream_rows(json_t *out, const struct mr_totals *stream)
+/* Of a stream (`stream` not NULL) the sums over its epochs: the plan may be gone, if it was stopped while it made the next. */
+static void add_rows(json_t *out, const struct mr_plan *plan, const struct mr_totals *stream)
 {
-    json_object_set_new(out, "rows_read", json_integer(stream->rows_read));
-    json_object_set_new(out, "rows_written", json_integer(stream->rows_written));
-    json_object_set_new(out, "bytes_read", json_integer(stream->bytes_read));
-    json_object_set_new(out, "bytes_written", json_integer(stream->bytes_written));
-}
-
-static void add_rows(json_t *out, const struct mr_plan *plan)
-{
-    static const struct {
-        const char *name;
-        enum mr_plan_node_kind kind;
-        enum mr_counter counter;
-    } totals[] = {
-        {"rows_read", MR_PLAN_SOURCE, MR_COUNT_ROWS_READ},
-        {"rows_written", MR_PLAN_SINK, MR_COUNT_ROWS_WRITTEN},
-        {"rows_rejected", MR_PLAN_OP, MR_COUNT_ROWS_REJECTED},
-        {"bytes_read", MR_PLAN_SOURCE, MR_COUNT_BYTES_READ},
-        {"bytes_written", MR_PLAN_SINK, MR_COUNT_BYTES_WRITTEN},
-    };
-    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {
-        int64_t sum = 0;
-        for (int j = 0; plan && j < plan->nnodes; j++)
-            if (plan->nodes[j].kind == totals[i].kind)
-                sum += atomic_load(&plan->nodes[j].runtime->counters->value[totals[i].counter]);
-        json_object_set_new(out, totals[i].name, json_integer(sum));
+    struct mr_totals_rows rows = {0};
+    int64_t read = 0, written = 0;
+    for (int i = 0; plan && i < plan->nnodes; i++) {
+        const struct mr_plan_node *node = &plan->nodes[i];
+        const struct mr_counters *counters = node->runtime->counters;
+        mr_totals_add_rows(&rows, node);
+        if (node->kind == MR_PLAN_SOURCE)
+            read += atomic_load(&counters->value[MR_COUNT_BYTES_READ]);
+        if (node->kind == MR_PLAN_SINK)
+            written += atomic_load(&counters->value[MR_COUNT_BYTES_WRITTEN]);
     }
+    if (stream) {
+        rows = stream->rows;
+        read = stream->bytes_read;
+        written = stream->bytes_written;
+    }
+    json_object_set_new(out, "rows_read", json_integer(rows.read));
+    json_object_set_new(out, "rows_written", json_integer(rows.written));
+    json_object_set_new(out, "rows_rejected", json_integer(rows.rejected));
+    json_object_set_new(out, "rows_late", json_integer(rows.late));
+    json_object_set_new(out, "rows_dead_lettered", json_integer(rows.letters));
+    json_object_set_new(out, "bytes_read", json_integer(read));
+    json_object_set_new(out, "bytes_written", json_integer(written));
 }
 
 /* What the file says of itself: its name and, where it has them, its description and metadata. */
@@ -338,9 +335,7 @@ char *mr_report_build(const struct mr_report_input *input)
     if (input->status != MR_OK)
         json_object_set_new(out, "error", error_report(input->failure));
     add_machine(out, session, wall);
-    add_rows(out, plan);
-    if (input->stream)
-        add_stream_rows(out, input->stream);
+    add_rows(out, plan, input->stream);
     add_stream(out, session, input->stream);
     json_object_set_new(out, "retries", retries_report(&session->retries));
     if (plan) {

@@ -202,6 +202,32 @@ static json_t *parts_report(const struct mr_plan *plan, const struct mr_exec_res
     return out;
 }
 
+/*
+ * Of a load with parts in front of it: what came from other steps, and what was written. The rows that the sink itself is given are
+ * more: they say also which rows of the target go.
+ */
+static struct mr_exec_step sink_figures(const struct mr_plan *plan,
+                                        const struct mr_exec_result *result, int sink)
+{
+    struct mr_exec_step sum = {0};
+    const struct mr_plan_node *node = &plan->nodes[sink];
+    const struct mr_exec_step *own = figures_of(result, sink);
+    bool any = false;
+    for (int i = 0; i < sink; i++) {
+        const struct mr_exec_step *step = figures_of(result, i);
+        if (!step || !is_part_of(&plan->nodes[i], node->step))
+            continue;
+        any = true;
+        add_part(&sum, plan, &plan->nodes[i], step);
+    }
+    struct mr_exec_step out = *own;
+    if (any) {
+        out.rows_in = sum.rows_in;
+        out.rows_out = atomic_load(&node->runtime->counters->value[MR_COUNT_ROWS_WRITTEN]);
+    }
+    return out;
+}
+
 /* What stood in front of a sink: the scan and the join of a merge. */
 static void add_sink_parts(json_t *entry, const struct mr_plan *plan,
                            const struct mr_exec_result *result, int sink)
@@ -240,7 +266,13 @@ json_t *mr_report_steps(const struct mr_plan *plan, const struct mr_exec_result 
                 json_array_append_new(out, parts_report(plan, result, i));
             continue;
         }
-        json_t *entry = step_report(&plan->nodes[i], figures_of(result, i));
+        const struct mr_exec_step *figures = figures_of(result, i);
+        struct mr_exec_step of_sink;
+        if (figures && is_sink_of(&plan->nodes[i], plan->nodes[i].step)) {
+            of_sink = sink_figures(plan, result, i);
+            figures = &of_sink;
+        }
+        json_t *entry = step_report(&plan->nodes[i], figures);
         if (plan->nsegments > 0 && !is_run(plan, i))
             json_object_set_new(entry, "pushed_down", json_true());
         if (is_sink_of(&plan->nodes[i], plan->nodes[i].step))

@@ -226,11 +226,12 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
         return mr_group_execute(session, options, report, errors, err);
     struct run run = {.session = session, .options = options, .start = {.session = session}};
     struct mr_error failure = {0};
-    struct mr_listen *listen = NULL;
+    struct mr_listen *own = NULL, *listen = options->listener;
+    bool streaming = session->spec->mode == MR_MODE_STREAMING;
     mr_resume_init(&run.resume, session);
     *report = NULL;
     enum mr_status status = mr_stream_init(&run.stream, &run.start, options, errors, &failure);
-    if (session->spec->mode == MR_MODE_STREAMING)
+    if (streaming)
         run.start.stream = &run.stream.totals;
     if (status == MR_OK)
         status = mr_pool_enter(&session->ticket, session->runtime.waiter, &failure);
@@ -239,14 +240,17 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
             mr_session_begin(session);
         mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "run %s of %s begins",
                          session->run_id, session->spec->name);
-        if (options->listen)
-            status = mr_listen_start(session,
-                                     session->spec->mode == MR_MODE_STREAMING ? &run.stream.totals
-                                                                              : NULL,
-                                     options->listen, &listen, &failure);
+        if (options->listen) {
+            status = mr_listen_start(session, false, options->listen, &own, &failure);
+            listen = own;
+        }
+        if (status == MR_OK)
+            status =
+                mr_listen_add(listen, session, streaming ? &run.stream.totals : NULL, &failure);
         if (status == MR_OK)
             status = run_body(&run, errors, &failure);
-        mr_listen_stop(listen);
+        mr_listen_remove(listen, session);
+        mr_listen_stop(own);
     }
     if (status == MR_CANCELLED && !failure.hint[0])
         mr_error_hint(&failure, "resumable: run it again");

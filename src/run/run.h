@@ -7,12 +7,15 @@
 #include "run/session.h"
 #include "state/state.h"
 
+struct mr_listen;
+
 struct mr_run_options {
-    bool fresh;               /* forget positions and watermarks first */
-    bool resume;              /* an unfinished run is gone on with, or the run is refused */
-    bool adopt;               /* where a target knows more than the state, go on from that */
-    const char *listen;       /* host:port for /metrics and /healthz, or NULL */
-    const char *metrics_path; /* where to write the report; NULL = the spec's, if any */
+    bool fresh;                 /* forget positions and watermarks first */
+    bool resume;                /* an unfinished run is gone on with, or the run is refused */
+    bool adopt;                 /* where a target knows more than the state, go on from that */
+    const char *listen;         /* host:port for /metrics and /healthz, or NULL */
+    struct mr_listen *listener; /* of the process, where it tells of several runs; or NULL */
+    const char *metrics_path;   /* where to write the report; NULL = the spec's, if any */
     /* About five times a second from a thread of its own, and once at the end (`done`). */
     void (*progress)(void *context, const struct mr_exec_progress *progress, bool done);
     void *progress_context;

@@ -228,16 +228,12 @@ enum mr_status mr_start_goes_on(struct mr_start *start, bool fresh, bool *work,
 
 /* ---- the end ---- */
 
-static void sum_rows(const struct mr_plan *plan, int64_t *rows_read, int64_t *rows_written)
+static struct mr_totals_rows sum_rows(const struct mr_plan *plan)
 {
-    *rows_read = *rows_written = 0;
-    for (int i = 0; plan && i < plan->nnodes; i++) {
-        const struct mr_counters *counters = plan->nodes[i].runtime->counters;
-        if (plan->nodes[i].kind == MR_PLAN_SOURCE)
-            *rows_read += atomic_load(&counters->value[MR_COUNT_ROWS_READ]);
-        if (plan->nodes[i].kind == MR_PLAN_SINK)
-            *rows_written += atomic_load(&counters->value[MR_COUNT_ROWS_WRITTEN]);
-    }
+    struct mr_totals_rows rows = {0};
+    for (int i = 0; plan && i < plan->nnodes; i++)
+        mr_totals_add_rows(&rows, &plan->nodes[i]);
+    return rows;
 }
 
 static enum mr_status record_end(struct mr_start *start, enum mr_status status,
@@ -261,11 +257,9 @@ static enum mr_status record_end(struct mr_start *start, enum mr_status status,
         row.message =
             mr_arena_printf(&session->arena, "run key %s has succeeded already, as run %s",
                             session->request.run_key, start->skipped);
-    sum_rows(session->plan, &row.rows_read, &row.rows_written);
-    if (start->stream) {
-        row.rows_read = start->stream->rows_read;
-        row.rows_written = start->stream->rows_written;
-    }
+    struct mr_totals_rows rows = start->stream ? start->stream->rows : sum_rows(session->plan);
+    row.rows_read = rows.read;
+    row.rows_written = rows.written;
     return mr_state_run_end(start->state, &row, err);
 }
 

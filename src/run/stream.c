@@ -17,12 +17,12 @@
 #include "run/execute.h"
 #include "run/judge.h"
 #include "run/resume.h"
+#include "run/tell.h"
 
 #include <string.h>
 
 #define IDLE_LEAST 10000
 #define IDLE_MOST  200000
-#define TELL_EVERY 10000000
 
 enum mr_status mr_stream_init(struct mr_stream *stream, struct mr_start *start,
                               const struct mr_run_options *options, struct mr_load_errors *errors,
@@ -209,6 +209,7 @@ static enum mr_status plan_epoch(struct mr_stream *stream, struct mr_error *err)
     session->now_micros = session->runtime.start_micros = mr_clock_wall_micros();
     MR_TRY(mr_session_plan(session, &plan, stream->errors, err));
     MR_TRY(need_stream(session->plan, err));
+    MR_TRY(mr_totals_look(&stream->totals, session->plan, err));
     if (!stream->asked)
         MR_TRY(mr_execute_agree(session, stream->start->lease, stream->options, &plan,
                                 stream->errors, &stream->start->last, err));
@@ -397,43 +398,11 @@ static enum mr_status pause_after_failure(struct mr_stream *stream, const struct
                                    .message = failure->message};
     mr_retry_log_add(&session->retries, &entry);
     mr_totals_failed(&stream->totals, failure);
-    mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
-                     "epoch %lld failed and is done again in %.1f s: %s%s%s%s",
-                     (long long)stream->start->last.epoch + 1, (double)pause / 1e6,
-                     failure->message, failure->where[0] ? " [" : "", failure->where,
-                     failure->where[0] ? "]" : "");
+    mr_tell_failure(stream, failure, pause);
     return pause_until(stream, mr_clock_monotonic_micros() + pause, MR_WAIT_RETRY, err);
 }
 
 /* ---- the loop ---- */
-
-static void tell(struct mr_stream *stream)
-{
-    struct mr_session *session = stream->session;
-    const struct mr_totals *totals = &stream->totals;
-    int64_t now = mr_clock_monotonic_micros();
-    mr_logger_printf(&session->logger, MR_LOG_DEBUG, "run", "epoch %lld is committed: %.0f ms",
-                     (long long)totals->epoch, (double)(now - stream->begun) / 1e3);
-    if (stream->told_at != 0 && now - stream->told_at < TELL_EVERY)
-        return;
-    int64_t since = stream->told_at != 0 ? stream->told_at : session->start_monotonic;
-    double seconds = (double)(now - since) / 1e6;
-    mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
-                     "epoch %lld: %lld rows read in all, %lld written, %.0f rows/s",
-                     (long long)totals->epoch, (long long)totals->rows_read,
-                     (long long)totals->rows_written,
-                     seconds > 0 ? (double)(totals->rows_read - stream->told_rows) / seconds : 0);
-    struct mr_run_row row = {.run_id = session->run_id,
-                             .status = "running",
-                             .exit_code = -1,
-                             .rows_read = totals->rows_read,
-                             .rows_written = totals->rows_written,
-                             .message = mr_arena_printf(&session->arena, "epoch %lld",
-                                                        (long long)totals->epoch)};
-    (void)mr_state_run_end(stream->start->state, &row, NULL); /* for people: no reason to end */
-    stream->told_at = now;
-    stream->told_rows = totals->rows_read;
-}
 
 /* Where the streams ended when the process began: for availableNow. Copied, because arenas go. */
 static enum mr_status keep_goals(struct mr_stream *stream, struct mr_error *err)
@@ -498,9 +467,12 @@ static enum mr_status one_epoch(struct mr_stream *stream, struct mr_error *err)
     if (!stream->has_goals && session->spec->stream.trigger == MR_TRIGGER_AVAILABLE_NOW)
         MR_TRY(keep_goals(stream, err));
     /* Partitions that bring nothing become idle from now on. */
-    if (stream->idle)
-        return mr_kept_is_open(stream->kept) ? MR_OK : lend_kept(stream, err);
-    return run_epoch(stream, err);
+    bool begins = !stream->idle || !mr_kept_is_open(stream->kept);
+    if (stream->idle && begins)
+        MR_TRY(lend_kept(stream, err));
+    if (!stream->idle)
+        MR_TRY(run_epoch(stream, err));
+    return begins ? mr_totals_keep(&stream->totals, stream->kept, session->plan, err) : MR_OK;
 }
 
 enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
@@ -518,17 +490,21 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
                                   .registry = session->runtime.registry};
     MR_TRY(mr_kept_new(&place, &stream->kept, err));
     session->runtime.latency = &stream->latency;
+    mr_totals_start(&stream->totals, stream->start->last.epoch);
     atomic_store(&session->in_epochs, true);
     session->whole = session->arena;
     mr_arena_init(&session->arena, NULL);
     for (;;) {
         struct mr_error failure = {0};
         stream->begun = mr_clock_monotonic_micros();
+        mr_totals_begin(&stream->totals);
         enum mr_status status = one_epoch(stream, &failure);
-        if (status == MR_OK && !stream->idle)
-            tell(stream);
+        if (status == MR_OK)
+            mr_totals_rest(&stream->totals);
         if (status == MR_OK && stream->failures > 0)
             mr_totals_failed(&stream->totals, NULL);
+        if (status == MR_OK && (!stream->idle || stream->failures > 0))
+            mr_tell_epoch(stream, stream->failures > 0);
         stream->failures = status == MR_OK ? 0 : stream->failures + 1;
         if (status != MR_OK) {
             mr_kept_discard(stream->kept);

@@ -21,11 +21,60 @@ enum mr_status mr_totals_init(struct mr_totals *totals, struct mr_error *err)
 void mr_totals_failed(struct mr_totals *totals, const struct mr_error *failure)
 {
     pthread_mutex_lock(&totals->lock);
-    totals->failing = failure != NULL;
-    totals->failures += failure != NULL;
-    if (failure != NULL)
+    if (failure != NULL) {
+        if (!totals->failing)
+            totals->failing_since = mr_clock_wall_micros();
         memcpy(totals->reason, failure->message, sizeof totals->reason);
+        totals->failures++;
+        totals->in_row++;
+    } else {
+        totals->in_row = 0;
+    }
+    totals->failing = failure != NULL;
     pthread_mutex_unlock(&totals->lock);
+}
+
+void mr_totals_start(struct mr_totals *totals, int64_t epoch)
+{
+    pthread_mutex_lock(&totals->lock);
+    totals->epoch = epoch;
+    pthread_mutex_unlock(&totals->lock);
+    mr_totals_begin(totals);
+}
+
+void mr_totals_begin(struct mr_totals *totals)
+{
+    pthread_mutex_lock(&totals->lock);
+    if (totals->working == 0)
+        totals->working = mr_clock_monotonic_micros();
+    pthread_mutex_unlock(&totals->lock);
+}
+
+void mr_totals_rest(struct mr_totals *totals)
+{
+    pthread_mutex_lock(&totals->lock);
+    totals->working = 0;
+    totals->ready = true;
+    pthread_mutex_unlock(&totals->lock);
+}
+
+enum mr_status mr_totals_look(struct mr_totals *totals, const struct mr_plan *plan,
+                              struct mr_error *err)
+{
+    pthread_mutex_lock(&totals->lock);
+    totals->looked = mr_clock_wall_micros();
+    enum mr_status status = mr_gauges_look(&totals->now, plan, err);
+    pthread_mutex_unlock(&totals->lock);
+    return status;
+}
+
+enum mr_status mr_totals_keep(struct mr_totals *totals, struct mr_kept *kept,
+                              const struct mr_plan *plan, struct mr_error *err)
+{
+    pthread_mutex_lock(&totals->lock);
+    enum mr_status status = mr_gauges_keep(&totals->now, kept, plan, err);
+    pthread_mutex_unlock(&totals->lock);
+    return status;
 }
 
 void mr_totals_reset(struct mr_totals *totals)
@@ -34,6 +83,7 @@ void mr_totals_reset(struct mr_totals *totals)
         mr_free(totals->nodes[i].label);
     mr_free(totals->nodes);
     mr_free(totals->latency);
+    mr_gauges_reset(&totals->now);
     pthread_mutex_destroy(&totals->lock);
 }
 
@@ -93,6 +143,25 @@ static void add_step(struct mr_exec_step *sum, const struct mr_exec_step *step)
     sum->batches += step->batches;
 }
 
+static int64_t count_of(const struct mr_plan_node *node, enum mr_counter counter)
+{
+    return atomic_load(&node->runtime->counters->value[counter]);
+}
+
+void mr_totals_add_rows(struct mr_totals_rows *rows, const struct mr_plan_node *node)
+{
+    if (mr_totals_reads(node))
+        rows->read += count_of(node, MR_COUNT_ROWS_READ);
+    if (mr_totals_loads(node))
+        rows->written += count_of(node, MR_COUNT_ROWS_WRITTEN);
+    else if (node->kind == MR_PLAN_SINK)
+        rows->letters += count_of(node, MR_COUNT_ROWS_WRITTEN);
+    if (node->kind != MR_PLAN_SINK)
+        rows->rejected += count_of(node, MR_COUNT_ROWS_REJECTED);
+    if (node->kind == MR_PLAN_OP)
+        rows->late += count_of(node, MR_COUNT_ROWS_LATE);
+}
+
 static void add_node(struct mr_totals *totals, struct mr_totals_node *entry,
                      const struct mr_plan_node *node)
 {
@@ -102,15 +171,12 @@ static void add_node(struct mr_totals *totals, struct mr_totals_node *entry,
             entry->counters[i] = value > entry->counters[i] ? value : entry->counters[i];
         else
             entry->counters[i] += value;
-        if (node->kind == MR_PLAN_SOURCE && i == MR_COUNT_ROWS_READ)
-            totals->rows_read += value;
         if (node->kind == MR_PLAN_SOURCE && i == MR_COUNT_BYTES_READ)
             totals->bytes_read += value;
-        if (node->kind == MR_PLAN_SINK && i == MR_COUNT_ROWS_WRITTEN)
-            totals->rows_written += value;
         if (node->kind == MR_PLAN_SINK && i == MR_COUNT_BYTES_WRITTEN)
             totals->bytes_written += value;
     }
+    mr_totals_add_rows(&totals->rows, node);
     int64_t peak = mr_memory_peak(node->runtime->memory);
     entry->peak = peak > entry->peak ? peak : entry->peak;
 }
@@ -136,7 +202,10 @@ enum mr_status mr_totals_add(struct mr_totals *totals, const struct mr_plan *pla
     pthread_mutex_lock(&totals->lock);
     enum mr_status status = add_all(totals, plan, result, err);
     mr_latency_add(totals->latency, latency, mr_clock_wall_micros());
+    mr_gauges_commit(&totals->now);
     totals->failing = false;
+    totals->in_row = 0;
+    totals->committed = mr_clock_wall_micros();
     totals->epochs++;
     totals->epoch = epoch;
     totals->micros += micros;

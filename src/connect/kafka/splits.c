@@ -29,14 +29,19 @@ static enum mr_status name_origins(const struct kafka_source *source, struct mr_
 {
     const struct kafka_partitions *partitions = &source->partitions;
     const char **names = mr_arena_calloc(arena, (size_t)partitions->count + 1, sizeof *names);
-    if (names == NULL)
+    struct mr_origin_place *places =
+        mr_arena_calloc(arena, (size_t)partitions->count + 1, sizeof *places);
+    if (names == NULL || places == NULL)
         return mr_error_nomem(err);
     for (int i = 0; i < partitions->count; i++) {
-        names[i] = partition_name(arena, &partitions->items[i]);
+        const struct kafka_partition *partition = &partitions->items[i];
+        names[i] = partition_name(arena, partition);
         if (names[i] == NULL)
             return mr_error_nomem(err);
+        places[i] = (struct mr_origin_place){partition->from, partition->end, partition->high};
     }
     out->origins = names;
+    out->places = places;
     out->norigins = partitions->count;
     return MR_OK;
 }
