@@ -15,6 +15,7 @@
 #include "op/ops.h"
 
 #include "base/text.h"
+#include "base/time.h"
 
 #include <stdio.h>
 
@@ -203,8 +204,22 @@ static enum mr_status fill_info(const struct mr_agg_plan *plan, const struct mr_
     return MR_OK;
 }
 
-static enum mr_status describe(const struct mr_agg_ask *ask, const struct mr_op_bind *bind,
-                               struct mr_op_info *info, struct mr_error *err)
+static void describe_window(const struct mr_agg_plan *plan, struct mr_bytes *out)
+{
+    char size[32], slide[32];
+    mr_duration_format(plan->size, size, sizeof size);
+    mr_duration_format(plan->slide, slide, sizeof slide);
+    if (plan->window == MR_AGG_TUMBLING)
+        mr_bytes_printf(out, "; tumbling windows of %s", size);
+    else if (plan->window == MR_AGG_SLIDING)
+        mr_bytes_printf(out, "; sliding windows of %s, every %s", size, slide);
+    else if (plan->window == MR_AGG_SESSION)
+        mr_bytes_printf(out, "; sessions that end after %s", size);
+}
+
+static enum mr_status describe(const struct mr_agg_ask *ask, const struct mr_agg_plan *plan,
+                               const struct mr_op_bind *bind, struct mr_op_info *info,
+                               struct mr_error *err)
 {
     struct mr_bytes text;
     mr_bytes_init(&text, MR_BYTES_DEFAULT_MAXIMUM);
@@ -214,6 +229,7 @@ static enum mr_status describe(const struct mr_agg_ask *ask, const struct mr_op_
         if (ask->entries[i])
             mr_bytes_printf(&text, "%s%s = %s", text.size ? (i ? ", " : ": ") : "", ask->names[i],
                             ask->texts[i]);
+    describe_window(plan, &text);
     info->details = mr_arena_strndup(bind->arena, text.data, text.size);
     enum mr_status status = mr_bytes_status(&text, err);
     mr_bytes_reset(&text);
@@ -247,7 +263,7 @@ static enum mr_status aggregate_bind(const struct mr_op_bind *bind, void **out,
         plan->bits++;
     plan->pulls = 1 << plan->bits;
     *out = plan;
-    MR_TRY(describe(&ask, bind, info, err));
+    MR_TRY(describe(&ask, plan, bind, info, err));
     return fill_info(plan, bind, info, err);
 }
 

@@ -12,6 +12,7 @@
 #include "op/event_time.h"
 #include "op/ops.h"
 
+#include "base/time.h"
 #include "col/builder.h"
 
 struct watermark_plan {
@@ -33,6 +34,18 @@ static enum mr_status make_kept_schema(struct mr_arena *arena, const struct mr_s
     return *out ? MR_OK : mr_error_nomem(err);
 }
 
+/* "ts, delay 1m, idle 30s" */
+static const char *describe(const struct watermark_plan *self, const char *column,
+                            struct mr_arena *arena)
+{
+    char delay[32], idle[32];
+    mr_duration_format(self->delay, delay, sizeof delay);
+    mr_duration_format(self->idle, idle, sizeof idle);
+    return mr_arena_printf(arena, "event time %s%s%s%s%s", column,
+                           self->delay > 0 ? ", delay " : "", self->delay > 0 ? delay : "",
+                           self->idle > 0 ? ", idle after " : "", self->idle > 0 ? idle : "");
+}
+
 static enum mr_status watermark_bind(const struct mr_op_bind *bind, void **plan,
                                      struct mr_op_info *info, struct mr_error *err)
 {
@@ -46,9 +59,9 @@ static enum mr_status watermark_bind(const struct mr_op_bind *bind, void **plan,
     MR_TRY(mr_event_time_compile(bind, text, bind->options, "column", &self->time, err));
     info->schema = bind->inputs[0].schema;
     info->rows = bind->inputs[0].rows;
-    info->details = text;
+    info->details = describe(self, text, bind->arena);
     info->passes = mr_op_passes_all(bind->arena, info->schema);
-    if (!info->passes)
+    if (!info->passes || !info->details)
         return mr_error_nomem(err);
     if (bind->inputs[0].stream) {
         MR_TRY(make_kept_schema(bind->arena, &self->kept, err));

@@ -1,7 +1,7 @@
 /*
  * explain_json.c - the plan as one JSON object, for tools.
  *
- * {"pipeline", "mode", "fingerprint", "nodes": [..], "segments": [..], "tasks", "predictedMemory",
+ * {"pipeline", "mode", "fingerprint", "stream", "nodes": [..], "segments": [..], "tasks", "predictedMemory",
  * "notes", "warnings"}. Numbers that are not known are null. Field names are part of the interface:
  * docs/internals/plan.md lists them.
  */
@@ -75,9 +75,20 @@ static void put_texts(struct writer *w, const char *name, const char *const *tex
     close_with(w, ']');
 }
 
-static void put_schema(struct writer *w, const struct mr_schema *schema)
+static void put_ints(struct writer *w, const char *name, const int *values, int count)
 {
-    key(w, "columns");
+    key(w, name);
+    open_with(w, '[');
+    for (int i = 0; i < count; i++) {
+        element(w);
+        mr_bytes_printf(w->out, "%d", values[i]);
+    }
+    close_with(w, ']');
+}
+
+static void put_schema(struct writer *w, const char *name, const struct mr_schema *schema)
+{
+    key(w, name);
     if (schema == NULL) {
         mr_bytes_text(w->out, "null");
         return;
@@ -125,6 +136,7 @@ static void put_source(struct writer *w, const struct mr_plan_node *node)
 
 static void put_op(struct writer *w, const struct mr_plan_node *node)
 {
+    int clocks[MR_PLAN_CLOCKS];
     put_text(w, "details", node->op_info.details);
     put_bool(w, "absorbed", node->absorbed);
     put_text(w, "movedTo", node->moved_to);
@@ -133,6 +145,9 @@ static void put_op(struct writer *w, const struct mr_plan_node *node)
     put_int(w, "pulls", mr_plan_is_breaker(node) ? node->op_info.pulls : 0);
     put_bool(w, "sorted", node->op_info.sorted);
     put_int(w, "share", node->share > 0 && node->share < INT64_MAX / 8 ? node->share : -1);
+    put_ints(w, "watermarks", clocks, mr_plan_clocks(node, clocks));
+    put_schema(w, "keeps", mr_plan_keeps(node) ? node->op_info.kept : NULL);
+    put_bool(w, "updates", node->op_info.updates);
 }
 
 static void put_sink(struct writer *w, const struct mr_plan_node *node)
@@ -142,7 +157,7 @@ static void put_sink(struct writer *w, const struct mr_plan_node *node)
     put_texts(w, "notes", node->sink_info.notes, node->sink_info.nnotes);
 }
 
-static void put_node(struct writer *w, const struct mr_plan *plan, const struct mr_plan_node *node)
+static void put_node(struct writer *w, const struct mr_plan_node *node)
 {
     static const char *const kinds[] = {"source", "operator", "sink"};
     element(w);
@@ -172,20 +187,8 @@ static void put_node(struct writer *w, const struct mr_plan *plan, const struct 
         put_op(w, node);
     else
         put_sink(w, node);
-    put_schema(w, node->schema);
+    put_schema(w, "columns", node->schema);
     close_with(w, '}');
-    (void)plan;
-}
-
-static void put_ints(struct writer *w, const char *name, const int *values, int count)
-{
-    key(w, name);
-    open_with(w, '[');
-    for (int i = 0; i < count; i++) {
-        element(w);
-        mr_bytes_printf(w->out, "%d", values[i]);
-    }
-    close_with(w, ']');
 }
 
 static void put_segment(struct writer *w, const struct mr_plan_segment *segment)
@@ -216,6 +219,25 @@ static void put_segment(struct writer *w, const struct mr_plan_segment *segment)
     close_with(w, '}');
 }
 
+/* null in batch */
+static void put_stream(struct writer *w, const struct mr_plan *plan)
+{
+    static const char *const triggers[] = {"interval", "once", "availableNow"};
+    const struct mr_stream_spec *stream = &plan->spec->stream;
+    key(w, "stream");
+    if (plan->spec->mode == MR_MODE_BATCH) {
+        mr_bytes_text(w->out, "null");
+        return;
+    }
+    open_with(w, '{');
+    put_text(w, "trigger", triggers[stream->trigger]);
+    put_int(w, "intervalMicros",
+            stream->trigger == MR_TRIGGER_INTERVAL ? stream->interval_micros : -1);
+    put_text(w, "outputMode", mr_plan_output_mode(plan));
+    put_text(w, "queryName", stream->query_name);
+    close_with(w, '}');
+}
+
 void mr_plan_explain_json(const struct mr_plan *plan, struct mr_bytes *out)
 {
     struct writer w = {out, false};
@@ -223,10 +245,11 @@ void mr_plan_explain_json(const struct mr_plan *plan, struct mr_bytes *out)
     put_text(&w, "pipeline", plan->spec->name);
     put_text(&w, "mode", plan->spec->mode == MR_MODE_BATCH ? "batch" : "streaming");
     put_text(&w, "fingerprint", plan->fingerprint);
+    put_stream(&w, plan);
     key(&w, "nodes");
     open_with(&w, '[');
     for (int i = 0; i < plan->nnodes; i++)
-        put_node(&w, plan, &plan->nodes[i]);
+        put_node(&w, &plan->nodes[i]);
     close_with(&w, ']');
     key(&w, "segments");
     open_with(&w, '[');

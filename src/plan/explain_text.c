@@ -73,9 +73,34 @@ static void put_source(struct mr_bytes *out, const struct mr_plan_node *node, in
     put_splits(out, node, depth);
 }
 
-static void put_op(struct mr_bytes *out, const struct mr_plan_node *node, int depth)
+/* What a stream has to say of an operator: its event time, what it keeps, whether rows replace others. */
+static void put_streaming(struct mr_bytes *out, const struct mr_plan *plan,
+                          const struct mr_plan_node *node, int depth)
+{
+    int clocks[MR_PLAN_CLOCKS], count = mr_plan_clocks(node, clocks);
+    for (int i = 0; i < count; i++) {
+        if (i == 0)
+            indent(out, depth);
+        mr_bytes_printf(out, "%s%s", i == 0 ? "watermark: of " : ", ",
+                        plan->nodes[clocks[i]].label);
+    }
+    if (count > 0)
+        mr_bytes_text(out, count > 1 ? ", the smaller\n" : "\n");
+    if (mr_plan_keeps(node)) {
+        indent(out, depth);
+        mr_bytes_text(out, "keeps from epoch to epoch: ");
+        mr_schema_format(node->op_info.kept, out);
+        mr_bytes_char(out, '\n');
+    }
+    if (node->op_info.updates)
+        put_line(out, depth, "gives", "rows that replace earlier ones");
+}
+
+static void put_op(struct mr_bytes *out, const struct mr_plan *plan,
+                   const struct mr_plan_node *node, int depth)
 {
     put_line(out, depth, "does", node->op_info.details);
+    put_streaming(out, plan, node, depth);
     put_line(out, depth, "note", node->note);
     if (mr_plan_is_breaker(node) || node->share > 0) {
         char text[32];
@@ -147,7 +172,7 @@ static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
     if (node->kind == MR_PLAN_SOURCE)
         put_source(out, node, depth + 1);
     else if (node->kind == MR_PLAN_OP)
-        put_op(out, node, depth + 1);
+        put_op(out, plan, node, depth + 1);
     else
         put_sink(out, node, depth + 1);
     put_schema(out, node, depth + 1);
@@ -212,6 +237,28 @@ void mr_plan_explain_warnings(const struct mr_plan *plan, struct mr_bytes *out)
         mr_bytes_printf(out, "warning: %s: %s\n", plan->warnings[i].where, plan->warnings[i].text);
 }
 
+static void put_epochs(struct mr_bytes *out, const struct mr_plan *plan)
+{
+    const struct mr_stream_spec *stream = &plan->spec->stream;
+    char text[32];
+    if (plan->spec->mode == MR_MODE_BATCH)
+        return;
+    mr_duration_format(stream->interval_micros, text, sizeof text);
+    mr_bytes_text(out, "  epochs: ");
+    if (stream->trigger == MR_TRIGGER_ONCE)
+        mr_bytes_text(out, "one");
+    else if (stream->trigger == MR_TRIGGER_AVAILABLE_NOW)
+        mr_bytes_text(out, "until all is read that there is at the start");
+    else if (stream->interval_micros > 0)
+        mr_bytes_printf(out, "every %s", text);
+    else
+        mr_bytes_text(out, "as soon as there are rows");
+    mr_bytes_printf(out, "; output mode %s", mr_plan_output_mode(plan));
+    if (stream->query_name != NULL)
+        mr_bytes_printf(out, "; query %s", stream->query_name);
+    mr_bytes_char(out, '\n');
+}
+
 void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out)
 {
     const struct mr_spec *spec = plan->spec;
@@ -219,6 +266,7 @@ void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out)
     mr_bytes_printf(out, "pipeline %s (%s), fingerprint %s\n", spec->name,
                     spec->mode == MR_MODE_BATCH ? "batch" : "streaming",
                     plan->fingerprint != NULL ? plan->fingerprint : "-");
+    put_epochs(out, plan);
     for (int i = 0; i < plan->nnodes; i++)
         if (plan->nodes[i].ninputs == 0)
             put_node(out, plan, &plan->nodes[i], 1);

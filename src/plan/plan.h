@@ -327,6 +327,14 @@ void mr_plan_close_ends(struct mr_plan *plan);
 /* Closes sources and sinks. Before the arena is reset. */
 void mr_plan_free(struct mr_plan *plan);
 
+/* Nodes that measure the inputs of a step that keeps rows or drops late ones; for people. `out` has room for MR_PLAN_CLOCKS. */
+#define MR_PLAN_CLOCKS 16
+int mr_plan_clocks(const struct mr_plan_node *node, int *out);
+/* Has it rows to keep from epoch to epoch? (One that measures keeps times.) */
+bool mr_plan_keeps(const struct mr_plan_node *node);
+/* Of the loads of a stream: append, update, complete. */
+const char *mr_plan_output_mode(const struct mr_plan *plan);
+
 /*
  * The tree for people, and a JSON object (stable field names, documented in docs/guide). Without
  * secrets.

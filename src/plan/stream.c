@@ -321,3 +321,30 @@ enum mr_status mr_plan_stream_clocks(struct mr_plan_builder *builder, struct mr_
     }
     return MR_OK;
 }
+
+/* ---- for people ---- */
+
+bool mr_plan_keeps(const struct mr_plan_node *node)
+{
+    return node->kind == MR_PLAN_OP && keeps(node->op) && node->op_info.kept != NULL;
+}
+
+int mr_plan_clocks(const struct mr_plan_node *node, int *out)
+{
+    int count = 0;
+    bool asks = node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_STATEFUL) &&
+                !(node->op->flags & MR_OP_MEASURES);
+    for (int k = 0; asks && node->measures != NULL && k < node->ninputs; k++)
+        for (int i = 0; i < node->measures[k].count && count < MR_PLAN_CLOCKS; i++)
+            if (!mr_plan_lists(out, count, node->measures[k].nodes[i]))
+                out[count++] = node->measures[k].nodes[i];
+    return count;
+}
+
+const char *mr_plan_output_mode(const struct mr_plan *plan)
+{
+    for (int i = 0; i < plan->spec->nsteps; i++)
+        if (plan->spec->steps[i].type == MR_STEP_LOAD)
+            return mode_names[plan->spec->steps[i].output_mode];
+    return mode_names[MR_OUTPUT_APPEND];
+}
