@@ -112,6 +112,7 @@ program_suites() {
             python fault-lanes fault/lanes.py delta kafka
         fi
         python event-time interop/test_event_time.py
+        python watch interop/test_watch.py
         python kafka-sink interop/test_kafka_sink.py
         python examples-topics examples/topics.py
     fi

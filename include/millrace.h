@@ -112,7 +112,7 @@ struct millrace_run_options {
     bool resume;             /* go on with the unfinished run, or fail: MILLRACE_CONFIG */
     bool adopt;              /* state was lost: go on from what the targets know */
     const char *report_file; /* also write the report there; NULL = no */
-    const char *listen;      /* "host:port": /metrics and /healthz over HTTP; NULL = no */
+    const char *listen;      /* "host:port": /metrics, /healthz, /readyz over HTTP; NULL = no */
     void (*progress)(void *context, const struct millrace_progress *progress);
     void *progress_context;
 };

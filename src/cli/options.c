@@ -39,7 +39,7 @@ static const struct cli_option {
     {"--resume", 'R', OPTION_FLAG, NULL, "go on with the unfinished run, or do nothing"},
     {"--adopt", 'A', OPTION_FLAG, NULL, "state was lost: go on from what the targets know"},
     {"--listen", 'i', OPTION_VALUE, "ADDRESS",
-     "answer /metrics and /healthz on host:port while it runs; port 0 = any"},
+     "answer /metrics, /healthz, /readyz on host:port while it runs; port 0 = any"},
     {"--run-key", 'K', OPTION_VALUE, "KEY",
      "the scheduler's name of this run: one that has succeeded is not run again"},
     {"--clear", 'k', OPTION_FLAG, NULL, "forget the watermark: the next run begins anew"},

@@ -28,6 +28,13 @@ static int64_t end_of(int bucket)
     return (INT64_C(1) << exponent) + width * (bucket % 32 + 1) - 1;
 }
 
+/* What stands for the ages in it: an age goes through two buckets, and the errors of ends would add up. */
+static int64_t middle_of(int bucket)
+{
+    int64_t start = bucket > 0 ? end_of(bucket - 1) + 1 : 0;
+    return start + (end_of(bucket) - start) / 2;
+}
+
 void mr_latency_begin(struct mr_latency *latency, int64_t now)
 {
     latency->base = now;
@@ -51,7 +58,7 @@ void mr_latency_add(struct mr_latency *sum, const struct mr_latency *epoch, int6
     for (int i = 0; i < MR_LATENCY_BUCKETS; i++) {
         int64_t count = atomic_load_explicit(&epoch->counts[i], memory_order_relaxed);
         if (count > 0)
-            atomic_fetch_add_explicit(&sum->counts[bucket_of(end_of(i) + since)], count,
+            atomic_fetch_add_explicit(&sum->counts[bucket_of(middle_of(i) + since)], count,
                                       memory_order_relaxed);
     }
 }
@@ -62,7 +69,7 @@ void mr_latency_read(const struct mr_latency *sum, struct mr_latency_figures *ou
     for (int i = 0; i < MR_LATENCY_BUCKETS; i++) {
         int64_t count = atomic_load_explicit(&sum->counts[i], memory_order_relaxed);
         out->count += count;
-        out->sum += count * end_of(i);
+        out->sum += count * middle_of(i);
     }
     int64_t below = 0;
     for (int i = 0; i < MR_LATENCY_BUCKETS && below < out->count; i++) {
@@ -76,10 +83,10 @@ void mr_latency_read(const struct mr_latency *sum, struct mr_latency_figures *ou
         for (int k = 0; k < 3; k++) {
             double rank = wanted[k].share * (double)out->count;
             if ((double)below < rank && (double)(below + count) >= rank)
-                *wanted[k].at = end_of(i);
+                *wanted[k].at = middle_of(i);
         }
         below += count;
-        out->max = end_of(i);
+        out->max = middle_of(i);
     }
 }
 

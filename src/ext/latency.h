@@ -2,7 +2,7 @@
  * latency.h - how old the records of an epoch are when it is committed.
  *
  * Sources that know the times of their records note them (mr_runtime.latency); the loop of a stream asks when the epoch is
- * committed. Ages are kept as a histogram, 3 % wide, so memory does not depend on how many records there are.
+ * committed. Ages are kept as a histogram, 3 % wide and so 3 % exact, so memory does not depend on how many records there are.
  */
 #ifndef MR_EXT_LATENCY_H
 #define MR_EXT_LATENCY_H

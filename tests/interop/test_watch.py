@@ -274,11 +274,40 @@ def late(server):
     producer.close()
 
 
+def ages(server):
+    """p50, p95, p99 of the report beside those of times that we gave the records, and commits as the Delta log tells their time."""
+    server.topic("ages", 2)
+    producer = server.producer()
+    with workspace(server) as space:
+        work = pipeline("ages", load="toDelta", source={"maxOffsetsPerTrigger": 150}, trigger="availableNow")
+        made, now = {}, int(time.time() * 1000)
+        for i in range(400):  # from 20 s to some 15 minutes old, most of them young
+            made[i] = now - 20000 - int(900000 * (i / 400) ** 4)
+            send(producer, "ages", [(i, i)], i % 2, timestamp_ms=made[i])
+        found = space.run(work).expect(0).report["stream"]
+        equal((found["epochs"], found["latency_ms"]["records"]), (3, 400), "epochs, records")
+        wanted, before = [], set()
+        for version in range(DeltaTable(space.file("out")).version() + 1):
+            with open(space.file("out", "_delta_log", f"{version:020}.json"), encoding="utf-8") as file:
+                committed = next(json.loads(line)["commitInfo"]["timestamp"] for line in file if "commitInfo" in line)
+            rows = set(DeltaTable(space.file("out"), version=version).to_pyarrow_table().column("id").to_pylist())
+            wanted += [committed - made[i] for i in rows - before]
+            before = rows
+        equal(len(wanted), 400, "rows")
+        wanted.sort()
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1)):
+            exact = wanted[math.ceil(share * 400) - 1]
+            check(abs(found["latency_ms"][name] - exact) <= 0.033 * exact + 500, f"{name}: {found['latency_ms'][name]}, by the log {exact}")
+        print("#", {name: (round(found["latency_ms"][name]), wanted[math.ceil(share * 400) - 1]) for name, share in
+                    (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1))})
+    producer.close()
+
+
 def main():
     suite = Suite("watch")
     only = sys.argv[1:]
     with broker.Broker() as server:
-        for function in (lag, kept, totals, late, outage):
+        for function in (lag, kept, totals, late, ages, outage):
             if not only or function.__name__ in only:
                 suite.case(function.__name__, lambda function=function: function(server))
     suite.end()
