@@ -149,6 +149,37 @@ def shown():
         equal(len(space.millrace("preview", "pipeline.json").expect(0).out.split("\n")), 4, "a preview begins at the beginning")
 
 
+def planned():
+    """What `millrace plan` says of epochs, event time and what steps keep."""
+    frame = {"type": "extract", "method": "fromFile", "config": {"path": "in/*.json", "format": "json", "schema": "id BIGINT, at TIMESTAMP",
+                                                                 "incremental": {"by": "files"}}}
+    measure = {"type": "transform", "method": "withWatermark", "config": {"column": "at", "delay": "10 seconds", "idle": "1 minute"}}
+    count = {"type": "transform", "method": "aggregateData", "config": {"window": {"column": "at", "type": "sliding", "size": "10 minutes", "slide": "5 minutes"},
+                                                                        "groupBy": ["id"], "aggregations": {"n": "count(*)"}}}
+    load = {"type": "load", "method": "toDelta", "config": {"path": "out", "mode": "upsert", "keys": ["id", "window_start"], "outputMode": "update",
+                                                            "trigger": "5 seconds", "queryName": "counts"}}
+    with Workspace() as space:
+        space.write("in/a.json", json.dumps({"id": 1, "at": "2024-05-01T00:00:00Z"}) + "\n")
+        space.write("pipeline.json", {"name": "planned", "mode": "streaming", "steps": [frame, measure, count, load]})
+        text = space.millrace("plan", "pipeline.json").expect(0).out
+        for line in ("  epochs: every 5.0 s; output mode update; query counts\n", "    does: event time at, delay 10.0 s, idle after 1m 00s\n",
+                     "; sliding windows of 10m 00s, every 5m 00s\n", "    watermark: of step 2 (withWatermark)\n",
+                     "    keeps from epoch to epoch: ", "    gives: rows that replace earlier ones\n"):
+            check(line in text, f"{line!r} is not in {text}")
+        plan = json.loads(space.millrace("plan", "pipeline.json", "--json").expect(0).out)
+        equal(plan["stream"], {"trigger": "interval", "intervalMicros": 5000000, "outputMode": "update", "queryName": "counts"}, "stream")
+        node = next(n for n in plan["nodes"] if n.get("keeps"))
+        equal((node["watermarks"], node["updates"]), ([1], True), "the node that keeps rows")
+        check({"id", "window_start"} <= {c["name"] for c in node["keeps"]}, node["keeps"])
+        for trigger, words in (("once", "epochs: one; "), ("availableNow", "epochs: until all is read that there is at the start; "),
+                               (None, "epochs: as soon as there are rows; output mode append\n")):
+            space.write("pipeline.json", pipeline(**({"trigger": trigger} if trigger else {})))
+            check(words in space.millrace("plan", "pipeline.json").expect(0).out, words)
+        space.write("pipeline.json", {**pipeline(), "mode": "batch"})
+        check("epochs: " not in space.millrace("plan", "pipeline.json").expect(0).out, "a batch run has none")
+        equal(json.loads(space.millrace("plan", "pipeline.json", "--json").out)["stream"], None, "stream of a batch run")
+
+
 def previews():
     """Steps that keep something: what is there is shown as a batch would show it, all of it closed."""
     def frame(name):
@@ -190,6 +221,7 @@ def listens():
         for text in ('millrace_epochs_total{pipeline="stream"} 1\n', 'step="step 2 (toFile)"} 2\n', "# TYPE millrace_latency_seconds histogram\n"):
             check(text in page, f"{text!r} is not in {page}")
         equal(get(address, "/healthz"), (200, "ok\n"), "health")
+        equal(get(address, "/readyz"), (200, "ok\n"), "readiness")
         equal(get(address, "/other")[0], 404, "another path")
         taken = space.run(pipeline(trigger="once"), "--state", "other", "--listen", address)
         equal(taken.code, 2, "a port that is taken")
@@ -225,7 +257,7 @@ def no_drift():
 
 def main():
     suite = Suite("streams")
-    for function in (drained, ends_by_time, run_key, refusals, checkpoint_location, shown, previews, listens, no_drift):
+    for function in (drained, ends_by_time, run_key, refusals, checkpoint_location, shown, planned, previews, listens, no_drift):
         suite.case(function.__name__.replace("_", " "), function)
     suite.end()
 

@@ -283,7 +283,8 @@ def ages(server):
         made, now = {}, int(time.time() * 1000)
         for i in range(400):  # from 20 s to some 15 minutes old, most of them young
             made[i] = now - 20000 - int(900000 * (i / 400) ** 4)
-            send(producer, "ages", [(i, i)], i % 2, timestamp_ms=made[i])
+            producer.send("ages", json.dumps({"id": i}).encode(), partition=i % 2, timestamp_ms=made[i])
+        producer.flush()
         found = space.run(work).expect(0).report["stream"]
         equal((found["epochs"], found["latency_ms"]["records"]), (3, 400), "epochs, records")
         wanted, before = [], set()
@@ -303,11 +304,31 @@ def ages(server):
     producer.close()
 
 
+def lanes(server):
+    """A process of a group tells of each lane that it reads."""
+    server.topic("lanes", 2)
+    producer = server.producer()
+    send(producer, "lanes", [(1, 0), (2, 0)])
+    send(producer, "lanes", [(3, 0)], 1)
+    with workspace(server) as space, Stream(space, pipeline("lanes", load="toDelta", source={"group": "watch"}, trigger="50 milliseconds")) as stream:
+        def by_lane(name):
+            return {labels["lane"]: value for _, labels, value in stream.metrics().get(name, [])}
+
+        stream.until(lambda: by_lane("millrace_rows_written") == {"lanes/0": 2, "lanes/1": 1}, "the rows")
+        equal(stream.value("millrace_lanes"), 2, "lanes")
+        found = [(labels["lane"], labels["topic"], labels["partition"], value) for _, labels, value in stream.metrics()["millrace_source_committed_offset"]]
+        equal(sorted(found), [("lanes/0", "lanes", "0", 2), ("lanes/1", "lanes", "1", 1)], "committed")
+        equal(set(by_lane("millrace_consecutive_failures").values()), {0}, "failures")
+        equal([stream.get("/healthz?within=0")[0], stream.get("/readyz")[0]], [200, 200], "health")
+        stream.stop()
+    producer.close()
+
+
 def main():
     suite = Suite("watch")
     only = sys.argv[1:]
     with broker.Broker() as server:
-        for function in (lag, kept, totals, late, ages, outage):
+        for function in (lag, kept, totals, late, ages, lanes, outage):
             if not only or function.__name__ in only:
                 suite.case(function.__name__, lambda function=function: function(server))
     suite.end()
