@@ -30,7 +30,7 @@ need("kafka", "deltalake", "pyarrow", "psycopg")
 import broker
 import pyarrow.parquet
 from deltalake import DeltaTable
-from engine import Workspace
+from engine import Workspace, catches
 from group import SETTINGS, Members, more_partitions, source, wait_for
 from server import Server
 
@@ -224,6 +224,8 @@ def strike(members, number, dice):
     member = dice.choice(members)
     check(member.process.poll() is None, f"{member.name} ended by itself with {member.process.returncode}:\n{member.text()[-3000:]}")
     orderly = number % 3 == 2
+    if orderly:  # before it listens a signal is its end
+        wait_for(lambda: catches(member.process, signal.SIGTERM), member.text, 60, member)
     code = member.end(signal.SIGTERM if orderly else signal.SIGKILL)
     equal(code, 143 if orderly else -9, f"exit code; {member.text()[-2000:]}")
     member.begin()
@@ -365,6 +367,7 @@ def churn(server, postgres):
             if number % 5 == 0:  # one more for some seconds
                 extra = members.add()
                 time.sleep(dice.random() * 4)
+                wait_for(lambda: catches(extra.process, signal.SIGTERM), extra.text, 60, extra)
                 check(extra.end() in (143, 0), f"exit code; {extra.text()[-2000:]}")
                 members.all.remove(extra)
         stream.finish()
