@@ -215,6 +215,22 @@ def upsert(server):
         equal(server.open_transactions("table"), [], "open transactions")
 
 
+def epochs_that_expire(server):
+    """A topic of epochs that forgets is refused before anything is sent; compacted it will do."""
+    server.topic("forgetting", 1)
+    for policy in ("delete", "compact,delete", "compact"):
+        name = "epochs." + policy.replace(",", ".")
+        server.topic(name, 8, cleanup_policy=policy)
+        with workspace(server) as space:
+            numbers(space)
+            result = space.run(pipeline("forgetting", {"topic": "forgetting", "progressTopic": name}))
+            if policy == "compact":
+                result.expect(0)
+                break
+            check(result.code == 6 and f"has cleanup.policy {policy}" in result.err and "cleanup.policy=compact" in result.err, result)
+            equal(server.read("forgetting", committed=False), [], "records")
+
+
 # --- promises ---
 
 
@@ -517,7 +533,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka sink")
     with broker.Broker() as server:
-        for function in (values_json, values_avro, values_registered, records_copied, example, stream, failed_stream, changes, keys_and_places, rows_elsewhere, upsert, promises, one_transaction, killed_at_steps, zombie, too_long,
+        for function in (values_json, values_avro, values_registered, records_copied, example, stream, failed_stream, changes, keys_and_places, rows_elsewhere, upsert, epochs_that_expire, promises, one_transaction, killed_at_steps, zombie, too_long,
                          lost_state, uncertain_end, broker_back_in_time):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()

@@ -296,6 +296,81 @@ static enum mr_status make_topic(struct kafka_producer *producer, struct mr_runt
     return ask_topic(producer, runtime, topic, true, partitions, err);
 }
 
+struct policy {
+    const char *topic;
+    char text[64]; /* "" = not known */
+};
+
+static void take_policy(struct policy *policy, const rd_kafka_ConfigResource_t *resource)
+{
+    size_t count = 0;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
+    for (size_t i = 0; i < count; i++) {
+        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "cleanup.policy") == 0 && value != NULL)
+            snprintf(policy->text, sizeof policy->text, "%s", value);
+    }
+}
+
+static void read_policy(struct policy *policy, rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    const rd_kafka_ConfigResource_t **resources =
+        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event),
+                                                  &count);
+    if (count == 1 && rd_kafka_ConfigResource_error(resources[0]) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        take_policy(policy, resources[0]);
+}
+
+/* Asked once: who may not ask, or a broker that does not know the question (the mock cluster), goes on, as the guide says. */
+static rd_kafka_resp_err_t ask_policy(rd_kafka_t *rk, int millis, void *context)
+{
+    struct policy *policy = context;
+    char text[256];
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, policy->topic);
+    if (resource == NULL)
+        return RD_KAFKA_RESP_ERR__INVALID_ARG;
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_AdminOptions_set_request_timeout(options, millis, text, sizeof text);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_DescribeConfigs(rk, &resource, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, millis);
+    read_policy(policy, event);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ConfigResource_destroy(resource);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* What expires in it would look as if it had never been committed, and be loaded again. */
+static enum mr_status check_policy(struct kafka_producer *producer, struct mr_runtime *runtime,
+                                   struct mr_error *err)
+{
+    struct policy policy = {.topic = producer->link.progress};
+    struct kafka_client *client;
+    char doing[300];
+    snprintf(doing, sizeof doing, "settings of topic %.250s", policy.topic);
+    MR_TRY(kafka_producer_reader(producer, &client, err));
+    MR_TRY(kafka_client_ask(client, runtime, ask_policy, &policy, doing, err));
+    if (policy.text[0] == '\0' || strcmp(policy.text, "compact") == 0)
+        return MR_OK;
+    mr_error_set(err, MR_SINK, MR_CLASS_CONFIG,
+                 "the topic of epochs %s (`progressTopic`) has cleanup.policy %s: what is "
+                 "committed would be forgotten, and loaded again",
+                 policy.topic, policy.text);
+    mr_error_hint(err,
+                  "set it to compact (kafka-configs --alter --entity-type topics --entity-name %s "
+                  "--add-config cleanup.policy=compact), or name another `progressTopic`",
+                  policy.topic);
+    return MR_SINK;
+}
+
 enum mr_status kafka_progress_ready(struct kafka_producer *producer, struct mr_runtime *runtime,
                                     const char *prefix, bool make, int *partition,
                                     struct mr_error *err)
@@ -305,6 +380,8 @@ enum mr_status kafka_progress_ready(struct kafka_producer *producer, struct mr_r
     MR_TRY(ask_topic(producer, runtime, producer->link.progress, false, &partitions, err));
     if (partitions == 0 && make)
         MR_TRY(make_topic(producer, runtime, &partitions, err));
+    else if (make)
+        MR_TRY(check_policy(producer, runtime, err));
     if (partitions > PARTITIONS)
         partitions = PARTITIONS;
     if (partitions > 0)
