@@ -10,12 +10,14 @@
 #include "ext/codec.h"
 #include "ext/registry.h"
 #include "ext/spill.h"
+#include "ext/spill_log.h"
 
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -279,6 +281,58 @@ static void partitions_are_dropped_by_threads(void **state)
     mr_spill_free(spill);
 }
 
+/* Files in a directory that this process has open. */
+static int count_open(const char *directory)
+{
+    char name[64], target[256];
+    int count = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(name, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        count += strncmp(target, directory, strlen(directory)) == 0;
+    }
+    return count;
+}
+
+/* A log begins files anew, and one goes with the last batch in it. */
+static void files_of_a_log_go_one_by_one(void **state)
+{
+    enum { MOST = 20000 };
+    struct fixture *f = *state;
+    struct mr_error err;
+    struct mr_spill_log *log;
+    struct mr_spilled *spilled = calloc(MOST, sizeof *spilled);
+    int64_t bytes = 0;
+    int n = 0;
+    assert_int_equal(mr_spill_log_new(&f->runtime, &log, &err), MR_OK);
+    for (; n < MOST && bytes < 36 << 20; bytes += spilled[n++].extent.stored)
+        assert_int_equal(mr_spill_log_put(log, &f->runtime, f->batches[n % BATCHES], &spilled[n],
+                                          &err),
+                         MR_OK);
+    assert_int_equal(atomic_load(&f->counters.value[MR_COUNT_SPILL_BYTES]), bytes);
+    assert_int_equal(count_open(f->directory), 3);
+    for (int i = 0; i < n; i += i < n - 100 ? 97 : 1) {
+        struct mr_batch *batch;
+        assert_int_equal(mr_spilled_read(&spilled[i], &f->runtime, f->schema, &batch, &err), MR_OK);
+        assert_int_equal(batch->rows, f->batches[i % BATCHES]->rows);
+        for (int c = 0; c < f->schema->nfields; c++)
+            for (int64_t r = 0; r < batch->rows; r += 7)
+                assert_true(mr_column_equal_rows(batch->columns[c], r,
+                                                 f->batches[i % BATCHES]->columns[c], r));
+        mr_batch_unref(batch);
+    }
+    for (int i = 0; i < n / 2; i++)
+        mr_spilled_drop(log, &spilled[i]);
+    assert_int_equal(count_open(f->directory), 2);
+    for (int i = 0; i < n; i++)
+        mr_spilled_drop(log, &spilled[i]);
+    assert_int_equal(count_open(f->directory), 1);
+    mr_spill_log_free(log);
+    assert_int_equal(count_open(f->directory), 0);
+    free(spilled);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_budget_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_directory_that_is_not_there_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(partitions_are_dropped_by_threads, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_of_a_log_go_one_by_one, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
