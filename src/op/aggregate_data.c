@@ -167,7 +167,11 @@ static enum mr_status bind_output(struct mr_agg_plan *plan, const struct mr_op_b
     mr_options_error(bind->options, window ? "watermark" : "window", err,
                      "an aggregate of a stream gives its rows when their window closes, and %s",
                      window ? "without a watermark none does" : "this one has no window");
-    mr_error_hint(err, "give the load `outputMode` update or complete, or the step `emit` changes");
+    mr_error_hint(err,
+                  "%sgive the load `outputMode` update or complete, or the step `emit` changes",
+                  window ? "put a step withWatermark in front (aggregateData may have the option "
+                           "`watermark` instead); or "
+                         : "");
     return MR_CONFIG;
 }
 

@@ -3,16 +3,13 @@
  */
 #include "op/event_time.h"
 
+#include "ext/letter.h"
 #include "ext/registry.h"
 
 const char *const mr_late_choices[] = {"drop", "deadLetter", NULL};
 
 const struct mr_option mr_late_letter_options[] = {
-    {.name = "path", .type = MR_OPTION_STRING, .doc = "Files that they are written into."},
-    {.name = "format",
-     .type = MR_OPTION_STRING,
-     .fallback = "parquet",
-     .doc = "Format of these files."},
+    MR_LETTER_FILE_ROWS,
     {.name = "topic",
      .type = MR_OPTION_STRING,
      .flags = MR_OPTION_UNBUILT,

@@ -144,6 +144,7 @@ def avro_faults(server):
         source["schema"] = schema
         result = space.run(pipeline(source)).expect(5)
         check("faults[0] offset 1:" in result.err, result.err)
+        check("onError` drop, or deadLetter" in result.err, result.err)
         registry.asked.clear()
         space.run(pipeline({**source, "onError": "deadLetter", "deadLetter": {"path": "dead/"}})).expect(0)
         equal([r["id"] for r in found(space)[0]], [1, 1, 1, None], "good rows and the tombstone")

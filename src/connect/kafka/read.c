@@ -77,11 +77,15 @@ static enum mr_status take_fault(struct reader *reader, const rd_kafka_message_t
                                  const struct mr_row_fault *fault, struct mr_error *err)
 {
     const struct kafka_split *split = &reader->split;
-    if (reader->source->on_error == KAFKA_FAIL)
-        return mr_error_data(err, MR_SOURCE, "%s[%d] offset %lld%s%s%s: %s", split->topic,
-                             (int)split->partition, (long long)record->offset,
-                             fault->column ? ", column \"" : "", fault->column ? fault->column : "",
-                             fault->column ? "\"" : "", fault->reason);
+    if (reader->source->on_error == KAFKA_FAIL) {
+        mr_error_data(err, MR_SOURCE, "%s[%d] offset %lld%s%s%s: %s", split->topic,
+                      (int)split->partition, (long long)record->offset,
+                      fault->column ? ", column \"" : "", fault->column ? fault->column : "",
+                      fault->column ? "\"" : "", fault->reason);
+        mr_error_hint(err,
+                      "to read on, give the step `onError` drop, or deadLetter with `deadLetter`");
+        return MR_SOURCE;
+    }
     if (reader->faults++ < reader->position.rejected)
         return MR_OK; /* was delivered before the reader was opened again */
     mr_count(reader->runtime, MR_COUNT_ROWS_REJECTED, 1);

@@ -8,6 +8,7 @@
 #include "connect/kafka/group.h"
 
 #include "base/thread.h"
+#include "ext/letter.h"
 
 #include <stdio.h>
 
@@ -20,11 +21,7 @@ static const char *const formats[] = {"raw", "json", "avro", "csv", NULL};
 static const char *const on_errors[] = {"fail", "drop", "deadLetter", NULL};
 
 static const struct mr_option letter_options[] = {
-    {.name = "path", .type = MR_OPTION_STRING, .doc = "Files that they are written into."},
-    {.name = "format",
-     .type = MR_OPTION_STRING,
-     .fallback = "parquet",
-     .doc = "Format of these files."},
+    MR_LETTER_FILE_ROWS,
     {.name = "topic",
      .type = MR_OPTION_STRING,
      .doc =
