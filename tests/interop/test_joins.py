@@ -12,20 +12,12 @@ import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, checkout, equal, need, skip_all
-from engine import program
+from suite import Suite, check, equal, need
 
 need("pyarrow", "duckdb")
 import duckdb
 import pyarrow as pa
-
-sys.path.insert(0, os.path.join(checkout(), "examples", "embed"))
-import pyarrow_stream
-
-LIBRARY = os.path.join(os.path.dirname(program()), ".libs", "libmillrace.so")
-if not os.path.exists(LIBRARY):
-    skip_all("no shared library")
-LIB = pyarrow_stream.library(LIBRARY)
+from library import LIB, pyarrow_stream
 
 EPOCH = datetime.datetime(2024, 1, 1)
 TYPES = {

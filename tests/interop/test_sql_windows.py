@@ -10,21 +10,13 @@ import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Failure, Suite, checkout, need, skip_all
-from engine import program
+from suite import Failure, Suite, need
 
 need("pyarrow", "duckdb")
 import duckdb
 import pyarrow as pa
 import table as tables
-
-sys.path.insert(0, os.path.join(checkout(), "examples", "embed"))
-import pyarrow_stream
-
-LIBRARY = os.path.join(os.path.dirname(program()), ".libs", "libmillrace.so")
-if not os.path.exists(LIBRARY):
-    skip_all("no shared library")
-LIB = pyarrow_stream.library(LIBRARY)
+from library import LIB, pyarrow_stream
 
 ORIGIN = "TIMESTAMPTZ '1970-01-01 00:00:00+00'"
 BUCKET = "time_bucket(INTERVAL '1 minute', ts, " + ORIGIN + ")"

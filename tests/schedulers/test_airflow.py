@@ -27,7 +27,8 @@ from suite import Suite, Failure, check, checkout, equal, need, skip_all
 need("psycopg")
 from engine import Workspace, program
 from gate import INVALID, ROWS, TABLES, Gates, pipeline
-from server import Server, free_port
+from private import free_port
+from server import Server
 
 EXAMPLE = os.path.join(checkout(), "examples", "schedulers", "airflow")
 PATIENCE = 200
