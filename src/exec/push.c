@@ -73,8 +73,9 @@ static enum mr_status consume(struct mr_push_node *node, int port, struct mr_bat
     return hooks->write(hooks->context, node, batch, err);
 }
 
-enum mr_status mr_push_deliver(struct mr_push_node *node, int port, struct mr_batch *batch,
-                               struct mr_error *err)
+/* Gives a batch to one input of one node; borrows it. */
+static enum mr_status deliver(struct mr_push_node *node, int port, struct mr_batch *batch,
+                              struct mr_error *err)
 {
     struct mr_push_graph *graph = node->graph;
     if (node->emit.closed)
@@ -82,8 +83,6 @@ enum mr_status mr_push_deliver(struct mr_push_node *node, int port, struct mr_ba
     if (node->role == MR_PUSH_QUEUE)
         return graph->hooks->queue(graph->hooks->context, node->plan->id, port, mr_batch_ref(batch),
                                    &node->emit.closed, err);
-    if (node->inputs[port].barrier)
-        return mr_push_hold(node, port, batch, err);
     struct mr_exec_step *step = &graph->clock->steps[node->plan->id];
     if (node->counted) {
         step->rows_in += mr_batch_active(batch);
@@ -138,8 +137,7 @@ static enum mr_status fan_out(struct mr_push_node *node, int port, struct mr_bat
         if (status != MR_OK)
             break;
         struct mr_batch *use = as_is ? batch : dense;
-        status =
-            edge == NULL ? tap(node, use, err) : mr_push_deliver(edge->to, edge->to_port, use, err);
+        status = edge == NULL ? tap(node, use, err) : deliver(edge->to, edge->to_port, use, err);
     }
     mr_batch_unref(dense);
     close_if_unwanted(node);
@@ -163,11 +161,6 @@ static enum mr_status emit_batch(struct mr_emit *emit, int port, struct mr_batch
     return status;
 }
 
-static enum mr_status emit_watermark(struct mr_emit *emit, int64_t watermark, struct mr_error *err)
-{
-    return mr_push_send_watermark((struct mr_push_node *)emit, watermark, err);
-}
-
 void mr_push_origin(struct mr_push_graph *graph, const char *origin)
 {
     const char *name = origin != NULL ? origin : "";
@@ -189,15 +182,6 @@ enum mr_status mr_push_batch(struct mr_push_graph *graph, int source, int port,
     return emit_batch(&node->emit, port, batch, err);
 }
 
-enum mr_status mr_push_marker(struct mr_push_graph *graph, int source, const struct mr_item *item,
-                              struct mr_error *err)
-{
-    struct mr_push_node *node = graph->by_id[source];
-    for (int i = 0; i < node->nedges; i++)
-        MR_TRY(mr_push_mark_input(node->edges[i].to, node->edges[i].to_port, item, err));
-    return MR_OK;
-}
-
 bool mr_push_closed(const struct mr_push_graph *graph, int source)
 {
     return graph->by_id[source]->emit.closed;
@@ -206,7 +190,7 @@ bool mr_push_closed(const struct mr_push_graph *graph, int source)
 enum mr_status mr_push_into(struct mr_push_graph *graph, int node, int port, struct mr_batch *batch,
                             struct mr_error *err)
 {
-    enum mr_status status = mr_push_deliver(graph->by_id[node], port, batch, err);
+    enum mr_status status = deliver(graph->by_id[node], port, batch, err);
     mr_batch_unref(batch);
     return status;
 }
@@ -226,16 +210,38 @@ bool mr_push_task_closed(const struct mr_push_graph *graph)
     return true;
 }
 
+/* The input has ended; with its last one the node has. */
+static enum mr_status end_input(struct mr_push_node *node, int port, struct mr_error *err)
+{
+    struct mr_push_input *input = &node->inputs[port];
+    if (node->role == MR_PUSH_QUEUE || !input->live || input->ended)
+        return MR_OK;
+    input->ended = true;
+    if ((node->role == MR_PUSH_OP || node->role == MR_PUSH_BUILD) &&
+        node->plan->op->finish != NULL) {
+        int before = mr_clock_move(node->graph->clock, node->plan->id);
+        enum mr_status status = node->plan->op->finish(node->state, port, &node->emit, err);
+        mr_clock_move(node->graph->clock, before);
+        MR_TRY(mr_push_blame(node->graph->plan, node->plan, status, err));
+    }
+    for (int k = 0; k < node->ninputs; k++)
+        if (node->inputs[k].live && !node->inputs[k].ended)
+            return MR_OK;
+    for (int i = 0; i < node->nedges; i++)
+        MR_TRY(end_input(node->edges[i].to, node->edges[i].to_port, err));
+    return MR_OK;
+}
+
 enum mr_status mr_push_finish(struct mr_push_graph *graph, struct mr_error *err)
 {
     for (int i = 0; i < graph->nnodes; i++) {
         struct mr_push_node *node = &graph->nodes[i];
         if (node->role == MR_PUSH_SOURCE)
             for (int k = 0; k < node->nedges; k++)
-                MR_TRY(mr_push_end_input(node->edges[k].to, node->edges[k].to_port, err));
+                MR_TRY(end_input(node->edges[k].to, node->edges[k].to_port, err));
         for (int k = 0; k < node->ninputs; k++)
             if (node->role != MR_PUSH_QUEUE && is_entry(graph, node, k))
-                MR_TRY(mr_push_end_input(node, k, err));
+                MR_TRY(end_input(node, k, err));
     }
     return MR_OK;
 }
@@ -254,7 +260,6 @@ static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum m
 {
     struct mr_push_node *node = &graph->nodes[graph->nnodes++];
     node->emit.batch = emit_batch;
-    node->emit.watermark = emit_watermark;
     node->graph = graph;
     node->plan = &graph->plan->nodes[id];
     node->role = node->plan->kind == MR_PLAN_SINK && role != MR_PUSH_QUEUE ? MR_PUSH_SINK : role;
@@ -267,7 +272,6 @@ static struct mr_push_node *add_node(struct mr_push_graph *graph, int id, enum m
         node->runtime.counters = NULL;
     else if (graph->hooks->tallies != NULL)
         node->runtime.tally = &graph->hooks->tallies[id];
-    node->watermark = INT64_MIN;
     graph->by_id[id] = node;
     return node;
 }
@@ -300,7 +304,6 @@ static void connect_inputs(struct mr_push_graph *graph, struct mr_push_node *nod
         bool here = from != NULL && from->role != MR_PUSH_QUEUE;
         node->inputs[k].live =
             port_counts(graph->segment, node->plan, k) && (here || side == MR_PUSH_TASK);
-        node->inputs[k].watermark = INT64_MIN;
     }
 }
 
@@ -450,11 +453,6 @@ void mr_push_close(struct mr_push_graph *graph)
         if (node->state != NULL)
             node->plan->op->close(node->state);
         mr_free(node->kept);
-        for (int k = 0; k < node->ninputs; k++) {
-            for (int h = 0; h < node->inputs[k].nheld; h++)
-                mr_batch_unref(node->inputs[k].held[h]);
-            mr_free(node->inputs[k].held);
-        }
     }
     mr_free(graph->storage);
     *graph = (struct mr_push_graph){0};

@@ -1,5 +1,5 @@
 /*
- * push.h - the nodes of a segment as one thread sees them: who gets a batch or a marker next.
+ * push.h - the nodes of a segment as one thread sees them: who gets a batch next.
  * Private to exec/.
  *
  * A graph belongs to one thread and one task (or one split, in a reader). Everything is a plain
@@ -28,12 +28,6 @@ struct mr_push_edge {
 struct mr_push_input {
     bool live; /* something in this graph leads to it */
     bool ended;
-    bool barrier; /* has delivered the barrier that other inputs have not */
-    bool idle;
-    int64_t epoch;
-    int64_t watermark;
-    struct mr_batch **held; /* came behind that barrier */
-    int nheld;
 };
 
 struct mr_push_node {
@@ -41,8 +35,7 @@ struct mr_push_node {
     struct mr_push_graph *graph;
     const struct mr_plan_node *plan;
     enum mr_push_role role;
-    void *state; /* OP, BUILD: the operator's task */
-    bool ended;
+    void *state;               /* OP, BUILD: the operator's task */
     bool counted;              /* not mr_plan_segment.uncounted */
     struct mr_runtime runtime; /* with the waiter of this thread */
     /* BUILD: what the state was opened with, on the heap: it is kept as long as the state is */
@@ -51,7 +44,6 @@ struct mr_push_node {
     struct mr_push_edge *edges;
     int ninputs;
     struct mr_push_input *inputs;
-    int64_t watermark; /* sent downstream */
 };
 
 /* What a graph does not know how to do itself. */
@@ -68,9 +60,6 @@ struct mr_push_hooks {
                           struct mr_error *err);
     int tap_node;
     struct mr_tally *tallies; /* by node of the plan, or NULL */
-    /* A barrier has reached a sink; optional. */
-    enum mr_status (*barrier)(void *context, struct mr_push_node *sink, int64_t epoch,
-                              struct mr_error *err);
     /* The state of a build side or breaker that is complete. */
     const void *(*built)(void *context, int node);
 };
@@ -103,8 +92,6 @@ void mr_push_origin(struct mr_push_graph *graph, const char *origin);
 /* What comes out of a port of a source. The batch is taken over. */
 enum mr_status mr_push_batch(struct mr_push_graph *graph, int source, int port,
                              struct mr_batch *batch, struct mr_error *err);
-enum mr_status mr_push_marker(struct mr_push_graph *graph, int source, const struct mr_item *item,
-                              struct mr_error *err);
 /* Nobody reads this source any more. */
 bool mr_push_closed(const struct mr_push_graph *graph, int source);
 /* No more items from any source (WHOLE, READER), or from the queues (TASK). */
@@ -115,20 +102,6 @@ enum mr_status mr_push_into(struct mr_push_graph *graph, int node, int port, str
 /* All nodes that queues lead to are closed. */
 bool mr_push_task_closed(const struct mr_push_graph *graph);
 
-/* push.c, for push_marker.c: gives a batch to one input of one node; borrows it. */
-enum mr_status mr_push_deliver(struct mr_push_node *node, int port, struct mr_batch *batch,
-                               struct mr_error *err);
-/*
- * push_marker.c: the input has ended; a marker has come to an input; a batch behind a barrier
- * (borrowed).
- */
-enum mr_status mr_push_end_input(struct mr_push_node *node, int port, struct mr_error *err);
-enum mr_status mr_push_mark_input(struct mr_push_node *node, int port, const struct mr_item *item,
-                                  struct mr_error *err);
-enum mr_status mr_push_hold(struct mr_push_node *node, int port, struct mr_batch *batch,
-                            struct mr_error *err);
-enum mr_status mr_push_send_watermark(struct mr_push_node *node, int64_t watermark,
-                                      struct mr_error *err);
 /*
  * Puts the step in front of `where`, unless a node further to the right has done so. Returns the
  * status.

@@ -87,18 +87,11 @@ static enum mr_status pulled(struct mr_emit *emit, int port, struct mr_batch *ba
     return status;
 }
 
-static enum mr_status pulled_watermark(struct mr_emit *emit, int64_t watermark,
-                                       struct mr_error *err)
-{
-    struct mr_emit *to = &((struct pulling *)emit)->reading->source->emit;
-    return to->watermark(to, watermark, err);
-}
-
 /* One partition of a breaker. */
 static enum mr_status pull(struct reading *reading, int partition, struct mr_error *err)
 {
     const struct mr_plan_node *node = reading->node;
-    struct pulling pulling = {.base = {pulled, pulled_watermark, false}, .reading = reading};
+    struct pulling pulling = {.base = {pulled, false}, .reading = reading};
     const void *built = mr_builds_get(reading->worker, node->id);
     enum mr_status status =
         node->op->pull(built, &reading->source->runtime, partition, &pulling.base, err);
@@ -123,16 +116,9 @@ static enum mr_status pump(struct reading *reading, bool *at_source, struct mr_e
         if (item.kind == MR_ITEM_END)
             return MR_OK;
         *at_source = false;
-        enum mr_status status = MR_OK;
-        if (item.kind == MR_ITEM_BATCH) {
-            if (item.port == 0)
-                count_read(reading, item.batch);
-            status = mr_push_batch(reading->graph, reading->node->id, item.port, item.batch, err);
-        } else if (item.kind != MR_ITEM_SPLITS) {
-            status = mr_push_marker(reading->graph, reading->node->id, &item, err);
-        }
-        if (status != MR_OK)
-            return status;
+        if (item.port == 0)
+            count_read(reading, item.batch);
+        MR_TRY(mr_push_batch(reading->graph, reading->node->id, item.port, item.batch, err));
         *at_source = true;
         MR_TRY(note_position(reading, err));
         mr_task_yield(&worker->waiter);

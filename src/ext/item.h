@@ -1,5 +1,5 @@
 /*
- * item.h - what flows: a batch or a marker, in order, from left to right.
+ * item.h - what flows from left to right: batches, in order, and the end. A stream is epoch after epoch of that, each with splits of its own.
  */
 #ifndef MR_EXT_ITEM_H
 #define MR_EXT_ITEM_H
@@ -8,10 +8,6 @@
 
 enum mr_item_kind {
     MR_ITEM_BATCH,
-    MR_ITEM_BARRIER,   /* everything before it belongs to epochs up to `epoch` */
-    MR_ITEM_WATERMARK, /* no later item has an event time before `watermark` (microseconds) */
-    MR_ITEM_IDLE,      /* this input has nothing for now and must not hold back watermarks */
-    MR_ITEM_SPLITS,    /* source only: splits were added or revoked (`splits`) */
     MR_ITEM_END,
 };
 
@@ -70,18 +66,10 @@ struct mr_split_list {
     struct mr_slice goal;
 };
 
-struct mr_split_change {
-    struct mr_split_list added;
-    struct mr_split_list revoked;
-};
-
 struct mr_item {
     enum mr_item_kind kind;
     struct mr_batch *batch; /* the receiver's reference */
     int port;               /* of the batch: 0 = rows, 1 = side output (mr_source_info.side) */
-    int64_t epoch;
-    int64_t watermark;
-    const struct mr_split_change *splits; /* valid until the next call */
 };
 
 #endif

@@ -172,8 +172,6 @@ struct mr_emit {
     /* Takes over the reference to the batch, also when it fails. */
     enum mr_status (*batch)(struct mr_emit *emit, int port, struct mr_batch *batch,
                             struct mr_error *err);
-    /* Sends an event-time watermark downstream. */
-    enum mr_status (*watermark)(struct mr_emit *emit, int64_t watermark, struct mr_error *err);
     /*
      * Nobody wants more: producers may stop early. An operator that will emit nothing more,
      * whatever comes, sets it itself (limitRows after its last row); the engine passes that on to
@@ -276,12 +274,6 @@ struct mr_op {
      */
     enum mr_status (*narrows)(const void *built, struct mr_arena *arena,
                               const struct mr_predicate **out, struct mr_error *err);
-    /* Event time has reached `watermark` on this port. Optional. */
-    enum mr_status (*watermark)(void *task, int port, int64_t watermark, struct mr_emit *emit,
-                                struct mr_error *err);
-    /* Versioned byte string of the task's state at a barrier, and back. STATEFUL only. */
-    enum mr_status (*save)(void *task, struct mr_bytes *out, struct mr_error *err);
-    enum mr_status (*restore)(void *task, struct mr_slice saved, struct mr_error *err);
     void (*close)(void *task);
     /* Optional: frees what bind made outside of the arena. */
     void (*unbind)(void *plan);

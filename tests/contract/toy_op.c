@@ -1,6 +1,6 @@
 /*
  * toy_op.c - the smallest operators with all that an aggregate, a join or a limit needs of the contract: several ports, row kinds,
- * selections, side output, watermarks, combining, pulling in partitions, saving and restoring, a shared build side.
+ * selections, side output, combining, pulling in partitions, a shared build side.
  */
 #include "contract/toy_op.h"
 
@@ -11,7 +11,6 @@
 
 #include <limits.h>
 
-#define SAVED_VERSION 1
 #define SETTLE_PIECES 3
 
 /* ---- sums by key, used by both ---- */
@@ -71,7 +70,6 @@ struct balance {
     struct balance_plan *plan;
     struct mr_runtime *runtime;
     struct sums sums;
-    int64_t watermarks[2];
     bool finished[2];
     uint8_t *partition; /* of each entry, once settled */
 };
@@ -111,16 +109,10 @@ static enum mr_status balance_open(void *plan, struct mr_runtime *runtime, void 
     struct balance *task = mr_calloc(1, sizeof *task);
     if (!task)
         return mr_error_nomem(err);
-    *task =
-        (struct balance){.plan = plan, .runtime = runtime, .watermarks = {INT64_MIN, INT64_MIN}};
+    *task = (struct balance){.plan = plan, .runtime = runtime};
     sums_init(&task->sums, runtime->memory);
     *out = task;
     return MR_OK;
-}
-
-static int64_t lowest(const struct balance *task)
-{
-    return task->watermarks[0] < task->watermarks[1] ? task->watermarks[0] : task->watermarks[1];
 }
 
 static enum mr_status emit_rows(struct balance *task, struct mr_batch *batch, const int32_t *rows,
@@ -151,11 +143,10 @@ static enum mr_status balance_push(void *opaque, int port, struct mr_batch *batc
     int64_t aside = 0;
     for (int64_t i = 0; i < mr_batch_active(batch); i++) {
         int32_t row = selected ? selected[i] : (int32_t)i;
-        struct mr_value key, amount, time;
+        struct mr_value key, amount;
         mr_column_get(batch->columns[0], row, &key);
         mr_column_get(batch->columns[1], row, &amount);
-        mr_column_get(batch->columns[2], row, &time);
-        if (key.is_null || time.u.i64 < lowest(task))
+        if (key.is_null)
             side[aside++] = row;
         else
             MR_TRY(
@@ -240,51 +231,6 @@ static enum mr_status balance_pull(const void *opaque, struct mr_runtime *runtim
     return MR_OK;
 }
 
-static enum mr_status balance_watermark(void *opaque, int port, int64_t watermark,
-                                        struct mr_emit *emit, struct mr_error *err)
-{
-    struct balance *task = opaque;
-    int64_t before = lowest(task);
-    if (watermark > task->watermarks[port])
-        task->watermarks[port] = watermark;
-    return lowest(task) > before ? emit->watermark(emit, lowest(task), err) : MR_OK;
-}
-
-static enum mr_status balance_save(void *opaque, struct mr_bytes *out, struct mr_error *err)
-{
-    const struct balance *task = opaque;
-    mr_bytes_u8(out, SAVED_VERSION);
-    mr_bytes_u64le(out, (uint64_t)task->watermarks[0]);
-    mr_bytes_u64le(out, (uint64_t)task->watermarks[1]);
-    mr_bytes_varint(out, task->sums.map.count);
-    for (size_t i = 0; i < task->sums.map.count; i++) {
-        const struct mr_map_entry *at = &task->sums.map.entries[i];
-        mr_bytes_lenpref(out, at->key, at->key_size);
-        mr_bytes_u64le(out, (uint64_t)((const struct entry *)at->value)->sum);
-    }
-    return mr_bytes_status(out, err);
-}
-
-static enum mr_status balance_restore(void *opaque, struct mr_slice saved, struct mr_error *err)
-{
-    struct balance *task = opaque;
-    struct mr_byte_reader reader;
-    mr_byte_reader_init(&reader, saved.data, saved.size);
-    uint8_t version = mr_byte_reader_u8(&reader);
-    task->watermarks[0] = (int64_t)mr_byte_reader_u64le(&reader);
-    task->watermarks[1] = (int64_t)mr_byte_reader_u64le(&reader);
-    uint64_t count = mr_byte_reader_varint(&reader);
-    for (uint64_t i = 0; i < count && !reader.bad; i++) {
-        struct mr_slice key = mr_byte_reader_lenpref(&reader);
-        int64_t sum = (int64_t)mr_byte_reader_u64le(&reader);
-        if (!reader.bad)
-            MR_TRY(sums_add(&task->sums, key, sum, err));
-    }
-    if (reader.bad || reader.at != reader.end || version != SAVED_VERSION)
-        return mr_error_set(err, MR_CONFIG, MR_CLASS_FATAL, "toy: the saved state is damaged");
-    return MR_OK;
-}
-
 static void balance_close(void *opaque)
 {
     struct balance *task = opaque;
@@ -297,7 +243,7 @@ const struct mr_op toy_balance = {
     .name = "toyBalance",
     .doc = "Credits minus debits by key, for the contract suite.",
     .options = balance_options,
-    .flags = MR_OP_BREAKER | MR_OP_STATEFUL | MR_OP_TAKES_SELECTION,
+    .flags = MR_OP_BREAKER | MR_OP_TAKES_SELECTION,
     .min_inputs = 2,
     .max_inputs = 2,
     .bind = balance_bind,
@@ -307,9 +253,6 @@ const struct mr_op toy_balance = {
     .combine = balance_combine,
     .settle = balance_settle,
     .pull = balance_pull,
-    .watermark = balance_watermark,
-    .save = balance_save,
-    .restore = balance_restore,
     .close = balance_close,
     .unbind = balance_unbind,
 };

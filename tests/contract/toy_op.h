@@ -7,8 +7,8 @@
 #include "ext/op.h"
 
 /*
- * Balances: credits come on port 0, debits on port 1, both (key STRING, amount BIGINT, t TIMESTAMP). A stateful breaker: keeps a sum
- * per key; rows before the watermark, and rows without a key, go to the side output. pull gives (key, balance).
+ * Balances: credits come on port 0, debits on port 1, both (key STRING, amount BIGINT, t TIMESTAMP). A breaker: a sum per key; rows
+ * without a key go to the side output. pull gives (key, balance).
  */
 extern const struct mr_op toy_balance;
 
