@@ -86,10 +86,11 @@ def snapshot_age(server):
 def stopped(server):
     """A process that is stopped cannot give its snapshot back: the server takes it.
 
-    Not while it waits for a client to take what it has sent: no time limit of PostgreSQL ends that, so the rows are to be there first.
+    Not while it waits for a client to take what it has sent: no time limit of PostgreSQL ends that. So the rows of a split are small
+    enough for the socket to take them all.
     """
     with space_for(server) as space, server.connect(DATABASE) as watch:
-        space.write("pipeline.json", pipeline({"rowsPerSecond": 200, "maxSnapshotAge": "1 s"}))
+        space.write("pipeline.json", pipeline({"rowsPerSecond": 200, "maxSnapshotAge": "1 s"}, columns=["id"]))
         process = space.start("run", "pipeline.json", "--progress", "none", stdout=-3, stderr=-3)
         try:
             states = SESSIONS.replace("pid", "state", 1)
