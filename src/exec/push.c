@@ -387,6 +387,8 @@ static enum mr_status allocate(struct mr_push_graph *graph, struct mr_error *err
         return mr_error_nomem(err);
     graph->nodes = graph->storage;
     graph->by_id = (struct mr_push_node **)(void *)(graph->nodes + nnodes);
+    graph->edges = (struct mr_push_edge *)(void *)(graph->by_id + graph->plan->nnodes);
+    graph->inputs = (struct mr_push_input *)(void *)(graph->edges + ninputs);
     return MR_OK;
 }
 
@@ -414,8 +416,8 @@ static void add_source(struct mr_push_graph *graph, int id)
 static void lay_out(struct mr_push_graph *graph, enum mr_push_side side, int source)
 {
     const struct mr_plan_segment *segment = graph->segment;
-    struct mr_push_input *inputs =
-        (struct mr_push_input *)(void *)(graph->by_id + graph->plan->nnodes);
+    struct mr_push_input *inputs = graph->inputs;
+    struct mr_push_edge *edges = graph->edges;
     for (int i = 0; side != MR_PUSH_TASK && i < segment->nsources; i++)
         if (side == MR_PUSH_WHOLE || segment->sources[i] == source)
             add_source(graph, segment->sources[i]);
@@ -428,7 +430,6 @@ static void lay_out(struct mr_push_graph *graph, enum mr_push_side side, int sou
         inputs += node->ninputs;
         connect_inputs(graph, node, side);
     }
-    struct mr_push_edge *edges = (struct mr_push_edge *)(void *)inputs;
     for (int i = 0; i < graph->nnodes; i++)
         connect_outputs(graph, &graph->nodes[i], &edges);
 }

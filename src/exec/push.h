@@ -71,10 +71,12 @@ struct mr_push_graph {
     struct mr_task_waiter *waiter;
     struct mr_clock *clock;
     int nnodes;
-    struct mr_push_node *nodes;  /* topological */
-    struct mr_push_node **by_id; /* by number in the plan; NULL = not in this graph */
-    struct mr_state_pool pool;   /* of the states that are filled */
-    const char *origin;          /* of the rows at hand */
+    struct mr_push_node *nodes;   /* topological */
+    struct mr_push_node **by_id;  /* by number in the plan; NULL = not in this graph */
+    struct mr_state_pool pool;    /* of the states that are filled */
+    const char *origin;           /* of the rows at hand */
+    struct mr_push_edge *edges;   /* of all nodes, one behind the other */
+    struct mr_push_input *inputs; /* likewise; last, because they need the least alignment */
     void *storage;
 };
 
