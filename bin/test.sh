@@ -58,7 +58,8 @@ fi
 suite kafka-jars build "$ROOT/bin/lib/kafka.sh"
 export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=0:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1}
+# A second of waiting at each exit, as is the default, would be most of what the cases take.
+export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1:atexit_sleep_ms=50}
 
 # The other builds. -g1: the lines of stack traces, at three quarters of the time. Clang is asked for its warnings, so its code need not be fast.
 flavour() {
