@@ -12,8 +12,11 @@
 #include "ext/op.h"
 
 struct mr_keeper {
-    /* Empty. `plan` (of mr_op.bind) and the runtime outlive it; plans of later epochs are bound alike, but are others. */
-    enum mr_status (*open)(void *plan, struct mr_runtime *runtime, void **kept,
+    /*
+     * Empty. `plan` (of mr_op.bind) and the runtime outlive it; plans of later epochs are bound alike, but are others. `share`: bytes that it
+     * may hold in memory. (That of the runtime is of one task of the first epoch, and says nothing of how many others have.)
+     */
+    enum mr_status (*open)(void *plan, struct mr_runtime *runtime, int64_t share, void **kept,
                            struct mr_error *err);
     /*
      * Rows of mr_op_info.kept, as `save` emitted them and in that order, over all epochs since the last save of everything. Borrows

@@ -16,7 +16,10 @@
 #include "ext/registry.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+#define BLOCK 4096
 
 struct mr_spill_file {
     atomic_int_fast32_t refs;
@@ -74,6 +77,20 @@ void mr_spill_file_seal(struct mr_spill_file *file)
     file->scratch = NULL;
     mr_bytes_reset(&file->packed);
     mr_bytes_reset(&file->stored);
+}
+
+void mr_spill_file_align(struct mr_spill_file *file)
+{
+    file->size = (file->size + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+void mr_spill_file_forget(const struct mr_spill_file *file, const struct mr_spill_extent *extent)
+{
+#ifdef FALLOC_FL_PUNCH_HOLE
+    int64_t end = (extent->offset + extent->stored + BLOCK - 1) / BLOCK * BLOCK;
+    (void)fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, extent->offset,
+                    end - extent->offset);
+#endif
 }
 
 void mr_spill_file_unref(struct mr_spill_file *file)

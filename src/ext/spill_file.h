@@ -30,6 +30,10 @@ enum mr_status mr_spill_file_append(struct mr_spill_file *file, struct mr_runtim
                                     struct mr_error *err);
 /* Nothing more is appended: lets go of what that needed. Reading goes on. */
 void mr_spill_file_seal(struct mr_spill_file *file);
+/* What is appended next begins a block of the disk, so that its blocks can be let go. */
+void mr_spill_file_align(struct mr_spill_file *file);
+/* Nobody reads this again: its blocks go at once where the file system can, else with the file. Any thread. */
+void mr_spill_file_forget(const struct mr_spill_file *file, const struct mr_spill_extent *extent);
 /* Any thread; `rows` and the schema are those of the batch. */
 enum mr_status mr_spill_file_read(const struct mr_spill_file *file, struct mr_runtime *runtime,
                                   const struct mr_spill_extent *extent,

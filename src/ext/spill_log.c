@@ -2,8 +2,8 @@
  * spill_log.c - files that are begun anew.
  *
  * Batches go behind each other into one file until that holds an eighth of all that is there (and 16 MB), then a new one is begun. So there are
- * few files whatever the size, and what has come together goes together: streams forget in the order of time. A file of which one batch is
- * left stays as a whole; moving such batches was refused, because those who put them know better when rows are dead (and write them again).
+ * few files whatever the size, and what has come together goes together: streams forget in the order of time. Of a file of which one batch is
+ * left the others' blocks are given back (a hole); moving such batches was refused: those who put them know better when rows are dead.
  *
  * One lock is held while a batch is packed, compressed and written: there is one file at a time, and the disk is one, too.
  */
@@ -57,6 +57,7 @@ static enum mr_status append(struct mr_spill_log *log, struct mr_runtime *runtim
         MR_TRY(mr_spill_file_new(&log->runtime, &log->file, err));
         log->written = 0;
     }
+    mr_spill_file_align(log->file);
     MR_TRY(mr_spill_file_append(log->file, runtime, batch, &out->extent, err));
     out->file = mr_spill_file_ref(log->file);
     out->rows = batch->rows;
@@ -91,6 +92,7 @@ void mr_spilled_drop(struct mr_spill_log *log, struct mr_spilled *spilled)
     pthread_mutex_lock(&log->lock);
     log->held -= spilled->extent.stored;
     pthread_mutex_unlock(&log->lock);
+    mr_spill_file_forget(spilled->file, &spilled->extent);
     mr_spill_file_unref(spilled->file);
     *spilled = (struct mr_spilled){0};
 }

@@ -193,7 +193,7 @@ static void kept_close(void *object)
     mr_free(kept);
 }
 
-static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **out,
+static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t share, void **out,
                                 struct mr_error *err)
 {
     const struct mr_agg_plan *bound = plan;
@@ -202,7 +202,7 @@ static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **o
         return mr_error_nomem(err);
     *kept = (struct mr_agg_kept){.plan = bound,
                                  .runtime = *runtime,
-                                 .limit = runtime->share / 2 / bound->pulls,
+                                 .limit = share / 2 / bound->pulls,
                                  .closed = MR_WATERMARK_NONE,
                                  .saved_closed = MR_WATERMARK_NONE,
                                  .reached = MR_WATERMARK_NONE};

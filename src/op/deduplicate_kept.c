@@ -7,7 +7,8 @@
  *
  * A table that holds more than its part of the memory is written into a log (ext/spill_log.h) in pieces, and begun anew. What is stored is
  * asked once an epoch (and block) about all keys that are new to the table, and goes piece by piece when the watermark has passed its latest
- * time: keys that came together are forgotten together, so pieces are written once. A key that was found there is in both places, which
+ * time: keys that came together are forgotten together, so most pieces are written once. Others (one partition is far ahead) are written anew when
+ * half of what was read is forgotten. A key that was found there is in both places, which
  * a flag says, so that it is not written again. Runs sorted by hash, to look up instead of reading on, were refused: an epoch
  * asks about as many keys as make most blocks of such a run needed.
  */
@@ -20,7 +21,6 @@
 #define RECALLED    1 /* is stored, too */
 #define CHANGED     2 /* is not saved */
 #define SAVED_ROWS  16384
-#define SHARE_MOST  ((int64_t)1 << 50)
 #define LEAST_PIECE ((int64_t)16 << 10)
 #define MOST_PIECE  ((int64_t)1 << 20)
 #define LEAST_ROWS  64
@@ -316,9 +316,40 @@ enum mr_status mr_dedup_part_shrink(struct mr_dedup_kept *kept, struct mr_dedup_
     return status;
 }
 
+/* Keys of the piece that are not forgotten, in its place, if no more than half are left. */
+static enum mr_status thin(const struct mr_dedup_kept *kept, struct mr_dedup_stored *stored,
+                           const struct mr_batch *batch, int64_t before, struct mr_runtime *runtime,
+                           struct mr_error *err)
+{
+    const int64_t *times =
+        (const int64_t *)(const void *)batch->columns[kept->plan->nkeys]->values->data;
+    struct mr_batch *rest = NULL;
+    struct mr_spilled fresh;
+    int64_t n = 0;
+    int32_t *rows = mr_alloc(((size_t)batch->rows + 1) * sizeof *rows);
+    if (!rows)
+        return mr_error_nomem(err);
+    for (int64_t i = 0; i < batch->rows; i++)
+        if (times[i] > before)
+            rows[n++] = (int32_t)i;
+    enum mr_status status = MR_OK;
+    if (n > 0 && n * 2 <= batch->rows) {
+        status = mr_batch_take(runtime->memory, batch, rows, n, &rest, err);
+        if (status == MR_OK)
+            status = mr_spill_log_put(kept->log, runtime, rest, &fresh, err);
+        if (status == MR_OK) {
+            mr_spilled_drop(kept->log, &stored->rows);
+            stored->rows = fresh;
+        }
+        mr_batch_unref(rest);
+    }
+    mr_free(rows);
+    return status;
+}
+
 static enum mr_status recall_piece(const struct mr_dedup_kept *kept, struct mr_dedup_part *part,
-                                   const struct mr_dedup_stored *stored, int64_t from,
-                                   int64_t before, struct mr_runtime *runtime, struct mr_error *err)
+                                   struct mr_dedup_stored *stored, int64_t from, int64_t before,
+                                   struct mr_runtime *runtime, struct mr_error *err)
 {
     int nkeys = kept->plan->nkeys;
     struct mr_dedup_rows rows = {0};
@@ -336,6 +367,8 @@ static enum mr_status recall_piece(const struct mr_dedup_kept *kept, struct mr_d
         part->times[group] = times[i];
         part->flags[group] |= RECALLED;
     }
+    if (status == MR_OK)
+        status = thin(kept, stored, batch, before, runtime, err);
     mr_dedup_rows_reset(&rows);
     mr_batch_unref(batch);
     return status;
@@ -364,7 +397,7 @@ static void kept_close(void *opaque)
     mr_free(kept);
 }
 
-static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **out,
+static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t share, void **out,
                                 struct mr_error *err)
 {
     struct mr_dedup_kept *kept = mr_calloc(1, sizeof *kept);
@@ -374,9 +407,7 @@ static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **o
     kept->runtime = *runtime;
     kept->runtime.tally = NULL;
     kept->runtime.pool = NULL;
-    int64_t share = runtime->share < SHARE_MOST ? runtime->share : SHARE_MOST;
-    int64_t tasks = runtime->parallelism > 1 ? runtime->parallelism : 1;
-    kept->limit = share * tasks / 2 / MR_DEDUP_PARTITIONS;
+    kept->limit = share / 2 / MR_DEDUP_PARTITIONS;
     kept->piece = kept->limit / 4 < LEAST_PIECE  ? LEAST_PIECE
                   : kept->limit / 4 > MOST_PIECE ? MOST_PIECE
                                                  : kept->limit / 4;

@@ -21,7 +21,6 @@ enum { KIND, NUMBER, MATCHED, COLUMNS };
 #define SAVED_ROWS 16384
 /* Numbers that are read back; counting on from there does not overflow in the life of a stream. */
 #define MOST_NUMBER (INT64_MAX / 2)
-#define SHARE_MOST  ((int64_t)1 << 50)
 /* Of a stored piece, which is read as a whole. */
 #define LEAST_PIECE ((int64_t)16 << 10)
 #define MOST_PIECE  ((int64_t)1 << 20)
@@ -81,7 +80,7 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
     return value < least ? least : value > most ? most : value;
 }
 
-static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **out,
+static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t share, void **out,
                                 struct mr_error *err)
 {
     struct mr_join_kept *kept = mr_calloc(1, sizeof *kept);
@@ -92,12 +91,9 @@ static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **o
     kept->runtime.tally = NULL;
     kept->runtime.pool = NULL;
     kept->memory = runtime->memory;
-    /* Of their shares tasks fill about half: those of either side have half for theirs. */
-    int64_t share = runtime->share < SHARE_MOST ? runtime->share : SHARE_MOST;
-    kept->limit =
-        share * (runtime->parallelism > 1 ? runtime->parallelism : 1) / MR_JOIN_KEPT_PARTS;
+    kept->limit = share / MR_JOIN_KEPT_PARTS;
     kept->piece = clamp(kept->limit / 4, LEAST_PIECE, MOST_PIECE);
-    kept->block = runtime->share / 4;
+    kept->block = share / 4 / (runtime->parallelism > 1 ? runtime->parallelism : 1);
     for (int p = 0; p < MR_JOIN_KEPT_PARTS; p++)
         for (int s = 0; s < 2; s++)
             kept->parts[p].sides[s] =

@@ -363,9 +363,10 @@ static void kept_close(void *opaque)
     mr_free(kept);
 }
 
-static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **out,
+static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t share, void **out,
                                 struct mr_error *err)
 {
+    (void)share; /* no file is made */
     struct mr_window_kept *kept = mr_calloc(1, sizeof *kept);
     if (!kept)
         return mr_error_nomem(err);

@@ -123,10 +123,11 @@ static enum mr_status watermark_push(void *task, int port, struct mr_batch *batc
 
 /* --- what is kept --- */
 
-static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, void **kept,
+static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t share, void **kept,
                                 struct mr_error *err)
 {
     (void)runtime;
+    (void)share;
     const struct watermark_plan *self = plan;
     struct mr_event_clock *clock = NULL;
     enum mr_status status = mr_event_clock_new(self->delay, self->idle, &clock, err);

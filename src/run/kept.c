@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "ext/event_clock.h"
+#include "ext/held.h"
 #include "ext/kept.h"
 #include "ext/registry.h"
 #include "run/kept_note.h"
@@ -184,7 +185,8 @@ static const char *schema_text(struct mr_arena *arena, const struct mr_schema *s
 }
 
 static enum mr_status open_object(struct mr_kept *kept, const struct mr_plan *plan,
-                                  const struct mr_plan_node *node, struct mr_error *err)
+                                  const struct mr_plan_node *node, int64_t share,
+                                  struct mr_error *err)
 {
     struct object *object = &kept->objects[kept->nobjects];
     *object = (struct object){
@@ -203,14 +205,31 @@ static enum mr_status open_object(struct mr_kept *kept, const struct mr_plan *pl
     MR_TRY(hash_options(node, &object->owner.options, err));
     kept->nobjects++;
     enum mr_status status =
-        node->op->keeper->open(node->op_plan, node->runtime, &object->kept, err);
+        node->op->keeper->open(node->op_plan, node->runtime, share, &object->kept, err);
     if (status != MR_OK)
         object->kept = NULL;
     return status;
 }
 
+/*
+ * A quarter of the memory, in equal parts: the rest is for the epochs, whose plans divide what is free then. What the first one brings, which
+ * may be nothing, has no part in it.
+ */
+static int64_t share_of_each(const struct mr_plan *plan)
+{
+    int64_t count = 0;
+    for (int i = 0; i < plan->nnodes; i++)
+        count += keeps(&plan->nodes[i]) && !(plan->nodes[i].op->flags & MR_OP_MEASURES);
+    if (count == 0)
+        return 0;
+    const struct mr_runtime *runtime = plan->nodes[0].runtime;
+    int64_t left = mr_memory_available(runtime->memory) - mr_held_reserve(runtime->held);
+    return left > 0 ? left / 4 / count : 0;
+}
+
 static enum mr_status open_all(struct mr_kept *kept, struct mr_plan *plan, struct mr_error *err)
 {
+    int64_t share = share_of_each(plan);
     kept->objects = mr_arena_calloc(&kept->own, (size_t)plan->nnodes + 1, sizeof *kept->objects);
     if (kept->objects == NULL)
         return mr_error_nomem(err);
@@ -218,7 +237,7 @@ static enum mr_status open_all(struct mr_kept *kept, struct mr_plan *plan, struc
         if (!keeps(&plan->nodes[i]))
             continue;
         kept->plan = plan;
-        MR_TRY(open_object(kept, plan, &plan->nodes[i], err));
+        MR_TRY(open_object(kept, plan, &plan->nodes[i], share, err));
     }
     return MR_OK;
 }

@@ -60,9 +60,9 @@ def measured(name, column):
         "inputDataFrames": [name], "column": column, "delay": "10 hours", "registerAs": f"{name}_m"}}
 
 
-def pipeline(*steps):
+def pipeline(*steps, threads=2):
     load = {"type": "load", "method": "toFile", "config": {"path": "out", "format": "parquet", "mode": "append", "trigger": "once"}}
-    return {"name": "spill", "mode": "streaming", "resources": {"memory": f"{MEMORY}mb", "parallelism": 2}, "steps": [*steps, load]}
+    return {"name": "spill", "mode": "streaming", "resources": {"memory": f"{MEMORY}mb", "parallelism": threads}, "steps": [*steps, load]}
 
 
 def counter(result, name):
@@ -121,11 +121,30 @@ def duplicates():
         equal(count[0], count[1], "rows")
 
 
+def threads_without_work():
+    """Epochs of little data have one task, however many threads there are: what is kept does not get the part of each of them."""
+    with Workspace() as space:
+        rows, spilled = Rows(space), 0
+        config = {"inputDataFrames": ["l_m", "r_m"], "leftKeys": ["k"], "rightKeys": ["rk"], "joinType": "inner", "within": "1 day"}
+        work = pipeline(source("l"), measured("l", "ts"), source("r"), measured("r", "rts"),
+                        {"type": "transform", "method": "joinDataFrames", "config": config}, threads=16)
+        for epoch in range(12):
+            first, count = epoch * 4000, 4000
+            rows.add("l", f"SELECT i AS id, i AS k, {moment('i')} AS ts, {WORDS.format('i')} AS pad FROM range({first}, {first + count}) t(i)")
+            rows.add("r", f"SELECT i AS rid, i AS rk, {moment('i')} AS rts, 'r' AS rpad FROM range({max(first - count, 0)}, {first}) t(i)")
+            done = space.run(work).expect(0)
+            spilled += counter(done, "spill_bytes")
+        check(spilled > 1 << 20, f"{spilled} bytes were spilled")
+        got = f"SELECT id, k, ts, pad, rid, rk, rts, rpad FROM '{space.file('out')}/**/*.parquet'"
+        equal(rows.sums(got), rows.sums("SELECT l.*, rid, rk, rts, rpad FROM l JOIN r ON k = rk"), "sums")
+
+
 def main():
     suite = Suite("stream spill")
     for kind in ("full", "left_semi", *(("inner", "left", "right", "left_anti") if os.environ.get("MILLRACE_LONG") else ())):
         suite.case(kind, joins, kind)
     suite.case("duplicates", duplicates)
+    suite.case("threads without work", threads_without_work)
     suite.end()
 
 

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -295,6 +296,22 @@ static int count_open(const char *directory)
     return count;
 }
 
+/* Bytes that they take on the disk. */
+static int64_t bytes_open(const char *directory)
+{
+    char name[64], target[256];
+    struct stat info;
+    int64_t bytes = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(name, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        if (strncmp(target, directory, strlen(directory)) == 0 && fstat(fd, &info) == 0)
+            bytes += (int64_t)info.st_blocks * 512;
+    }
+    return bytes;
+}
+
 /* A log begins files anew, and one goes with the last batch in it. */
 static void files_of_a_log_go_one_by_one(void **state)
 {
@@ -333,6 +350,41 @@ static void files_of_a_log_go_one_by_one(void **state)
     free(spilled);
 }
 
+/* A batch that stays does not hold the room of those that were behind each other with it. */
+static void batches_of_a_log_give_their_room_back(void **state)
+{
+    enum { COUNT = 400 };
+    struct fixture *f = *state;
+    struct mr_error err;
+    struct mr_spill_log *log;
+    struct mr_batch *batch;
+    struct mr_spilled spilled[COUNT];
+    int64_t bytes = 0, left = 0;
+    assert_int_equal(mr_spill_log_new(&f->runtime, &log, &err), MR_OK);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(mr_spill_log_put(log, &f->runtime, f->batches[i % BATCHES], &spilled[i],
+                                          &err),
+                         MR_OK);
+        bytes += spilled[i].extent.stored;
+    }
+    bool holes = bytes_open(f->directory) >= bytes;
+    for (int i = 0; i < COUNT; i++) {
+        if (i % 40 != 7)
+            mr_spilled_drop(log, &spilled[i]);
+        else
+            left += spilled[i].extent.stored + 8192;
+    }
+    if (holes)
+        assert_in_range(bytes_open(f->directory), 0, left);
+    for (int i = 7; i < COUNT; i += 40) {
+        assert_int_equal(mr_spilled_read(&spilled[i], &f->runtime, f->schema, &batch, &err), MR_OK);
+        assert_int_equal(batch->rows, f->batches[i % BATCHES]->rows);
+        mr_batch_unref(batch);
+        mr_spilled_drop(log, &spilled[i]);
+    }
+    mr_spill_log_free(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_directory_that_is_not_there_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(partitions_are_dropped_by_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(files_of_a_log_go_one_by_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(batches_of_a_log_give_their_room_back, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,8 @@ void saved_reopen(struct saved *saved)
     if (runtime->kept)
         saved->keeper->close(runtime->kept);
     runtime->kept = NULL;
-    assert_int_equal(saved->keeper->open(saved->plan, runtime, &kept, &drive->err), MR_OK);
+    assert_int_equal(saved->keeper->open(saved->plan, runtime, runtime->share, &kept, &drive->err),
+                     MR_OK);
     for (int i = 0; i < saved->count; i++)
         if (saved->keeper->restore(kept, saved->batches[i], &drive->err) != MR_OK)
             fail_msg("%s", drive->err.message);

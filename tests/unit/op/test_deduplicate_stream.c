@@ -232,6 +232,40 @@ static void test_account(void **state)
     simple_close(&simple);
 }
 
+/* Some keys of each epoch are far ahead: the others that were stored with them go, and they are known still. */
+static void test_far_ahead(void **state)
+{
+    (void)state;
+    enum { EPOCHS = 30, KEYS_OF_ONE = 4000, EACH = 100 };
+    const int64_t far = 1000000000;
+    struct simple simple;
+    struct mr_bytes text;
+    simple_open(&simple);
+    struct drive *drive = &simple.drive;
+    mr_bytes_init(&text, 1 << 24);
+    saved_close(&simple.saved);
+    drive->runtime.share = 4096;
+    saved_open(&simple.saved, drive, &mr_op_deduplicate);
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+        assert_int_equal(mr_event_clock_begin(simple.clock, epoch + 1, NULL, 0, &drive->err),
+                         MR_OK);
+        mr_bytes_clear(&text);
+        for (int i = 0; i < KEYS_OF_ONE; i++)
+            mr_bytes_printf(&text, "%s0,%d,%lld", i ? ";" : "", epoch * KEYS_OF_ONE + i,
+                            (long long)(i % EACH == 0 ? far : epoch + 1));
+        for (int i = 0; i < epoch * KEYS_OF_ONE; i += EACH)
+            mr_bytes_printf(&text, ";1,%d,%d", i, epoch + 1);
+        assert_int_equal(simple_run(&simple, text.data), KEYS_OF_ONE);
+        assert_int_equal(mr_event_clock_seen(simple.clock, "", epoch + 1, &drive->err), MR_OK);
+        saved_save(&simple.saved, false);
+    }
+    assert_true(count_stored(drive->runtime.kept) > 0);
+    assert_in_range(mr_dedup_keeper.rows(drive->runtime.kept), EPOCHS * KEYS_OF_ONE / EACH,
+                    4 * KEYS_OF_ONE + 4 * EPOCHS * KEYS_OF_ONE / EACH);
+    mr_bytes_reset(&text);
+    simple_close(&simple);
+}
+
 static void test_epochs(void **state)
 {
     (void)state;
@@ -271,9 +305,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_epochs),
-        cmocka_unit_test(test_end_of_time),
-        cmocka_unit_test(test_account),
+        cmocka_unit_test(test_epochs),  cmocka_unit_test(test_end_of_time),
+        cmocka_unit_test(test_account), cmocka_unit_test(test_far_ahead),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

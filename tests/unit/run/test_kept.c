@@ -37,10 +37,11 @@ struct counts {
 
 static int opened, closed;
 
-static enum mr_status counts_open(void *plan, struct mr_runtime *runtime, void **kept,
-                                  struct mr_error *err)
+static enum mr_status counts_open(void *plan, struct mr_runtime *runtime, int64_t share,
+                                  void **kept, struct mr_error *err)
 {
     (void)err;
+    assert_int_equal(share, mr_memory_available(runtime->memory) / 4 / 2);
     struct counts *self = calloc(1, sizeof *self);
     self->schema = plan;
     self->runtime = runtime;
