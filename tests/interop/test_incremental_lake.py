@@ -12,6 +12,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Skip, Suite, check, equal, need
@@ -152,6 +153,18 @@ def max_file_age():
             os.remove(series.space.file("in", f"{name}.parquet"))
         equal(series.run(), [], "all gone")
         equal(series.run(), [], "all gone")
+
+
+def file_of_the_future():
+    """The horizon is of the time at which it was read, and not of each look: what comes while nobody reads is read, however late."""
+    with Series(path="in", schema="id BIGINT") as series:
+        series.source["config"]["incremental"]["maxFileAge"] = "1 ms"
+        series.put("1.parquet", 1, time=4_000_000_000)
+        equal(series.run(), [1], "one of the future")
+        series.put("2.parquet", 2)
+        while time.time() < os.stat(series.space.file("in", "2.parquet")).st_mtime + 0.01:
+            pass
+        equal(series.run(), [2], "one that is older than a millisecond now")
 
 
 def changed_file():
@@ -536,6 +549,7 @@ def main():
     suite.case("files: new ones only", new_files_only)
     suite.case("files: late ones, with older times and names", late_files)
     suite.case("files: maxFileAge", max_file_age)
+    suite.case("files: maxFileAge, and a file of the future", file_of_the_future)
     suite.case("files: one that was changed", changed_file)
     suite.case("files: gone and back", gone_and_back)
     suite.case("files: initial", initial_time)

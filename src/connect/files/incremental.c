@@ -35,6 +35,7 @@ struct files_incremental {
     int64_t from;   /* without marks: files that were modified before count as read ... */
     bool inclusive; /* ... and those at this very time too */
     int64_t age;    /* maxFileAge, 0 = none */
+    int64_t now;    /* before the listing */
     struct mr_slice since;
     bool has_horizon;
     int64_t horizon;
@@ -359,16 +360,19 @@ static const char *guarantee(const struct files_incremental *work)
            "one that was changed stops the run";
 }
 
-/* By the newest file, or the clock where that is behind it: a file of the future must not make all others old. */
+/*
+ * By the newest file, or the clock where that is behind it: a file of the future must not make all others old. The clock of the run that has read
+ * it: with ours the horizon would move while nobody reads.
+ */
 static void find_horizon(struct files_incremental *work)
 {
     const struct files_known *before = &work->before;
-    int64_t now = mr_clock_wall_micros();
+    work->now = mr_clock_wall_micros();
     work->has_horizon = before->has_horizon || work->age > 0;
     work->horizon = before->has_horizon ? before->horizon : INT64_MIN;
     if (work->age <= 0 || before->newest == INT64_MIN)
         return;
-    int64_t least = (before->newest < now ? before->newest : now) - work->age;
+    int64_t least = (before->newest < work->now ? before->newest : work->now) - work->age;
     if (least > work->horizon)
         work->horizon = least;
 }
@@ -464,6 +468,8 @@ enum mr_status files_incremental_end(const struct files_source *source, struct m
         end.newest = work->from;
     if (work->newest > end.newest)
         end.newest = work->newest;
+    if (work->age > 0 && end.newest > work->now)
+        end.newest = work->now;
     if (is_same(work)) {
         out->upto = work->since;
     } else {
