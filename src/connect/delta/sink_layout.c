@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define TARGET ((int64_t)256 << 20) /* as of a load's own files */
@@ -40,10 +41,10 @@ static enum mr_status optimize(const struct delta_table *table,
 
 /* ---- is there enough to compact? ---- */
 
-/* Of a table, for as long as the process lives. */
+/* Of a table, for as long as the process lives; runs of several pipelines may load it. */
 struct look {
-    bool looked;
-    int waiting; /* small files of the partition that has most, as far as known */
+    /* small files of the partition that has most, as far as known; -1 = nobody has looked */
+    atomic_int waiting;
 };
 
 static enum mr_status make_look(void *context, void **out, struct mr_error *err)
@@ -52,6 +53,7 @@ static enum mr_status make_look(void *context, void **out, struct mr_error *err)
     (void)context;
     if (!look)
         return mr_error_nomem(err);
+    atomic_init(&look->waiting, -1);
     *out = look;
     return MR_OK;
 }
@@ -119,15 +121,14 @@ static enum mr_status compact(const struct mr_options *options, const struct del
     int most;
     MR_TRY(find_look(table, &look, err));
     MR_TRY(count_most(adds, nadds, &most, err));
-    if (look && look->looked && look->waiting + most < request.least) {
-        look->waiting += most;
+    int waiting = look ? atomic_load(&look->waiting) : -1;
+    if (waiting >= 0 && waiting + most < request.least) {
+        atomic_fetch_add(&look->waiting, most);
         return MR_OK;
     }
     enum mr_status status = optimize(table, &request, "autoCompact", &done, &failure);
-    if (look) {
-        look->looked = true;
-        look->waiting = status == MR_OK ? done.waiting : request.least / 2;
-    }
+    if (look)
+        atomic_store(&look->waiting, status == MR_OK ? done.waiting : request.least / 2);
     if (status == MR_SINK && failure.cls == MR_CLASS_TRANSIENT) {
         mr_event(table->runtime, MR_LOG_INFO, "%s: left for later: %s", table->text,
                  failure.message);
