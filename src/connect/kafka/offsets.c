@@ -316,16 +316,16 @@ struct times {
     int doubts; /* how often a leader did not know it */
 };
 
-/* Also makes the client look for its leader anew. */
-static bool is_listed(rd_kafka_t *rk, const char *topic, int millis)
+/* Also makes the client look for its leader anew. No answer, or an election, does not say that it is gone. */
+static bool is_gone(rd_kafka_t *rk, const char *topic, int millis)
 {
     struct listing listing = {.topic = topic};
     if (ask_metadata(rk, millis, &listing) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return false;
-    bool listed = listing.metadata->topic_cnt == 1 &&
-                  listing.metadata->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool gone = listing.metadata->topic_cnt != 1 ||
+                listing.metadata->topics[0].err != RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_metadata_destroy(listing.metadata);
-    return listed;
+    return gone;
 }
 
 static rd_kafka_resp_err_t ask_times(rd_kafka_t *rk, int millis, void *context)
@@ -357,7 +357,7 @@ static rd_kafka_resp_err_t ask_times(rd_kafka_t *rk, int millis, void *context)
     rd_kafka_topic_partition_list_destroy(list);
     /* A broker that has just become the leader, or is one no longer, may say so; of a topic that is gone the metadata does. */
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && times->doubts++ < DOUBTS &&
-        is_listed(rk, times->partitions->items[times->failed].topic, millis))
+        !is_gone(rk, times->partitions->items[times->failed].topic, millis))
         code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     return code;
 }
