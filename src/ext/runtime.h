@@ -116,7 +116,7 @@ struct mr_runtime {
     struct mr_given_list *given; /* streams of the embedding program (ext/given.h), or NULL */
     struct mr_held_list *held;   /* frames that a stream holds (ext/held.h), or NULL */
     struct mr_shared *shared;    /* things that several steps of a run use together */
-    /* things that several runs of the process, or epochs of a stream, use together; or NULL */
+    /* things that several batch runs of the process, or the epochs of one stream, use together; or NULL */
     struct mr_shared *common;
     void (*event)(struct mr_runtime *runtime, enum mr_log_level level, const char *message);
     void *event_context;

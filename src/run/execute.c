@@ -16,7 +16,7 @@ enum mr_status mr_execute_agree(struct mr_session *session, struct mr_lease *lea
     enum mr_lost_state how = options->adopt   ? MR_LOST_ADOPT
                              : options->fresh ? MR_LOST_FRESH
                                               : MR_LOST_STOP;
-    /* On its way it may point into the arena of an attempt that fails. */
+    /* On its way it points into the arena of an attempt that may fail. */
     struct mr_epoch_record agreed = *last;
     bool changed = false;
     enum mr_status status = mr_epoch_ask_targets(session, lease, how, &agreed, &changed, err);
@@ -24,14 +24,15 @@ enum mr_status mr_execute_agree(struct mr_session *session, struct mr_lease *lea
     if (status != MR_OK && mr_lease_check(lease, NULL) != MR_OK)
         MR_TRY(mr_lease_check(lease, err));
     MR_TRY(status);
+    if (changed && options->adopt) {
+        mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                         "--adopt: goes on from epoch %lld, which the target knows",
+                         (long long)agreed.epoch);
+        MR_TRY(mr_session_since(session, agreed.watermark, agreed.positions, errors, err));
+        MR_TRY(mr_session_plan(session, plan, errors, err));
+    }
     *last = agreed;
-    if (!changed || !options->adopt)
-        return MR_OK;
-    mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
-                     "--adopt: goes on from epoch %lld, which the target knows",
-                     (long long)last->epoch);
-    MR_TRY(mr_session_since(session, last->watermark, last->positions, errors, err));
-    return mr_session_plan(session, plan, errors, err);
+    return MR_OK;
 }
 
 enum mr_status mr_execute(struct mr_session *session, const struct mr_run_options *options,

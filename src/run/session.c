@@ -229,8 +229,8 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .given = &session->given,
         .held = spec->mode == MR_MODE_STREAMING ? &session->held : NULL,
         .shared = shared,
-        /* What a lane holds goes with it when the lane goes to another process. */
-        .common = pool && !session->request.lane ? mr_pool_shared(pool) : NULL,
+        /* What a stream holds is its own (run/stream.c): where it begins and what it has fetched, and it goes with it. */
+        .common = pool && spec->mode != MR_MODE_STREAMING ? mr_pool_shared(pool) : NULL,
         .event = session_event,
         .event_context = session,
     };

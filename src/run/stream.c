@@ -142,6 +142,15 @@ static const struct mr_source_position *find_position(const struct mr_positions 
     return NULL;
 }
 
+/* A text without bytes is a person's word, which may mean another place at each look ("from now on"); is it known which one now? */
+static bool is_resolved(const struct mr_plan *plan, const struct mr_source_position *position)
+{
+    for (int i = 0; i < plan->nbegins && position->bytes.size == 0; i++)
+        if (strcmp(plan->begins[i].step, position->step) == 0)
+            return true;
+    return false;
+}
+
 /* Positions as they are, and where streams begin that have none. *new: there are some. */
 static enum mr_status with_begins(struct mr_session *session, struct mr_positions *out, bool *new,
                                   struct mr_error *err)
@@ -154,10 +163,11 @@ static enum mr_status with_begins(struct mr_session *session, struct mr_position
     if (out->items == NULL)
         return mr_error_nomem(err);
     for (int i = 0; i < since->count; i++)
-        if (since->items[i].step[0] != '\0')
+        if (since->items[i].step[0] != '\0' && !is_resolved(plan, &since->items[i]))
             out->items[out->count++] = since->items[i];
     for (int i = 0; i < plan->nbegins; i++) {
-        if (find_position(since, plan->begins[i].step) != NULL)
+        const struct mr_source_position *known = find_position(since, plan->begins[i].step);
+        if (known != NULL && known->bytes.size > 0)
             continue;
         out->items[out->count++] = plan->begins[i];
         *new = true;
@@ -284,8 +294,10 @@ static enum mr_status settle(struct mr_stream *stream, struct mr_error *err)
                                &start->last, err));
     if (start->last.phase == MR_EPOCH_PREPARED)
         MR_TRY(mr_epoch_finish(session, start->state, start->lease, &start->last, &withdrawn, err));
+    /* A commit that was withdrawn has left its number, and no run. */
     bool ours = stream->committing > 0 && start->last.epoch == stream->committing &&
-                start->last.phase == MR_EPOCH_COMMITTED && withdrawn == NULL;
+                start->last.phase == MR_EPOCH_COMMITTED &&
+                strcmp(start->last.run_id, session->run_id) == 0;
     if (ours)
         return count_epoch(stream, err);
     stream->committing = 0;
@@ -479,11 +491,9 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
 {
     struct mr_session *session = stream->session;
     MR_TRY(mr_session_fetch_credentials(session, stream->errors, err));
-    if (session->runtime.common == NULL) {
-        session->runtime.common = session->common = mr_shared_new();
-        if (session->common == NULL)
-            return mr_error_nomem(err);
-    }
+    session->runtime.common = session->common = mr_shared_new();
+    if (session->common == NULL)
+        return mr_error_nomem(err);
     struct mr_kept_place place = {.state = stream->start->state,
                                   .lease = stream->start->lease,
                                   .key = session->spec->state_key,

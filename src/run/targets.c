@@ -352,6 +352,8 @@ enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease 
                                          .epoch = last->epoch,
                                          .run_id = "",
                                          .fingerprint = ""};
-    struct mr_note_change miss = mr_kept_miss(last->epoch);
-    return mr_state_store_epoch_and(lease, last, &miss, how == MR_LOST_ADOPT ? 1 : 0, err);
+    struct mr_note_change kept =
+        how == MR_LOST_ADOPT ? mr_kept_miss(last->epoch) : mr_kept_forget(last->epoch);
+    bool marks = how == MR_LOST_ADOPT || session->spec->mode == MR_MODE_STREAMING;
+    return mr_state_store_epoch_and(lease, last, &kept, marks, err);
 }

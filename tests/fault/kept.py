@@ -6,6 +6,7 @@ A stream of files without repetitions (deduplicate): a row that comes twice, or 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,6 +147,19 @@ def batch_anew():
         equal(ids(space), [1, 1, 2, 2], "rows")
 
 
+def state_lost():
+    """The state is gone, and --fresh loads everything again into a target that remembers: what steps keep begins anew with that very run."""
+    load = {"type": "load", "method": "toDelta", "config": {"path": "table", "mode": "append"}}
+    with Workspace() as space:
+        put(space, "a", [1, 2])
+        space.run(pipeline(load=load)).expect(0)
+        shutil.rmtree(space.file(".millrace"))
+        put(space, "b", [2, 3])
+        equal(space.run(pipeline(load=load), "--fresh").expect(0).report["rows_written"], 3, "rows of --fresh")
+        put(space, "c", [3, 4])
+        equal(space.run(pipeline(load=load)).expect(0).report["rows_written"], 1, "rows of the next run")
+
+
 def withdrawal_killed(server=None):
     """--fresh gives an interrupted epoch up and dies at any of its writes into the state; then the target works again.
 
@@ -248,6 +262,7 @@ def main():
     suite.case("the mode is switched", mode_switched)
     suite.case("an epoch is killed before it is prepared", unprepared_killed)
     suite.case("a batch run begins anew", batch_anew)
+    suite.case("the state is lost", state_lost)
     suite.case("a withdrawal killed", withdrawal_killed)
     suite.case("watermark set", places_set)
     with Server() as server:

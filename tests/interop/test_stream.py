@@ -179,6 +179,35 @@ def begins_killed(server):
         equal(ids(space, "late"), list(range(210, 220)), "rows of the second")
 
 
+def begins_from_now(server):
+    """`watermark set` to what comes from now on: that is a place, and not another one at each look."""
+    server.topic("fromnow", 1)
+    producer = server.producer()
+    send(producer, "fromnow", range(10))
+    with workspace(server) as space:
+        work = pipeline("fromnow", trigger="once")
+        space.run(work).expect(0)
+        send(producer, "fromnow", range(10, 20))
+        space.millrace("watermark", "set", "pipeline.json", "--step", "1", '{"fromnow": {"0": -1}}').expect(0)
+        equal(space.run(work).expect(0).report["rows_read"], 0, "rows of the first look")
+        send(producer, "fromnow", range(20, 30))
+        space.run(work).expect(0)
+        equal(ids(space), [*range(10), *range(20, 30)], "rows")
+
+
+def side_by_side(server):
+    """Two streams of one process read one topic, each from its own beginning."""
+    server.topic("beside", 1)
+    send(server.producer(), "beside", range(50))
+    with workspace(server) as space:
+        for name, begin in (("all", "earliest"), ("new", "latest")):
+            work = {**pipeline("beside", path=name, trigger="availableNow"), "name": name}
+            work["steps"][0]["config"]["startingOffsets"] = begin
+            space.write(f"{name}.json", work)
+        space.millrace("run", "all.json", "new.json", "--progress", "none").expect(0)
+        equal((ids(space, "all"), ids(space, "new")), (list(range(50)), []), "rows of all, and of what is new")
+
+
 def idle(server):
     """Without rows there is no epoch: no version of the table, no file."""
     server.topic("idle", 1)
@@ -451,7 +480,7 @@ def main():
         sys.exit(77)
     suite = Suite("stream")
     with broker.Broker() as server:
-        for function in (goes_on, triggers, available_now, begins_at_latest, begins_killed, idle, new_partitions, static_side, compacts, gathers, output_modes, example, no_drift, broker_away):
+        for function in (goes_on, triggers, available_now, begins_at_latest, begins_killed, begins_from_now, side_by_side, idle, new_partitions, static_side, compacts, gathers, output_modes, example, no_drift, broker_away):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

@@ -182,6 +182,15 @@ static enum mr_status cut(const struct kafka_source *source, struct mr_runtime *
     return MR_OK;
 }
 
+/* Would another start begin elsewhere? At "latest" of startingOffsets, or of a person (-1 of `watermark set`). */
+static bool is_to_begin(const struct kafka_source *source)
+{
+    bool begins = !source->has_since;
+    for (int i = 0; i < source->since.count; i++)
+        begins = begins || source->since.items[i].offset < 0;
+    return source->streaming && begins;
+}
+
 /* Where the next incremental run begins; of the first epoch of a stream also where it begins itself. */
 static enum mr_status write_upto(const struct kafka_source *source, struct mr_arena *arena,
                                  struct mr_split_list *out, struct mr_error *err)
@@ -201,7 +210,7 @@ static enum mr_status write_upto(const struct kafka_source *source, struct mr_ar
         MR_TRY(kafka_marks_write(&marks, arena, &out->goal, err));
     for (int i = 0; i < marks.count; i++)
         marks.items[i].offset = partitions->items[i].from;
-    if (source->streaming && !source->has_since)
+    if (is_to_begin(source))
         MR_TRY(kafka_marks_write(&marks, arena, &out->begin, err));
     for (int i = 0; i < marks.count; i++)
         marks.items[i].offset = partitions->items[i].end;
