@@ -47,6 +47,7 @@ struct kafka_feed {
     int wake; /* eventfd */
     bool started;
     int64_t taken;
+    int64_t before; /* `taken`, before the last record was */
     int64_t next;
     rd_kafka_message_t *held;
 };
@@ -148,7 +149,7 @@ enum mr_status kafka_feed_start(struct kafka_feed *feed, int64_t from, struct mr
                            "%s[%d] at offset %lld", feed->topic, (int)feed->partition,
                            (long long)from);
     feed->started = true;
-    feed->taken = feed->next = from;
+    feed->taken = feed->before = feed->next = from;
     return MR_OK;
 }
 
@@ -192,9 +193,10 @@ rd_kafka_message_t *kafka_feed_poll(struct kafka_feed *feed)
         message = rd_kafka_consume_queue(feed->queue, 0);
     if (message == NULL)
         return NULL;
-    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        feed->before = feed->taken;
         feed->taken = feed->next = message->offset + 1;
-    else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && message->offset > feed->next)
+    } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && message->offset > feed->next)
         feed->next = message->offset;
     return message;
 }
@@ -203,7 +205,7 @@ void kafka_feed_put_back(struct kafka_feed *feed, rd_kafka_message_t *message)
 {
     feed->held = message;
     feed->next = message->offset;
-    feed->taken = message->offset < feed->taken ? message->offset : feed->taken;
+    feed->taken = feed->before; /* a split may begin in the gap in front of it */
 }
 
 int64_t kafka_feed_next(const struct kafka_feed *feed)
