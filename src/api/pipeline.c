@@ -275,8 +275,7 @@ bool mr_api_drain(struct millrace_pipeline *pipeline, int code)
 
 bool mr_api_was_drained(const struct millrace_pipeline *pipeline)
 {
-    return mr_api_is_stream(pipeline) && atomic_load(&pipeline->session->drain) &&
-           !atomic_load(&pipeline->session->cancelled);
+    return mr_api_is_stream(pipeline) && atomic_load(&pipeline->session->drain.set);
 }
 
 bool mr_api_is_stream(const struct millrace_pipeline *pipeline)

@@ -10,6 +10,7 @@
 #include "base/time.h"
 
 #define PATIENCE_MICROS (6 * MR_MICROS_PER_SECOND)
+#define HURRY_MICROS    MR_MICROS_PER_SECOND
 
 enum mr_status mr_engine_new(const struct mr_engine_options *options, struct mr_engine **out,
                              struct mr_error *err)
@@ -28,6 +29,7 @@ enum mr_status mr_engine_new(const struct mr_engine_options *options, struct mr_
     engine->run_deadline = options->run_deadline > 0 ? options->run_deadline : INT64_MAX;
     engine->queue_bytes = options->queue_bytes;
     engine->rows_expected = -1;
+    atomic_init(&engine->patience_ends, INT64_MAX);
     engine->patience = options->patience > 0 ? options->patience : PATIENCE_MICROS;
     mr_task_waiter_init(&engine->caller, engine, NULL, NULL);
     mr_patient_waiter_init(&engine->patient, engine);
@@ -50,11 +52,23 @@ void mr_engine_set_deadline(struct mr_engine *engine, int64_t run_deadline)
     engine->run_deadline = run_deadline;
 }
 
+static void cancel_within(struct mr_engine *engine, int64_t patience)
+{
+    int_fast64_t ends = mr_clock_monotonic_micros() + patience;
+    int_fast64_t before = atomic_load(&engine->patience_ends);
+    while (ends < before && !atomic_compare_exchange_weak(&engine->patience_ends, &before, ends))
+        ;
+    mr_stop_set(&engine->cancel);
+}
+
 void mr_engine_cancel(struct mr_engine *engine)
 {
-    int_fast64_t never = 0;
-    atomic_compare_exchange_strong(&engine->cancelled_at, &never, mr_clock_monotonic_micros());
-    mr_stop_set(&engine->cancel);
+    cancel_within(engine, engine->patience);
+}
+
+void mr_engine_hurry(struct mr_engine *engine)
+{
+    cancel_within(engine, HURRY_MICROS);
 }
 
 bool mr_engine_cancelled(const struct mr_engine *engine)

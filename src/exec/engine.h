@@ -95,7 +95,7 @@ struct mr_engine {
     int64_t run_deadline;
     int64_t queue_bytes;
     int64_t patience;
-    atomic_int_fast64_t cancelled_at; /* monotonic micros, 0 = not yet */
+    atomic_int_fast64_t patience_ends; /* monotonic micros, INT64_MAX = not cancelled */
     struct mr_task_waiter caller;
     struct mr_patient_waiter patient;
     atomic_int_fast64_t rows_read;

@@ -36,6 +36,8 @@ void mr_engine_set_deadline(struct mr_engine *engine, int64_t run_deadline);
  * seconds.
  */
 void mr_engine_cancel(struct mr_engine *engine);
+/* The same, and what waits patiently (mr_engine_patient) has a second left. */
+void mr_engine_hurry(struct mr_engine *engine);
 bool mr_engine_cancelled(const struct mr_engine *engine);
 /* A waiter for planning and committing on the caller's thread: cancellable, no permit. */
 struct mr_waiter *mr_engine_waiter(struct mr_engine *engine);

@@ -292,8 +292,7 @@ void mr_task_waiter_init(struct mr_task_waiter *waiter, struct mr_engine *engine
 
 static int64_t patience_ends(const struct mr_engine *engine)
 {
-    int64_t since = atomic_load(&engine->cancelled_at);
-    return since > 0 ? since + engine->patience : INT64_MAX;
+    return atomic_load(&engine->patience_ends);
 }
 
 static bool patience_ended(struct mr_waiter *base)

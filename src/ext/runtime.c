@@ -77,6 +77,11 @@ void mr_event(struct mr_runtime *runtime, enum mr_log_level level, const char *f
     runtime->event(runtime, level, message);
 }
 
+bool mr_is_draining(const struct mr_runtime *runtime)
+{
+    return runtime->drain != NULL && atomic_load(&runtime->drain->set);
+}
+
 const struct mr_retry *mr_retry_policy(const struct mr_runtime *runtime, const struct mr_retry *own)
 {
     return runtime->retry_given ? &runtime->retry : own;
@@ -104,10 +109,19 @@ enum mr_status mr_retry_wait(struct mr_runtime *runtime, const struct mr_retry *
                              struct mr_error *err)
 {
     bool timed_out;
-    int64_t pause = mr_retry_pause(retry, attempt, mr_retry_random());
-    mr_retry_note(runtime, unit, attempt, pause, cause);
-    return mr_wait(runtime->waiter, -1, 0, mr_clock_monotonic_micros() + pause, MR_WAIT_RETRY,
-                   &timed_out, err);
+    enum mr_status status = MR_OK;
+    int fd = runtime->drain != NULL ? runtime->drain->fd : -1;
+    if (!mr_is_draining(runtime)) {
+        int64_t pause = mr_retry_pause(retry, attempt, mr_retry_random());
+        mr_retry_note(runtime, unit, attempt, pause, cause);
+        status = mr_wait(runtime->waiter, fd, MR_WAIT_READ, mr_clock_monotonic_micros() + pause,
+                         MR_WAIT_RETRY, &timed_out, err);
+    }
+    if (!mr_is_draining(runtime))
+        return status;
+    if (err != NULL)
+        *err = *cause;
+    return cause->status != MR_OK ? cause->status : mr_error_cancelled(err);
 }
 
 enum shared_state { SHARED_EMPTY, SHARED_MAKING, SHARED_READY };

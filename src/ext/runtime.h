@@ -64,6 +64,12 @@ struct mr_lane {
     void *member; /* of the group */
 };
 
+/* Of a stream: it is to end behind the epoch at hand. */
+struct mr_drain {
+    atomic_bool set;
+    int fd; /* eventfd, readable once it is set; -1 = not a stream */
+};
+
 struct mr_runtime {
     struct mr_waiter *waiter;
     /*
@@ -80,10 +86,11 @@ struct mr_runtime {
     const char *run_id;
     const char *state_uuid; /* identity of the pipeline's state */
     const char *state_key;
-    const char *state_dir;    /* directory of the state, NULL = it is on a server */
-    const char *pipeline_dir; /* relative paths in options start here */
-    int64_t start_micros;     /* wall clock at the start of the run; of the epoch of a stream */
-    bool streaming;           /* one epoch of many (mode streaming) */
+    const char *state_dir;        /* directory of the state, NULL = it is on a server */
+    const char *pipeline_dir;     /* relative paths in options start here */
+    int64_t start_micros;         /* wall clock at the start of the run; of the epoch of a stream */
+    bool streaming;               /* one epoch of many (mode streaming) */
+    const struct mr_drain *drain; /* of a stream, else NULL; see mr_is_draining */
     const char
         *origin; /* where the rows at hand were read (mr_split.origin), "" = not known; a task's */
     void *kept;  /* of this step (ext/kept.h); NULL in batch */
@@ -170,6 +177,12 @@ void mr_event(struct mr_runtime *runtime, enum mr_log_level level, const char *f
  */
 uint64_t mr_run_mark(const char *run_id);
 
+/*
+ * A stream that is to end: the epoch at hand is finished if it gets on. Who waits for what may not come (a broker that is away) gives up soon,
+ * with the error of a time-out.
+ */
+bool mr_is_draining(const struct mr_runtime *runtime);
+
 /* The user's `retry`, else `own`: what the protocol at hand is used to. */
 const struct mr_retry *mr_retry_policy(const struct mr_runtime *runtime,
                                        const struct mr_retry *own);
@@ -179,7 +192,7 @@ const struct mr_retry *mr_retry_policy(const struct mr_runtime *runtime,
  */
 void mr_retry_note(struct mr_runtime *runtime, const char *unit, int attempt, int64_t delay_micros,
                    const struct mr_error *cause);
-/* The same with the policy's pause, and pauses. */
+/* The same with the policy's pause, and pauses. A stream that is to end tries nothing again: the failure is returned. */
 enum mr_status mr_retry_wait(struct mr_runtime *runtime, const struct mr_retry *retry,
                              const char *unit, int attempt, const struct mr_error *cause,
                              struct mr_error *err);

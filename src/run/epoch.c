@@ -153,7 +153,7 @@ static void tidy(struct mr_session *session, const struct mr_epoch_record *recor
 {
     const struct mr_plan *plan = session->plan;
     int next = 0;
-    for (int i = 0; i < plan->nsinks && !atomic_load(&session->drain); i++) {
+    for (int i = 0; i < plan->nsinks && !atomic_load(&session->drain.set); i++) {
         const struct mr_plan_node *node = sink_at(plan, i);
         struct mr_error err = {0};
         if (node->sink_info.skip)

@@ -285,7 +285,7 @@ static enum mr_status hear(struct supervisor *self, struct mr_error *err)
 static void heed_signals(struct supervisor *self)
 {
     struct mr_session *session = self->session;
-    bool cancelled = atomic_load(&session->cancelled), drain = atomic_load(&session->drain);
+    bool cancelled = atomic_load(&session->cancelled), drain = atomic_load(&session->drain.set);
     int64_t most = session->spec->timeout_run_micros;
     bool late = most > 0 && mr_clock_monotonic_micros() >= session->start_monotonic + most;
     if (cancelled)
@@ -457,7 +457,7 @@ static enum mr_status take_lease(struct supervisor *self, struct mr_state *state
                 *err = failure;
             return status;
         }
-        MR_TRY(mr_wait(session->runtime.waiter, session->drain_fd, MR_WAIT_READ,
+        MR_TRY(mr_wait(session->runtime.waiter, session->drain.fd, MR_WAIT_READ,
                        mr_clock_monotonic_micros() + 2 * AGAIN_LEAST, MR_WAIT_RETRY, &timed_out,
                        err));
         if (!timed_out)

@@ -211,7 +211,7 @@ static void log_end(struct mr_session *session, enum mr_status status, const str
     double seconds = (double)(mr_clock_monotonic_micros() - session->start_monotonic) / 1e6;
     if (status == MR_OK)
         mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "done in %.2f s", seconds);
-    else if (status == MR_CANCELLED && atomic_load(&session->drain) && !session->cancelled)
+    else if (status == MR_CANCELLED && atomic_load(&session->drain.set))
         mr_logger_printf(&session->logger, MR_LOG_INFO, "run", "%s", err->message);
     else
         mr_logger_printf(&session->logger, MR_LOG_ERROR, "run", "%s%s%s%s%s%s%s", err->message,

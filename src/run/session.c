@@ -187,8 +187,8 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
     session->logger.pipeline = spec->name;
     MR_TRY(mr_tz_new(spec->time_zone ? spec->time_zone : "UTC", &session->tz, err));
     if (spec->mode == MR_MODE_STREAMING) {
-        session->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (session->drain_fd < 0)
+        session->drain.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (session->drain.fd < 0)
             return mr_error_errno(err, MR_LIMIT, errno, "eventfd");
     }
     struct mr_engine_options options = {.permits = permits,
@@ -216,6 +216,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .pipeline_dir = spec->directory,
         .start_micros = session->now_micros,
         .streaming = spec->mode == MR_MODE_STREAMING,
+        .drain = spec->mode == MR_MODE_STREAMING ? &session->drain : NULL,
         .parallelism = permits,
         .batch_rows = spec->batch_rows,
         .time_zone = spec->time_zone ? spec->time_zone : "UTC",
@@ -255,7 +256,7 @@ enum mr_status mr_session_open(const struct mr_session_request *request, struct 
         return MR_NOMEM;
     }
     session->request = *request;
-    session->drain_fd = -1;
+    session->drain.fd = -1;
     mr_arena_init(&session->arena, NULL);
     mr_memory_init(&session->memory, NULL, "resources.memory", INT64_MAX);
     mr_retry_log_init(&session->retries);
@@ -298,8 +299,8 @@ void mr_session_close(struct mr_session *session)
     mr_plan_free(session->plan);
     mr_shared_free(session->runtime.shared);
     mr_shared_free(session->common);
-    if (session->drain_fd >= 0)
-        close(session->drain_fd);
+    if (session->drain.fd >= 0)
+        close(session->drain.fd);
     if (session->engine)
         mr_engine_free(session->engine);
     mr_given_reset(&session->given);
@@ -329,21 +330,32 @@ void mr_session_leave(struct mr_session *session)
 void mr_session_cancel(struct mr_session *session)
 {
     atomic_store(&session->cancelled, true);
-    if (session->engine)
+    if (session->engine && atomic_load(&session->drain.set)) /* which was its time */
+        mr_engine_hurry(session->engine);
+    else if (session->engine)
         mr_engine_cancel(session->engine);
 }
 
 bool mr_session_drain(struct mr_session *session)
 {
     uint64_t one = 1;
-    if (session->drain_fd < 0 || !atomic_load(&session->in_epochs) ||
-        atomic_exchange(&session->drain, true))
+    if (session->drain.fd < 0 || !atomic_load(&session->in_epochs) ||
+        atomic_exchange(&session->drain.set, true))
         return false;
     int saved = errno;
-    ssize_t written = write(session->drain_fd, &one, sizeof one);
+    ssize_t written = write(session->drain.fd, &one, sizeof one);
     (void)written;
     errno = saved;
+    if (atomic_load(&session->yields))
+        mr_engine_hurry(session->engine);
     return true;
+}
+
+void mr_session_yields(struct mr_session *session, bool yields)
+{
+    atomic_store(&session->yields, yields);
+    if (yields && atomic_load(&session->drain.set))
+        mr_engine_hurry(session->engine);
 }
 
 int mr_session_exit_code(const struct mr_session *session, enum mr_status status)

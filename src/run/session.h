@@ -71,11 +71,11 @@ struct mr_session {
         absent; /* by sink sequence: there was no such table when targets were asked; NULL = they were not */
     const struct mr_vault_secret *secrets; /* what mr_session_fetch_credentials brought */
     bool fetched;                          /* it has succeeded */
-    bool ran;               /* a session runs once: its run id is in the file's texts */
-    atomic_bool cancelled;  /* also before the engine exists */
-    atomic_bool in_epochs;  /* a stream that runs: it can be drained */
-    atomic_bool drain;      /* a stream is to end behind the epoch at hand */
-    int drain_fd;           /* eventfd, readable then; -1 = not a stream */
+    bool ran;              /* a session runs once: its run id is in the file's texts */
+    atomic_bool cancelled; /* also before the engine exists */
+    atomic_bool in_epochs; /* a stream that runs: it can be drained */
+    atomic_bool yields;    /* what a stream does just now is broken off by a drain */
+    struct mr_drain drain;
     atomic_int cancel_code; /* the exit code that goes with it; 0 = the usual one */
 };
 
@@ -101,9 +101,12 @@ enum mr_status mr_session_look_at_state(struct mr_session *session, struct mr_st
 /* Any thread and signal handlers. */
 void mr_session_cancel(struct mr_session *session);
 /*
- * The same. Of a stream: the epoch at hand is finished, then the run ends with MR_CANCELLED. False: it is none, or was told before.
+ * The same. Of a stream: the epoch at hand is finished, then the run ends with MR_CANCELLED; at once if it yields. False: it is none, or was
+ * told before.
  */
 bool mr_session_drain(struct mr_session *session);
+/* Of a stream, its own thread: may a drain break off what is done from here on? */
+void mr_session_yields(struct mr_session *session, bool yields);
 
 /*
  * Fetches what steps lack and Vault may have, and the watermark of a state that is on a server, and takes both into session->spec; does

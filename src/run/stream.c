@@ -19,6 +19,7 @@
 #include "run/resume.h"
 #include "run/tell.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define IDLE_LEAST 10000
@@ -259,6 +260,7 @@ static enum mr_status run_epoch(struct mr_stream *stream, struct mr_error *err)
     }
     stream->leftovers = true;
     MR_TRY(lend_kept(stream, err));
+    mr_session_yields(session, stream->failures > 0);
     mr_latency_begin(&stream->latency, mr_clock_wall_micros());
     stream->staged = true;
     MR_TRY(mr_execute(session, stream->options, epoch, (struct mr_exec_request){0}, &stream->result,
@@ -323,6 +325,7 @@ static bool may_discard(const struct mr_stream *stream)
  */
 static void discard(struct mr_stream *stream)
 {
+    stream->broken_off = stream->staged;
     if (may_discard(stream) && mr_epoch_discard(stream->session, NULL) == MR_OK)
         stream->leftovers = false;
     stream->staged = false;
@@ -338,9 +341,9 @@ static bool may_pass(const struct mr_stream *stream, enum mr_status status,
     if (failure->cls != MR_CLASS_TRANSIENT && failure->cls != MR_CLASS_UNKNOWN &&
         failure->cls != MR_CLASS_REFUSED)
         return false;
-    /* A stream that has worked goes on as soon as it can, unless the file says how often to try. */
+    /* A stream that has worked goes on as soon as it can, unless the file says how often to try; one that is to end leaves it to the next start. */
     bool proven = stream->totals.epochs > 0 && !stream->session->spec->retry_given;
-    return proven || stream->failures < retry->attempts;
+    return proven || stream->failures < retry->attempts || atomic_load(&stream->session->drain.set);
 }
 
 /* ---- waiting ---- */
@@ -351,25 +354,47 @@ static int64_t run_deadline(const struct mr_session *session)
     return most > 0 ? session->start_monotonic + most : INT64_MAX;
 }
 
-static enum mr_status drained(const struct mr_stream *stream, struct mr_error *err)
+/* Behind a failure: has an epoch begun to load? */
+static bool is_open(const struct mr_stream *stream)
+{
+    return stream->broken_off || stream->committing > 0 ||
+           stream->start->last.phase == MR_EPOCH_PREPARED;
+}
+
+static long long open_epoch(const struct mr_stream *stream)
+{
+    const struct mr_epoch_record *last = &stream->start->last;
+    return last->phase == MR_EPOCH_PREPARED ? last->epoch : last->epoch + 1;
+}
+
+/* `failure`: of the last epoch, or of the look at what there is to do; NULL = there was none. */
+static enum mr_status drained(const struct mr_stream *stream, const struct mr_error *failure,
+                              struct mr_error *err)
 {
     long long epochs = (long long)stream->totals.epochs;
-    const char *plural = epochs == 1 ? "" : "s";
-    if (atomic_load(&stream->session->drain)) {
-        mr_error_set(err, MR_CANCELLED, MR_CLASS_TRANSIENT, "drained: %lld epoch%s committed",
-                     epochs, plural);
-        mr_error_hint(err, "run it again: it goes on from there");
-        return MR_CANCELLED;
-    }
-    mr_error_set(err, MR_LIMIT, MR_CLASS_TRANSIENT,
-                 "drained: timeouts.run is over, %lld epoch%s committed", epochs, plural);
+    bool told = atomic_load(&stream->session->drain.set);
+    enum mr_status status = told ? MR_CANCELLED : MR_LIMIT;
+    bool why = failure != NULL && failure->status != MR_CANCELLED;
+    char reason[300] = "", rest[400] = "";
+    if (why)
+        snprintf(reason, sizeof reason, " (%.250s)", failure->message);
+    if (failure != NULL && is_open(stream))
+        snprintf(rest, sizeof rest,
+                 "; epoch %lld is broken off%s: the next start finishes it or reads it again",
+                 open_epoch(stream), reason);
+    else if (why)
+        snprintf(rest, sizeof rest, "; the next one was not begun%s", reason);
+    if (stream->errors != NULL)
+        stream->errors->count = 0; /* of that look */
+    mr_error_set(err, status, MR_CLASS_TRANSIENT, "drained: %s%lld epoch%s committed%s",
+                 told ? "" : "timeouts.run is over, ", epochs, epochs == 1 ? "" : "s", rest);
     mr_error_hint(err, "run it again: it goes on from there");
-    return MR_LIMIT;
+    return status;
 }
 
 static bool is_to_end(const struct mr_stream *stream)
 {
-    return atomic_load(&stream->session->drain) ||
+    return atomic_load(&stream->session->drain.set) ||
            mr_clock_monotonic_micros() >= run_deadline(stream->session);
 }
 
@@ -381,7 +406,7 @@ static enum mr_status pause_until(struct mr_stream *stream, int64_t deadline,
     int64_t end = run_deadline(session);
     deadline = deadline < end ? deadline : end;
     bool timed_out = false;
-    return mr_wait(session->runtime.waiter, session->drain_fd, MR_WAIT_READ, deadline, cause,
+    return mr_wait(session->runtime.waiter, session->drain.fd, MR_WAIT_READ, deadline, cause,
                    &timed_out, err);
 }
 
@@ -508,7 +533,9 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
         struct mr_error failure = {0};
         stream->begun = mr_clock_monotonic_micros();
         mr_totals_begin(&stream->totals);
+        mr_session_yields(session, true);
         enum mr_status status = one_epoch(stream, &failure);
+        mr_session_yields(session, status != MR_OK);
         if (status == MR_OK)
             mr_totals_rest(&stream->totals);
         if (status == MR_OK && stream->failures > 0)
@@ -520,19 +547,23 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
             mr_kept_discard(stream->kept);
             mr_held_discard(&session->held);
             discard(stream);
+            mr_session_yields(session, false);
         }
         if (status == MR_OK && is_enough(stream))
             return MR_OK;
+        if (status == MR_CANCELLED && atomic_load(&session->drain.set))
+            return drained(stream, &failure, err);
         if (status != MR_OK && !may_pass(stream, status, &failure)) {
             if (err != NULL)
                 *err = failure;
             return status;
         }
+        const struct mr_error *last = status == MR_OK ? NULL : &failure;
         if (is_to_end(stream))
-            return drained(stream, err);
+            return drained(stream, last, err);
         MR_TRY(status == MR_OK ? pause_for_trigger(stream, err)
                                : pause_after_failure(stream, &failure, err));
         if (is_to_end(stream))
-            return drained(stream, err);
+            return drained(stream, last, err);
     }
 }

@@ -22,6 +22,7 @@ struct mr_stream {
     bool asked;         /* targets were asked what they know */
     bool leftovers;     /* something may be staged that nobody will commit */
     bool staged;        /* the epoch at hand has begun to load, and is not committed */
+    bool broken_off;    /* the last epoch had begun to load, and has failed */
     bool idle;          /* the last look found nothing to do */
     int failures;       /* epochs in a row */
     int64_t committing; /* number of the epoch at hand since its commit was begun, else 0 */

@@ -324,10 +324,10 @@ def withdrawn_in_a_stream(server):
         equal((report["rows_read"], report["rows_written"], report["stream"]["epochs"]), (100, 100, 1), "rows read, written, and epochs")
 
 
-def start_stopped(space, work, step):
+def start_stopped(space, work, step, *more):
     """A run that has stopped itself there."""
     space.write("pipeline.json", work)
-    run = space.start("run", "pipeline.json", "--progress", "none", environment={"MILLRACE_FAILPOINT": f"{step}=stop"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    run = space.start("run", "pipeline.json", "--progress", "none", *more, environment={"MILLRACE_FAILPOINT": f"{step}=stop"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     pid, status = os.waitpid(run.pid, os.WUNTRACED)
     if not os.WIFSTOPPED(status):
         run.returncode = os.waitstatus_to_exitcode(status)
@@ -478,6 +478,35 @@ def stream(server):
         check(len(server.read("_millrace_progress")) > 5, "epochs")
 
 
+def silent_stream(server):
+    """The broker falls silent under an epoch; the stream is told to end: it does so long before anything times out, and the rows are sent by the next start."""
+    server.topic("hushed", 1)
+    producer = server.producer()
+    for n in range(100):
+        producer.send("hushed", b'{"id":%d}' % n)
+    producer.flush()
+    producer.close()
+    source = {"topic": "hushed", "format": "json", "schema": "id BIGINT", "startingOffsets": "earliest"}
+    for step in ("kafka.before_flush", "kafka.begun")[:2 if LONG else 1]:
+        topic = server.topic("hushed-" + step.replace(".", "-"), 1)
+        work = pipeline(topic, {"topic": topic, "trigger": "20 milliseconds"}, source, mode="streaming")
+        with workspace(server) as space:
+            run = start_stopped(space, work, step, "--stop-within", "60")
+            server.process.send_signal(signal.SIGSTOP)
+            begun = time.monotonic()
+            run.send_signal(signal.SIGTERM)
+            said = went_on(run)
+            took = time.monotonic() - begun
+            server.process.send_signal(signal.SIGCONT)
+            equal(run.returncode, 143, said)
+            check("drained: 0 epochs committed; epoch 1 is broken off (" in said and "error: " not in said, said)
+            check(took < 10, f"{took:.1f} s")
+            print(f"# {step}: {took:.1f} s")
+            work["steps"][-1]["config"]["trigger"] = "once"
+            space.run(work).expect(0)
+            once(server, topic, 100)
+
+
 def failed_stream(server):
     """What a stream has begun and will not commit holds up nobody."""
     server.topic("half", 1)
@@ -548,7 +577,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka sink")
     with broker.Broker() as server:
-        for function in (values_json, values_avro, values_registered, records_copied, example, stream, failed_stream, changes, keys_and_places, rows_elsewhere, upsert, epochs_that_expire, promises, one_transaction, killed_at_steps, withdrawn_in_a_stream, zombie, too_long,
+        for function in (values_json, values_avro, values_registered, records_copied, example, stream, silent_stream, failed_stream, changes, keys_and_places, rows_elsewhere, upsert, epochs_that_expire, promises, one_transaction, killed_at_steps, withdrawn_in_a_stream, zombie, too_long,
                          lost_state, uncertain_end, broker_back_in_time):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()

@@ -40,8 +40,8 @@ def pipeline(topic, load="toDelta", path="out", steps=(), **options):
     }
 
 
-def workspace(server):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}})
+def workspace(server, **defaults):
+    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}, **defaults}})
 
 
 def send(producer, topic, ids, **where):
@@ -69,10 +69,10 @@ def await_ids(space, wanted, process=None, seconds=60, folder="out"):
         time.sleep(0.02)
 
 
-def start(space, work):
+def start(space, work, *more):
     space.write("pipeline.json", work)
     log = open(space.file("log"), "ab")
-    return space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", stdout=log, stderr=log)
+    return space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", *more, stdout=log, stderr=log)
 
 
 def stop(process, number=signal.SIGTERM):
@@ -474,13 +474,110 @@ def broker_away(server):
         equal(stop(process), 143, "exit code")
 
 
+def asks(process):
+    """A question to the broker has had no answer for some looks: the same thread still waits for it."""
+    def thread():
+        for task in os.listdir(f"/proc/{process.pid}/task"):
+            try:
+                with open(f"/proc/{process.pid}/task/{task}/comm", encoding="ascii") as file:
+                    if file.read().strip() == "kafka-ask":
+                        return task
+            except OSError:
+                pass
+        return None
+    end, looks, last = time.monotonic() + 60, 0, None
+    while looks < 20:
+        check(process.poll() is None and time.monotonic() < end, "it ended, or asks nothing")
+        now = thread()
+        looks = looks + 1 if now and now == last else 0
+        last = now
+        time.sleep(0.02)
+
+
+def ends_soon(space, process, what):
+    """Drained, long before it would be cancelled (half of --stop-within) or give up by itself, and said in one line."""
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    equal(process.wait(120), 143, what)
+    took = time.monotonic() - begun
+    check(took < 10, f"{what}: {took:.1f} s until the end")
+    print(f"# {what}: {took:.1f} s")
+    said = open(space.file("log"), encoding="utf-8").read()
+    equal((said.count("drained: "), said.count("error: ")), (1, 0), f"{what}: {said}")
+    found = report(space)
+    check(found["status"] == "cancelled" and found["error"]["message"].startswith("drained: "), f"{what}: {found['error']}")
+    os.unlink(space.file("log"))
+    return found["error"]["message"]
+
+
+def ends_without_broker(server):
+    """Drained while the broker is stopped or killed: at once, and the next start goes on there."""
+    server.topic("dead", 1)
+    producer = server.producer()
+    work = {**pipeline("dead"), "timeouts": {"connect": "60s"}}
+    with workspace(server) as space:
+        for first, how in ((0, "stopped"), (10, "killed"))[:2 if os.environ.get("MILLRACE_LONG") else 1]:
+            send(producer, "dead", range(first, first + 10))
+            process = start(space, work, "--stop-within", "60")
+            await_ids(space, list(range(first + 10)), process)
+            server.process.send_signal(signal.SIGSTOP)
+            if how == "killed":
+                producer.close()
+                server.kill()
+            asks(process)
+            check(ends_soon(space, process, how).endswith(" committed"), "the look was broken off, no epoch")
+            if how == "killed":
+                server.start()
+                producer = server.producer()
+            else:
+                server.process.send_signal(signal.SIGCONT)
+        send(producer, "dead", range(first + 10, first + 20))
+        process = start(space, work)
+        await_ids(space, list(range(first + 20)), process)
+        equal(stop(process), 143, "exit code")
+
+
+def ends_without_target(server):
+    """Drained while the target is away, and the epoch is tried again and again; the next start loads its rows."""
+    server.topic("homeless", 1)
+    producer = server.producer()
+    with Server() as target, workspace(server, postgres=target.credentials("postgres")) as space:
+        target.execute("postgres", "CREATE TABLE t (id BIGINT, kind TEXT)")
+        work = pipeline("homeless")
+        work["retry"] = {"maxAttempts": 100, "delay": "60s"}
+        work["steps"][-1] = {"type": "load", "method": "toPostgres", "config": {"table": "t", "mode": "append", "trigger": "20 milliseconds"}}
+        send(producer, "homeless", range(10))
+        process = start(space, work, "--stop-within", "60")
+
+        def loaded(count):
+            end = time.monotonic() + 60
+            while [row[0] for row in target.rows("postgres", "SELECT id FROM t ORDER BY id")] != list(range(count)):
+                check(process.poll() is None and time.monotonic() < end, f"{count} rows: {process.poll()}")
+                time.sleep(0.02)
+
+        loaded(10)
+        target.stop("immediate")
+        send(producer, "homeless", range(10, 20))
+        end = time.monotonic() + 60
+        while "attempt 2 in" not in (said := open(space.file("log"), encoding="utf-8").read()) and "is done again" not in said:
+            check(process.poll() is None and time.monotonic() < end, said)
+            time.sleep(0.02)
+        said = ends_soon(space, process, "no target")
+        check(" committed; " in said, said)
+        target.start()
+        process = start(space, work)
+        loaded(20)
+        equal(stop(process), 143, "exit code")
+
+
 def main():
     if broker.jars() is None:
         print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
         sys.exit(77)
     suite = Suite("stream")
     with broker.Broker() as server:
-        for function in (goes_on, triggers, available_now, begins_at_latest, begins_killed, begins_from_now, side_by_side, idle, new_partitions, static_side, compacts, gathers, output_modes, example, no_drift, broker_away):
+        for function in (goes_on, triggers, available_now, begins_at_latest, begins_killed, begins_from_now, side_by_side, idle, new_partitions, static_side, compacts, gathers, output_modes, example, no_drift, broker_away,
+                         ends_without_broker, ends_without_target):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 

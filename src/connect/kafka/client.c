@@ -6,7 +6,8 @@
  * the run's log, which the owner's thread hands on.
  *
  * Its questions (metadata, offsets) block. They run on a thread made for the question, in slices, while the caller is in mr_wait; a
- * cancel lets the current slice end. The asynchronous forms came with librdkafka 2.3 only.
+ * cancel lets the current slice end. The asynchronous forms came with librdkafka 2.3 only. What was asked in one slice is not heard in the next
+ * one, so a broker that is slow needs longer ones, up to 8 s; one that was quick before, or is not connected, does not.
  */
 #include "connect/kafka/client.h"
 
@@ -25,6 +26,7 @@
 #define ASK_MICROS   (30 * MR_MICROS_PER_SECOND)
 #define SLICE_LEAST  1000
 #define SLICE_MOST   8000
+#define SLICE_QUICK  2000
 #define CHECK_MICROS (100 * 1000)
 
 struct kafka_client {
@@ -32,6 +34,7 @@ struct kafka_client {
     bool of_sink;
     rd_kafka_queue_t *queue; /* of the consumer, when watched */
     int wake;                /* eventfd */
+    atomic_bool quick;       /* the last question was answered in its first slice */
     pthread_mutex_t lock;
     char complaint[LINE_BYTES];      /* lock: what went wrong last */
     bool troubled;                   /* lock: since somebody asked */
@@ -340,11 +343,13 @@ static void ask_body(void *argument)
 {
     struct asking *asking = argument;
     static const uint64_t one = 1;
-    int millis = SLICE_LEAST;
+    int millis = SLICE_LEAST, slices = 0;
+    int most = atomic_load(&asking->client->quick) ? SLICE_QUICK : SLICE_MOST;
     for (;;) {
         int64_t left = (asking->deadline - mr_clock_monotonic_micros()) / 1000;
         int slice = left < millis ? (int)(left > 1 ? left : 1) : millis;
         asking->code = asking->ask(asking->client->rk, slice, asking->context);
+        slices++;
         serve(asking->client, 0);
         rd_kafka_resp_err_t why = hopeless(asking->client);
         if (asking->code != RD_KAFKA_RESP_ERR_NO_ERROR && why != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -353,8 +358,11 @@ static void ask_body(void *argument)
             break;
         if (asking->code != RD_KAFKA_RESP_ERR__TIMED_OUT)
             serve(asking->client, 100); /* a refusal at once: not in a tight loop */
-        millis = millis * 2 < SLICE_MOST ? millis * 2 : SLICE_MOST;
+        if (asking->code != RD_KAFKA_RESP_ERR__TRANSPORT)
+            millis = millis * 2 < most ? millis * 2 : most;
     }
+    if (!atomic_load(&asking->stop))
+        atomic_store(&asking->client->quick, slices == 1 && !kafka_is_transient(asking->code));
     atomic_store(&asking->done, true);
     (void)!write(asking->fd, &one, sizeof one);
 }

@@ -26,7 +26,8 @@ bool kafka_client_troubled(struct kafka_client *client);
 
 /*
  * Asks until there is an answer: `ask` blocks for at most `millis` and is called on a thread of its own, again after time-outs and lost
- * connections. Waits in mr_wait; a cancel ends it within seconds. `doing` is for the message: "reading the list of topics".
+ * connections. Waits in mr_wait; a cancel ends it within a second or two where the broker has been quick or is not connected, else within
+ * eight. `doing` is for the message: "reading the list of topics".
  */
 typedef rd_kafka_resp_err_t (*kafka_question)(rd_kafka_t *rk, int millis, void *context);
 enum mr_status kafka_client_ask(struct kafka_client *client, struct mr_runtime *runtime,

@@ -23,6 +23,8 @@
 #define QUEUE_LEAST  ((int64_t)1 << 20)
 #define QUEUE_MOST   ((int64_t)16 << 20)
 #define LEAVE_MILLIS 5000
+/* A stream that is to end: no record was taken for so long. */
+#define SILENCE_AT_END MR_MICROS_PER_SECOND
 
 /* --- the object --- */
 
@@ -294,7 +296,7 @@ enum mr_status kafka_flight_open(struct kafka_producer *producer, struct kafka_f
         flight = new_flight(producer);
     if (flight != NULL) {
         flight->used = true;
-        flight->sent = 0;
+        flight->sent = flight->since = 0;
         atomic_store(&flight->done, 0);
         atomic_store(&flight->failed, RD_KAFKA_RESP_ERR_NO_ERROR);
     }
@@ -320,6 +322,14 @@ static enum mr_status wait_for_news(struct kafka_flight *flight, struct mr_runti
 {
     uint64_t count;
     enum mr_status status = MR_OK;
+    int64_t now = mr_clock_monotonic_micros();
+    if (flight->still != seen || flight->since == 0) {
+        flight->still = seen;
+        flight->since = now;
+    } else if (mr_is_draining(runtime) && now - flight->since >= SILENCE_AT_END) {
+        return kafka_producer_error(flight->producer, RD_KAFKA_RESP_ERR__TIMED_OUT,
+                                    "no record was taken", err);
+    }
     atomic_store(&flight->waiting, true);
     if (atomic_load(&flight->done) == seen)
         status =

@@ -24,6 +24,7 @@
 #define PADDING       64 /* readable behind the text */
 /* Nothing came for so long: the split is given up, and tried again by the engine. */
 #define SILENCE_MICROS (60 * MR_MICROS_PER_SECOND)
+#define SILENCE_AT_END MR_MICROS_PER_SECOND /* of a stream that is to end */
 #define LOOK_MICROS    (500 * 1000)
 #define LOOK_BYTES     ((int64_t)1 << 20)
 
@@ -354,12 +355,12 @@ static enum mr_status wait_for_records(struct reader *reader, struct mr_error *e
         look_at_queue(reader);
     if (reader->deadline == 0)
         reader->deadline = now + SILENCE_MICROS;
-    if (now >= reader->deadline)
+    int64_t silence = now - (reader->deadline - SILENCE_MICROS);
+    if (silence >= (mr_is_draining(reader->runtime) ? SILENCE_AT_END : SILENCE_MICROS))
         return kafka_error(reader->client, MR_SOURCE, RD_KAFKA_RESP_ERR__TIMED_OUT, err,
                            "%s[%d]: nothing came at offset %lld for %lld seconds",
                            reader->split.topic, (int)reader->split.partition,
-                           (long long)reader->next,
-                           (long long)(SILENCE_MICROS / MR_MICROS_PER_SECOND));
+                           (long long)reader->next, (long long)(silence / MR_MICROS_PER_SECOND));
     int fd = reader->feed != NULL ? kafka_feed_fd(reader->feed) : kafka_client_fd(reader->client);
     MR_TRY(mr_wait(reader->runtime->waiter, fd, MR_WAIT_READ,
                    until < reader->deadline ? until : reader->deadline, MR_WAIT_SOURCE, &timed_out,

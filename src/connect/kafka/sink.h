@@ -98,7 +98,8 @@ struct kafka_flight {
     struct kafka_producer *producer;
     atomic_int_fast64_t done; /* delivered or failed */
     atomic_int failed;        /* rd_kafka_resp_err_t of the first that failed */
-    int64_t sent;             /* the writer's */
+    int64_t sent;             /* the writer's, like the next two */
+    int64_t still, since;     /* who waits has seen so many done since then; 0 = has not waited */
     int fd;                   /* eventfd: something was delivered */
     atomic_bool waiting;
     bool used; /* producer->lock */

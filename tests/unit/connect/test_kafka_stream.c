@@ -1,7 +1,7 @@
 /*
  * test_kafka_stream.c - fromKafka epoch after epoch in one process: what is kept between them, and that each record is read once.
  *
- * On librdkafka's mock cluster. An epoch here is what the engine makes of it: bind with the end of the last one, splits, all readers, close.
+ * On librdkafka's mock cluster; a gap in the offsets is made by hiding records between librdkafka and the feed. An epoch here is what the engine makes of it: bind with the end of the last one, splits, all readers, close.
  */
 #include "base/thread.h"
 #include "base/time.h"
@@ -23,6 +23,36 @@ static rd_kafka_t *owner, *writer;
 static rd_kafka_topic_t *topic;
 static rd_kafka_mock_cluster_t *mock;
 static int64_t written; /* ids are 0.. of all records */
+
+static int64_t gap_from, gap_end; /* records of these offsets are hidden */
+static int starts;                /* of feeds */
+static bool silent;               /* nothing comes */
+
+int __real_rd_kafka_consume_start_queue(rd_kafka_topic_t *of, int32_t partition, int64_t offset,
+                                        rd_kafka_queue_t *queue);
+int __wrap_rd_kafka_consume_start_queue(rd_kafka_topic_t *of, int32_t partition, int64_t offset,
+                                        rd_kafka_queue_t *queue);
+rd_kafka_message_t *__real_rd_kafka_consume_queue(rd_kafka_queue_t *queue, int millis);
+rd_kafka_message_t *__wrap_rd_kafka_consume_queue(rd_kafka_queue_t *queue, int millis);
+
+int __wrap_rd_kafka_consume_start_queue(rd_kafka_topic_t *of, int32_t partition, int64_t offset,
+                                        rd_kafka_queue_t *queue)
+{
+    starts++;
+    return __real_rd_kafka_consume_start_queue(of, partition, offset, queue);
+}
+
+rd_kafka_message_t *__wrap_rd_kafka_consume_queue(rd_kafka_queue_t *queue, int millis)
+{
+    for (;;) {
+        rd_kafka_message_t *message = __real_rd_kafka_consume_queue(queue, millis);
+        if (message == NULL ||
+            (!silent && (message->err != RD_KAFKA_RESP_ERR_NO_ERROR || message->offset < gap_from ||
+                         message->offset >= gap_end)))
+            return message;
+        rd_kafka_message_destroy(message);
+    }
+}
 
 static rd_kafka_t *client(const char *servers)
 {
@@ -61,6 +91,8 @@ static int start(void **state)
     writer = client(rd_kafka_mock_cluster_bootstraps(mock));
     topic = rd_kafka_topic_new(writer, "t", NULL);
     written = 0;
+    gap_from = gap_end = starts = 0;
+    silent = false;
     return 0;
 }
 
@@ -92,6 +124,7 @@ struct stream {
     struct mr_slice since;
     char place[4096]; /* of `since` */
     bool seen[20000];
+    bool fails; /* its readers are to */
     int64_t rows;
 };
 
@@ -143,7 +176,10 @@ static int64_t epoch(struct stream *stream, bool commit)
     FIXTURE_OK(&f, mr_source_kafka.splits(source, &f.runtime, &arena, &splits, &f.err));
     for (int i = 0; i < splits.count; i++) {
         rows += splits.items[i].rows;
-        FIXTURE_OK(&f, read_split(stream, source, splits.items[i].token));
+        if (stream->fails)
+            assert_int_equal(read_split(stream, source, splits.items[i].token), MR_SOURCE);
+        else
+            FIXTURE_OK(&f, read_split(stream, source, splits.items[i].token));
     }
     assert_true(splits.upto.size > 0 && splits.upto.size < sizeof stream->place);
     if (commit) {
@@ -216,6 +252,46 @@ static void test_latest(void **state)
     assert_int_equal(epoch(stream, true), 55);
     assert_int_equal(epoch(stream, true), 0);
     assert_int_equal(stream->rows, 55);
+    mr_free(stream);
+}
+
+/* Epochs that end in a gap (markers, aborted or compacted records): the record behind it stays where it is, and nothing is fetched again. */
+static void test_gap(void **state)
+{
+    (void)state;
+    struct stream *stream = stream_new("startingOffsets", "earliest");
+    stream->more[2] = "maxOffsetsPerTrigger";
+    stream->more[3] = "3";
+    gap_from = 10;
+    gap_end = 20;
+    produce(30, 0);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(epoch(stream, true), 3);
+    assert_int_equal(stream->rows, 20);
+    assert_int_equal(starts, 1);
+    mr_free(stream);
+}
+
+/* A broker that sends nothing is not waited for by a stream that is to end. */
+static void test_end(void **state)
+{
+    (void)state;
+    struct stream *stream = stream_new("startingOffsets", "earliest");
+    struct mr_drain drain = {.fd = -1};
+    f.runtime.drain = &drain;
+    produce(10, 0);
+    assert_int_equal(epoch(stream, true), 10);
+    produce(10, 0);
+    atomic_store(&drain.set, true);
+    silent = stream->fails = true;
+    int64_t begun = mr_clock_monotonic_micros();
+    assert_int_equal(epoch(stream, false), 10);
+    assert_true(mr_clock_monotonic_micros() - begun < 30 * MR_MICROS_PER_SECOND);
+    assert_int_equal(f.err.cls, MR_CLASS_TRANSIENT);
+    silent = stream->fails = false;
+    stream->rows = 10;
+    assert_int_equal(epoch(stream, true), 10);
+    all_seen(stream);
     mr_free(stream);
 }
 
@@ -355,6 +431,8 @@ int main(void)
         cmocka_unit_test(test_share_out),
         cmocka_unit_test_setup_teardown(test_epochs, start, stop),
         cmocka_unit_test_setup_teardown(test_latest, start, stop),
+        cmocka_unit_test_setup_teardown(test_gap, start, stop),
+        cmocka_unit_test_setup_teardown(test_end, start, stop),
         cmocka_unit_test_setup_teardown(test_pieces, start, stop),
         cmocka_unit_test_setup_teardown(test_most, start, stop),
         cmocka_unit_test_setup_teardown(test_rate, start, stop),
