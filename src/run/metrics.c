@@ -336,11 +336,6 @@ static void put_rows(struct page *page)
             put_step(page, &metrics->runs[i], k, metrics->runs[i].totals->nodes[k].step.rows_out);
 }
 
-static bool is_peak(int counter)
-{
-    return counter == MR_COUNT_CONNECTIONS_PEAK || counter == MR_COUNT_FILE_BYTES_MEDIAN;
-}
-
 /* Those that alerts are made of are there from the first epoch on: a counter that appears with its first event has no rate. */
 static bool is_shown(const struct mr_totals_node *node, int counter)
 {
@@ -355,14 +350,14 @@ static void put_counters(struct page *page)
         char name[80];
         bool any = false;
         snprintf(name, sizeof name, "step_%s%s", mr_counter_name((enum mr_counter)c),
-                 is_peak(c) ? "" : "_total");
+                 mr_totals_is_peak(c) ? "" : "_total");
         for (int i = 0; i < metrics->nruns; i++) {
             const struct mr_totals *totals = metrics->runs[i].totals;
             for (int k = 0; k < totals->nnodes; k++) {
                 if (!is_shown(&totals->nodes[k], c))
                     continue;
                 if (!any)
-                    family(page, name, is_peak(c) ? "gauge" : "counter",
+                    family(page, name, mr_totals_is_peak(c) ? "gauge" : "counter",
                            "Of the step, as in the report.");
                 any = true;
                 put_step(page, &metrics->runs[i], k, totals->nodes[k].counters[c]);

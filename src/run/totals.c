@@ -87,7 +87,7 @@ void mr_totals_reset(struct mr_totals *totals)
     pthread_mutex_destroy(&totals->lock);
 }
 
-static bool is_peak(int counter)
+bool mr_totals_is_peak(int counter)
 {
     return counter == MR_COUNT_CONNECTIONS_PEAK || counter == MR_COUNT_FILE_BYTES_MEDIAN;
 }
@@ -167,7 +167,7 @@ static void add_node(struct mr_totals *totals, struct mr_totals_node *entry,
 {
     for (int i = 0; i < MR_COUNTERS; i++) {
         int64_t value = atomic_load(&node->runtime->counters->value[i]);
-        if (is_peak(i))
+        if (mr_totals_is_peak(i))
             entry->counters[i] = value > entry->counters[i] ? value : entry->counters[i];
         else
             entry->counters[i] += value;

@@ -30,6 +30,8 @@ struct mr_totals_rows {
     int64_t late;     /* behind the watermark */
     int64_t letters;  /* written as dead letters, or to a quarantine */
 };
+/* Is the counter (MR_COUNT_..) of an epoch one of which the most counts, and not the sum? */
+bool mr_totals_is_peak(int counter);
 void mr_totals_add_rows(struct mr_totals_rows *rows, const struct mr_plan_node *node);
 
 /* Of one node of the plans, which differ from epoch to epoch only in what they read. */
