@@ -327,6 +327,19 @@ static enum mr_status check_transactions(const struct mr_plan_builder *builder,
     return MR_OK;
 }
 
+/* Loads come first: targets remember their number, which a side output that comes or goes must not change. */
+static void number_sinks(struct mr_plan_builder *builder, int *sinks, bool loads)
+{
+    struct mr_plan *plan = builder->plan;
+    for (int i = 0; i < plan->nnodes; i++) {
+        struct mr_plan_node *node = &builder->nodes[i];
+        if (node->kind != MR_PLAN_SINK || (node->step->type == MR_STEP_LOAD) != loads)
+            continue;
+        node->sink_sequence = plan->nsinks;
+        sinks[plan->nsinks++] = i;
+    }
+}
+
 enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_error *err)
 {
     struct mr_plan *plan = builder->plan;
@@ -334,13 +347,13 @@ enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_err
     if (sinks == NULL)
         return mr_error_nomem(err);
     plan->sinks = sinks;
+    number_sinks(builder, sinks, true);
+    number_sinks(builder, sinks, false);
     for (int i = 0; i < plan->nnodes; i++) {
         struct mr_plan_node *node = &builder->nodes[i];
         if (node->kind != MR_PLAN_SINK)
             continue;
-        node->sink_sequence = plan->nsinks;
         node->sink_options = builder->drafts[i].options;
-        sinks[plan->nsinks++] = i;
         if (builder->drafts[i].failed || inputs_known(builder, node) < 0)
             continue;
         struct mr_error step_error = {0};

@@ -85,6 +85,10 @@ def late_rows(server):
         stamps = {value.timestamp() for value in rows(space, "letters", "_watermark")}
         equal(stamps, {1700000000 + 1940}, "the watermark that they missed")
         equal(late_of(result), 2, "late rows are counted")
+        # Without them again: the target knows the load by its number, which they have not taken.
+        send(producer, "late", [(12, 5000)])
+        space.run(pipeline("late")).expect(0)
+        equal(rows(space), [1, 2, 3, 5, 7, 8, 10, 12], "rows")
         producer.close()
 
 
