@@ -8,6 +8,8 @@ import socket
 import struct
 import threading
 
+from proxy import Listener, shut
+
 PRODUCE, ADD_PARTITIONS, END_TXN = 0, 24, 26
 FATES = {
     "request lost": "it does not arrive, and nobody says so",
@@ -31,14 +33,6 @@ def receive(source, size):
 def frame(source):
     size = receive(source, 4)
     return size + receive(source, struct.unpack(">i", size)[0])
-
-
-def shut(*ends):
-    for end in ends:
-        try:
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
 
 class Link:
@@ -100,14 +94,13 @@ class Link:
         shut(self.client, self.server)
 
 
-class KafkaProxy:
+class KafkaProxy(Listener):
     """with KafkaProxy() as proxy: the broker advertises 127.0.0.1:proxy.port, proxy.target is the broker's own port."""
 
     def __init__(self):
-        self.target, self.judge, self.due = None, lambda api: None, END_TXN
+        super().__init__()
+        self.judge, self.due = lambda api: None, END_TXN
         self.lock, self.late, self.delivered = threading.Lock(), [], 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
 
     def deliver_late(self):
         """Held requests go out, and their answers are awaited: what follows is behind them."""
@@ -123,24 +116,7 @@ class KafkaProxy:
                 pass
             shut(link.server)
 
-    def __enter__(self):
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            try:
-                server = socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                client.close()
-                continue
-            for end in client, server:
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=Link(self, client, server).run, daemon=True).start()
-
-    def __exit__(self, *_):
-        self.listener.close()
+    def carry(self, client, server):
+        for end in client, server:
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=Link(self, client, server).run, daemon=True).start()
