@@ -177,10 +177,10 @@ struct piece {
     struct mr_runtime *runtime;
     struct mr_window_kept *kept;
     struct mr_window_part *part;
-    struct mr_eval *eval;
+    struct mr_eval *eval; /* of the partition */
     struct mr_spill **out;
     struct mr_error *err;
-    struct mr_batch *fresh; /* new rows, of the appended schema */
+    struct mr_batch *fresh; /* new rows, of the appended schema; borrowed */
     uint64_t *hashes;
     uint32_t *groups;  /* by new row */
     int64_t *numbers;  /* in its group, by new row */
@@ -200,7 +200,6 @@ struct piece {
 
 static void piece_reset(struct piece *piece)
 {
-    mr_batch_unref(piece->fresh);
     mr_free(piece->hashes);
     mr_free(piece->groups);
     mr_free(piece->numbers);
@@ -210,22 +209,6 @@ static void piece_reset(struct piece *piece)
     mr_free(piece->from);
     mr_free(piece->new_at);
     mr_free(piece->new_rows);
-    mr_eval_free(piece->eval);
-}
-
-static enum mr_status read_fresh(struct piece *piece, struct mr_spill *spill, int partition)
-{
-    int count = mr_spill_chunks(spill, partition), done = 0;
-    struct mr_batch **chunks = mr_calloc((size_t)count + 1, sizeof(*chunks));
-    enum mr_status status = chunks ? MR_OK : mr_error_nomem(piece->err);
-    for (; status == MR_OK && done < count; done += status == MR_OK)
-        status = mr_spill_chunk(spill, piece->runtime, partition, done, &chunks[done], piece->err);
-    if (status == MR_OK)
-        status = mr_batch_concat(piece->runtime->memory, chunks, count, &piece->fresh, piece->err);
-    for (int i = 0; i < done; i++)
-        mr_batch_unref(chunks[i]);
-    mr_free(chunks);
-    return status;
 }
 
 /* Groups and numbers of new rows, and how many kept rows may stand before them. */
@@ -482,29 +465,119 @@ static enum mr_status keep_fresh(struct piece *piece)
     return status;
 }
 
-enum mr_status mr_window_stream_part(const struct mr_window_plan *plan, struct mr_spill *spill,
-                                     struct mr_runtime *runtime, int partition,
-                                     struct mr_spill **out, struct mr_error *err)
+/* ---- a partition ---- */
+
+/* New rows of a partition, on their way to where the rows before them are. */
+struct going {
+    struct mr_window_walk walk; /* first */
+    const struct mr_window_plan *plan;
+    struct mr_runtime *runtime;
+    struct mr_window_kept *kept;
+    struct mr_window_part *part;
+    struct mr_eval *eval;
+    struct mr_spill **out;
+};
+
+/* New rows behind those of a partition, which may be a leaf of what is stored. */
+static enum mr_status work_off(const struct going *going, struct mr_window_part *part,
+                               struct mr_batch *fresh)
 {
-    struct mr_window_kept *kept = runtime->kept;
     struct piece piece = {.emit = {.batch = put},
-                          .plan = plan,
-                          .runtime = runtime,
-                          .kept = kept,
-                          .part = &kept->parts[partition],
-                          .out = out,
-                          .err = err};
-    if (mr_spill_rows(spill, partition) == 0)
-        return MR_OK;
-    enum mr_status status = mr_eval_new(runtime->memory, &plan->appended.session, &piece.eval, err);
-    if (status == MR_OK)
-        status = read_fresh(&piece, spill, partition);
-    if (status == MR_OK)
-        status = lay_out(&piece);
+                          .plan = going->plan,
+                          .runtime = going->runtime,
+                          .kept = going->kept,
+                          .part = part,
+                          .eval = going->eval,
+                          .out = going->out,
+                          .err = going->walk.err,
+                          .fresh = fresh};
+    enum mr_status status = lay_out(&piece);
     if (status == MR_OK)
         status = give(&piece);
     if (status == MR_OK)
         status = keep_fresh(&piece);
     piece_reset(&piece);
+    return status;
+}
+
+static enum mr_status visit_leaf(struct mr_window_walk *walk, struct mr_window_node *leaf, int bits,
+                                 struct mr_batch *rows)
+{
+    const struct going *going = (const struct going *)(const void *)walk;
+    struct mr_window_part part;
+    enum mr_status status =
+        mr_window_leaf_load(going->kept, leaf, going->runtime, &part, walk->err);
+    if (status == MR_OK)
+        status = work_off(going, &part, rows);
+    if (status == MR_OK)
+        status = mr_window_leaf_put(going->kept, leaf, bits, &part, going->runtime, walk->err);
+    mr_window_part_reset(going->kept, &part);
+    return status;
+}
+
+static enum mr_status go_down(struct going *going, struct mr_batch *fresh)
+{
+    struct mr_error *err = going->walk.err;
+    MR_TRY(mr_window_part_store(going->kept, going->part, going->runtime, err));
+    uint64_t *hashes = mr_alloc(((size_t)fresh->rows + 1) * sizeof *hashes);
+    if (!hashes)
+        return mr_error_nomem(err);
+    mr_window_hash(going->plan, fresh, going->plan->partition, hashes);
+    enum mr_status status =
+        mr_window_walk(&going->walk, going->part->stored, MR_WINDOW_BITS, fresh, hashes);
+    mr_free(hashes);
+    return status;
+}
+
+/* Chunks of new rows from *chunk on, about a block of them. */
+static enum mr_status read_block(const struct going *going, const struct mr_spill *spill,
+                                 int partition, int *chunk, struct mr_batch **out)
+{
+    struct mr_runtime *runtime = going->runtime;
+    struct mr_error *err = going->walk.err;
+    int count = mr_spill_chunks(spill, partition), done = 0;
+    int64_t bytes = 0;
+    struct mr_batch **chunks = mr_calloc((size_t)(count - *chunk), sizeof(*chunks));
+    enum mr_status status = chunks ? MR_OK : mr_error_nomem(err);
+    while (status == MR_OK && *chunk < count && (done == 0 || bytes < going->kept->block)) {
+        status = mr_spill_chunk(spill, runtime, partition, (*chunk)++, &chunks[done], err);
+        if (status == MR_OK)
+            bytes += mr_batch_bytes(chunks[done++]);
+    }
+    if (status == MR_OK)
+        status = mr_batch_concat(runtime->memory, chunks, done, out, err);
+    for (int i = 0; i < done; i++)
+        mr_batch_unref(chunks[i]);
+    mr_free(chunks);
+    return status;
+}
+
+enum mr_status mr_window_stream_part(const struct mr_window_plan *plan, struct mr_spill *spill,
+                                     struct mr_runtime *runtime, int partition,
+                                     struct mr_spill **out, struct mr_error *err)
+{
+    struct mr_window_kept *kept = runtime->kept;
+    struct going going = {.walk = {.visit = visit_leaf, .memory = runtime->memory, .err = err},
+                          .plan = plan,
+                          .runtime = runtime,
+                          .kept = kept,
+                          .part = &kept->parts[partition],
+                          .out = out};
+    int chunk = 0, count = mr_spill_chunks(spill, partition);
+    if (mr_spill_rows(spill, partition) == 0)
+        return MR_OK;
+    enum mr_status status = mr_eval_new(runtime->memory, &plan->appended.session, &going.eval, err);
+    while (status == MR_OK && chunk < count) {
+        struct mr_batch *fresh = NULL;
+        status = read_block(&going, spill, partition, &chunk, &fresh);
+        if (status == MR_OK && going.part->stored)
+            status = go_down(&going, fresh);
+        else if (status == MR_OK)
+            status = work_off(&going, going.part, fresh);
+        mr_batch_unref(fresh);
+        if (status == MR_OK)
+            status = mr_window_part_shrink(kept, going.part, runtime, err);
+    }
+    mr_eval_free(going.eval);
     return status;
 }

@@ -7,12 +7,17 @@
  * so what is saved are the rows of an epoch, and a later row says by its number which earlier ones no longer count.
  *
  * A ring of values for each group was refused: texts and nested values would have to be packed one by one.
+ *
+ * What is more than its part of the memory is in files (window_stored.c). A partition that is there has runs only while rows are given back.
  */
 #include "op/window_kept.h"
 
 #include <string.h>
 
 #define NOWHERE UINT32_MAX
+/* Of rows that are loaded together. */
+#define LEAST_LEAF ((int64_t)16 << 10)
+#define MOST_LEAF  ((int64_t)4 << 20)
 
 void mr_window_hash(const struct mr_window_plan *plan, const struct mr_batch *batch, const int *at,
                     uint64_t *hashes)
@@ -22,7 +27,7 @@ void mr_window_hash(const struct mr_window_plan *plan, const struct mr_batch *ba
         mr_column_hash(batch->columns[at[k]], NULL, batch->rows, hashes);
 }
 
-static enum mr_status charge(struct mr_window_kept *kept, struct mr_window_part *part,
+static enum mr_status charge(const struct mr_window_kept *kept, struct mr_window_part *part,
                              int64_t bytes, struct mr_error *err)
 {
     MR_TRY(mr_memory_charge(kept->memory, bytes, err));
@@ -30,7 +35,7 @@ static enum mr_status charge(struct mr_window_kept *kept, struct mr_window_part 
     return MR_OK;
 }
 
-static enum mr_status grow_keys(struct mr_window_kept *kept, struct mr_window_part *part,
+static enum mr_status grow_keys(const struct mr_window_kept *kept, struct mr_window_part *part,
                                 struct mr_error *err)
 {
     int64_t count = mr_group_table_count(part->table), capacity = part->capacity;
@@ -48,7 +53,7 @@ static enum mr_status grow_keys(struct mr_window_kept *kept, struct mr_window_pa
     return MR_OK;
 }
 
-enum mr_status mr_window_groups(struct mr_window_kept *kept, struct mr_window_part *part,
+enum mr_status mr_window_groups(const struct mr_window_kept *kept, struct mr_window_part *part,
                                 const struct mr_batch *batch, const int *at, const uint64_t *hashes,
                                 uint32_t *groups, struct mr_error *err)
 {
@@ -84,9 +89,8 @@ bool mr_window_find(const struct mr_window_part *part, uint32_t group, int64_t n
            numbers_of(run)[out->row] == number;
 }
 
-/* Is the row still within reach, and not another one of its number? */
-static bool is_live(const struct mr_window_kept *kept, const struct mr_window_part *part, int r,
-                    int64_t row)
+bool mr_window_is_live(const struct mr_window_kept *kept, const struct mr_window_part *part, int r,
+                       int64_t row)
 {
     struct mr_window_place place;
     const struct mr_window_run *run = &part->runs[r];
@@ -140,7 +144,7 @@ enum mr_status mr_window_recall(const struct mr_window_part *part, struct mr_mem
 /* ---- keeping rows ---- */
 
 /* Room for `wanted` places. */
-static enum mr_status grow_places(struct mr_window_kept *kept, struct mr_window_part *part,
+static enum mr_status grow_places(const struct mr_window_kept *kept, struct mr_window_part *part,
                                   struct mr_window_key *key, int64_t seen, int64_t wanted,
                                   struct mr_error *err)
 {
@@ -163,8 +167,8 @@ static enum mr_status grow_places(struct mr_window_kept *kept, struct mr_window_
     return MR_OK;
 }
 
-static enum mr_status note_row(struct mr_window_kept *kept, struct mr_window_part *part, int run,
-                               int64_t row, struct mr_error *err)
+static enum mr_status note_row(const struct mr_window_kept *kept, struct mr_window_part *part,
+                               int run, int64_t row, struct mr_error *err)
 {
     struct mr_window_key *key = &part->keys[part->runs[run].owners[row]];
     int64_t number = numbers_of(&part->runs[run])[row], keep = kept->plan->keep;
@@ -189,7 +193,7 @@ static void run_reset(struct mr_window_run *run)
 }
 
 /* Takes the run over, also when it fails. */
-static enum mr_status push_run(struct mr_window_kept *kept, struct mr_window_part *part,
+static enum mr_status push_run(const struct mr_window_kept *kept, struct mr_window_part *part,
                                struct mr_window_run run, struct mr_error *err)
 {
     enum mr_status status = MR_OK;
@@ -211,7 +215,7 @@ static enum mr_status push_run(struct mr_window_kept *kept, struct mr_window_par
     return MR_OK;
 }
 
-static void drop_runs(struct mr_window_kept *kept, struct mr_window_part *part, int from)
+static void drop_runs(const struct mr_window_kept *kept, struct mr_window_part *part, int from)
 {
     for (int r = from; r < part->nruns; r++) {
         int64_t bytes = part->runs[r].batch->rows * (int64_t)sizeof *part->runs[r].owners;
@@ -235,7 +239,7 @@ static enum mr_status live_rows(const struct mr_window_kept *kept,
         return mr_error_nomem(err);
     for (int r = from; r < part->nruns; r++)
         for (int64_t i = 0; i < part->runs[r].batch->rows; i++)
-            if (is_live(kept, part, r, i))
+            if (mr_window_is_live(kept, part, r, i))
                 places[n++] = (struct mr_window_place){.run = (uint32_t)r, .row = (int32_t)i};
     *out = places;
     *count = n;
@@ -247,14 +251,16 @@ static enum mr_status merge(struct mr_window_kept *kept, struct mr_window_part *
                             struct mr_error *err)
 {
     struct mr_window_place *places = NULL;
-    struct mr_window_run run = {.saved = true};
+    struct mr_window_run run = {.saved = true, .stored = true};
     int64_t count = 0;
     MR_TRY(live_rows(kept, part, from, &places, &count, err));
     int32_t *at = mr_alloc(((size_t)count + 1) * sizeof *at);
     run.owners = mr_alloc(((size_t)count + 1) * sizeof *run.owners);
     enum mr_status status = at && run.owners ? MR_OK : mr_error_nomem(err);
-    for (int r = from; r < part->nruns; r++)
+    for (int r = from; r < part->nruns; r++) {
         run.saved &= part->runs[r].saved;
+        run.stored &= part->runs[r].stored;
+    }
     if (status == MR_OK && count > 0)
         status = mr_window_recall(part, kept->memory, places, count, &run.batch, at, err);
     for (int64_t i = 0; status == MR_OK && i < count; i++)
@@ -280,7 +286,7 @@ static enum mr_status tidy(struct mr_window_kept *kept, struct mr_window_part *p
                            struct mr_error *err)
 {
     int from = part->nruns - 1;
-    if (from < 0)
+    if (from < 0 || !part->runs[from].saved) /* with it others would be saved again */
         return MR_OK;
     int64_t total = part->runs[from].batch->rows;
     while (from > 0 && part->runs[from - 1].batch->rows <= 2 * total)
@@ -323,26 +329,64 @@ static enum mr_status adopt(const struct mr_window_kept *kept, const struct mr_b
     return status;
 }
 
-enum mr_status mr_window_keep(struct mr_window_kept *kept, struct mr_window_part *part,
-                              const struct mr_batch *batch, const uint32_t *groups,
-                              struct mr_error *err)
+enum mr_status mr_window_enter(const struct mr_window_kept *kept, struct mr_window_part *part,
+                               struct mr_window_run run, const uint32_t *groups,
+                               struct mr_error *err)
 {
-    struct mr_window_run run = {0};
-    size_t bytes = (size_t)batch->rows * sizeof *run.owners;
-    if (batch->rows == 0)
-        return MR_OK;
-    MR_TRY(tidy(kept, part, err));
-    MR_TRY(adopt(kept, batch, &run.batch, err));
-    run.owners = mr_alloc(bytes);
+    int64_t rows = run.batch->rows;
+    size_t bytes = (size_t)rows * sizeof *run.owners;
+    run.owners = mr_alloc(bytes + 1);
     if (!run.owners) {
         run_reset(&run);
         return mr_error_nomem(err);
     }
     memcpy(run.owners, groups, bytes);
     MR_TRY(push_run(kept, part, run, err));
-    for (int64_t i = 0; i < batch->rows; i++)
+    for (int64_t i = 0; i < rows; i++)
         MR_TRY(note_row(kept, part, part->nruns - 1, i, err));
     return MR_OK;
+}
+
+enum mr_status mr_window_keep(struct mr_window_kept *kept, struct mr_window_part *part,
+                              const struct mr_batch *batch, const uint32_t *groups,
+                              struct mr_error *err)
+{
+    struct mr_window_run run = {0};
+    if (batch->rows == 0)
+        return MR_OK;
+    MR_TRY(tidy(kept, part, err));
+    MR_TRY(adopt(kept, batch, &run.batch, err));
+    return mr_window_enter(kept, part, run, groups, err);
+}
+
+/* ---- a partition ---- */
+
+enum mr_status mr_window_part_init(const struct mr_window_kept *kept, struct mr_window_part *part,
+                                   struct mr_error *err)
+{
+    *part = (struct mr_window_part){.stored = part->stored};
+    return mr_group_table_new(kept->memory, kept->plan->types, kept->plan->npartition, &part->table,
+                              err);
+}
+
+void mr_window_part_reset(const struct mr_window_kept *kept, struct mr_window_part *part)
+{
+    drop_runs(kept, part, 0);
+    for (int64_t g = 0; g < part->nkeys; g++)
+        mr_free(part->keys[g].places);
+    mr_memory_credit(kept->memory, part->charged);
+    mr_group_table_free(part->table);
+    mr_free(part->keys);
+    mr_free(part->runs);
+    *part = (struct mr_window_part){.stored = part->stored};
+}
+
+int64_t mr_window_part_bytes(const struct mr_window_part *part)
+{
+    int64_t bytes = part->charged;
+    for (int r = 0; r < part->nruns; r++)
+        bytes += mr_batch_bytes(part->runs[r].batch);
+    return bytes;
 }
 
 /* ---- saved and given back ---- */
@@ -351,31 +395,32 @@ static void kept_close(void *opaque)
 {
     struct mr_window_kept *kept = opaque;
     for (int p = 0; p < MR_WINDOW_PARTS; p++) {
-        struct mr_window_part *part = &kept->parts[p];
-        drop_runs(kept, part, 0);
-        for (int64_t g = 0; g < part->nkeys; g++)
-            mr_free(part->keys[g].places);
-        mr_memory_credit(kept->memory, part->charged);
-        mr_group_table_free(part->table);
-        mr_free(part->keys);
-        mr_free(part->runs);
+        mr_window_part_reset(kept, &kept->parts[p]);
+        mr_window_node_free(kept, kept->parts[p].stored);
     }
+    mr_spill_log_free(kept->log);
     mr_free(kept);
 }
 
 static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t share, void **out,
                                 struct mr_error *err)
 {
-    (void)share; /* no file is made */
     struct mr_window_kept *kept = mr_calloc(1, sizeof *kept);
     if (!kept)
         return mr_error_nomem(err);
     kept->plan = plan;
+    kept->runtime = *runtime;
+    kept->runtime.tally = NULL;
+    kept->runtime.pool = NULL;
     kept->memory = runtime->memory;
-    enum mr_status status = MR_OK;
+    kept->limit = share / MR_WINDOW_PARTS;
+    kept->leaf = kept->limit < LEAST_LEAF  ? LEAST_LEAF
+                 : kept->limit > MOST_LEAF ? MOST_LEAF
+                                           : kept->limit;
+    kept->block = share / 4 / (runtime->parallelism > 1 ? runtime->parallelism : 1);
+    enum mr_status status = mr_spill_log_new(&kept->runtime, &kept->log, err);
     for (int p = 0; status == MR_OK && p < MR_WINDOW_PARTS; p++)
-        status = mr_group_table_new(kept->memory, kept->plan->types, kept->plan->npartition,
-                                    &kept->parts[p].table, err);
+        status = mr_window_part_init(kept, &kept->parts[p], err);
     if (status != MR_OK) {
         kept_close(kept);
         return status;
@@ -403,6 +448,8 @@ static enum mr_status restore_part(struct mr_window_kept *kept, int p, const str
         status = mr_window_keep(kept, part, own, groups, err);
     if (status == MR_OK)
         part->runs[part->nruns - 1].saved = true;
+    if (status == MR_OK)
+        status = mr_window_part_shrink(kept, part, &kept->runtime, err);
     mr_batch_unref(own);
     mr_free(some);
     return status;
@@ -442,7 +489,46 @@ static enum mr_status kept_restore(void *opaque, struct mr_batch *batch, struct 
     return status;
 }
 
-#define SAVED_ROWS 16384
+#define SAVED_ROWS  16384
+#define SAVED_BYTES ((int64_t)256 << 10)
+#define SAVED_MOST  64
+
+/* Rows of many partitions and leaves, few of each: gathered, so that notes are not as many. */
+struct saving {
+    struct mr_emit emit; /* first: what rows are emitted into */
+    struct mr_emit *to;
+    struct mr_memory *memory;
+    struct mr_batch *batches[SAVED_MOST];
+    int count;
+    int64_t bytes;
+};
+
+static enum mr_status send(struct saving *saving, struct mr_error *err)
+{
+    struct mr_batch *all = NULL;
+    if (saving->count == 0)
+        return MR_OK;
+    enum mr_status status = MR_OK;
+    if (saving->count == 1)
+        all = mr_batch_ref(saving->batches[0]);
+    else
+        status = mr_batch_concat(saving->memory, saving->batches, saving->count, &all, err);
+    for (int i = 0; i < saving->count; i++)
+        mr_batch_unref(saving->batches[i]);
+    saving->count = 0;
+    saving->bytes = 0;
+    return status == MR_OK ? saving->to->batch(saving->to, 0, all, err) : status;
+}
+
+static enum mr_status gather(struct mr_emit *emit, int port, struct mr_batch *batch,
+                             struct mr_error *err)
+{
+    (void)port;
+    struct saving *saving = (struct saving *)(void *)emit;
+    saving->batches[saving->count++] = batch;
+    saving->bytes += mr_batch_bytes(batch);
+    return saving->count == SAVED_MOST || saving->bytes >= SAVED_BYTES ? send(saving, err) : MR_OK;
+}
 
 static enum mr_status save_run(const struct mr_window_kept *kept, const struct mr_window_part *part,
                                int r, struct mr_emit *emit, struct mr_error *err)
@@ -453,7 +539,7 @@ static enum mr_status save_run(const struct mr_window_kept *kept, const struct m
     if (!rows)
         return mr_error_nomem(err);
     for (int64_t i = 0; i < run->batch->rows; i++)
-        if (is_live(kept, part, r, i))
+        if (mr_window_is_live(kept, part, r, i))
             rows[count++] = (int32_t)i;
     enum mr_status status = MR_OK;
     for (int64_t from = 0; status == MR_OK && from < count; from += SAVED_ROWS) {
@@ -467,19 +553,30 @@ static enum mr_status save_run(const struct mr_window_kept *kept, const struct m
     return status;
 }
 
+static enum mr_status save_part(struct mr_window_kept *kept, struct mr_window_part *part,
+                                bool everything, struct mr_emit *emit, struct mr_error *err)
+{
+    for (int r = 0; r < part->nruns; r++) {
+        if (everything || !part->runs[r].saved)
+            MR_TRY(save_run(kept, part, r, emit, err));
+        part->runs[r].saved = true;
+    }
+    return part->stored ? mr_window_node_save(kept, part->stored, everything, emit, err) : MR_OK;
+}
+
 static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *emit,
                                 struct mr_error *err)
 {
     struct mr_window_kept *kept = opaque;
-    for (int p = 0; p < MR_WINDOW_PARTS; p++) {
-        struct mr_window_part *part = &kept->parts[p];
-        for (int r = 0; r < part->nruns; r++) {
-            if (everything || !part->runs[r].saved)
-                MR_TRY(save_run(kept, part, r, emit, err));
-            part->runs[r].saved = true;
-        }
-    }
-    return MR_OK;
+    struct saving saving = {.emit = {.batch = gather}, .to = emit, .memory = kept->memory};
+    enum mr_status status = MR_OK;
+    for (int p = 0; status == MR_OK && p < MR_WINDOW_PARTS; p++)
+        status = save_part(kept, &kept->parts[p], everything, &saving.emit, err);
+    if (status == MR_OK)
+        return send(&saving, err);
+    for (int i = 0; i < saving.count; i++)
+        mr_batch_unref(saving.batches[i]);
+    return status;
 }
 
 static int64_t kept_rows(const void *opaque)
@@ -487,7 +584,7 @@ static int64_t kept_rows(const void *opaque)
     const struct mr_window_kept *kept = opaque;
     int64_t rows = 0;
     for (int p = 0; p < MR_WINDOW_PARTS; p++)
-        rows += kept->parts[p].rows;
+        rows += kept->parts[p].rows + mr_window_node_rows(kept->parts[p].stored);
     return rows;
 }
 

@@ -36,13 +36,18 @@ def put(space, name, ids):
     os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
 
 
-def ids(space):
+def lines(space):
+    """What came out, as tuples, sorted."""
     found = []
     for name in os.listdir(space.file("out")):
         if name.endswith(".json"):
             with open(space.file("out", name), encoding="utf-8") as file:
-                found += [json.loads(line)["id"] for line in file]
+                found += [tuple(json.loads(line).values()) for line in file]
     return sorted(found)
+
+
+def ids(space):
+    return [line[0] for line in lines(space)]
 
 
 def batch_between():
@@ -235,28 +240,50 @@ def put_wide(space, name, ids):
     os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
 
 
-def stored_killed():
-    """What is kept is larger than the memory, and the process dies while it is stored, read and saved: nothing is forgotten."""
+def stored_killed(step, wanted):
+    """What is kept is larger than the memory, and the process dies while it is stored, read and saved: nothing is forgotten.
+
+    `wanted`: what is to come out of lists of ids.
+    """
     work = pipeline(resources={"memory": "24mb", "parallelism": 2})
     work["steps"][0]["config"]["schema"] = "id BIGINT, k STRING, ts TIMESTAMP"
-    work["steps"][1]["config"]["keys"] = ["k"]
+    work["steps"][1] = {"type": "transform", **step}
+    work["steps"].insert(2, {"type": "transform", "method": "dropColumns", "config": {"columns": ["k", "ts"]}})
+    came = [range(12000)]
     with Workspace() as space:
         put_wide(space, "a", range(12000))
         done = space.run(work).expect(0)
         check(sum(step.get("counters", {}).get("spill_bytes", 0) for step in done.report["steps"]) > 0, "nothing was spilled")
         for number, place in enumerate(("spill.write:40", "spill.read:60", "state.before:2", "files.published"), 1):
-            put_wide(space, f"b{number}", range(3000 * number - 2000, 3000 * number + 12000))
+            came.append(range(3000 * number - 2000, 3000 * number + 12000))
+            put_wide(space, f"b{number}", came[-1])
             done = space.run(work, environment={"MILLRACE_FAILPOINT": f"{place}=kill"})
             if done.code == 0 and number == 1:
                 raise Skip("a build without --enable-failpoints")
             equal(done.code, -signal.SIGKILL, f"{place}: {done.err}")
             space.run(work).expect(0)
-            equal(ids(space), list(range(3000 * number + 12000)), f"rows, {place}")
+            check(lines(space) == wanted(came), f"rows, {place}")
+
+
+def once(came):
+    return [(i,) for i in range(max(map(max, came)) + 1)]
+
+
+def numbered(came):
+    """Each row of an id with its number, and the sum over it and the two before it."""
+    seen = {}
+    for ids in came:
+        for i in ids:
+            seen[i] = seen.get(i, 0) + 1
+    return [(i, n, i * min(n, 3)) for i in sorted(seen) for n in range(1, seen[i] + 1)]
 
 
 def main():
     suite = Suite("kept")
-    suite.case("stored, and killed", stored_killed)
+    suite.case("stored, and killed", stored_killed, {"method": "deduplicate", "config": {
+        "keys": ["k"], "watermark": {"column": "ts", "delay": "1 hour"}}}, once)
+    suite.case("windows stored, and killed", stored_killed, {"method": "windowColumns", "config": {
+        "columns": {"n": "row_number()", "s": "sum(id)"}, "partitionBy": ["k"], "frame": "ROWS BETWEEN 2 PRECEDING AND CURRENT ROW"}}, numbered)
     suite.case("a batch run in between", batch_between)
     suite.case("--fresh killed", fresh_killed)
     suite.case("the mode is switched", mode_switched)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What steps of a stream keep is many times the memory they have: joins of two streams, and deduplicate.
+"""What steps of a stream keep is many times the memory they have: joins of two streams, deduplicate, and windows over rows.
 
 Each epoch is a process (trigger once), so that what was stored in files is saved in the state, and comes back from there. All rows stay in reach
 until the last epoch. What came out is compared with DuckDB, every column. MILLRACE_LONG=1 runs all kinds of joins.
@@ -121,6 +121,41 @@ def duplicates():
         equal(count[0], count[1], "rows")
 
 
+def windows():
+    """All rows are in reach of their group's next one; the last epoch brings rows of some groups only."""
+    with Workspace() as space:
+        rows, spilled = Rows(space), 0
+        config = {"columns": {"before": "lag(pad, 2)", "first": "first_value(pad)", "total": "sum(id)", "n": "row_number()"},
+                  "partitionBy": ["k"], "frame": "ROWS BETWEEN 9 PRECEDING AND CURRENT ROW"}
+        work = pipeline(source("l"), {"type": "transform", "method": "windowColumns", "config": config})
+        for epoch in range(EPOCHS + 1):
+            first, count, step = epoch * KEYS, KEYS if epoch < EPOCHS else KEYS // 40, 1 if epoch < EPOCHS else 31
+            rows.add("l", f"SELECT i AS id, 'key ' || i * 7919 % {KEYS * 3 // 4} AS k, {WORDS.format('i')} AS pad FROM range({first}, {first + count * step}, {step}) t(i)")
+            done = space.run(work).expect(0)
+            spilled += counter(done, "spill_bytes")
+        kept = rows.connection.execute("SELECT sum(length(pad)) FROM l").fetchone()[0] >> 20
+        check(kept >= 5 * MEMORY, f"{kept} MB are kept")
+        check(spilled > 1 << 20, f"{spilled} bytes were spilled")
+        wanted = """SELECT id, k, pad, lag(pad, 2) OVER k AS before, first_value(pad) OVER w AS "first", (sum(id) OVER w)::BIGINT AS total, (row_number() OVER k)::INT AS n
+            FROM l WINDOW k AS (PARTITION BY k ORDER BY id), w AS (PARTITION BY k ORDER BY id ROWS 9 PRECEDING)"""
+        got = f"""SELECT id, k, pad, before, "first", total, n FROM '{space.file('out')}/**/*.parquet'"""
+        equal(rows.sums(got), rows.sums(wanted), "sums")
+
+
+def one_window():
+    """Rows without `partitionBy` are one group: an epoch larger than the memory is worked off a block at a time."""
+    with Workspace() as space:
+        rows = Rows(space)
+        config = {"columns": {"before": "lag(pad, 50)", "total": "sum(id)"}, "frame": "ROWS BETWEEN 99 PRECEDING AND CURRENT ROW"}
+        work = pipeline(source("l"), {"type": "transform", "method": "windowColumns", "config": config})
+        for first, count in ((0, KEYS), (KEYS, 10)):
+            rows.add("l", f"SELECT i AS id, {WORDS.format('i')} AS pad FROM range({first}, {first + count}) t(i)")
+            space.run(work).expect(0)
+        wanted = """SELECT id, pad, lag(pad, 50) OVER (ORDER BY id) AS before, (sum(id) OVER (ORDER BY id ROWS 99 PRECEDING))::BIGINT AS total FROM l"""
+        got = f"""SELECT id, pad, before, total FROM '{space.file('out')}/**/*.parquet'"""
+        equal(rows.sums(got), rows.sums(wanted), "sums")
+
+
 def threads_without_work():
     """Epochs of little data have one task, however many threads there are: what is kept does not get the part of each of them."""
     with Workspace() as space:
@@ -144,6 +179,8 @@ def main():
     for kind in ("full", "left_semi", *(("inner", "left", "right", "left_anti") if os.environ.get("MILLRACE_LONG") else ())):
         suite.case(kind, joins, kind)
     suite.case("duplicates", duplicates)
+    suite.case("windows", windows)
+    suite.case("one window", one_window)
     suite.case("threads without work", threads_without_work)
     suite.end()
 
