@@ -132,6 +132,10 @@ def available_now(server):
         result = space.run(work).expect(0)
         equal(ids(space), list(range(100)), "rows")
         check(result.report["stream"]["epochs"] >= 4, result.report["stream"])
+    with workspace(server) as space:  # a look for which the rate allows no record is not the end
+        work["steps"][0]["config"] = {**pipeline("now")["steps"][0]["config"], "maxRatePerPartition": 20}
+        space.run(work).expect(0)
+        equal(ids(space), list(range(100)), "rows at a rate")
 
 
 def begins_at_latest(server):
