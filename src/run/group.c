@@ -317,6 +317,7 @@ static void pause_a_little(const struct supervisor *self)
 
 static void supervise(struct supervisor *self)
 {
+    atomic_store(&self->session->in_epochs, true);
     for (;;) {
         struct mr_error err = {0};
         reap(self);
@@ -396,7 +397,6 @@ static enum mr_status forget_lanes(struct supervisor *self, struct mr_error *err
         bool timed_out;
         MR_TRY(add_lane(self, self->names[i], &lane, err));
         MR_TRY(start_lane(self, lane, true, err));
-        mr_lane_stop(lane->thread, MR_LANE_DRAINS);
         while (!mr_lane_ended(lane->thread)) {
             if (atomic_load(&self->session->cancelled))
                 mr_lane_stop(lane->thread, MR_LANE_IS_CANCELLED);
@@ -409,8 +409,7 @@ static enum mr_status forget_lanes(struct supervisor *self, struct mr_error *err
         lane->thread = NULL;
         lane->sums.rows_read += end.rows_read;
         lane->sums.rows_written += end.rows_written;
-        bool drained = end.status == MR_CANCELLED && !atomic_load(&self->session->cancelled);
-        if (end.status == MR_OK || drained)
+        if (end.status == MR_OK)
             continue;
         *err = end.err;
         mr_error_prefix(err, "--fresh, lane %s", lane->name);

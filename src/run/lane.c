@@ -37,7 +37,8 @@ static enum mr_status open_session(struct mr_lane_thread *thread, struct mr_sess
         return mr_error_nomem(err);
     thread->given = (struct mr_session_lane){.of = {thread->name, lanes->member},
                                              .begin = lanes->begin,
-                                             .memory = lanes->memory};
+                                             .memory = lanes->memory,
+                                             .once = thread->fresh};
     request.load.text = lanes->text;
     request.load.text_size = lanes->text_size;
     request.run_key = NULL;
@@ -46,7 +47,9 @@ static enum mr_status open_session(struct mr_lane_thread *thread, struct mr_sess
     request.log = request.log ? log_line : NULL;
     request.log_context = thread;
     enum mr_status status = mr_session_open(&request, out, errors);
-    if (status != MR_OK)
+    if (status == MR_OK)
+        atomic_store(&(*out)->in_epochs, true); /* it may be taken away before its first epoch */
+    else
         *err = errors->items[0];
     mr_free(errors);
     return status;

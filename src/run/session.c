@@ -119,6 +119,8 @@ static enum mr_status narrow_to_lane(struct mr_session *session, const struct mr
             mr_arena_printf(&session->arena, "%s@%s", (*spec)->state_key, lane->of.name);
         own->memory = lane->memory;
         own->metrics_path = NULL; /* the process reports */
+        if (lane->once)
+            own->stream.trigger = MR_TRIGGER_ONCE;
     }
     if (!own || !own->state_key) {
         errors->count = 1;

@@ -22,6 +22,7 @@ struct mr_session_lane {
     struct mr_lane of;
     struct mr_slice begin; /* positions that hold while none are remembered */
     int64_t memory;        /* its budget */
+    bool once;             /* one epoch, whatever the trigger */
 };
 
 struct mr_session_request {

@@ -171,6 +171,13 @@ def forgets(server):
         wait_for(lambda: one.lanes() == 2 and len(re.findall("begins", one.text())) == 2, one.text, 60, one)
         check("stop the other processes" in space.run("pipeline.json", "--fresh").expect(9).err, "--fresh beside another process")
         equal(one.end(), 143, "exit code")
+        again = members.add("--fresh")  # of a stream without an end: each lane runs one epoch, then the process joins
+        await_ids(space, {n: 3 for n in range(40)}, again)
+        wait_for(lambda: again.lanes() == 2, again.text, 60, again)
+        send(producer, "forgets", range(40, 50))
+        await_ids(space, {n: 3 if n < 40 else 1 for n in range(50)}, again)
+        equal(again.end(), 143, "exit code")
+        check("drained: all lanes have committed" in again.text(), again.text())
         os.rename(space.file(".millrace"), space.file("lost"))
         found = run(space, now("forgets"), code=6).err
         check("--adopt" in found and "lane forgets/" in found, found)
