@@ -451,15 +451,17 @@ static enum mr_status resolve_marks(const struct kafka_partitions *partitions,
 }
 
 enum mr_status kafka_resolve(struct kafka_client *client, struct mr_runtime *runtime,
-                             const struct kafka_partitions *partitions,
-                             const struct kafka_point *point, int64_t *into, struct mr_error *err)
+                             struct kafka_partitions *partitions, const struct kafka_point *point,
+                             int64_t *into, struct mr_error *err)
 {
     if (point->kind == KAFKA_AT_MARKS)
         return resolve_marks(partitions, &point->marks, into, err);
     if (point->kind == KAFKA_AT_TIME)
         MR_TRY(ask_all(client, runtime, partitions, point->millis, into, err));
     for (int i = 0; i < partitions->count; i++) {
-        const struct kafka_partition *partition = &partitions->items[i];
+        struct kafka_partition *partition = &partitions->items[i];
+        if (into[i] > partition->high && point->kind == KAFKA_AT_TIME)
+            partition->high = into[i]; /* records have come in since that was asked */
         if (point->kind == KAFKA_AT_EARLIEST)
             into[i] = partition->low;
         else if (point->kind == KAFKA_AT_LATEST || into[i] < 0) /* no record is that late */

@@ -87,10 +87,10 @@ enum mr_status kafka_ask_ends(struct kafka_client *client, struct mr_runtime *ru
                               struct kafka_partitions *partitions, struct mr_error *err);
 /*
  * The offsets of a point in all partitions, into `into` (one each). Marks have to name every partition, and offsets that are not in
- * [low, high] are the caller's business.
+ * [low, high] are the caller's business; a time may raise `high`: that of a record which has come in since.
  */
 enum mr_status kafka_resolve(struct kafka_client *client, struct mr_runtime *runtime,
-                             const struct kafka_partitions *partitions,
-                             const struct kafka_point *point, int64_t *into, struct mr_error *err);
+                             struct kafka_partitions *partitions, const struct kafka_point *point,
+                             int64_t *into, struct mr_error *err);
 
 #endif

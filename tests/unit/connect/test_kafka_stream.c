@@ -27,6 +27,7 @@ static int64_t written; /* ids are 0.. of all records */
 static int64_t gap_from, gap_end; /* records of these offsets are hidden */
 static int starts;                /* of feeds */
 static bool silent;               /* nothing comes */
+static int64_t coming; /* so many records come in when a time is asked for, and it is theirs */
 
 int __real_rd_kafka_consume_start_queue(rd_kafka_topic_t *of, int32_t partition, int64_t offset,
                                         rd_kafka_queue_t *queue);
@@ -34,6 +35,13 @@ int __wrap_rd_kafka_consume_start_queue(rd_kafka_topic_t *of, int32_t partition,
                                         rd_kafka_queue_t *queue);
 rd_kafka_message_t *__real_rd_kafka_consume_queue(rd_kafka_queue_t *queue, int millis);
 rd_kafka_message_t *__wrap_rd_kafka_consume_queue(rd_kafka_queue_t *queue, int millis);
+
+rd_kafka_resp_err_t __real_rd_kafka_offsets_for_times(rd_kafka_t *rk,
+                                                      rd_kafka_topic_partition_list_t *list,
+                                                      int millis);
+rd_kafka_resp_err_t __wrap_rd_kafka_offsets_for_times(rd_kafka_t *rk,
+                                                      rd_kafka_topic_partition_list_t *list,
+                                                      int millis);
 
 int __wrap_rd_kafka_consume_start_queue(rd_kafka_topic_t *of, int32_t partition, int64_t offset,
                                         rd_kafka_queue_t *queue)
@@ -52,6 +60,22 @@ rd_kafka_message_t *__wrap_rd_kafka_consume_queue(rd_kafka_queue_t *queue, int m
             return message;
         rd_kafka_message_destroy(message);
     }
+}
+
+static void produce(int count, int partition);
+
+rd_kafka_resp_err_t
+__wrap_rd_kafka_offsets_for_times(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int millis)
+{
+    if (coming == 0 || list->elems[0].offset < 0)
+        return __real_rd_kafka_offsets_for_times(rk, list, millis);
+    for (int i = 0; i < list->cnt; i++) {
+        list->elems[i].offset = written / PARTITIONS + coming;
+        list->elems[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    produce((int)coming * PARTITIONS, -1);
+    coming = 0;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static rd_kafka_t *client(const char *servers)
@@ -92,6 +116,7 @@ static int start(void **state)
     topic = rd_kafka_topic_new(writer, "t", NULL);
     written = 0;
     gap_from = gap_end = starts = 0;
+    coming = 0;
     silent = false;
     return 0;
 }
@@ -252,6 +277,21 @@ static void test_latest(void **state)
     assert_int_equal(epoch(stream, true), 55);
     assert_int_equal(epoch(stream, true), 0);
     assert_int_equal(stream->rows, 55);
+    mr_free(stream);
+}
+
+/* The record that a stream begins at comes in after the ends were asked for. */
+static void test_time(void **state)
+{
+    (void)state;
+    struct stream *stream = stream_new("startingOffsets", "{\"timestamp\": 1700000000000}");
+    produce(10 * PARTITIONS, -1);
+    coming = 3;
+    assert_int_equal(epoch(stream, true), 0);
+    produce(5 * PARTITIONS, -1);
+    assert_int_equal(epoch(stream, true), 5 * PARTITIONS);
+    assert_false(stream->seen[13 * PARTITIONS - 1]);
+    assert_true(stream->seen[13 * PARTITIONS]);
     mr_free(stream);
 }
 
@@ -431,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_share_out),
         cmocka_unit_test_setup_teardown(test_epochs, start, stop),
         cmocka_unit_test_setup_teardown(test_latest, start, stop),
+        cmocka_unit_test_setup_teardown(test_time, start, stop),
         cmocka_unit_test_setup_teardown(test_gap, start, stop),
         cmocka_unit_test_setup_teardown(test_end, start, stop),
         cmocka_unit_test_setup_teardown(test_pieces, start, stop),
