@@ -247,6 +247,15 @@ enum mr_status kafka_producer_start(struct kafka_producer *producer, struct mr_r
     return MR_OK;
 }
 
+/* Reports of a handle that is gone do not come any more: its flights are free for others. */
+static void forsake_flights(struct kafka_producer *producer)
+{
+    pthread_mutex_lock(&producer->lock);
+    for (struct kafka_flight *flight = producer->flights; flight != NULL; flight = flight->next)
+        flight->forsaken = true;
+    pthread_mutex_unlock(&producer->lock);
+}
+
 void kafka_producer_drop(struct kafka_producer *producer)
 {
     if (producer->client != NULL) {
@@ -260,6 +269,7 @@ void kafka_producer_drop(struct kafka_producer *producer)
                                                                   RD_KAFKA_PURGE_F_NON_BLOCKING);
         kafka_client_close(producer->client);
         producer->client = NULL;
+        forsake_flights(producer);
     }
     producer->phase = KAFKA_CLOSED;
     producer->ended = false;
@@ -290,12 +300,13 @@ enum mr_status kafka_flight_open(struct kafka_producer *producer, struct kafka_f
     struct kafka_flight *flight;
     pthread_mutex_lock(&producer->lock);
     for (flight = producer->flights; flight != NULL; flight = flight->next)
-        if (!flight->used && atomic_load(&flight->done) == flight->sent)
+        if (!flight->used && (flight->forsaken || atomic_load(&flight->done) == flight->sent))
             break;
     if (flight == NULL)
         flight = new_flight(producer);
     if (flight != NULL) {
         flight->used = true;
+        flight->forsaken = false;
         flight->sent = flight->since = 0;
         atomic_store(&flight->done, 0);
         atomic_store(&flight->failed, RD_KAFKA_RESP_ERR_NO_ERROR);

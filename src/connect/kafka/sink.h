@@ -102,7 +102,8 @@ struct kafka_flight {
     int64_t still, since;     /* who waits has seen so many done since then; 0 = has not waited */
     int fd;                   /* eventfd: something was delivered */
     atomic_bool waiting;
-    bool used; /* producer->lock */
+    bool used;     /* producer->lock */
+    bool forsaken; /* producer->lock: the handle that sent its records is gone */
 };
 
 enum kafka_phase {

@@ -238,6 +238,42 @@ static void test_recover(void **state)
     mr_bytes_reset(&known.positions);
 }
 
+/* What a handle that was dropped has not delivered: who waited for it is free again, with its descriptor. */
+static void test_dropped(void **state)
+{
+    (void)state;
+    const struct mr_options *options = options_of("transactional", "false");
+    struct mr_sink_info info;
+    struct mr_sink_bind bind = {.options = options,
+                                .runtime = &f.runtime,
+                                .arena = &f.arena,
+                                .schema = fixture_schema(&f, "id BIGINT"),
+                                .step = "load"};
+    struct kafka_link link;
+    struct kafka_producer *producer;
+    bool owned;
+    void *sink, *writer;
+    int flights = 0;
+    FIXTURE_OK(&f, mr_sink_kafka.bind(&bind, &sink, &info, &f.err));
+    FIXTURE_OK(&f, kafka_link_read(&link, options, &f.runtime, 0, &f.arena, &f.err));
+    FIXTURE_OK(&f, kafka_producer_get(&link, &f.runtime, 0, &producer, &owned, &f.err));
+    assert_false(owned);
+    for (int number = 1; number <= 5; number++) {
+        struct mr_epoch epoch = {.epoch = number};
+        FIXTURE_OK(&f, mr_sink_kafka.writer_open(sink, &f.runtime, &epoch, 0, &writer, &f.err));
+        const char *rows[] = {"7", NULL};
+        struct mr_batch *batch = fixture_batch(&f, "id BIGINT", rows);
+        FIXTURE_OK(&f, mr_sink_kafka.write(writer, batch, &f.err));
+        mr_batch_unref(batch);
+        mr_sink_kafka.writer_close(writer);
+        kafka_producer_drop(producer);
+    }
+    for (const struct kafka_flight *flight = producer->flights; flight; flight = flight->next)
+        flights++;
+    assert_int_equal(flights, 1);
+    mr_sink_kafka.close(sink);
+}
+
 /* The replica next to us may be behind the leader: it is not asked. */
 static void test_near_replica(void **state)
 {
@@ -307,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_init, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_find, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_recover, start_mock, stop_mock),
+        cmocka_unit_test_setup_teardown(test_dropped, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_near_replica, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_hostile_tokens, start_mock, stop_mock),
         cmocka_unit_test_setup_teardown(test_keys, start_mock, stop_mock),
