@@ -73,6 +73,15 @@ static enum mr_status bad_value(const struct mr_option *option, const char *text
                            shown(option, text, buffer));
 }
 
+static enum mr_status bad_duration(const struct mr_option *option, const char *text,
+                                   struct mr_error *err)
+{
+    bad_value(option, text, "a duration such as \"5 seconds\"", err);
+    mr_error_hint(err, "a number and microseconds, milliseconds, seconds, minutes, hours, days or "
+                       "weeks; months and years have no fixed length");
+    return MR_CONFIG;
+}
+
 void mr_option_bound_text(const struct mr_option *option, int64_t value,
                           char out[MR_OPTION_BOUND_TEXT])
 {
@@ -166,7 +175,7 @@ enum mr_status mr_option_parse(const struct mr_option *option, const char *text,
     case MR_OPTION_DURATION:
         if (!mr_duration_parse(text, option->unit_micros > 0 ? option->unit_micros : 1,
                                &out->u.integer))
-            return bad_value(option, text, "a duration such as \"5 seconds\"", err);
+            return bad_duration(option, text, err);
         MR_TRY(check_bounds(option, out->u.integer, err));
         break;
     case MR_OPTION_ENUM:

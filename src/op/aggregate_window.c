@@ -9,15 +9,24 @@
  * rows themselves (keys, event time, inputs) are kept and sorted by key and time when their partition is pulled.
  */
 #include "op/aggregate.h"
+#include "op/event_time.h"
 
 #include "base/text.h"
 
 #include <stdlib.h>
 
+#define WINDOWS_MOST 10000 /* that a row is in */
+
 static const struct mr_options *window_options(const struct mr_op_bind *bind)
 {
     const struct mr_option_value *value = mr_options_get(bind->options, "window");
     return value->set ? value->u.object : NULL;
+}
+
+/* In how many sliding windows is a row? */
+static int64_t windows_of_row(const struct mr_agg_plan *plan)
+{
+    return plan->size / plan->slide + (plan->size % plan->slide != 0);
 }
 
 static enum mr_status read_durations(struct mr_agg_plan *plan, const struct mr_options *options,
@@ -44,28 +53,11 @@ static enum mr_status read_durations(struct mr_agg_plan *plan, const struct mr_o
         return mr_options_error(options, "slide", err,
                                 "a sliding window needs a slide that is positive and not above its "
                                 "size");
+    if (windows_of_row(plan) > WINDOWS_MOST)
+        return mr_options_error(options, "slide", err,
+                                "each row would be in %lld windows, and can be in %d",
+                                (long long)windows_of_row(plan), WINDOWS_MOST);
     return MR_OK;
-}
-
-static enum mr_status bind_time(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
-                                const struct mr_options *options, struct mr_error *err)
-{
-    struct mr_sql_scope scope = {.schema = plan->input};
-    const char *text = mr_options_text(options, "column");
-    enum mr_status status =
-        mr_expr_compile(bind->arena, text, &scope, &plan->session, &plan->time, err);
-    if (status != MR_OK)
-        return mr_op_option_failed(options, "column", NULL, err);
-    enum mr_type_id id = mr_expr_type(plan->time)->id;
-    if (id == MR_TYPE_TIMESTAMP || id == MR_TYPE_TIMESTAMP_NTZ)
-        return MR_OK;
-    if (id != MR_TYPE_DATE && id != MR_TYPE_STRING) {
-        char type[96];
-        return mr_options_error(options, "column", err, "an event time is a timestamp, %s is %s",
-                                text, mr_type_text(mr_expr_type(plan->time), type, sizeof type));
-    }
-    return mr_expr_cast(bind->arena, plan->time, mr_type_of(MR_TYPE_TIMESTAMP), &plan->session,
-                        &plan->time, err);
 }
 
 enum mr_status mr_agg_window_bind(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
@@ -77,7 +69,8 @@ enum mr_status mr_agg_window_bind(struct mr_agg_plan *plan, const struct mr_op_b
         return MR_OK;
     plan->window = MR_AGG_TUMBLING + (int)mr_options_integer(options, "type", 0);
     MR_TRY(read_durations(plan, options, err));
-    MR_TRY(bind_time(plan, bind, options, err));
+    MR_TRY(mr_event_time_compile(bind, mr_options_text(options, "column"), options, "column",
+                                 &plan->time, err));
     int n = plan->input->nfields;
     struct mr_field *fields = mr_arena_calloc(bind->arena, (size_t)n + 2, sizeof *fields);
     if (!fields)
@@ -118,10 +111,11 @@ static enum mr_status place_rows(const struct mr_agg_plan *plan, const struct mr
     const int32_t *selected = mr_selection_rows(batch->selection);
     int64_t n = mr_batch_active(batch);
     bool sliding = plan->window == MR_AGG_SLIDING;
-    int64_t most = sliding ? (plan->size + plan->slide - 1) / plan->slide : 1;
-    if (most > 10000 || n * most > INT32_MAX)
+    int64_t most = sliding ? windows_of_row(plan) : 1;
+    if (n * most > INT32_MAX)
         return mr_error_set(err, MR_LIMIT, MR_CLASS_CONFIG,
-                            "a row is in %lld sliding windows: too many", (long long)most);
+                            "a row is in %lld sliding windows: too many for a batch of %lld rows",
+                            (long long)most, (long long)n);
     size_t places = (size_t)(n * most);
     size_t starts_count = sliding ? places : (size_t)batch->rows;
     MR_TRY(mr_buffer_new(memory, places * sizeof(int32_t), &out->rows, err));

@@ -69,10 +69,18 @@ enum mr_status mr_event_time_compile(const struct mr_op_bind *bind, const char *
     enum mr_type_id id = mr_expr_type(*out)->id;
     if (id == MR_TYPE_TIMESTAMP || id == MR_TYPE_TIMESTAMP_NTZ)
         return MR_OK;
-    if (id != MR_TYPE_DATE && id != MR_TYPE_STRING) {
+    /* A text that is no time would end a stream at any moment; in batch it is cast, as in Spark. */
+    bool is_text = id == MR_TYPE_STRING;
+    if ((is_text && bind->inputs[0].stream) || (!is_text && id != MR_TYPE_DATE)) {
         char type[96];
-        return mr_options_error(options, option, err, "an event time is a timestamp, %s is %s",
-                                text, mr_type_text(mr_expr_type(*out), type, sizeof type));
+        mr_options_error(options, option, err, "an event time is a timestamp, %s is %s", text,
+                         mr_type_text(mr_expr_type(*out), type, sizeof type));
+        if (is_text)
+            mr_error_hint(err,
+                          "say TIMESTAMP in the `schema` of the source; or to_timestamp(%s), which "
+                          "fails at a text that is no time",
+                          text);
+        return MR_CONFIG;
     }
     return mr_expr_cast(bind->arena, *out, mr_type_of(MR_TYPE_TIMESTAMP), &session, out, err);
 }

@@ -41,7 +41,7 @@ extern const struct mr_option mr_late_letter_options[];
 /* `late` and `deadLetter` fit each other. *letters: late rows leave by port 1. */
 enum mr_status mr_late_bind(const struct mr_options *options, bool *letters, struct mr_error *err);
 /*
- * Compiles an expression of type timestamp (or date or text, which are cast) over input 0; `option` is the one at fault.
+ * Compiles an expression of type timestamp (or date, in batch also text, which are cast) over input 0; `option` is the one at fault.
  */
 enum mr_status mr_event_time_compile(const struct mr_op_bind *bind, const char *text,
                                      const struct mr_options *options, const char *option,

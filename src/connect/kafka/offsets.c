@@ -26,9 +26,10 @@
 static enum mr_status bad_point(const struct mr_options *options, const char *name, const char *why,
                                 struct mr_error *err)
 {
-    mr_options_error(options, name, err,
-                     "earliest, latest, {\"topic\": {\"0\": offset}} or {\"timestamp\": ..}%s%s",
-                     why[0] ? ": " : "", why);
+    mr_options_error(
+        options, name, err,
+        "must be earliest, latest, {\"topic\": {\"0\": offset}} or {\"timestamp\": ..}%s%s",
+        why[0] ? ": " : "", why);
     return MR_CONFIG;
 }
 
@@ -110,6 +111,8 @@ enum mr_status kafka_point_read(const struct mr_options *options, const char *na
     struct mr_slice json = mr_slice_of(mr_options_text(options, name));
     struct mr_json_tree tree;
     struct mr_bytes scratch;
+    out->options = options;
+    out->option = name;
     mr_json_tree_init(&tree);
     mr_bytes_init(&scratch, MR_BYTES_DEFAULT_MAXIMUM);
     enum mr_status status = MR_OK;
@@ -240,6 +243,23 @@ static enum mr_status find_matching(struct finding *finding,
     return MR_OK;
 }
 
+static void forget_pattern(struct finding *finding)
+{
+    pcre2_code_free(finding->code);
+    pcre2_match_data_free(finding->match);
+    pcre2_match_context_free(finding->limits);
+}
+
+enum mr_status kafka_topics_check(const struct kafka_topics *topics, struct mr_error *err)
+{
+    struct finding finding = {.topics = topics};
+    if (topics->pattern == NULL)
+        return MR_OK;
+    enum mr_status status = compile(&finding, err);
+    forget_pattern(&finding);
+    return status;
+}
+
 static enum mr_status find_topics(struct finding *finding, struct mr_runtime *runtime,
                                   struct mr_error *err)
 {
@@ -292,9 +312,7 @@ enum mr_status kafka_find_partitions(struct kafka_client *client, struct mr_runt
     struct finding finding = {.client = client, .topics = topics, .arena = arena, .out = out};
     *out = (struct kafka_partitions){0};
     enum mr_status status = find_topics(&finding, runtime, err);
-    pcre2_code_free(finding.code);
-    pcre2_match_data_free(finding.match);
-    pcre2_match_context_free(finding.limits);
+    forget_pattern(&finding);
     MR_TRY(status);
     if (out->count > 1)
         qsort(out->items, (size_t)out->count, sizeof *out->items, by_place);
@@ -421,16 +439,18 @@ enum mr_status kafka_ask_ends(struct kafka_client *client, struct mr_runtime *ru
 }
 
 static enum mr_status resolve_marks(const struct kafka_partitions *partitions,
-                                    const struct kafka_marks *marks, int64_t *into,
+                                    const struct kafka_point *point, int64_t *into,
                                     struct mr_error *err)
 {
+    const struct kafka_marks *marks = &point->marks;
     for (int i = 0; i < partitions->count; i++) {
         const struct kafka_partition *partition = &partitions->items[i];
         const struct kafka_mark *mark =
             kafka_marks_find(marks, partition->topic, partition->number);
         if (mark == NULL) {
-            mr_error_config(err, "no offset is given for partition %d of %s",
-                            (int)partition->number, partition->topic);
+            mr_options_error(point->options, point->option, err,
+                             "no offset is given for partition %d of %s", (int)partition->number,
+                             partition->topic);
             mr_error_hint(err, "name every partition; -2 stands for earliest, -1 for latest");
             return MR_CONFIG;
         }
@@ -444,8 +464,29 @@ static enum mr_status resolve_marks(const struct kafka_partitions *partitions,
             found = partitions->items[k].number == marks->items[i].partition &&
                     strcmp(partitions->items[k].topic, marks->items[i].topic) == 0;
         if (!found)
-            return mr_error_config(err, "an offset is given for %s[%d], which is not read",
-                                   marks->items[i].topic, (int)marks->items[i].partition);
+            return mr_options_error(point->options, point->option, err,
+                                    "an offset is given for %s[%d], which is not read",
+                                    marks->items[i].topic, (int)marks->items[i].partition);
+    }
+    return MR_OK;
+}
+
+enum mr_status kafka_point_check(const struct kafka_point *point, const struct kafka_topics *topics,
+                                 struct mr_error *err)
+{
+    if (point->kind != KAFKA_AT_MARKS || topics->pattern != NULL)
+        return MR_OK;
+    for (int i = 0; i < point->marks.count; i++) {
+        bool found = false;
+        for (int k = 0; k < topics->count && !found; k++)
+            found = strcmp(topics->names[k], point->marks.items[i].topic) == 0;
+        if (found)
+            continue;
+        mr_options_error(point->options, point->option, err,
+                         "an offset is given for the topic %s, which is not read",
+                         point->marks.items[i].topic);
+        mr_error_hint(err, "name the partitions of all topics that are read, and no others");
+        return MR_CONFIG;
     }
     return MR_OK;
 }
@@ -455,7 +496,7 @@ enum mr_status kafka_resolve(struct kafka_client *client, struct mr_runtime *run
                              int64_t *into, struct mr_error *err)
 {
     if (point->kind == KAFKA_AT_MARKS)
-        return resolve_marks(partitions, &point->marks, into, err);
+        return resolve_marks(partitions, point, into, err);
     if (point->kind == KAFKA_AT_TIME)
         MR_TRY(ask_all(client, runtime, partitions, point->millis, into, err));
     for (int i = 0; i < partitions->count; i++) {

@@ -62,6 +62,9 @@ struct kafka_point {
     enum { KAFKA_AT_EARLIEST, KAFKA_AT_LATEST, KAFKA_AT_TIME, KAFKA_AT_MARKS } kind;
     int64_t millis;           /* AT_TIME */
     struct kafka_marks marks; /* AT_MARKS */
+    /* where it was said; AT_MARKS and AT_TIME */
+    const struct mr_options *options;
+    const char *option;
 };
 
 /* The value of startingOffsets or endingOffsets (JSON text). MR_CONFIG at the option. */
@@ -69,13 +72,19 @@ enum mr_status kafka_point_read(const struct mr_options *options, const char *na
                                 const struct mr_tz *tz, struct mr_arena *arena,
                                 struct kafka_point *out, struct mr_error *err);
 
-/* Topics by name, or all that a pattern matches as a whole (PCRE2); partitions and cluster in the arena. */
+/* Topics by name, or all that a pattern matches as a whole (PCRE2). */
 struct kafka_topics {
     const char *const *names;
     int count;
     const char *pattern; /* or NULL */
     const struct mr_options *options;
 };
+/* What can be said of them offline: a pattern that is none. */
+enum mr_status kafka_topics_check(const struct kafka_topics *topics, struct mr_error *err);
+/* The same of offsets: those of a topic that is not read. */
+enum mr_status kafka_point_check(const struct kafka_point *point, const struct kafka_topics *topics,
+                                 struct mr_error *err);
+/* Partitions and cluster in the arena. */
 enum mr_status kafka_find_partitions(struct kafka_client *client, struct mr_runtime *runtime,
                                      const struct kafka_topics *topics, struct mr_arena *arena,
                                      struct kafka_partitions *out, struct mr_error *err);

@@ -126,17 +126,25 @@ const struct mr_option kafka_read_options[] = {
 
 static enum mr_status read_topics(struct kafka_source *source, struct mr_error *err)
 {
+    static const char *const keys[] = {"topic", "topics", "topicPattern"};
     const struct mr_options *options = source->options;
     struct kafka_topics *topics = &source->topics;
-    const char *topic = mr_options_text(options, "topic");
+    const char *topic = mr_options_text(options, "topic"), *key = NULL;
     const struct mr_option_value *list = mr_options_get(options, "topics");
     topics->options = options;
     topics->pattern = mr_options_text(options, "topicPattern");
-    if ((topic != NULL) + list->set + (topics->pattern != NULL) != 1)
-        return mr_error_config(err, "one of topic, topics and topicPattern is needed%s",
-                               topic != NULL || list->set ? ", not several" : "");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (mr_options_has(options, keys[i]) && key != NULL)
+            return mr_options_error(options, keys[i], err,
+                                    "`%s` is given as well: one of topic, topics and topicPattern "
+                                    "is needed, not several",
+                                    key);
+        key = mr_options_has(options, keys[i]) ? keys[i] : key;
+    }
+    if (key == NULL)
+        return mr_error_config(err, "one of topic, topics and topicPattern is needed");
     if (topics->pattern != NULL)
-        return MR_OK;
+        return kafka_topics_check(topics, err);
     topics->count = topic != NULL ? 1 : list->u.strings.count;
     const char **names = mr_arena_calloc(source->arena, (size_t)topics->count + 1, sizeof *names);
     if (names == NULL)
@@ -284,6 +292,11 @@ static enum mr_status read_mode(struct kafka_source *source, struct mr_error *er
             options, "endingOffsets", err,
             "a stream has no end; mode batch reads up to offsets, and the trigger "
             "availableNow what is there");
+    const struct mr_option_value *incremental = mr_options_get(options, "incremental");
+    if (source->streaming && incremental->by_user && !incremental->u.boolean)
+        return mr_options_error(options, "incremental", err,
+                                "in mode streaming a topic is always read from where the last "
+                                "epoch ended");
     source->most = mr_options_integer(options, "maxOffsetsPerTrigger", 0);
     source->rate = mr_options_integer(options, "maxRatePerPartition", 0);
     return MR_OK;
@@ -307,6 +320,10 @@ static enum mr_status read_options(struct kafka_source *source, const struct mr_
                                 &source->start, err));
     MR_TRY(kafka_point_read(source->options, "endingOffsets", source->tz, source->arena,
                             &source->end, err));
+    MR_TRY(kafka_point_check(&source->start, &source->topics, err));
+    MR_TRY(kafka_point_check(&source->end, &source->topics, err));
+    if (bind->runtime->preview && source->start.kind == KAFKA_AT_LATEST)
+        source->start.kind = KAFKA_AT_EARLIEST; /* there is nothing to show behind the end */
     source->fail_on_loss = mr_options_boolean(source->options, "failOnDataLoss", true);
     MR_TRY(read_since(source, bind, err));
     MR_TRY(kafka_settings_read(&source->settings, source->options, KAFKA_CONSUMER, bind->runtime,

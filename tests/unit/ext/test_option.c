@@ -95,7 +95,9 @@ static void test_errors(void **state)
         {"count", "ten", "\"count\" must be a whole number, not \"ten\"", ""},
         {"count", "1.5", "\"count\" must be a whole number, not \"1.5\"", ""},
         {"ratio", "nan", "\"ratio\" must be a number, not \"nan\"", ""},
-        {"delay", "soon", "\"delay\" must be a duration such as \"5 seconds\", not \"soon\"", ""},
+        {"delay", "soon", "\"delay\" must be a duration such as \"5 seconds\", not \"soon\"",
+         "a number and microseconds, milliseconds, seconds, minutes, hours, days or weeks; months "
+         "and years have no fixed length"},
         {"compression", "zst", "\"compression\" must be one of snappy, gzip, zstd, not \"zst\"",
          "did you mean \"zstd\"?"},
         {"password", "hunter2", "\"password\" must be a whole number, not a secret value", ""},
