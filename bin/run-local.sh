@@ -5,7 +5,7 @@
 # sandbox PostgreSQL when the pipeline reads the tree's own credentials file, the sandbox's S3 server
 # when that is config/credentials-s3.json (--credentials or MILLRACE_CREDENTIALS), its Kafka broker when
 # that is config/credentials-kafka.json, runs `millrace run`,
-# and shows a few rows of the result. A warm start costs well under 0.3 s besides the run. Options
+# and shows a few rows of what the last load has written. A warm start costs well under 0.3 s besides the run. Options
 # go to `millrace run` as they are; the exit code is its own. Paths are relative to where you stand.
 # SAMPLE_ROWS=0 in the environment leaves the sample out.
 set -u
@@ -122,14 +122,14 @@ sample() {
     local rows=${SAMPLE_ROWS-5} options=()
     while [ $# -gt 0 ]; do
         case $1 in
-        --param | --conf | --credentials) options+=("$1" "${2-}") && shift ;;
-        --param=* | --conf=* | --credentials=*) options+=("$1") ;;
+        --param | --conf | --credentials | --state) options+=("$1" "${2-}") && shift ;;
+        --param=* | --conf=* | --credentials=* | --state=*) options+=("$1") ;;
         esac
         shift
     done
-    if [ "$rows" -gt 0 ] && grep -qi '"extract"' "$FILE"; then
+    if [ "$rows" -gt 0 ] && grep -qi '"load"' "$FILE"; then
         printf '\nSample of the result:\n'
-        "$BUILD/millrace" preview "$FILE" --rows "$rows" "${options[@]}"
+        "$BUILD/millrace" preview "$FILE" --written --rows "$rows" "${options[@]}"
     fi
 }
 

@@ -14,7 +14,7 @@ void mr_text_table_reset(struct mr_text_table *table)
     for (int64_t i = 0; i < table->ncells; i++)
         mr_free(table->cells[i]);
     mr_free(table->cells);
-    *table = (struct mr_text_table){.ncolumns = table->ncolumns};
+    *table = (struct mr_text_table){.ncolumns = table->ncolumns, .most = table->most};
 }
 
 enum mr_status mr_text_table_text(struct mr_text_table *table, const char *text, size_t size,
@@ -47,8 +47,9 @@ enum mr_status mr_text_table_value(struct mr_text_table *table, const struct mr_
     mr_column_get(column, row, &value);
     mr_value_format(&value, &text);
     size_t size = text.size;
-    if (size > MAX_CELL) {
-        size = MAX_CELL - 3;
+    size_t most = table->most > 0 ? table->most : MAX_CELL;
+    if (size > most) {
+        size = most - 3;
         while (size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80)
             size--;
         memcpy(text.data + size, "...", 3);

@@ -12,6 +12,7 @@ struct mr_text_table {
     char **cells; /* row after row */
     int64_t ncells;
     int64_t capacity;
+    size_t most; /* bytes of a value that are shown; 0: 40 */
 };
 
 void mr_text_table_reset(struct mr_text_table *table);

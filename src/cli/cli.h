@@ -66,6 +66,7 @@ struct mr_cli_options {
     bool fail_fast;
     bool connect;
     bool json;
+    bool written;
     bool fresh;
     bool resume;
     bool adopt;

@@ -53,6 +53,7 @@ static const struct cli_option {
     {"--lane", 'E', OPTION_VALUE, "NAME", "of a stream with `group`: topic/partition"},
     {"--load", 'o', OPTION_VALUE, "NAME", "only this load: its name or number"},
     {"--rows", 'n', OPTION_VALUE, "N", "rows to show"},
+    {"--written", 'v', OPTION_FLAG, NULL, "of what the load has written, read from its target"},
     {"--runs", 'N', OPTION_VALUE, "N", "timed runs of each configuration"},
     {"--limit", 'l', OPTION_VALUE, "N", "how many to list"},
     {"--where", 'w', OPTION_VALUE, "CONDITION", "only these partitions"},
@@ -198,6 +199,9 @@ static int apply(char letter, char *value, struct mr_cli_options *out)
         return 0;
     case 'j':
         out->json = true;
+        return 0;
+    case 'v':
+        out->written = true;
         return 0;
     case 'P':
         chosen = choice(value, progress);

@@ -1,5 +1,5 @@
 /*
- * preview.c - `millrace preview FILE [--step NAME] [--rows N]`: the first rows of a frame as a table.
+ * preview.c - `millrace preview FILE [--step NAME] [--rows N] [--written]`: the first rows of a frame, or of a target, as a table.
  */
 #include "cli/cli.h"
 
@@ -11,11 +11,14 @@ int mr_cli_preview(int argc, char **argv)
 {
     struct mr_cli_options options;
     struct millrace_pipeline *pipeline;
-    int code = mr_cli_begin(argc, argv, "pcCSLFsn", &options, &pipeline);
+    int code = mr_cli_begin(argc, argv, "pcCSLFsnv", &options, &pipeline);
     if (code == MILLRACE_OK) {
+        struct mr_api_preview_options what = {.step = options.step,
+                                              .rows = options.rows,
+                                              .written = options.written};
         struct mr_bytes table;
         mr_bytes_init(&table, MR_BYTES_DEFAULT_MAXIMUM);
-        code = mr_api_preview(pipeline, options.step, options.rows, &table);
+        code = mr_api_preview(pipeline, &what, &table);
         if (code == MILLRACE_OK && table.data)
             fputs(table.data, stdout);
         else

@@ -39,6 +39,9 @@ struct mr_step_spec {
         *vault_path; /* credentialPath that is in no file: Vault is asked (vault.h); or NULL */
 };
 
+/* Is this what a person calls the step: its name, its number from 1, or its key? NULL is no name. */
+bool mr_step_is_called(const struct mr_step_spec *step, const char *name);
+
 enum mr_mode { MR_MODE_BATCH, MR_MODE_STREAMING };
 
 /* When the epochs of a stream begin (docs/internals/streaming.md). */

@@ -440,6 +440,15 @@ static enum mr_status read_step(struct mr_step_reader *reader, struct draft *dra
     return MR_OK;
 }
 
+bool mr_step_is_called(const struct mr_step_spec *step, const char *name)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", step->index + 1);
+    return name != NULL &&
+           (strcmp(name, number) == 0 || (step->key != NULL && strcmp(step->key, name) == 0) ||
+            (step->name != NULL && strcmp(step->name, name) == 0));
+}
+
 enum mr_status mr_steps_read(struct mr_step_reader *reader, const struct mr_json *steps,
                              struct mr_spec *spec)
 {

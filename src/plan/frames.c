@@ -15,7 +15,6 @@
 #include "ext/durable.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define NONE ((struct mr_plan_edge){-1, 0})
 
@@ -371,18 +370,6 @@ static enum mr_status add_step(struct mr_plan_builder *builder, struct frames *f
     return register_frame(frames, step, err);
 }
 
-/* Is this the step that a preview asks for: by name, or by number from 1? */
-static bool is_until(const struct mr_step_spec *step, const char *until)
-{
-    if (until == NULL)
-        return false;
-    if (step->name != NULL && strcmp(step->name, until) == 0)
-        return true;
-    char *end;
-    long number = strtol(until, &end, 10);
-    return *until != '\0' && *end == '\0' && number == step->index + 1;
-}
-
 enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *err)
 {
     const struct mr_spec *spec = builder->spec;
@@ -405,7 +392,7 @@ enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *
             return mr_error_nomem(err);
         if (status != MR_OK)
             mr_plan_fail(builder, step, &step_error);
-        if (is_until(step, until)) {
+        if (mr_step_is_called(step, until)) {
             found = true;
             break;
         }

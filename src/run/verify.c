@@ -381,14 +381,6 @@ static enum mr_status verify_load(struct verify *verify, const struct mr_step_sp
     return status;
 }
 
-static bool is_wanted(const struct mr_step_spec *step, const char *load)
-{
-    char number[16];
-    snprintf(number, sizeof number, "%d", step->index + 1);
-    return !load || strcmp(step->key, load) == 0 || strcmp(number, load) == 0 ||
-           (step->name && strcmp(step->name, load) == 0);
-}
-
 static enum mr_status verify_all(struct verify *verify, struct mr_verified *out, int *count,
                                  struct mr_error *err)
 {
@@ -396,7 +388,7 @@ static enum mr_status verify_all(struct verify *verify, struct mr_verified *out,
     *count = 0;
     for (int i = 0; i < spec->nsteps; i++)
         if (spec->steps[i].type == MR_STEP_LOAD && spec->steps[i].method->sink &&
-            is_wanted(&spec->steps[i], verify->options->load))
+            (!verify->options->load || mr_step_is_called(&spec->steps[i], verify->options->load)))
             MR_TRY(verify_load(verify, &spec->steps[i], &out[(*count)++], err));
     if (*count > 0)
         return MR_OK;

@@ -1,9 +1,8 @@
 /*
  * verify_read.c - reads a target through our own sources.
  *
- * A plan is made of steps that no file holds: the source that reads what the load writes, with the
- * options of the load as far as both know them; the condition of a replaceWhere; and a projection
- * to the columns of the load, in their order and with their types. It is bound twice: first to learn
+ * A plan is made of steps that no file holds (read_back.h): the source that reads what the load writes; the condition
+ * of a replaceWhere; and a projection to the columns of the load, in their order and with their types. It is bound twice: first to learn
  * which types the target has, then with the casts. So the mapping of types is that of the sources
  * and of CAST, and there is no second one to keep true.
  *
@@ -14,78 +13,28 @@
  */
 #include "run/verify_read.h"
 
+#include "run/read_back.h"
+
 #include <string.h>
 
-#define MAX_STEPS 3
-
 struct reader {
-    struct mr_session *session;
-    const struct mr_step_spec *load;
+    struct mr_read_back back;
     const struct mr_ledger *ledger;
     struct mr_verify_reading *out;
-    struct mr_spec spec;
-    struct mr_step_spec steps[MAX_STEPS];
-    struct mr_plan *plan;
     struct mr_content_spec counted;
     bool json_files;
 };
 
 /* ---- steps ---- */
 
-static const char *source_of(const struct mr_step_spec *load)
+static struct mr_arena *arena_of(const struct reader *reader)
 {
-    static const char *const pairs[][2] = {{"toPostgres", "fromPostgres"},
-                                           {"delta", "fromDeltaLake"},
-                                           {"files", "fromFile"}};
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
-        if (strcmp(load->method->sink->name, pairs[i][0]) == 0)
-            return pairs[i][1];
-    return NULL;
+    return &reader->back.session->arena;
 }
 
-static enum mr_status add_step(struct reader *reader, const char *method,
-                               struct mr_options **options, struct mr_error *err)
+static bool is_source(const struct reader *reader, const char *method)
 {
-    const struct mr_registry *registry = reader->session->runtime.registry;
-    struct mr_arena *arena = &reader->session->arena;
-    const struct mr_method *found = mr_registry_method(registry, method);
-    if (!found)
-        return mr_error_config(err, "needs the method \"%s\", which this build lacks", method);
-    struct mr_step_spec *step = &reader->steps[reader->spec.nsteps];
-    *options = mr_options_new(arena, mr_method_options(found));
-    *step = (struct mr_step_spec){
-        .index = reader->spec.nsteps,
-        .type = found->type,
-        .method = found,
-        .method_name = method,
-        .label = mr_arena_printf(arena, "%s, read back", reader->load->label),
-        .key = mr_arena_printf(arena, "verify#%d", reader->spec.nsteps),
-        .options = *options,
-        .position = reader->load->position,
-    };
-    reader->spec.nsteps++;
-    return *options && step->label && step->key ? MR_OK : mr_error_nomem(err);
-}
-
-/* The load's options that the source has too; a choice by its name, since lists of them differ. */
-static enum mr_status copy_options(const struct mr_options *from, struct mr_options *to,
-                                   struct mr_arena *arena, struct mr_error *err)
-{
-    to->position = from->position;
-    for (int i = 0; i < to->count; i++) {
-        const struct mr_option *row = mr_option_find(from->table, to->table[i].name);
-        if (!row || row->type != to->table[i].type || strcmp(row->name, to->table[i].name) != 0 ||
-            !mr_options_has(from, row->name))
-            continue;
-        if (row->type == MR_OPTION_ENUM) {
-            MR_TRY(
-                mr_options_set_text(arena, to, row->name, mr_options_text(from, row->name), err));
-            continue;
-        }
-        to->values[i] = *mr_options_get(from, row->name);
-        to->values[i].option = &to->table[i];
-    }
-    return MR_OK;
+    return strcmp(mr_read_back_method(reader->back.load), method) == 0;
 }
 
 /* The columns that were loaded, for a source of files: Parquet keeps an interval as three integers. */
@@ -93,9 +42,9 @@ static enum mr_status set_schema(struct reader *reader, struct mr_options *optio
                                  struct mr_error *err)
 {
     const struct mr_schema *loaded = reader->out->schema;
-    struct mr_arena *arena = &reader->session->arena;
+    struct mr_arena *arena = arena_of(reader);
     const struct mr_type *parts = NULL;
-    bool parquet = strcmp(mr_options_text(reader->load->options, "format"), "parquet") == 0;
+    bool parquet = strcmp(mr_options_text(reader->back.load->options, "format"), "parquet") == 0;
     MR_TRY(mr_type_parse(arena, "struct<months:int,days:int,microseconds:bigint>", &parts, err));
     struct mr_field *fields = mr_arena_calloc(arena, (size_t)loaded->nfields + 1, sizeof *fields);
     if (!fields)
@@ -118,27 +67,22 @@ static enum mr_status set_schema(struct reader *reader, struct mr_options *optio
 
 static enum mr_status add_source(struct reader *reader, bool with_schema, struct mr_error *err)
 {
-    struct mr_arena *arena = &reader->session->arena;
     struct mr_options *options;
-    const char *method = source_of(reader->load);
-    MR_TRY(add_step(reader, method, &options, err));
-    MR_TRY(copy_options(reader->load->options, options, arena, err));
+    MR_TRY(mr_read_back_source(&reader->back, &options, err));
     if (with_schema)
         MR_TRY(set_schema(reader, options, err));
-    if (reader->ledger->scope == MR_LEDGER_WHERE && strcmp(method, "fromPostgres") == 0)
-        MR_TRY(mr_options_set_text(arena, options, "where", reader->ledger->text, err));
-    return mr_options_fill_defaults(arena, options, err);
+    if (reader->ledger->scope == MR_LEDGER_WHERE && is_source(reader, "fromPostgres"))
+        MR_TRY(mr_options_set_text(arena_of(reader), options, "where", reader->ledger->text, err));
+    return MR_OK;
 }
 
 static enum mr_status add_filter(struct reader *reader, struct mr_error *err)
 {
     struct mr_options *options;
-    if (reader->ledger->scope != MR_LEDGER_WHERE ||
-        strcmp(source_of(reader->load), "fromPostgres") == 0)
+    if (reader->ledger->scope != MR_LEDGER_WHERE || is_source(reader, "fromPostgres"))
         return MR_OK;
-    MR_TRY(add_step(reader, "filterRows", &options, err));
-    return mr_options_set_text(&reader->session->arena, options, "condition", reader->ledger->text,
-                               err);
+    MR_TRY(mr_read_back_step(&reader->back, "filterRows", &options, err));
+    return mr_options_set_text(arena_of(reader), options, "condition", reader->ledger->text, err);
 }
 
 /* ---- types ---- */
@@ -251,8 +195,8 @@ static enum mr_status add_column(struct reader *reader, struct mr_options *optio
         put_value(&text, field->type, &target->fields[at]);
     enum mr_status status = mr_bytes_status(&text, err);
     if (status == MR_OK)
-        status = mr_options_add_pair(&reader->session->arena, options, "columns", field->name,
-                                     text.data, err);
+        status =
+            mr_options_add_pair(arena_of(reader), options, "columns", field->name, text.data, err);
     mr_bytes_reset(&text);
     return status;
 }
@@ -261,39 +205,21 @@ static enum mr_status add_projection(struct reader *reader, const struct mr_sche
                                      struct mr_error *err)
 {
     struct mr_options *options;
-    MR_TRY(add_step(reader, "selectColumns", &options, err));
+    MR_TRY(mr_read_back_step(&reader->back, "selectColumns", &options, err));
     for (int i = 0; i < reader->out->schema->nfields; i++)
         MR_TRY(add_column(reader, options, i, target, err));
-    return mr_options_fill_defaults(&reader->session->arena, options, err);
+    return mr_options_fill_defaults(arena_of(reader), options, err);
 }
 
 /* ---- plans ---- */
-
-static enum mr_status build(struct reader *reader, bool with_splits, struct mr_error *err)
-{
-    struct mr_session *session = reader->session;
-    mr_plan_free(reader->plan);
-    reader->plan = NULL;
-    struct mr_plan_request request = {
-        .spec = &reader->spec,
-        .arena = &session->arena,
-        .runtime = &session->runtime,
-        .tz = session->tz,
-        .now_micros = session->start_wall,
-        .connect = true,
-        .with_splits = with_splits,
-    };
-    return mr_plan_build(&request, &reader->plan, NULL, err);
-}
 
 /* The columns that the target has, as our source reads them. */
 static enum mr_status look(struct reader *reader, bool with_schema, const struct mr_schema **out,
                            struct mr_error *err)
 {
-    reader->spec.nsteps = 0;
     MR_TRY(add_source(reader, with_schema, err));
-    MR_TRY(build(reader, false, err));
-    *out = reader->plan->nodes[0].schema;
+    MR_TRY(mr_read_back_plan(&reader->back, false, 0, err));
+    *out = reader->back.plan->nodes[0].schema;
     return MR_OK;
 }
 
@@ -305,8 +231,8 @@ static enum mr_status look_well(struct reader *reader, const struct mr_schema **
                                 struct mr_error *err)
 {
     struct mr_error first = {0};
-    if (strcmp(source_of(reader->load), "fromFile") != 0 ||
-        strcmp(mr_options_text(reader->load->options, "format"), "avro") == 0)
+    if (!is_source(reader, "fromFile") ||
+        strcmp(mr_options_text(reader->back.load->options, "format"), "avro") == 0)
         return look(reader, false, out, err);
     enum mr_status status = look(reader, true, out, &first);
     if (status == MR_OK || status == MR_CANCELLED)
@@ -322,7 +248,7 @@ static int column_of(const struct mr_schema *schema, const char *name)
 static enum mr_status find_all(struct reader *reader, const char *const *names, int count,
                                const int **out, struct mr_error *err)
 {
-    int *columns = mr_arena_calloc(&reader->session->arena, (size_t)count + 1, sizeof *columns);
+    int *columns = mr_arena_calloc(arena_of(reader), (size_t)count + 1, sizeof *columns);
     if (!columns)
         return mr_error_nomem(err);
     for (int i = 0; i < count; i++) {
@@ -369,14 +295,14 @@ static enum mr_status execute(struct reader *reader, struct mr_error *err)
 {
     struct mr_exec_result result = {0};
     struct mr_exec_request request = {
-        .plan = reader->plan,
-        .tap_node = reader->plan->result,
+        .plan = reader->back.plan,
+        .tap_node = reader->back.plan->result,
         .tap = tap,
         .tap_context = reader,
         .only_segment = -1,
         .only_task = -1,
     };
-    enum mr_status status = mr_exec_run(reader->session->engine, &request, &result, err);
+    enum mr_status status = mr_exec_run(reader->back.session->engine, &request, &result, err);
     mr_exec_result_reset(&result);
     return status;
 }
@@ -388,7 +314,7 @@ static enum mr_status read_rows(struct reader *reader, struct mr_error *err)
     MR_TRY(add_filter(reader, err));
     MR_TRY(add_projection(reader, target, err));
     MR_TRY(count_as_loaded(reader, err));
-    MR_TRY(build(reader, true, err));
+    MR_TRY(mr_read_back_plan(&reader->back, true, 0, err));
     return execute(reader, err);
 }
 
@@ -396,10 +322,11 @@ enum mr_status mr_verify_read(struct mr_session *session, const struct mr_step_s
                               const struct mr_ledger *ledger, struct mr_verify_reading *out,
                               const char **why, struct mr_error *err)
 {
-    struct reader reader = {.session = session, .load = load, .ledger = ledger, .out = out};
+    struct reader reader = {.ledger = ledger, .out = out};
     *out = (struct mr_verify_reading){0};
     *why = NULL;
-    if (!source_of(load)) {
+    const char *method = mr_read_back_method(load);
+    if (!method || strcmp(method, "fromKafka") == 0) { /* a topic has no columns */
         *why = "such targets cannot be read back";
         return MR_OK;
     }
@@ -411,11 +338,9 @@ enum mr_status mr_verify_read(struct mr_session *session, const struct mr_step_s
         return mr_error_nomem(err);
     reader.json_files = strcmp(load->method->sink->name, "files") == 0 &&
                         strcmp(mr_options_text(load->options, "format"), "json") == 0;
-    reader.spec = *session->spec;
-    reader.spec.steps = reader.steps;
-    reader.spec.uses_last_run_timestamp = false;
+    mr_read_back_init(&reader.back, session, load);
     enum mr_status status = read_rows(&reader, err);
-    mr_plan_free(reader.plan);
+    mr_read_back_reset(&reader.back);
     if (status == MR_OK)
         return MR_OK;
     mr_content_free(out->content);

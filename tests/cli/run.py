@@ -141,6 +141,31 @@ def preview(server):
         check(not os.path.exists(space.file("a")) and not os.path.exists(space.file(".millrace")), "preview left something")
 
 
+def written(server):
+    """What loads have written, whatever the pipeline would read now."""
+    table = {"type": "load", "method": "toPostgres", "config": {"table": "written", "mode": "overwrite"}}
+    def load(method, path, **config):
+        return {"type": "load", "method": method, "name": path, "config": {"path": path, **config}}
+
+    with workspace(server) as space:
+        work = pipeline("many", "id <= 3")
+        work["steps"][2:] = [{"type": "transform", "method": "selectColumns", "config": {"columns": ["id", "name"]}}, table, load("toDelta", "lake"),
+                             load("toFile", "text", format="csv"), load("toFile", "parts", format="parquet", partitionBy=["name"])]
+        space.run(work).expect(0)
+        work["steps"][1]["config"]["condition"] = "id > 1000000"
+        space.write("many.json", work)
+        equal(len(space.millrace("preview", "many.json").expect(0).out.splitlines()), 1, "what the pipeline would load now: nothing")
+        with server.connect("cli") as connection:
+            names = dict(connection.execute("SELECT id, name FROM people WHERE id <= 3").fetchall())
+        for step in ("4", "lake", "text", "parts", None):
+            lines = space.millrace("preview", "many.json", "--written", *(("--step", step) if step else ())).expect(0).out.splitlines()
+            places = {name: lines[0].index(name) for name in ("id", "name")}
+            got = {int(l[places["id"]:].split()[0]): l[places["name"]:].split("  ")[0].strip() for l in lines[1:]}
+            equal(got, names, f"rows of {step}")
+        equal(len(space.millrace("preview", "many.json", "--written", "--rows", "2").expect(0).out.splitlines()), 3, "lines")
+        check("no load" in space.millrace("preview", "many.json", "--written", "--step", "2").expect(2).err, "a step that is no load")
+
+
 def busy(server):
     """A second run of the same state key waits for nobody: exit 9, naming the first."""
     with workspace(server) as space, server.connect("cli") as holder, server.connect("cli") as watcher:
@@ -270,7 +295,7 @@ def json_log(server):
 suite = Suite("cli")
 with Server() as server:
     server.run_file(server.database("cli"), os.path.join(checkout(), "tests", "cases", "people.sql"))
-    for case in (bench, bench_of_different_work, runs, plan, preview, show, show_table, busy, state_on_server, stopped_holder_is_fenced, usage, avro_check, json_log):
+    for case in (bench, bench_of_different_work, runs, plan, preview, written, show, show_table, busy, state_on_server, stopped_holder_is_fenced, usage, avro_check, json_log):
         suite.case(case.__name__.replace("_", " "), case, server)
     watermarks.add(suite, server)
     for case in exits.CASES:

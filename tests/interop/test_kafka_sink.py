@@ -200,6 +200,38 @@ def rows_elsewhere(server):
         check(not any(b"victim" in r.key for r in server.read("_millrace_progress", committed=False)), "what is remembered")
 
 
+def written(server):
+    """`preview --written` shows records as another client finds them: also behind an incremental run, which has nothing left to read."""
+    for name, partitions in (("shown-from", 1), ("shown", 1), ("shown-avro", 1), ("shown-bytes", 1)):
+        server.topic(name, partitions)
+    producer = server.producer()
+    for n in range(3):
+        producer.send("shown-from", json.dumps({"id": n, "text": "t" * 100}).encode(), timestamp_ms=1700000000000)
+    producer.close()
+
+    def preview(space, work, *more):
+        space.write("shown.json", work)
+        return space.millrace("preview", "shown.json", "--written", *more)
+
+    with Registry() as registry, workspace(server) as space:
+        source = {"topic": "shown-from", "format": "json", "schema": "id BIGINT, text STRING", "incremental": True}
+        work = pipeline("shown", [{"topic": "shown", "key": "id"}, {"topic": "shown-avro", "format": "avro", "schemaRegistry": registry.url},
+                                  {"topic": "shown-bytes", "format": "avro"}], source)
+        for _ in range(2):
+            space.run(work).expect(0)
+        lines = preview(space, work, "--step", "2").expect(0).out.splitlines()
+        equal(lines[0].split(), ["partition", "offset", "timestamp", "key", "value"], "columns")
+        equal([(int(l.split()[0]), int(l.split()[1]), l.split()[4].encode(), l.split()[5].encode()) for l in lines[1:]],
+              [(r.partition, r.offset, r.key, r.value) for r in server.read("shown")], "records")
+        lines = preview(space, work, "--step", "3", "--rows", "2").expect(0).out.splitlines()
+        equal(([l.split()[0] for l in lines], lines[0].split()), (["id", "0", "1"], ["id", "text"]), "rows of the registry's schema")
+        lines = preview(space, work).expect(0).out.splitlines()
+        equal(len(lines), 4, "the last load: values that are bytes")
+        odd = pipeline("odd", {"topicColumn": "text", "key": "id"}, source)
+        check("`topic` names none" in preview(space, odd).expect(3).err, "topics that rows name")
+        check("no load \"1\"" in preview(space, work, "--step", "1").expect(2).err, "a step that is no load")
+
+
 def upsert(server):
     server.topic("table", 2, cleanup_policy="compact")
     with workspace(server) as space:
@@ -577,7 +609,7 @@ def main():
         sys.exit(77)
     suite = Suite("kafka sink")
     with broker.Broker() as server:
-        for function in (values_json, values_avro, values_registered, records_copied, example, stream, silent_stream, failed_stream, changes, keys_and_places, rows_elsewhere, upsert, epochs_that_expire, promises, one_transaction, killed_at_steps, withdrawn_in_a_stream, zombie, too_long,
+        for function in (values_json, values_avro, values_registered, records_copied, example, stream, silent_stream, failed_stream, changes, keys_and_places, rows_elsewhere, written, upsert, epochs_that_expire, promises, one_transaction, killed_at_steps, withdrawn_in_a_stream, zombie, too_long,
                          lost_state, uncertain_end, broker_back_in_time):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
