@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# sandbox.sh start|start-s3|start-kafka|stop|stop-s3|stop-kafka|psql|remove - the sandbox servers by hand; run-local.sh starts them by itself.
+# sandbox.sh start|start-s3|start-kafka|stop|stop-s3|stop-kafka|psql|kcat|remove - the sandbox servers by hand; run-local.sh starts them by itself.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
@@ -36,6 +36,11 @@ psql)
     PGPASSWORD=$(credential "$ROOT/config/credentials.json" password) exec "$PGBIN/psql" \
         -h 127.0.0.1 -p "$(<"$SANDBOX/port")" -U "$SANDBOX_ROLE" -d "$SANDBOX_DB" "$@"
     ;;
+kcat)
+    shift
+    kafka_up </dev/null
+    exec kcat -b "127.0.0.1:$(<"$KAFKA_PLACE/port")" "$@"
+    ;;
 remove)
     sandbox_stop
     s3_stop
@@ -44,7 +49,7 @@ remove)
     rm -rf "$SANDBOX"
     ;;
 *)
-    echo "usage: bin/sandbox.sh start|start-s3|start-kafka|stop|stop-s3|stop-kafka|psql [ARGS]|remove" >&2
+    echo "usage: bin/sandbox.sh start|start-s3|start-kafka|stop|stop-s3|stop-kafka|psql [ARGS]|kcat ARGS|remove" >&2
     exit 2
     ;;
 esac

@@ -10,6 +10,7 @@ import decimal
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,13 +35,19 @@ def sandbox(word):
     subprocess.run([os.path.join(ROOT, "bin", "sandbox.sh"), word], stdin=subprocess.DEVNULL, check=True)
 
 
-def run(example, *arguments, sample="0"):
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("MILLRACE_", "PG"))}
+def environment():
+    return {k: v for k, v in os.environ.items() if not k.startswith(("MILLRACE_", "PG"))}
+
+
+def run(example, *arguments):
+    """Returns the lines of the sample: names, and three rows, whatever this run found to read."""
     done = subprocess.run(
         [os.path.join(ROOT, "bin", "run-local.sh"), f"config/examples/{example}.json", "--credentials", CREDENTIALS, "--state", STATE, *arguments],
-        cwd=ROOT, env={**keep, "SAMPLE_ROWS": sample}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+        cwd=ROOT, env={**environment(), "SAMPLE_ROWS": "3"}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
     equal(done.returncode, 0, f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done
+    sample = done.stdout.partition("\nSample of the result:\n")[2].splitlines()
+    equal(len(sample), 4, f"lines of the sample: {done.stdout}")
+    return sample
 
 
 @functools.cache
@@ -83,18 +90,22 @@ def delta(folder):
 
 
 def kafka_to_delta():
-    said = run("kafka-to-delta", sample="3").stdout
-    check("Sample of the result" in said, said)
     run("kafka-to-delta")
+    sample = run("kafka-to-delta")
     wanted = orders(events())
+    check({int(line.split()[0]) for line in sample[1:]} <= {order[0] for order in wanted}, sample)
     equal(len(wanted), 16666, "orders of the topic")
     equal(delta("orders") == wanted, True, "the table has the orders of the topic, after two runs")
 
 
 def kafka_to_kafka():
     for _ in range(2):
-        run("kafka-to-kafka")
+        sample = run("kafka-to-kafka")
     records = topic("orders", "read_committed")
+    first = {(record.partition, record.offset): record.value.decode() for record in records}
+    for line in sample[1:]:
+        partition, offset = line.split()[:2]
+        check(line.endswith(first[int(partition), int(offset)]), f"{line} is no record of the topic")
     values = ((record.timestamp, json.loads(record.value, parse_float=decimal.Decimal)) for record in records)
     got = sorted(row({**value, "at": datetime.datetime.fromtimestamp(at / 1000, datetime.timezone.utc).strftime(TIME)}) for at, value in values)
     equal(got == orders(events()), True, "the topic has the orders of the other, after two runs")
@@ -138,6 +149,39 @@ def streaming_kafka():
     check(len(there) - len(got) < 333, f"{len(got)} of {len(there)} orders")
 
 
+def own_records():
+    """The commands of the guide, as they stand there, in a folder of their own; then more records, and the same pipeline as a stream."""
+    with open(os.path.join(ROOT, "docs", "guide", "kafka.md"), encoding="utf-8") as file:
+        commands = re.search(r"```sh\n(.*?)```", file.read(), re.S)[1]
+    with tempfile.TemporaryDirectory() as folder:
+        def shell(script, **more):
+            done = subprocess.run(["bash", "-e", "-c", script.replace("data/", f"{folder}/").replace("mkdir -p data\n", "")], cwd=ROOT, env=environment(),
+                                  capture_output=True, text=True, timeout=600, **more)
+            equal(done.returncode, 0, f"{done.stdout}{done.stderr}")
+            return done.stdout
+
+        def visits():
+            columns = DeltaTable(os.path.join(folder, "visits")).to_pyarrow_table(columns=["id", "user"]).to_pydict()
+            return sorted(zip(*columns.values()))
+
+        said = shell(commands)
+        equal(visits(), [(1, "ann"), (2, "bob"), (3, "ann")], "visits")
+        for user in ("ann", "bob"):
+            check(user in said.partition("Sample of the result")[2], said)
+        with open(os.path.join(folder, "visits.json"), encoding="utf-8") as file:
+            work = json.load(file)
+        work["mode"], work["name"] = "streaming", "live-visits"
+        work["steps"][0]["config"]["startingOffsets"] = "earliest"
+        work["steps"][1]["config"].update(path="live", trigger="availableNow")
+        with open(os.path.join(folder, "live.json"), "w", encoding="utf-8") as file:
+            json.dump(work, file)
+        shell("bin/sandbox.sh kcat -P -t visits -K '|' -H from=guide", input='eve|{"id": 4, "user": "eve"}\n')
+        said = shell("bin/run-local.sh data/live.json --credentials config/credentials-kafka.json")
+        check("eve" in said.partition("Sample of the result")[2], said)
+        last = max(topic("visits"), key=lambda record: record.timestamp)
+        equal((last.key, list(last.headers)), (b"eve", [("from", b"guide")]), "the record")
+
+
 def main():
     if not shutil.which("kcat") or (broker.jars() is None and not shutil.which("java")):
         print("1..0 # SKIP no Kafka broker (Java and kcat)")
@@ -147,7 +191,7 @@ def main():
     for place in (os.path.join(ROOT, ".sandbox", "kafka"), LAKE):
         shutil.rmtree(place, ignore_errors=True)
     try:
-        for function in (kafka_to_delta, kafka_to_kafka, windowed_revenue, streaming_kafka):
+        for function in (kafka_to_delta, kafka_to_kafka, windowed_revenue, streaming_kafka, own_records):
             suite.case(function.__name__.replace("_", "-"), function)
     finally:
         sandbox("stop-kafka")
