@@ -316,17 +316,6 @@ void mr_builder_truncate(struct mr_builder *builder, int64_t rows)
                             builder->layout == MR_LAYOUT_LIST ? (int64_t)end : rows);
 }
 
-int64_t mr_builder_size(const struct mr_builder *builder)
-{
-    int64_t total = 0;
-    const struct mr_buffer *buffers[] = {builder->validity, builder->values, builder->data};
-    for (int i = 0; i < 3; i++)
-        total += buffers[i] ? (int64_t)buffers[i]->capacity : 0;
-    for (int i = 0; i < builder->nchildren; i++)
-        total += mr_builder_size(&builder->children[i]);
-    return total;
-}
-
 /* Sets the sizes of the buffers and clears what is behind the last row. */
 static enum mr_status seal(struct mr_builder *builder, struct mr_error *err)
 {

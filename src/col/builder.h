@@ -62,8 +62,6 @@ enum mr_status mr_builder_mark_null(struct mr_builder *builder, struct mr_error 
  * Drops the rows from `rows` on (<= length), and what of an unfinished list or struct is in the children. Storage stays.
  */
 void mr_builder_truncate(struct mr_builder *builder, int64_t rows);
-/* Bytes charged so far, children included. */
-int64_t mr_builder_size(const struct mr_builder *builder);
 /*
  * Moves what was built into a column; the builder is empty (also when it fails) and can be used
  * again.

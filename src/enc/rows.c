@@ -54,14 +54,6 @@ enum mr_status mr_rows_null(struct mr_rows *rows, bool *done, struct mr_error *e
     return MR_OK;
 }
 
-int64_t mr_rows_bytes(const struct mr_rows *rows)
-{
-    int64_t total = 0;
-    for (int i = 0; i < rows->schema->nfields; i++)
-        total += mr_builder_size(&rows->builders[i]);
-    return total;
-}
-
 enum mr_status mr_rows_finish(struct mr_rows *rows, struct mr_batch **out, struct mr_error *err)
 {
     int n = rows->schema->nfields, done = 0;

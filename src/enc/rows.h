@@ -28,8 +28,6 @@ void mr_rows_reset(struct mr_rows *rows);
 void mr_rows_rollback(struct mr_rows *rows);
 /* A complete row of NULLs; false (and nothing) when a column may not be NULL. */
 enum mr_status mr_rows_null(struct mr_rows *rows, bool *done, struct mr_error *err);
-/* Bytes held. */
-int64_t mr_rows_bytes(const struct mr_rows *rows);
 /* The complete rows as a batch; none are left. */
 enum mr_status mr_rows_finish(struct mr_rows *rows, struct mr_batch **out, struct mr_error *err);
 /* Keeps the first fault of a record. */

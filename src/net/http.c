@@ -102,11 +102,6 @@ struct mr_slice mr_http_header(const struct mr_http_answer *answer, const char *
 
 /* --- the client --- */
 
-void mr_http_set_waiter(struct mr_http *http, struct mr_waiter *waiter)
-{
-    http->waiter = waiter;
-}
-
 void mr_http_free(struct mr_http *http)
 {
     if (!http)

@@ -69,8 +69,6 @@ struct mr_http;
 
 enum mr_status mr_http_new(const struct mr_http_options *options, struct mr_waiter *waiter,
                            struct mr_http **out, struct mr_error *err);
-/* When the client is handed to another thread. */
-void mr_http_set_waiter(struct mr_http *http, struct mr_waiter *waiter);
 void mr_http_free(struct mr_http *http);
 
 void mr_http_answer_init(struct mr_http_answer *answer);

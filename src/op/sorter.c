@@ -592,7 +592,6 @@ enum mr_status mr_sorter_divide(struct mr_sorter *sorter, int nranges, struct mr
 {
     sorter->tie_key = mr_sorter_tie_key(sorter, 0, sorter->nruns, sorter->mask);
     sorter->nranges = nranges;
-    sorter->divided = true;
     if (nranges <= 1 || sorter->nruns == 0)
         return MR_OK;
     sorter->bounds = mr_calloc((size_t)nranges, sizeof *sorter->bounds);

@@ -55,7 +55,6 @@ struct mr_sorter {
     int nruns;
     int run_capacity;
     /* of mr_sorter_divide */
-    bool divided;
     int tie_key; /* of all runs */
     uint64_t mask[MR_SORT_MAX_WORDS];
     int nranges;

@@ -855,8 +855,3 @@ void mr_kept_committed(struct mr_kept *kept, int64_t epoch)
     /* What stays is not read any more, and goes with the next base. */
     (void)mr_state_drop_notes(kept->place.lease, MR_NOTE_KEPT, epoch - 1, NULL);
 }
-
-int64_t mr_kept_saved_bytes(const struct mr_kept *kept)
-{
-    return kept->saved_bytes;
-}

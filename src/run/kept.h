@@ -73,7 +73,5 @@ struct mr_kept_figures {
 /* Of the plan of the last mr_kept_begin. False: there is nothing to say. */
 bool mr_kept_figures(struct mr_kept *kept, const struct mr_plan *plan, int node,
                      struct mr_kept_figures *out);
-/* Bytes that the last save wrote, for the report. */
-int64_t mr_kept_saved_bytes(const struct mr_kept *kept);
 
 #endif

@@ -38,8 +38,6 @@ bool mr_aggregation_is_function(const char *text);
  */
 enum mr_status mr_sql_named_expression(struct mr_arena *arena, const char *text, const char **expr,
                                        const char **name, struct mr_error *err);
-/* Is this text (parsed alone) a call of an aggregate function, or does it contain one? */
-bool mr_aggregation_contains(struct mr_arena *arena, const char *text);
 
 /*
  * f(DISTINCT x) as two aggregations: the first by the groups and x, the second by the groups, over

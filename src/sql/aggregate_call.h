@@ -13,8 +13,7 @@
 #include "sql/aggregate.h"
 #include "sql/unit.h"
 
-#define MR_AGG_MAX_ARGS   8
-#define MR_AGG_MAX_FIELDS 8 /* of a state of fixed size */
+#define MR_AGG_MAX_ARGS 8
 
 struct mr_agg_call;
 struct mr_agg_state;

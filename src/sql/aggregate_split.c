@@ -229,17 +229,6 @@ enum mr_status mr_agg_split(struct mr_agg_splitter *splitter, struct mr_ast *ast
     return MR_OK;
 }
 
-static bool contains(struct mr_ast *ast)
-{
-    return find_call(ast) != NULL;
-}
-
-bool mr_aggregation_contains(struct mr_arena *arena, const char *text)
-{
-    struct mr_ast *ast;
-    return mr_sql_parse(arena, text, &ast, NULL) == MR_OK && contains(ast);
-}
-
 bool mr_aggregation_is_function(const char *text)
 {
     return mr_aggregate_find(text) != NULL;

@@ -11,8 +11,6 @@
 #include "sql/coerce.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 static enum mr_status part_of(struct mr_call *call, int i, char kind, struct mr_column **out)
 {
@@ -255,21 +253,6 @@ void mr_list_null(struct mr_list_result *result, int64_t row)
     if (result->status == MR_OK)
         mr_bitmap_clear(result->validity->data, row);
     mr_list_end(result, row);
-}
-
-void mr_list_fail(struct mr_list_result *result, int64_t row, const char *format, ...)
-{
-    char message[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    if (result->status != MR_OK)
-        return;
-    if (result->call->failure == MR_FAIL_RAISE)
-        result->status = mr_call_fail(result->call, "%s", message);
-    else
-        mr_list_null(result, row);
 }
 
 static void reset(struct mr_list_result *result)

@@ -87,9 +87,6 @@ void mr_list_end(struct mr_list_result *result, int64_t row);
 void mr_list_null(struct mr_list_result *result, int64_t row);
 /* The list of the row is empty again. */
 void mr_list_restart(struct mr_list_result *result);
-/* Under ANSI an error, else NULL. */
-void mr_list_fail(struct mr_list_result *result, int64_t row, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 /* Ends the building; frees everything. The elements are rows of `column`. */
 enum mr_status mr_list_finish(struct mr_list_result *result, const struct mr_column *column,
                               struct mr_column **out);

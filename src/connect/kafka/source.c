@@ -201,10 +201,8 @@ static enum mr_status read_on_error(struct kafka_source *source, struct mr_error
     return source->side != NULL ? MR_OK : mr_error_nomem(err);
 }
 
-static enum mr_status refuse_since(const struct kafka_source *source, const char *why,
-                                   struct mr_error *err)
+static enum mr_status refuse_since(const char *why, struct mr_error *err)
 {
-    (void)source;
     mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG, "the watermark of fromKafka: %s", why);
     mr_error_hint(err,
                   "set another with `millrace watermark set` ({\"topic\": {\"0\": offset}}), or "
@@ -272,7 +270,7 @@ static enum mr_status read_since(struct kafka_source *source, const struct mr_so
     if (cause.status == MR_NOMEM)
         return mr_error_nomem(err);
     if (!source->has_since)
-        return refuse_since(source, why, err);
+        return refuse_since(why, err);
     return check_all_named(source, bind->before_text, err);
 }
 
