@@ -47,7 +47,6 @@ void mr_batch_unref(struct mr_batch *batch)
     for (int i = 0; i < batch->schema->nfields; i++)
         mr_column_unref(batch->columns[i]);
     mr_selection_unref(batch->selection);
-    mr_buffer_unref(batch->kinds);
     mr_free(batch);
 }
 
@@ -62,7 +61,6 @@ enum mr_status mr_batch_select(struct mr_batch *batch, struct mr_selection *sele
         return status;
     }
     (*out)->selection = selection;
-    (*out)->kinds = mr_buffer_ref(batch->kinds);
     return MR_OK;
 }
 
@@ -72,25 +70,20 @@ enum mr_status mr_batch_derive(const struct mr_batch *batch, const struct mr_sch
 {
     MR_TRY(mr_batch_new(schema, batch->rows, columns, out, err));
     (*out)->selection = mr_selection_ref(batch->selection);
-    (*out)->kinds = mr_buffer_ref(batch->kinds);
     return MR_OK;
 }
 
 /* The columns of `out` were filled one by one: a failure leaves `n` of them. */
 static enum mr_status assemble(enum mr_status status, const struct mr_schema *schema, int64_t rows,
-                               struct mr_column **columns, int n, struct mr_buffer *kinds,
-                               struct mr_batch **out, struct mr_error *err)
+                               struct mr_column **columns, int n, struct mr_batch **out,
+                               struct mr_error *err)
 {
-    if (status == MR_OK) {
+    if (status == MR_OK)
         status = mr_batch_new(schema, rows, columns, out, err);
-        if (status == MR_OK)
-            (*out)->kinds = mr_buffer_ref(kinds);
-    } else {
+    else
         for (int i = 0; i < n; i++)
             mr_column_unref(columns[i]);
-    }
     mr_free(columns);
-    mr_buffer_unref(kinds);
     return status;
 }
 
@@ -100,7 +93,6 @@ enum mr_status mr_batch_take(struct mr_memory *memory, const struct mr_batch *ba
 {
     *out = NULL;
     int n = 0;
-    struct mr_buffer *kinds = NULL;
     struct mr_column **columns = mr_alloc((size_t)batch->schema->nfields * sizeof *columns);
     if (!columns)
         return mr_error_nomem(err);
@@ -109,14 +101,7 @@ enum mr_status mr_batch_take(struct mr_memory *memory, const struct mr_batch *ba
         status = mr_column_take(memory, batch->columns[n], rows, count, &columns[n], err);
     if (status != MR_OK)
         n--;
-    if (status == MR_OK && batch->kinds)
-        status = mr_buffer_new(memory, (size_t)count, &kinds, err);
-    if (kinds) {
-        for (int64_t i = 0; i < count; i++)
-            kinds->data[i] = batch->kinds->data[rows ? rows[i] : i];
-        mr_buffer_finish(kinds, (size_t)count);
-    }
-    return assemble(status, batch->schema, count, columns, n, kinds, out, err);
+    return assemble(status, batch->schema, count, columns, n, out, err);
 }
 
 enum mr_status mr_batch_compact(struct mr_memory *memory, struct mr_batch *batch,
@@ -140,7 +125,6 @@ static enum mr_status slice_all(struct mr_memory *memory, struct mr_batch *batch
         return MR_OK;
     }
     int n = 0;
-    struct mr_buffer *kinds = NULL;
     struct mr_column **columns = mr_alloc((size_t)batch->schema->nfields * sizeof *columns);
     if (!columns)
         return mr_error_nomem(err);
@@ -149,13 +133,7 @@ static enum mr_status slice_all(struct mr_memory *memory, struct mr_batch *batch
         status = mr_column_range(memory, batch->columns[n], from, count, &columns[n], err);
     if (status != MR_OK)
         n--;
-    if (status == MR_OK && batch->kinds)
-        status = mr_buffer_new(memory, (size_t)count, &kinds, err);
-    if (kinds) {
-        memcpy(kinds->data, batch->kinds->data + from, (size_t)count);
-        mr_buffer_finish(kinds, (size_t)count);
-    }
-    return assemble(status, batch->schema, count, columns, n, kinds, out, err);
+    return assemble(status, batch->schema, count, columns, n, out, err);
 }
 
 enum mr_status mr_batch_slice(struct mr_memory *memory, struct mr_batch *batch, int64_t from,
@@ -176,8 +154,6 @@ int64_t mr_batch_bytes(const struct mr_batch *batch)
         total += mr_column_bytes(batch->columns[i]);
     if (batch->selection)
         total += (int64_t)batch->selection->rows->capacity;
-    if (batch->kinds)
-        total += (int64_t)batch->kinds->capacity;
     return total;
 }
 

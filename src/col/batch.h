@@ -10,9 +10,6 @@
 
 #include "col/column.h"
 
-/* What a row does to the state of the target (changelog streams). */
-enum mr_row_kind { MR_ROW_INSERT, MR_ROW_UPDATE_BEFORE, MR_ROW_UPDATE_AFTER, MR_ROW_DELETE };
-
 struct mr_selection {
     atomic_int_fast32_t refs;
     int64_t count;
@@ -25,7 +22,6 @@ struct mr_batch {
     int64_t rows; /* length of every column */
     struct mr_column **columns;
     struct mr_selection *selection; /* NULL = all rows */
-    struct mr_buffer *kinds;        /* uint8 enum mr_row_kind a row; NULL = all inserts */
 };
 
 /* Takes over the references in `columns` (copies the array), also when it fails. */
@@ -42,19 +38,15 @@ static inline struct mr_batch mr_batch_view(const struct mr_batch *batch)
     return (struct mr_batch){.schema = batch->schema,
                              .rows = batch->rows,
                              .columns = batch->columns,
-                             .selection = batch->selection,
-                             .kinds = batch->kinds};
+                             .selection = batch->selection};
 }
 /* NULL is allowed. */
 void mr_batch_unref(struct mr_batch *batch);
-/*
- * A batch of the same columns with this selection (takes the reference; NULL removes it) and the
- * same kinds.
- */
+/* A batch of the same columns with this selection (takes the reference; NULL removes it). */
 enum mr_status mr_batch_select(struct mr_batch *batch, struct mr_selection *selection,
                                struct mr_batch **out, struct mr_error *err);
 /*
- * Same rows, selection and kinds under another schema: column i of the result is columns[i]
+ * Same rows and selection under another schema: column i of the result is columns[i]
  * (references taken over).
  */
 enum mr_status mr_batch_derive(const struct mr_batch *batch, const struct mr_schema *schema,

@@ -273,28 +273,6 @@ enum mr_status mr_column_concat(struct mr_memory *memory, struct mr_column *cons
     return status;
 }
 
-static enum mr_status concat_kinds(struct mr_memory *memory, struct mr_batch *const *batches, int n,
-                                   struct mr_batch *out, struct mr_error *err)
-{
-    bool any = false;
-    for (int i = 0; i < n; i++)
-        any |= batches[i]->kinds != NULL;
-    if (!any)
-        return MR_OK;
-    MR_TRY(mr_buffer_new(memory, (size_t)out->rows, &out->kinds, err));
-    uint8_t *to = out->kinds->data;
-    for (int i = 0; i < n; i++) {
-        size_t rows = (size_t)batches[i]->rows;
-        if (batches[i]->kinds)
-            memcpy(to, batches[i]->kinds->data, rows);
-        else
-            memset(to, MR_ROW_INSERT, rows);
-        to += rows;
-    }
-    mr_buffer_finish(out->kinds, (size_t)out->rows);
-    return MR_OK;
-}
-
 /* The batches have no selections. */
 static enum mr_status concat_compact(struct mr_memory *memory, struct mr_batch *const *batches,
                                      int n, struct mr_batch **out, struct mr_error *err)
@@ -321,12 +299,6 @@ static enum mr_status concat_compact(struct mr_memory *memory, struct mr_batch *
             mr_column_unref(scratch[c]);
     }
     mr_free(scratch);
-    if (status == MR_OK)
-        status = concat_kinds(memory, batches, n, *out, err);
-    if (status != MR_OK) {
-        mr_batch_unref(*out);
-        *out = NULL;
-    }
     return status;
 }
 

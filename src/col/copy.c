@@ -97,12 +97,6 @@ enum mr_status mr_batch_copy(struct mr_memory *memory, struct mr_batch *batch,
     else
         for (int i = 0; i < n; i++)
             mr_column_unref(columns[i]);
-    if (status == MR_OK)
-        status = copy_buffer(memory, compact->kinds, &(*out)->kinds, err);
-    if (status != MR_OK) {
-        mr_batch_unref(*out);
-        *out = NULL;
-    }
     mr_free(columns);
     mr_batch_unref(compact);
     return status;

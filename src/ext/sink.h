@@ -16,8 +16,7 @@
 enum mr_sink_kinds { /* which changelogs it can take */
                      MR_SINK_APPEND = 1 << 0,
                      MR_SINK_UPSERT = 1 << 1,
-                     MR_SINK_RETRACT = 1 << 2,
-                     MR_SINK_COMPLETE = 1 << 3,
+                     MR_SINK_COMPLETE = 1 << 2,
 };
 
 struct mr_sink_bind {

@@ -30,7 +30,7 @@ enum mr_status mr_spill_new(struct mr_runtime *runtime, const struct mr_schema *
                             struct mr_error *err);
 /* NULL is allowed. */
 void mr_spill_free(struct mr_spill *spill);
-/* Appends a batch (a reference is taken; no selection) as one chunk. Row kinds are not kept. */
+/* Appends a batch (a reference is taken; no selection) as one chunk. */
 enum mr_status mr_spill_add(struct mr_spill *spill, int partition, struct mr_batch *batch,
                             struct mr_error *err);
 /*

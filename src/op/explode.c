@@ -194,17 +194,6 @@ static enum mr_status made_column(struct chunk *chunk, int source, struct mr_col
     return child_column(chunk, MR_EXPLODE_CHILD - source, out, err);
 }
 
-static enum mr_status copy_kinds(struct chunk *chunk, struct mr_batch *out, struct mr_error *err)
-{
-    if (chunk->batch->kinds == NULL)
-        return MR_OK;
-    MR_TRY(mr_buffer_new(chunk->memory, (size_t)chunk->count, &out->kinds, err));
-    for (int64_t i = 0; i < chunk->count; i++)
-        out->kinds->data[i] = chunk->batch->kinds->data[numbers(chunk->rows)[i]];
-    mr_buffer_finish(out->kinds, (size_t)chunk->count);
-    return MR_OK;
-}
-
 static enum mr_status flush(struct chunk *chunk, struct mr_error *err)
 {
     const struct mr_schema *schema = chunk->plan->schema;
@@ -224,8 +213,6 @@ static enum mr_status flush(struct chunk *chunk, struct mr_error *err)
     else
         for (int i = 0; i < made; i++)
             mr_column_unref(columns[i]);
-    if (status == MR_OK)
-        status = copy_kinds(chunk, out, err);
     if (status == MR_OK)
         status = chunk->each(chunk->context, out, err);
     mr_batch_unref(out);

@@ -354,42 +354,6 @@ static void test_damaged_token(void **state)
     assert_string_equal(ids(true), "10 11");
 }
 
-/* Changelogs: a sink that declares them gets the kinds of rows; one that does not never does. */
-static void test_row_kinds(void **state)
-{
-    (void)state;
-    struct bound bound = bind_sink();
-    if (bound.info.kinds & MR_SINK_RETRACT) {
-        struct mr_epoch epoch = {0, 1, {"", 0}};
-        const char *const rows[] = {"1|a", "1|a", "1|b", "1|b", NULL};
-        struct mr_batch *batch = fixture_batch(&f, SCHEMA, rows);
-        FIXTURE_OK(&f, mr_buffer_new(&f.memory, 4, &batch->kinds, &f.err));
-        memcpy(batch->kinds->data,
-               ((const uint8_t[]){MR_ROW_INSERT, MR_ROW_UPDATE_BEFORE, MR_ROW_UPDATE_AFTER,
-                                  MR_ROW_DELETE}),
-               4);
-        mr_buffer_finish(batch->kinds, 4);
-        void *writer;
-        struct mr_bytes committable;
-        mr_bytes_init(&committable, 1 << 16);
-        FIXTURE_OK(&f,
-                   subject->sink->writer_open(bound.state, &f.runtime, &epoch, 0, &writer, &f.err));
-        FIXTURE_OK(&f, subject->sink->write(writer, batch, &f.err));
-        mr_batch_unref(batch);
-        FIXTURE_OK(&f, subject->sink->writer_finish(writer, &committable, &f.err));
-        subject->sink->writer_close(writer);
-        char *root = mr_arena_printf(&f.arena, "%s/out", f.directory);
-        char *name = strtok(fixture_tree(&f, root), "\n");
-        const char *text = fixture_read(&f, mr_arena_printf(&f.arena, "%s/%s", root, name), NULL);
-        assert_string_equal(text, "+{\"id\":1,\"g\":\"a\"}\n<{\"id\":1,\"g\":\"a\"}\n"
-                                  ">{\"id\":1,\"g\":\"b\"}\n-{\"id\":1,\"g\":\"b\"}\n");
-        mr_bytes_reset(&committable);
-    } else {
-        assert_int_equal(bound.info.kinds, MR_SINK_APPEND);
-    }
-    subject->sink->close(bound.state);
-}
-
 int main(int argc, char **argv)
 {
     if (argc == 5)
@@ -404,7 +368,6 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_lanes_and_epochs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_token, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_row_kinds, setup, teardown),
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {

@@ -1,5 +1,5 @@
 /*
- * toy_op.c - the smallest operators with all that an aggregate, a join or a limit needs of the contract: several ports, row kinds,
+ * toy_op.c - the smallest operators with all that an aggregate, a join or a limit needs of the contract: several ports,
  * selections, side output, combining, pulling in partitions, a shared build side.
  */
 #include "contract/toy_op.h"
@@ -127,13 +127,6 @@ static enum mr_status emit_rows(struct balance *task, struct mr_batch *batch, co
     return emit->batch(emit, 1, out, err);
 }
 
-static int64_t sign_of(const struct mr_batch *batch, int64_t row, int port)
-{
-    uint8_t kind = batch->kinds ? batch->kinds->data[row] : MR_ROW_INSERT;
-    bool takes_back = kind == MR_ROW_DELETE || kind == MR_ROW_UPDATE_BEFORE;
-    return takes_back == (port == 1) ? 1 : -1;
-}
-
 static enum mr_status balance_push(void *opaque, int port, struct mr_batch *batch,
                                    struct mr_emit *emit, struct mr_error *err)
 {
@@ -150,7 +143,7 @@ static enum mr_status balance_push(void *opaque, int port, struct mr_batch *batc
             side[aside++] = row;
         else
             MR_TRY(
-                sums_add(&task->sums, key.u.bytes, amount.u.i64 * sign_of(batch, row, port), err));
+                sums_add(&task->sums, key.u.bytes, port == 0 ? amount.u.i64 : -amount.u.i64, err));
     }
     return aside ? emit_rows(task, batch, side, aside, emit, err) : MR_OK;
 }

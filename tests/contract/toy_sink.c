@@ -50,7 +50,7 @@ static enum mr_status toy_bind(const struct mr_sink_bind *bind, void **state,
     *toy = (struct toy){find_store(bind->runtime), mr_options_text(bind->options, "path"),
                         bind->schema};
     *info = (struct mr_sink_info){
-        .kinds = MR_SINK_APPEND | MR_SINK_UPSERT | MR_SINK_RETRACT | MR_SINK_COMPLETE,
+        .kinds = MR_SINK_APPEND | MR_SINK_UPSERT | MR_SINK_COMPLETE,
         .tasks = 2,
         .location = toy->path,
     };
@@ -99,10 +99,7 @@ static enum mr_status toy_writer_open(void *state, struct mr_runtime *runtime,
 static enum mr_status toy_write(void *opaque, struct mr_batch *batch, struct mr_error *err)
 {
     struct toy_writer *writer = opaque;
-    for (int64_t row = 0; row < batch->rows; row++) {
-        mr_bytes_char(&writer->text, "+<>-"[batch->kinds ? batch->kinds->data[row] : 0]);
-        mr_json_rows_encode(writer->rows, batch, row, 1, &writer->text);
-    }
+    mr_json_rows_encode(writer->rows, batch, 0, batch->rows, &writer->text);
     MR_TRY(mr_bytes_status(&writer->text, err));
     MR_TRY(mr_memory_charge(writer->runtime->memory,
                             (int64_t)(writer->text.capacity - writer->charged), err));

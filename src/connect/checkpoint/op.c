@@ -241,8 +241,6 @@ static enum mr_status checkpoint_push(void *task, int port, struct mr_batch *bat
     (void)emit;
     if (batch->rows == 0)
         return MR_OK;
-    if (batch->kinds != NULL)
-        return mr_error_config(err, "a checkpoint does not keep changes, only rows");
     mr_bytes_clear(&self->packed);
     MR_TRY(mr_batch_pack(batch, &self->packed, err));
     MR_TRY(compress(self, &bytes, err));

@@ -350,8 +350,8 @@ static enum mr_status place(struct kafka_encoder *encoder, const struct mr_batch
 }
 
 static enum mr_status make_record(struct kafka_encoder *encoder, const struct mr_batch *batch,
-                                  int64_t row, int64_t first, bool tombstone,
-                                  struct kafka_record *out, struct mr_error *err)
+                                  int64_t row, int64_t first, struct kafka_record *out,
+                                  struct mr_error *err)
 {
     const struct kafka_columns *columns = encoder->columns;
     *out = (struct kafka_record){.partition = RD_KAFKA_PARTITION_UA};
@@ -359,9 +359,9 @@ static enum mr_status make_record(struct kafka_encoder *encoder, const struct mr
         out->key = value_at(batch->columns[columns->key], row, &encoder->key);
     if (columns->mode == KAFKA_LOAD_UPSERT && out->key.data == NULL)
         return mr_error_data(err, MR_SINK, "mode upsert: the key of a row is NULL");
-    if (!tombstone && columns->payload == NULL)
+    if (columns->payload == NULL)
         out->value = value_at(batch->columns[columns->value], row, &encoder->text);
-    else if (!tombstone)
+    else
         out->value =
             (struct mr_slice){encoder->text.data + encoder->starts[row - first],
                               encoder->starts[row - first + 1] - encoder->starts[row - first] -
@@ -424,13 +424,9 @@ static enum mr_status send_rows(struct kafka_encoder *encoder, const struct mr_b
                                 int64_t first, int64_t count, kafka_send send, void *context,
                                 struct mr_error *err)
 {
-    const uint8_t *kinds = batch->kinds != NULL ? batch->kinds->data : NULL;
     for (int64_t row = first; row < first + count; row++) {
         struct kafka_record record;
-        if (kinds != NULL && kinds[row] == MR_ROW_UPDATE_BEFORE)
-            continue;
-        bool tombstone = kinds != NULL && kinds[row] == MR_ROW_DELETE;
-        MR_TRY(make_record(encoder, batch, row, first, tombstone, &record, err));
+        MR_TRY(make_record(encoder, batch, row, first, &record, err));
         MR_TRY(send(context, &record, err));
     }
     return MR_OK;

@@ -23,8 +23,7 @@ const struct mr_option kafka_load_options[] = {
      .fallback = "append",
      .doc = "append: a record a row, with outputMode update one a change. upsert: the topic is a "
             "table by key (compacted): every row has "
-            "a key, rows that are deleted become tombstones, and rows keep their order (one task "
-            "loads)."},
+            "a key, and rows keep their order (one task loads)."},
     {.name = "key",
      .type = MR_OPTION_STRING,
      .flags = MR_OPTION_COLUMN,
