@@ -15,7 +15,6 @@ enum mr_item_kind {
 struct mr_split {
     struct mr_slice token;
     const char *label;  /* for people: "id [1, 50000)" */
-    int lane;           /* independently committed share; batch: 0 */
     const char *origin; /* partition of a stream, the same in every epoch: "clicks/3"; or NULL */
     int64_t rows;       /* predicted, -1 = unknown */
     int64_t bytes;      /* predicted bytes read, -1 = unknown */

@@ -171,8 +171,8 @@ struct mr_source {
     enum mr_status (*position)(void *reader, struct mr_bytes *out, struct mr_error *err);
     /* Also in the middle of a split: cancels what the server still does. */
     void (*reader_close)(void *reader);
-    /* Optional: the epoch of this lane is committed everywhere. */
-    enum mr_status (*ack)(void *state, int lane, int64_t epoch, struct mr_error *err);
+    /* Optional: what the splits hold is committed everywhere. Only tells others, so it cannot fail. */
+    void (*ack)(void *state);
     void (*close)(void *state);
     const struct mr_source_group *group; /* optional: several processes may share it as a stream */
 };

@@ -130,18 +130,12 @@ static enum mr_status commit_tokens(struct mr_session *session, struct mr_lease 
     return MR_OK;
 }
 
-/* The epoch is committed: nothing that happens here can make the run a failed one. */
-static void acknowledge(struct mr_session *session, int64_t epoch)
+static void acknowledge(const struct mr_plan *plan)
 {
-    const struct mr_plan *plan = session->plan;
     for (int i = 0; i < plan->nnodes; i++) {
         const struct mr_plan_node *node = &plan->nodes[i];
-        struct mr_error err = {0};
-        if (node->kind == MR_PLAN_SOURCE && node->source->ack &&
-            node->source->ack(node->source_state, 0, epoch, &err) != MR_OK)
-            mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
-                             "%s: the source was not told of the commit: %s", node->step->label,
-                             err.message);
+        if (node->kind == MR_PLAN_SOURCE && node->source->ack)
+            node->source->ack(node->source_state);
     }
 }
 
@@ -307,7 +301,7 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     record.phase = MR_EPOCH_COMMITTED;
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
     mr_ledger_settle(lease, epoch, NULL); /* what stays is never read again */
-    acknowledge(session, epoch);
+    acknowledge(plan);
     tidy(session, &record);
 out:
     for (int i = 0; tokens && i < plan->nsinks; i++)

@@ -11,7 +11,7 @@
 
 #include "run/ledger.h"
 
-static const char task_magic[4] = {'M', 'R', 'J', '1'};
+static const char task_magic[4] = {'M', 'R', 'J', '2'};
 static const char result_magic[4] = {'M', 'R', 'R', '2'};
 
 bool mr_job_segment_writes(const struct mr_plan *plan, const struct mr_plan_segment *segment)
@@ -31,7 +31,6 @@ static void put_splits(struct mr_bytes *out, const struct mr_split_list *splits)
         mr_bytes_lenpref_text(out, split->label);
         mr_bytes_varint(out, (uint64_t)(split->rows + 1));
         mr_bytes_varint(out, (uint64_t)(split->bytes + 1));
-        mr_bytes_varint(out, (uint64_t)split->lane);
         mr_bytes_u8(out, split->unordered);
     }
 }
@@ -81,7 +80,6 @@ static bool get_splits(struct mr_byte_reader *reader, struct mr_arena *arena,
         split->label = mr_byte_reader_lenpref_text(reader, arena);
         split->rows = (int64_t)mr_byte_reader_varint(reader) - 1;
         split->bytes = (int64_t)mr_byte_reader_varint(reader) - 1;
-        split->lane = (int)mr_byte_reader_varint(reader);
         split->unordered = mr_byte_reader_u8(reader) != 0;
     }
     return out->items != NULL;

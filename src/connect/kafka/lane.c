@@ -136,13 +136,9 @@ enum mr_status kafka_keep_lane(struct kafka_source *source, const struct mr_runt
 
 /* --- what other people's monitoring sees --- */
 
-enum mr_status kafka_lane_ack(void *state, int lane, int64_t epoch, struct mr_error *err)
+void kafka_lane_ack(void *state)
 {
     const struct kafka_source *source = state;
-    (void)lane;
-    (void)epoch;
-    (void)err;
     if (source->member != NULL && source->partitions.count == 1)
         kafka_member_reached(source->member, &source->partitions.items[0]);
-    return MR_OK;
 }

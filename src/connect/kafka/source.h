@@ -90,7 +90,7 @@ enum mr_status kafka_lane_options(struct kafka_source *source, const struct mr_r
 /* Of the partitions that were found, and of what is remembered, only the lane of the run. */
 enum mr_status kafka_keep_lane(struct kafka_source *source, const struct mr_runtime *runtime,
                                struct mr_error *err);
-enum mr_status kafka_lane_ack(void *state, int lane, int64_t epoch, struct mr_error *err);
+void kafka_lane_ack(void *state);
 
 int64_t kafka_ranges_rows(const struct kafka_partitions *partitions);
 /* Shares `most` out over backlogs in proportion to them, at least 1 to each that is not empty. */
