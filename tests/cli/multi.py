@@ -3,14 +3,12 @@
 import json
 import os
 import signal
-import subprocess
 import threading
-import time
 
 import pyarrow
 import pyarrow.parquet as parquet
 from engine import Workspace, catches
-from suite import Skip, check, equal
+from suite import check, equal
 
 FILES = 4
 

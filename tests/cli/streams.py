@@ -7,16 +7,14 @@ Rows and the ends of processes are awaited; nothing sleeps for a time.
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal
 from engine import Workspace
+from running import Running
 
 
 def pipeline(steps=(), top=(), **load):
@@ -28,9 +26,7 @@ def pipeline(steps=(), top=(), **load):
 
 
 def put(space, name, ids):
-    """A file that is there as a whole."""
-    space.write("in/.new", "".join(json.dumps({"id": i, "v": "x"}) + "\n" for i in ids))
-    os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
+    space.publish(f"in/{name}.json", "".join(json.dumps({"id": i, "v": "x"}) + "\n" for i in ids))
 
 
 def ids(space):
@@ -42,42 +38,15 @@ def ids(space):
     return sorted(found)
 
 
-def start(space, work, *arguments):
-    space.write("pipeline.json", work)
-    return space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", *arguments,
-                       stdout=subprocess.DEVNULL, stderr=open(space.file("log"), "wb"))
-
-
-def log(space):
-    with open(space.file("log"), encoding="utf-8") as file:
-        return file.read()
-
-
-def until(condition, process, what):
-    end = time.monotonic() + 60
-    while not (found := condition()):
-        check(process.poll() is None, f"{what}: it ended with {process.returncode}: {process.returncode}")
-        check(time.monotonic() < end, f"{what}: did not come")
-        time.sleep(0.005)
-    return found
-
-
-def report(space):
-    with open(space.file("report.json"), encoding="utf-8") as file:
-        return json.load(file)
-
-
 def drained():
     with Workspace() as space:
         put(space, "a", [1, 2])
-        process = start(space, pipeline(trigger="processingTime=20 milliseconds", queryName="files"))
-        until(lambda: ids(space) == [1, 2], process, "the first file")
-        put(space, "b", [3])
-        until(lambda: ids(space) == [1, 2, 3], process, "the second file")
-        until(lambda: "epoch 1" in space.millrace("runs", "--pipeline", "pipeline.json").out, process, "its row says the epoch")
-        process.send_signal(signal.SIGTERM)
-        equal(process.wait(20), 143, "exit code")
-        found = report(space)
+        with Running(space, pipeline(trigger="processingTime=20 milliseconds", queryName="files")) as run:
+            run.until(lambda: ids(space) == [1, 2], "the first file")
+            put(space, "b", [3])
+            run.until(lambda: ids(space) == [1, 2, 3], "the second file")
+            run.until(lambda: "epoch 1" in space.millrace("runs", "--pipeline", "pipeline.json").out, "the epoch in its row")
+            found = run.drain()
         equal((found["status"], found["rows_read"], found["stream"]["query"]), ("cancelled", 3, "files"), "report")
         equal(sum(s["rows_out"] for s in found["steps"][:1]), 3, "rows of the step over all epochs")
         check("drained: " in space.millrace("runs", "--pipeline", "pipeline.json").out, "the row of the run")
@@ -214,9 +183,9 @@ def listens():
 
     with Workspace() as space:
         put(space, "a", [1, 2])
-        process = start(space, pipeline(trigger="20ms"), "--listen", "127.0.0.1:0")
-        address = until(lambda: re.search(r"listening on http://(127\.0\.0\.1:\d+)", log(space)), process, "its port").group(1)
-        until(lambda: 'millrace_rows_written_total{pipeline="stream"} 2\n' in get(address, "/metrics")[1], process, "the rows")
+        run = Running(space, pipeline(trigger="20ms"), "--listen", "127.0.0.1:0")
+        address = run.until(lambda: re.search(r"listening on http://(127\.0\.0\.1:\d+)", run.text()), "its port").group(1)
+        run.until(lambda: 'millrace_rows_written_total{pipeline="stream"} 2\n' in get(address, "/metrics")[1], "the rows")
         page = get(address, "/metrics")[1]
         for text in ('millrace_epochs_total{pipeline="stream"} 1\n', 'step="step 2 (toFile)"} 2\n', "# TYPE millrace_latency_seconds histogram\n"):
             check(text in page, f"{text!r} is not in {page}")
@@ -227,8 +196,7 @@ def listens():
         equal(taken.code, 2, "a port that is taken")
         check("--listen" in taken.err, taken.err)
         equal(space.run(pipeline(trigger="once"), "--state", "other", "--listen", "here").code, 2, "no address")
-        process.send_signal(signal.SIGTERM)
-        equal(process.wait(20), 143, "exit code")
+        run.drain()
 
 
 def no_drift():
@@ -239,17 +207,16 @@ def no_drift():
         put(space, "0", [0])
         work = pipeline()
         work["steps"][0]["config"]["incremental"]["maxFileAge"] = "3 seconds"
-        process = start(space, work)
+        run = Running(space, work)
         for number in range(count):
-            until(lambda: sum(n.endswith(".json") for n in os.listdir(space.file("out"))) > number if os.path.isdir(space.file("out"))
-                  else False, process, f"epoch {number}")
+            run.until(lambda: os.path.isdir(space.file("out")) and sum(n.endswith(".json") for n in os.listdir(space.file("out"))) > number,
+                      f"epoch {number}")
             if number in (count // 4, count - 1):
-                with open(f"/proc/{process.pid}/statm", encoding="ascii") as file:
+                with open(f"/proc/{run.process.pid}/statm", encoding="ascii") as file:
                     kib = int(file.read().split()[1]) * 4
-                seen[number] = (kib, min(len(os.listdir(f"/proc/{process.pid}/fd")) for _ in range(50)))
+                seen[number] = (kib, min(len(os.listdir(f"/proc/{run.process.pid}/fd")) for _ in range(50)))
             put(space, f"{number + 1}", [number + 1])
-        process.send_signal(signal.SIGTERM)
-        equal(process.wait(20), 143, "exit code")
+        run.drain()
         (early, fds), (late, fds_late) = seen.values()
         check(late <= early * 1.05 and fds_late <= fds + 5, f"KiB and descriptors by epoch: {seen}")
         print(f"# {seen}")

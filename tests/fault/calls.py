@@ -22,7 +22,7 @@ import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Skip, Suite, check, need, skip_all
+from suite import Suite, check, need, skip_all
 
 need("pyarrow", "duckdb", "deltalake", "fastavro")
 import duckdb

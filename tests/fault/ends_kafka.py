@@ -20,11 +20,11 @@ from suite import Suite, check, equal, need
 
 need("kafka", "pyarrow")
 import broker
+from broker import workspace
 import pyarrow as pa
 import pyarrow.parquet
-from engine import Workspace
-from group import Members, wait_for
 from kafka_proxy import ADD_PARTITIONS, END_TXN, FATES, PRODUCE, KafkaProxy
+from running import Running, wait_for
 
 ENDS = int(os.environ.get("ENDS") or 4)
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 31))
@@ -71,10 +71,6 @@ def compare(server, topic, count, what):
     equal(server.open_transactions(topic), [], "open transactions")
 
 
-def workspace(server):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}})
-
-
 def loads(server, proxy):
     judge = Judge(proxy, server, 1, [*FATES, "stopped before", "stopped behind"])
     server.topic("loads", 2)
@@ -110,9 +106,8 @@ def stream(server, proxy):
     work = {"name": "stream", "mode": "streaming", "timeouts": {"connect": "2s"}, "retry": {"maxAttempts": 1000, "delay": "10ms", "maxDelay": "50ms"}, "steps": [
         {"type": "extract", "method": "fromKafka", "config": {"topic": "from", "format": "json", "schema": "id BIGINT", "startingOffsets": "earliest"}},
         {"type": "load", "method": "toKafka", "config": {"topic": "to", "trigger": "20 ms"}}]}
-    with workspace(server) as space, Members(space) as members:
-        space.write("pipeline.json", work)
-        member, sent, producer = members.add(), 0, server.producer()
+    with workspace(server) as space, Running(space, work) as member:
+        sent, producer = 0, server.producer()
         judge.armed, end = ENDS, time.monotonic() + 60 + 10 * ENDS
         while judge.armed > 0 or sent == 0:
             for _ in range(ROWS):
@@ -129,9 +124,7 @@ def stream(server, proxy):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     print(f"# SEED={SEED} ENDS={ENDS}")
     suite = Suite("ends of transactions")
     with KafkaProxy() as proxy:

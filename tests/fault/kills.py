@@ -32,7 +32,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Failure, Skip, Suite, check, checkout, equal, need
+from suite import Skip, Suite, check, checkout, equal, need
 
 need("pyarrow", "duckdb", "deltalake", "psycopg")
 import duckdb

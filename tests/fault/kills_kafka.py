@@ -22,6 +22,7 @@ import time
 import pyarrow as pa
 
 import broker
+from broker import workspace
 import kills
 
 kills.KILLS = int(os.environ.get("KILLS") or 6)
@@ -93,7 +94,7 @@ def stream(server, rounds, name):
         {"type": "extract", "method": "fromKafka", "config": {"topic": f"{name}-in", "format": "json", "schema": "id BIGINT", "startingOffsets": "earliest"}},
         {"type": "load", "method": "toKafka", "config": {"topic": f"{name}-out", "key": "id", "trigger": "50 milliseconds"}}]}
     fed, killed = 0, 0
-    with kills.Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}}) as space:
+    with workspace(server) as space:
         space.write("pipeline.json", work)
         log = open(space.file("log"), "ab")
         for number in range(rounds + 1):
@@ -126,9 +127,7 @@ def stream(server, rounds, name):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     suite, passed = Suite("kills of loads into Kafka"), set()
     with broker.Broker() as server:
         for sink in Kafka("files to Kafka", server), KafkaToKafka("Kafka to Kafka", server):

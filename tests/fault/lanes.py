@@ -28,10 +28,13 @@ from suite import Suite, check, equal, need
 
 need("kafka", "deltalake", "pyarrow", "psycopg")
 import broker
+from broker import workspace
 import pyarrow.parquet
 from deltalake import DeltaTable
-from engine import Workspace, catches
-from group import SETTINGS, Members, more_partitions, source, wait_for
+from engine import catches
+from feed import Feed
+from group import SETTINGS, Members, more_partitions, source
+from running import wait_for
 from server import Server
 
 SECONDS = float(os.environ.get("SECONDS") or (180 if os.environ.get("MILLRACE_LONG") else 4))
@@ -41,45 +44,29 @@ DATABASE = "lanes"
 PARTITIONS = 6
 
 
-class Stream:
+class Stream(Feed):
     """Records that keep coming: id, and the partition and number in it, to as many partitions as there are."""
 
+    pause, settings = 0.1, {"linger_ms": 5}
+
     def __init__(self, server, topic):
-        self.server, self.topic = server, topic
-        self.partitions = PARTITIONS
+        super().__init__(server, topic)
+        self.partitions = self.known = PARTITIONS
         self.sent = collections.Counter()
         self.lock = threading.Lock()
-        self.ending = threading.Event()
-        self.failure = None
         server.topic(topic, PARTITIONS)
-        self.thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.finish()
-
-    def _run(self):
-        try:
-            producer, made = None, 0
-            while not self.ending.is_set():
-                if made != self.partitions:
-                    if producer:
-                        producer.close()
-                    producer, made = self.server.producer(linger_ms=5), self.partitions
-                for partition in range(made):
-                    for _ in range(10):
-                        number = self.sent[partition]
-                        producer.send(self.topic, json.dumps({"lane": partition, "number": number}).encode(), partition=partition)
-                        with self.lock:
-                            self.sent[partition] += 1
-                producer.flush()
-                self.ending.wait(0.1)
-            producer.close()
-        except Exception as error:  # told by finish
-            self.failure = error
+    def some(self):
+        if self.known != self.partitions:
+            self.producer.close()
+            self.producer, self.known = self.server.producer(**self.settings), self.partitions
+        for partition in range(self.known):
+            for _ in range(10):
+                number = self.sent[partition]
+                self.producer.send(self.topic, json.dumps({"lane": partition, "number": number}).encode(), partition=partition)
+                with self.lock:
+                    self.sent[partition] += 1
+        self.producer.flush()
 
     def total(self):
         with self.lock:
@@ -88,12 +75,6 @@ class Stream:
     def add_partition(self):
         more_partitions(self.server, self.topic, self.partitions + 1)
         self.partitions += 1
-
-    def finish(self):
-        self.ending.set()
-        self.thread.join()
-        if self.failure:
-            raise self.failure
 
     def wanted(self):
         return {p: list(range(n)) for p, n in self.sent.items() if n}
@@ -207,9 +188,9 @@ def compare(target, stream):
     equal(set(found), set(stream.wanted()), "lanes")
 
 
-def workspace(server, postgres):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}, "postgres": postgres.credentials(DATABASE)},
-                            "state": postgres.credentials(DATABASE)})
+def place(server, postgres):
+    keys = postgres.credentials(DATABASE)
+    return workspace(server, postgres=keys, state=keys)
 
 
 def progress(target, members, rows, seconds=90):
@@ -239,7 +220,7 @@ def rebalances(members):
 
 def kills(server, postgres, kind):
     dice = random.Random(SEED)
-    with workspace(server, postgres) as space, Stream(server, f"kills-{kind.name}") as stream, Members(space) as members:
+    with place(server, postgres) as space, Stream(server, f"kills-{kind.name}") as stream, Members(space) as members:
         target = kind(space, postgres, server)
         space.write("pipeline.json", pipeline(stream.topic, target.load()))
         for _ in range(3):
@@ -269,38 +250,36 @@ SIZE, WITHIN, DELAY = 10, 5, 6
 class Events(Stream):
     """Events a tenth of a second apart, out of order by less than DELAY; two in three of side a have a partner of side b at most WITHIN later."""
 
+    pause = 0.05
+
     def __init__(self, server, topic):
         super().__init__(server, topic)
         self.dice = random.Random(SEED)
-        self.events = []
+        self.events, self.number = [], 0
 
-    def send(self, producer, partition, event):
-        producer.send(self.topic, json.dumps({**event, "at": f"{moment(event['at'])}Z"}).encode(), partition=partition)
+    def send(self, partition, event):
+        self.producer.send(self.topic, json.dumps({**event, "at": f"{moment(event['at'])}Z"}).encode(), partition=partition)
         self.sent[partition] += 1
 
-    def _run(self):
-        try:
-            producer, number = self.server.producer(linger_ms=5), 0
-            while not self.ending.is_set():
-                for partition in range(PARTITIONS):
-                    for step in range(5):
-                        at = START + (number + step) / 10 + self.dice.random() * 2
-                        event = {"k": partition + PARTITIONS * self.dice.randrange(3), "id": len(self.events), "pair": len(self.events), "side": "a", "at": at}
-                        pair = [event]
-                        if self.dice.randrange(3):
-                            pair.append({**event, "id": len(self.events) + 1, "side": "b", "at": at + self.dice.random() * 2})
-                        for one in pair:
-                            self.send(producer, partition, one)
-                        self.events += pair
-                number += 5
-                producer.flush()
-                self.ending.wait(0.05)
-            for partition in range(PARTITIONS):  # closes all windows
-                for side in "ab":
-                    self.send(producer, partition, {"k": partition, "id": -1, "pair": -1, "side": side, "at": START + 10**8})
-            producer.close()
-        except Exception as error:  # told by finish
-            self.failure = error
+    def some(self):
+        for partition in range(PARTITIONS):
+            for step in range(5):
+                at = START + (self.number + step) / 10 + self.dice.random() * 2
+                event = {"k": partition + PARTITIONS * self.dice.randrange(3), "id": len(self.events), "pair": len(self.events), "side": "a", "at": at}
+                pair = [event]
+                if self.dice.randrange(3):
+                    pair.append({**event, "id": len(self.events) + 1, "side": "b", "at": at + self.dice.random() * 2})
+                for one in pair:
+                    self.send(partition, one)
+                self.events += pair
+        self.number += 5
+        self.producer.flush()
+
+    def last(self):
+        """What closes all windows."""
+        for partition in range(PARTITIONS):
+            for side in "ab":
+                self.send(partition, {"k": partition, "id": -1, "pair": -1, "side": side, "at": START + 10**8})
 
     def windows(self):
         found = collections.defaultdict(lambda: [0, 0])
@@ -354,7 +333,7 @@ def churn(server, postgres):
     dice = random.Random(SEED)
     postgres.execute(DATABASE, "DROP TABLE IF EXISTS joined", "CREATE TABLE joined (a bigint, b bigint)")
     joined = lambda: postgres.rows(DATABASE, "SELECT a, b FROM joined WHERE a >= 0")
-    with workspace(server, postgres) as space, Events(server, "churn") as stream, Members(space) as members:
+    with place(server, postgres) as space, Events(server, "churn") as stream, Members(space) as members:
         space.write("pipeline.json", stateful("churn"))
         for _ in range(3):
             members.add()
@@ -385,7 +364,7 @@ def churn(server, postgres):
 
 def zombie(server, postgres):
     """Stopped with lanes in its hands, and woken when others have them."""
-    with workspace(server, postgres) as space, Stream(server, "zombie") as stream, Members(space) as members:
+    with place(server, postgres) as space, Stream(server, "zombie") as stream, Members(space) as members:
         target = Delta(space, postgres, server)
         space.write("pipeline.json", pipeline(stream.topic, target.load(), {"postgres": "state"}))
         one, two = members.add(), members.add()
@@ -417,9 +396,7 @@ def zombie(server, postgres):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     print(f"# SEED={SEED} KILLS={KILLS}")
     suite = Suite("lanes")
     with broker.Broker(settings=SETTINGS) as server, Server() as postgres:

@@ -12,17 +12,16 @@ import os
 import random
 import signal
 import sys
-import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
 
 need("kafka", "deltalake", "pyarrow")
 import broker
+from broker import workspace
 from deltalake import DeltaTable
-from engine import Workspace
-from group import Members, wait_for
+from feed import Feed
+from running import Running, wait_for
 
 ROUNDS = int(os.environ.get("ROUNDS") or 2)
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 31))
@@ -30,32 +29,19 @@ PARTITIONS = 4
 PROGRESS, COORDINATOR = "_millrace_progress", "__transaction_state"
 
 
-class Feed(threading.Thread):
-    """Sends until it is told to stop, at most two thousand records a second, each once (an idempotent producer)."""
+class Numbers(Feed):
+    """At most two thousand records a second, each once (an idempotent producer)."""
 
-    def __init__(self, cluster, topic):
-        super().__init__(daemon=True)
-        self.cluster, self.topic, self.sent, self.enough, self.failure = cluster, topic, 0, threading.Event(), None
+    settings = {"acks": "all", "enable_idempotence": True, "delivery_timeout_ms": 300_000}
+    sent = 0
 
-    def run(self):
-        producer = None
-        try:
-            while not self.enough.is_set():
-                producer = producer or self.cluster.producer(acks="all", enable_idempotence=True, delivery_timeout_ms=300_000)
-                for _ in range(40):
-                    producer.send(self.topic, b'{"id":%d}' % self.sent, partition=self.sent % PARTITIONS)
-                    self.sent += 1
-                self.enough.wait(0.02)
-            producer.flush(timeout=300)
-            producer.close()
-        except Exception as error:  # told by finish
-            self.failure = error
+    def some(self):
+        for _ in range(40):
+            self.producer.send(self.topic, b'{"id":%d}' % self.sent, partition=self.sent % PARTITIONS)
+            self.sent += 1
 
-    def finish(self):
-        self.enough.set()
-        self.join()
-        if self.failure:
-            raise self.failure
+    def last(self):
+        self.producer.flush(timeout=300)
 
 
 def pipeline(name, topic, load):
@@ -76,16 +62,14 @@ class Watched:
         self.topics = [f"{name}-in", f"{name}-out"]
         for topic in self.topics:
             cluster.topic(topic, PARTITIONS)
-        defaults = {"defaults": {"kafka": {"bootstrap.servers": cluster.servers}}}
-        self.spaces = [Workspace(extra=defaults), Workspace(extra=defaults)]
+        self.spaces = [workspace(cluster), workspace(cluster)]
         loads = [{"method": "toKafka", "config": {"topic": f"{name}-out"}}, {"method": "toDelta", "config": {"path": "out"}}]
         for space, load in zip(self.spaces, loads):
             space.write("pipeline.json", pipeline(f"{name}-{load['method']}", f"{name}-in", load))
 
     def __enter__(self):
-        self.groups = [Members(space) for space in self.spaces]
-        self.members = [group.add() for group in self.groups]
-        self.feed = Feed(self.cluster, self.topics[0])
+        self.members = [Running(space, "pipeline.json") for space in self.spaces]
+        self.feed = Numbers(self.cluster, self.topics[0])
         self.feed.start()
         self.progress(100)
         self.topics += [PROGRESS, COORDINATOR]
@@ -93,8 +77,8 @@ class Watched:
 
     def __exit__(self, *_):
         self.feed.enough.set()
-        for group in self.groups:
-            group.__exit__()
+        for member in self.members:
+            member.end(signal.SIGKILL)
         for space in self.spaces:
             space.__exit__()
 
@@ -176,9 +160,7 @@ def stopped(cluster):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     print(f"# SEED={SEED} ROUNDS={ROUNDS}")
     suite = Suite("leaders")
     with broker.Cluster() as cluster:

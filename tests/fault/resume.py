@@ -9,18 +9,16 @@ read again. KILLS=N adds kill -9 at N random moments for each target (SEED, ONLY
 
 import collections
 import glob
-import json
 import os
 import shutil
 import signal
 import sqlite3
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import kills
-from kills import LONG, Failure, Skip, Suite, Workspace, check, equal, judge, make_rows
+from kills import LONG, Skip, Suite, Workspace, check, equal, judge, make_rows
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet

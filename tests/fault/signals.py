@@ -31,7 +31,7 @@ from engine import Workspace, catches
 from kills import SEED, SINKS, Tally, is_built, judge, wanted_rows
 from proxy import Proxy
 from s3_proxy import S3Proxy, hang
-from suite import Skip, Suite, check, equal
+from suite import Suite, check, equal
 
 BOUND = 10.0
 # The bound while a server hangs. Some runs need most of it, so it is short here.

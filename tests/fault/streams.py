@@ -14,18 +14,17 @@ import os
 import random
 import subprocess
 import sys
-import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
 
 need("kafka", "pyarrow", "deltalake", "psycopg")
 import broker
+from broker import workspace
 import pyarrow.parquet
 import table
 from deltalake import DeltaTable
-from engine import Workspace
+from feed import Feed
 from server import Server
 
 KILLS = int(os.environ.get("KILLS") or 3)
@@ -84,21 +83,16 @@ def pipeline(sink, topic, **options):
         {"type": "load", "method": sink.method, "config": {"mode": "append", **sink.load, **options}}]}
 
 
-class Feed(threading.Thread):
-    """Sends in the background, a thousand rows a second at most, until it is told to stop."""
+class Rows(Feed):
+    """A thousand a second at most."""
 
-    def __init__(self, kafka, topic):
-        super().__init__(daemon=True)
-        self.producer, self.topic, self.sent, self.enough = kafka.producer(), topic, 0, threading.Event()
+    sent = 0
 
-    def run(self):
-        while not self.enough.is_set():
-            for _ in range(20):
-                self.producer.send(self.topic, json.dumps(row(self.sent)).encode(), key=b"%d" % self.sent)
-                self.sent += 1
-            self.producer.flush()
-            self.enough.wait(0.02)
-        self.producer.close()
+    def some(self):
+        for _ in range(20):
+            self.producer.send(self.topic, json.dumps(row(self.sent)).encode(), key=b"%d" % self.sent)
+            self.sent += 1
+        self.producer.flush()
 
 
 def steps(space):
@@ -130,17 +124,13 @@ def exactly_once(kafka, sink):
     chance = random.Random(f"{SEED} {sink.method}")
     topic = f"killed-{sink.method}"
     kafka.topic(topic, 3)
-    feed = Feed(kafka, topic)
-    defaults = {"kafka": {"bootstrap.servers": kafka.servers}}
-    if isinstance(sink, Postgres):
-        defaults["postgres"] = sink.server.credentials("streams")
+    feed = Rows(kafka, topic)
     feed.start()
-    with Workspace(extra={"defaults": defaults}) as space:
+    with workspace(kafka, sink.server.credentials("streams")) as space:
         space.write("pipeline.json", pipeline(sink, topic))
         for number in range(KILLS):
             life(space, chance, number)
-        feed.enough.set()
-        feed.join()
+        feed.finish()
         space.run(pipeline(sink, topic, trigger="availableNow")).expect(0)
         seen = summed(sink.read(space))
         lost = [n for n in range(feed.sent) if n not in seen]
@@ -150,9 +140,7 @@ def exactly_once(kafka, sink):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     suite = Suite("streams killed")
     with broker.Broker() as kafka, Server() as server:
         server.database("streams")

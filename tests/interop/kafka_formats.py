@@ -9,7 +9,7 @@ import struct
 import pyarrow
 import pyarrow.parquet
 import table
-from engine import Workspace
+from broker import workspace
 from registry import Registry
 from suite import Skip, check, equal
 
@@ -69,10 +69,6 @@ def seen_as_second(number, second):
 def pipeline(source, **more):
     load = {"type": "load", "method": "toFile", "config": {"path": "out/", "format": "parquet", "mode": "overwrite"}}
     return {"name": "formats", "steps": [{"type": "extract", "method": "fromKafka", "config": source}, load], **more}
-
-
-def workspace(server):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}})
 
 
 def found(space, folder="out", key="id"):

@@ -10,22 +10,22 @@ come when what it would have belonged to has closed, follow the rule once more i
 """
 
 import datetime
-import glob
 import json
 import os
 import random
 import signal
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
 
 need("kafka", "pyarrow", "duckdb")
 import broker
+from broker import workspace
 import duckdb
-import pyarrow.parquet
-from engine import Workspace, catches
+from engine import catches
+from running import Running
+from table import parquet_rows
 
 LONG = bool(os.environ.get("MILLRACE_LONG") or os.environ.get("SEEDS") or len(sys.argv) > 1)
 SEEDS = int(os.environ.get("SEEDS") or (20 if LONG else 1))
@@ -194,12 +194,10 @@ class Oracle:
 
 
 def came(space, name, *columns):
-    files = [f for f in glob.glob(os.path.join(space.file(name), "*.parquet")) if not os.path.basename(f).startswith(".")]
-
     def plain(value):
         return round(value.timestamp()) - START if isinstance(value, datetime.datetime) else value
 
-    return [tuple(plain(row[c]) for c in columns) for f in files for row in pyarrow.parquet.ParquetFile(f).read().to_pylist()]
+    return [tuple(plain(row[c]) for c in columns) for row in parquet_rows(space.file(name))]
 
 
 def same(got, wanted, what):
@@ -217,18 +215,10 @@ def late_of(report):
 
 def until_idle(space, document, wanted):
     """A process goes on until so many rows are there, by name: the watermark can come no further."""
-    space.write("pipeline.json", document)
-    with open(space.file("log"), "ab") as log:
-        process = space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", stdout=log, stderr=log)
-    end = time.monotonic() + 60
-    while any(len(came(space, name)) < count for name, count in wanted.items()) or not catches(process, signal.SIGTERM):
-        check(process.poll() is None and time.monotonic() < end,
-              f"{({name: len(came(space, name)) for name in wanted})}, wanted {wanted}: {open(space.file('log')).read()[-2000:]}")
-        time.sleep(0.01)
-    process.terminate()
-    equal(process.wait(60), 143, "drained")
-    with open(space.file("report.json"), encoding="utf-8") as file:
-        return json.load(file)
+    with Running(space, document) as run:
+        run.until(lambda: all(len(came(space, name)) >= count for name, count in wanted.items()) and catches(run.process, signal.SIGTERM),
+                  lambda: f"{({name: len(came(space, name)) for name in wanted})}, wanted {wanted}")
+        return run.drain()
 
 
 WINDOW = "k", "window_start", "window_end", "n", "s"
@@ -244,7 +234,7 @@ def case(server, producer, name, seed):
     server.topic(right.name, len(rights))
     idles = [1, 2] if idle else []  # epochs in which all that is silent becomes idle
     late = 0
-    with Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}}) as space:
+    with workspace(server) as space:
         for epoch in range(EPOCHS + 1):
             for topic in left, right:
                 topic.make(epoch)
@@ -287,9 +277,7 @@ def add(suite, server):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     suite = Suite("event cases")
     with broker.Broker() as server:
         add(suite, server)

@@ -18,9 +18,9 @@ from suite import Suite, check, checkout, equal, need
 
 need("kafka", "psycopg", "pyarrow", "deltalake")
 import broker
+from broker import workspace
 import pyarrow.parquet
 import test_event_cases
-from engine import Workspace
 from server import Server
 
 
@@ -39,10 +39,6 @@ def pipeline(topic, delay="1 minute", idle=None, late=None, **load):
                                                                "trigger": "once", **load}},
         ],
     }
-
-
-def workspace(server, **extra):
-    return Workspace(extra={**extra, "defaults": {"kafka": {"bootstrap.servers": server.servers}}})
 
 
 def send(producer, topic, rows, partition=0):
@@ -347,9 +343,7 @@ def closed_by_silence(server):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     suite = Suite("event time")
     with broker.Broker() as server:
         for function in (late_rows, silent_partition, idle_partition, damaged_and_changed, windowed_revenue, closed_by_silence,

@@ -15,6 +15,7 @@ from suite import Skip, Suite, check, checkout, equal, need
 
 need("kafka", "pyarrow", "deltalake", "fastavro")
 import broker
+from broker import workspace
 import kafka_formats
 import kafka_stream
 import pyarrow.parquet
@@ -25,10 +26,6 @@ from engine import Workspace
 def settled(futures):
     """Offsets of what was sent."""
     return [future.get(timeout=30).offset for future in futures]
-
-
-def workspace(servers, **extra):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": servers, **extra}}})
 
 
 def pipeline(source, **load):
@@ -51,7 +48,7 @@ def rows(space, folder="out"):
 
 
 def read(server, source, **load):
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         result = space.run(pipeline(source, **load)).expect(0)
         return rows(space), result
 
@@ -123,7 +120,7 @@ def raw_records(server):
 
 def columns_pruned(server):
     """Only the columns that are used are made."""
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         steps = pipeline({"topic": "raw"})
         steps["steps"].insert(1, {"type": "transform", "method": "selectColumns", "config": {"columns": ["offset", "partition"]}})
         steps["steps"].insert(2, {"type": "transform", "method": "filterRows", "config": {"condition": "partition = 1"}})
@@ -208,7 +205,7 @@ def expired(server):
     equal(len(offsets(server, first)), 37, "all there")
     server.delete_records("old", {0: 5, 1: 20})
     equal(offsets(server, {"topic": "old"}), list(range(5, 20)), "from the first that is kept")
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         result = space.run(pipeline(first)).expect(5)
         check("keeps 5 to 20" in result.err and "failOnDataLoss" in result.err, result.err)
         space.run(pipeline({**first, "failOnDataLoss": False})).expect(0)
@@ -232,7 +229,7 @@ def points(server):
     equal(at({"timestamp": 1700000002500}), list(range(3, 10)), "milliseconds")
     equal(at({"timestamp": "2023-11-14 22:13:22"}, {"timestamp": "2023-11-14T22:13:25Z"}), [2, 3, 4], "times")
     equal(at({"timestamp": "2030-01-01 00:00:00"}), [], "in the future")
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         for source, said in (
             ({"startingOffsets": "soon"}, "earliest, latest"),
             ({"startingOffsets": {"points": {"zero": 1}}}, "number"),
@@ -269,7 +266,7 @@ def incremental(server):
     def send(count, partition=0):
         settled([producer.send("grows", b"%d" % n, partition=partition) for n in range(count)])
 
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         def run(*arguments, code=0, **config):
             result = space.run(pipeline({**source, **config}), *arguments).expect(code)
             if code == 0:
@@ -309,7 +306,7 @@ def watermark_set(server):
     producer.flush()
     source = {"topic": "marks", "startingOffsets": "earliest"}
     for named, mode, config, load in ((True, "streaming", {}, {"trigger": "availableNow"}), (False, "batch", {"incremental": True}, {})):
-        with workspace(server.servers) as space:
+        with workspace(server) as space:
             work = {**pipeline({**source, **config}, mode="append", **load), "mode": mode}
             if named:
                 work["steps"][0]["name"] = "src"
@@ -346,7 +343,7 @@ def decoding(server):
         producer.send("json", json.dumps({"id": number, "name": "n" * (number % 300)}).encode(), partition=1)
     producer.flush()
     source = {"topic": "json", "format": "json", "schema": "id BIGINT, name STRING, at TIMESTAMP, more STRUCT<x: ARRAY<INT>>"}
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         result = space.run(pipeline(source)).expect(5)
         check("json[0] offset 3" in result.err, result.err)
         result = space.run(pipeline({**source, "onError": "drop"})).expect(0)
@@ -388,7 +385,7 @@ def many_pieces(server):
 
 
 def refusals(server):
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         for source, said in (
             ({}, "topic"),
             ({"topic": "raw", "topics": ["raw"]}, "not several"),
@@ -426,7 +423,7 @@ def secured(server):
 
 def away(server):
     """A broker that is not there: an error that says so, in the time that was given."""
-    with workspace("127.0.0.1:1") as space:
+    with Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": "127.0.0.1:1"}}}) as space:
         began = time.monotonic()
         result = space.run({**pipeline({"topic": "raw"}), "timeouts": {"connect": "3s"}, "retry": {"maxAttempts": 1}}).expect(5)
         check(time.monotonic() - began < 30, "waited for too long")
@@ -441,7 +438,7 @@ def example(server):
     producer = server.producer()
     with open(os.path.join(checkout(), "config", "examples", "kafka-to-delta.json"), encoding="utf-8") as file:
         work = json.load(file)
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         for first, total in ((0, 300), (300, 300), (300, 450)):
             for number in range(first, total):
                 row = {"id": number, "user": "u", "event": ("view", "cart", "order")[number % 3], "country": ("DE", "FR")[number % 2],
@@ -468,7 +465,7 @@ def killed_broker(server):
     # Answers of a few records, so that reading lasts.
     slow = {"kafka.fetch.message.max.bytes": 1000}
     work = {**pipeline({"topic": "killed", **slow}), "timeouts": {"connect": "60s"}, "resources": {"batchRows": 100}}
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         space.write("pipeline.json", work)
         run = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not os.path.isdir(space.file("out")) or not os.listdir(space.file("out")):
@@ -489,9 +486,7 @@ def killed_broker(server):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     suite = Suite("kafka")
     with broker.Broker(secure=True) as server:
         for function in (broker_transactions, raw_records, columns_pruned, log_append_time, aborted_transactions, compacted, expired, points,

@@ -18,9 +18,11 @@ from suite import Suite, check, equal, need
 
 need("kafka", "deltalake", "pyarrow")
 import broker
+from broker import workspace
 from deltalake import DeltaTable, write_deltalake
-from engine import Workspace, catches
-from group import SETTINGS, Members, more_partitions, source, wait_for
+from engine import catches
+from group import SETTINGS, Members, more_partitions, source
+from running import wait_for
 
 
 def pipeline(topic, steps=(), load=None, **config):
@@ -28,10 +30,6 @@ def pipeline(topic, steps=(), load=None, **config):
         {"type": "extract", "method": "fromKafka", "config": source(topic, **config)},
         *steps,
         {"type": "load", "method": "toDelta", "config": {"path": "out", "mode": "append", **(load or {})}}]}
-
-
-def workspace(server):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}}})
 
 
 def send(producer, topic, ids, **where):
@@ -305,9 +303,7 @@ def keeps_by_lane(server):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     suite = Suite("kafka group")
     with broker.Broker(settings=SETTINGS) as server:
         for function in (shares, until_it_ends, begins_once, comes_and_goes, forgets, looks, refuses, keeps_by_lane):

@@ -25,15 +25,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 import broker
-from engine import Workspace
+from broker import workspace
 from registry import Registry
 
 LONG = bool(os.environ.get("MILLRACE_LONG"))
 UTC = datetime.timezone.utc
-
-
-def workspace(server, **extra):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers, **extra}}})
 
 
 def pipeline(name, load, source=None, **top):
@@ -604,9 +600,7 @@ def example(server):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     suite = Suite("kafka sink")
     with broker.Broker() as server:
         for function in (values_json, values_avro, values_registered, records_copied, example, stream, silent_stream, failed_stream, changes, keys_and_places, rows_elsewhere, written, upsert, epochs_that_expire, promises, one_transaction, killed_at_steps, withdrawn_in_a_stream, zombie, too_long,

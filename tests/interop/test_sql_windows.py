@@ -10,7 +10,7 @@ import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Failure, Suite, need
+from suite import Suite, need
 
 need("pyarrow", "duckdb")
 import duckdb

@@ -9,7 +9,6 @@ import glob
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -18,6 +17,7 @@ from suite import Skip, Suite, check, checkout, equal, need
 
 need("kafka", "pyarrow", "deltalake", "duckdb", "psycopg")
 import broker
+from broker import workspace
 import duckdb
 import table
 import pyarrow.parquet
@@ -38,10 +38,6 @@ def pipeline(topic, load="toDelta", path="out", steps=(), **options):
             {"type": "load", "method": load, "config": {"path": path, "mode": "append", **options}},
         ],
     }
-
-
-def workspace(server, **defaults):
-    return Workspace(extra={"defaults": {"kafka": {"bootstrap.servers": server.servers}, **defaults}})
 
 
 def send(producer, topic, ids, **where):
@@ -409,17 +405,16 @@ def output_modes(server):
             ("complete", "toFile", {"path": "out", "format": "json"}, "cannot replace"),
             ("complete", "toKafka", {"topic": "modes-key", "key": "kind"}, "cannot replace"),
         )
-        extra = {"defaults": {"kafka": {"bootstrap.servers": server.servers}, "postgres": postgres.credentials("modes")}}
         for name in ("none", "key"):
             server.topic(f"modes-{name}", 1)
         for mode, method, options, read, wanted in works:
             load = {"type": "load", "method": method, "config": {"outputMode": mode, "trigger": "once", **options}}
-            with Workspace(extra=extra) as space:
+            with workspace(server, postgres.credentials("modes")) as space:
                 for number, kinds in enumerate(("ab", "ac")):
                     space.write(f"in/{number}.json", "".join(json.dumps({"kind": kind}) + "\n" for kind in kinds))
                     space.run({"name": f"modes-{mode}-{method}-{options.get('key')}", "mode": "streaming", "steps": [source, count, load]}).expect(0)
                 equal(read(space), wanted, f"{mode} {method} {options}")
-        with Workspace(extra=extra) as space:
+        with workspace(server, postgres.credentials("modes")) as space:
             space.write("in/0.json", json.dumps({"kind": "a"}) + "\n")
             for mode, method, options, message in refused:
                 load = {"type": "load", "method": method, "config": {"outputMode": mode, "trigger": "once", **options}}
@@ -575,9 +570,7 @@ def ends_without_target(server):
 
 
 def main():
-    if broker.jars() is None:
-        print("1..0 # SKIP no Kafka broker (bin/lib/kafka.sh; Java)")
-        sys.exit(77)
+    broker.need()
     suite = Suite("stream")
     with broker.Broker() as server:
         for function in (goes_on, triggers, available_now, begins_at_latest, begins_killed, begins_from_now, side_by_side, idle, new_partitions, static_side, compacts, gathers, output_modes, example, no_drift, broker_away,

@@ -7,12 +7,9 @@ which were late is told by the documented rule. MILLRACE_LONG=1 runs many more s
 """
 
 import datetime
-import glob
-import json
 import os
 import random
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
@@ -22,7 +19,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 from engine import Workspace
+from running import Running
 from server import Server
+from table import parquet_rows
 
 ZERO = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
 DELAY, WITHIN = 60, 30
@@ -49,10 +48,7 @@ class Stream:
         times = [row[2] for row in rows if row[2] is not None]
         self.latest = max([*times, *([] if self.latest is None else [self.latest])], default=None)
         data = self.table(rows)
-        folder = self.space.file(self.name)
-        os.makedirs(folder, exist_ok=True)
-        pyarrow.parquet.write_table(data, os.path.join(folder, f".{self.files:04}"))
-        os.rename(os.path.join(folder, f".{self.files:04}"), os.path.join(folder, f"{self.files:04}.parquet"))
+        self.space.publish(f"{self.name}/{self.files:04}.parquet", lambda path: pyarrow.parquet.write_table(data, path))
         self.files += 1
 
     def table(self, rows):
@@ -77,8 +73,7 @@ def load():
 
 
 def out(space):
-    files = [f for f in glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)]
-    return [tuple(row.values()) for f in sorted(files) for row in pyarrow.parquet.ParquetFile(f).read().to_pylist()]
+    return [tuple(row.values()) for row in parquet_rows(space.file("out"))]
 
 
 def late_of(result):
@@ -157,23 +152,14 @@ def one_process():
             return sorted(connection.sql(f"""SELECT id, rid FROM l FULL JOIN r ON k = rk AND id % 5 = rid % 5
                 AND abs(epoch_us(ts) - epoch_us(rts)) <= {WITHIN * 1000000} WHERE coalesce(id, 0) >= 0 AND coalesce(rid, 0) >= 0""").fetchall(), key=key)
         add(0)
-        space.write("pipeline.json", work)
-        with open(space.file("log"), "ab") as log:
-            process = space.start("run", "pipeline.json", "--progress", "none", stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        for epoch in range(1, 8):
-            while len({row[0] for row in out(space) if row[0] is not None and row[0] // 100 == epoch - 1}) < 10:
-                check(process.poll() is None, f"it ended with {process.poll()}")
-                check(time.monotonic() < end, f"no rows of epoch {epoch - 1}")
-                time.sleep(0.01)
-            add(epoch)
-        pairs = wanted()
-        while len(out(space)) < len(pairs) and time.monotonic() < end and process.poll() is None:
-            time.sleep(0.01)
-        process.terminate()
-        equal(process.wait(30), 143, "exit")
-        names = [f for f in glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)]
-        rows = [(row["id"], row["rid"]) for f in names for row in pyarrow.parquet.ParquetFile(f).read().to_pylist()]
+        with Running(space, work) as run:
+            for epoch in range(1, 8):
+                run.until(lambda: len({row[0] for row in out(space) if row[0] is not None and row[0] // 100 == epoch - 1}) >= 10, f"rows of epoch {epoch - 1}")
+                add(epoch)
+            pairs = wanted()
+            run.until(lambda: len(out(space)) >= len(pairs), "all pairs")
+            run.drain()
+        rows = [(row["id"], row["rid"]) for row in parquet_rows(space.file("out"))]
         equal(left.late + right.late, 0, "late rows")
         equal(sorted(rows, key=key), pairs, "rows")
 
@@ -197,42 +183,14 @@ def static(kind, frames):
         equal(sorted(map(place, out(space))), [row for row in wanted if row[1] or kind != "inner"], "rows")
 
 
-class Process:
-    """A stream that runs on: rows go in, and what comes out is waited for."""
-
-    def __init__(self, space, work):
-        space.write("pipeline.json", work)
-        self.space, self.log = space, open(space.file("log"), "ab")
-        self.process = space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", stdout=self.log, stderr=self.log)
-
-    def until(self, done, what):
-        end = time.monotonic() + 60
-        while not done():
-            check(self.process.poll() is None, f"it ended with {self.process.poll()}: {self.said()}")
-            check(time.monotonic() < end, f"no {what}")
-            time.sleep(0.01)
-
-    def said(self):
-        with open(self.space.file("log")) as log:
-            return log.read()[-2000:]
-
-    def end(self):
-        self.process.terminate()
-        equal(self.process.wait(30), 143, "exit")
-        self.log.close()
-
-
 def names_of(space, name, count=1):
     """The static frame: replaced as a whole, or taken away."""
-    path = space.file("names/names.parquet")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     if name is None:
-        os.remove(path)
+        os.remove(space.file("names/names.parquet"))
         return
     table = pa.table({"nk": ["a"] + [f"{i}" for i in range(1, count)], "name": [name] * count,
                       "price": pa.array([None] * count, pa.decimal128(12, 2))})
-    pyarrow.parquet.write_table(table, path + ".new")
-    os.rename(path + ".new", path)
+    space.publish("names/names.parquet", lambda path: pyarrow.parquet.write_table(table, path))
 
 
 def refreshing(kind, frames, refresh, *steps):
@@ -246,8 +204,7 @@ def refreshing(kind, frames, refresh, *steps):
 
 def told(space):
     """id -> name, of all that has come out."""
-    rows = [row for f in glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)
-            for row in pyarrow.parquet.ParquetFile(f).read().to_pylist()]
+    rows = parquet_rows(space.file("out"))
     equal(len({row["id"] for row in rows}), len(rows), "rows that came once")
     return {row["id"]: row["name"] for row in rows}
 
@@ -260,14 +217,14 @@ def refreshed(kind, frames, *steps):
         wanted, number = {}, 0
         for first in ("one", "two"):
             names_of(space, first, 40)
-            process = Process(space, work)
-            for change in (None, "changed", "changed again"):
-                stream.add([(number, "a", 0), (number + 1, "b", 0)])
-                wanted.update({number: first, **({number + 1: None} if kind != "inner" else {})})
-                process.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
-                names_of(space, change)
-                number += 2
-            process.end()
+            with Running(space, work) as run:
+                for change in (None, "changed", "changed again"):
+                    stream.add([(number, "a", 0), (number + 1, "b", 0)])
+                    wanted.update({number: first, **({number + 1: None} if kind != "inner" else {})})
+                    run.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
+                    names_of(space, change)
+                    number += 2
+                run.drain()
         equal(told(space), wanted, "rows")
 
 
@@ -284,19 +241,17 @@ def refreshed_server():
         wanted = {}
         for process, name in enumerate(("one", "two")):
             stream.add([(10 * process, "a", 0)])
-            running = Process(space, work)
             wanted[10 * process] = name
-            running.until(lambda: len(told(space)) >= len(wanted), "rows of the first epoch")
-            server.execute("postgres", "UPDATE prices SET name = 'two'")
-            before = heard()
-            for number in range(10 * process + 1, 10 * process + 4):
-                stream.add([(number, "a", 0)])
-                wanted[number] = name
-                running.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
-            equal(heard(), before, "statements")
-            running.end()
-            with open(space.file("report.json")) as report:
-                equal(json.load(report)["rows_read"], 5, "rows read")
+            with Running(space, work) as run:
+                run.until(lambda: len(told(space)) >= len(wanted), "rows of the first epoch")
+                server.execute("postgres", "UPDATE prices SET name = 'two'")
+                before = heard()
+                for number in range(10 * process + 1, 10 * process + 4):
+                    stream.add([(number, "a", 0)])
+                    wanted[number] = name
+                    run.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
+                equal(heard(), before, "statements")
+                equal(run.drain()["rows_read"], 5, "rows read")
         equal(told(space), wanted, "rows")
 
 
@@ -306,14 +261,15 @@ def refreshed_often():
         with Workspace() as space:
             stream = Stream(space, "l", ["id", "k", "ts"])
             work = {"name": "often", "mode": "streaming", "steps": [source(stream), *refreshing("left", ["l", "names"], refresh)]}
-            process, wanted = None, {}
-            for number in range(4):
-                names_of(space, f"name {number}", 1 + number)
-                process = process or Process(space, work)
-                stream.add([(number, "a", 0)])
-                wanted[number] = f"name {number}"
-                process.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
-            process.end()
+            wanted = {}
+            names_of(space, "name 0", 1)
+            with Running(space, work) as run:
+                for number in range(4):
+                    names_of(space, f"name {number}", 1 + number)
+                    stream.add([(number, "a", 0)])
+                    wanted[number] = f"name {number}"
+                    run.until(lambda: len(told(space)) >= len(wanted), f"rows of {number}")
+                run.drain()
             equal(told(space), wanted, f"rows with {refresh}")
 
 

@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """windowColumns in a stream: rows over those before them, also of earlier epochs and processes, against DuckDB over all rows in order of arrival."""
 
-import glob
 import os
 import random
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
@@ -15,6 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 from engine import Workspace
+from running import Running
+from table import parquet_rows
 
 COLUMNS = {"total": "sum(size)", "mean": "avg(price)", "low": "min(price)", "high": "max(price)", "n": "row_number()",
            "before": "lag(price)", "third": "lag(side, 3, 'none')", "half": "CAST(lag(exact, 2) / 2 AS DECIMAL(14,3))"}
@@ -43,14 +43,11 @@ def pipeline(trigger):
 
 
 def add(space, number, table):
-    os.makedirs(space.file("in"), exist_ok=True)
-    pyarrow.parquet.write_table(table, space.file(f"in/.{number:04}"))
-    os.rename(space.file(f"in/.{number:04}"), space.file(f"in/{number:04}.parquet"))
+    space.publish(f"in/{number:04}.parquet", lambda path: pyarrow.parquet.write_table(table, path))
 
 
 def out(space):
-    names = glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)
-    return [row for name in names for row in pyarrow.parquet.ParquetFile(name).read(["i", *COLUMNS]).to_pylist()]
+    return parquet_rows(space.file("out"), "i", *COLUMNS)
 
 
 def compare(space, tables):
@@ -83,22 +80,15 @@ def one_process():
     with Workspace() as space:
         tables = [trades(choose, 0, 200)]
         add(space, 0, tables[0])
-        space.write("pipeline.json", pipeline("10 ms"))
-        with open(space.file("log"), "ab") as log:
-            process = space.start("run", "pipeline.json", "--progress", "none", stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while True:
-            rows = sum(table.num_rows for table in tables)
-            while len(out(space)) < rows:
-                check(process.poll() is None, f"it ended with {process.poll()}")
-                check(time.monotonic() < end, f"not all of {rows} rows")
-                time.sleep(0.01)
-            if len(tables) == 8:
-                break
-            tables.append(trades(choose, rows, choose.randrange(1, 200)))
-            add(space, len(tables) - 1, tables[-1])
-        process.terminate()
-        equal(process.wait(30), 143, "exit")
+        with Running(space, pipeline("10 ms")) as run:
+            while True:
+                rows = sum(table.num_rows for table in tables)
+                run.until(lambda: len(out(space)) >= rows, f"all of {rows} rows")
+                if len(tables) == 8:
+                    break
+                tables.append(trades(choose, rows, choose.randrange(1, 200)))
+                add(space, len(tables) - 1, tables[-1])
+            run.drain()
         compare(space, tables)
 
 

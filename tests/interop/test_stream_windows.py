@@ -10,7 +10,6 @@ rows of a group, some only rows that are late. The last row lies far ahead and c
 
 import datetime
 import glob
-import json
 import os
 import random
 import sys
@@ -75,12 +74,11 @@ def make_epochs(choose, disorder):
 
 
 def write_epoch(space, number, rows):
-    with open(space.file("in", f"{number:03}.csv.new"), "w", encoding="ascii") as file:
-        file.write("id,k,t,v\n")
-        for ident, key, time, value in rows:
-            moment = datetime.datetime.fromtimestamp(START + time, datetime.timezone.utc)
-            file.write(f"{ident},{key},{moment:%Y-%m-%d %H:%M:%S},{'' if value is None else value}\n")
-    os.rename(space.file("in", f"{number:03}.csv.new"), space.file("in", f"{number:03}.csv"))
+    lines = ["id,k,t,v"]
+    for ident, key, time, value in rows:
+        moment = datetime.datetime.fromtimestamp(START + time, datetime.timezone.utc)
+        lines.append(f"{ident},{key},{moment:%Y-%m-%d %H:%M:%S},{'' if value is None else value}")
+    space.publish(f"in/{number:03}.csv", "\n".join(lines) + "\n")
 
 
 # --- what must come out ---

@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 import time
 
+from engine import Workspace
 from private import Private, free_ports
-from suite import checkout
+from suite import checkout, skip_all
 
 SETTINGS = """
 process.roles=broker,controller
@@ -79,6 +80,18 @@ def jars():
     """The folder of the broker's program, or None."""
     place = os.environ.get("MILLRACE_KAFKA") or os.path.join(checkout(), ".venv", "kafka", "jars")
     return place if os.path.isdir(place) and shutil.which("java") else None
+
+
+def need():
+    """Ends the program as skipped where there is no broker."""
+    if jars() is None:
+        skip_all("no Kafka broker (bin/lib/kafka.sh; Java)")
+
+
+def workspace(server, postgres=None, state=None):
+    """A Workspace whose credentials name the broker, and a PostgreSQL or the server of the state as keys of theirs."""
+    defaults = {"kafka": {"bootstrap.servers": server.servers}, **({"postgres": postgres} if postgres else {})}
+    return Workspace(extra={"defaults": defaults, **({"state": state} if state else {})})
 
 
 class Client:

@@ -65,6 +65,16 @@ class Workspace:
             file.write(content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False))
         return name
 
+    def publish(self, name, content):
+        """A file that others see as a whole or not at all: a text, or what `content` writes when it is given a path."""
+        hidden = self.file(os.path.dirname(name), ".new")
+        os.makedirs(os.path.dirname(hidden), exist_ok=True)
+        if callable(content):
+            content(hidden)
+        else:
+            self.write(hidden, content)
+        os.rename(hidden, self.file(name))
+
     def environment(self, extra=None):
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("MILLRACE_", "PG", "AWS_", "VAULT_"))}
         keep.update(extra or {})

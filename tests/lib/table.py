@@ -51,6 +51,11 @@ def _arrow_folder(path):
     return pyarrow.concat_tables(tables) if tables else pyarrow.table({})
 
 
+def parquet_rows(path, *columns):
+    """Rows of all Parquet files below path as dicts, of these columns or of all."""
+    return [row for name in files(path, ".parquet") for row in pyarrow.parquet.ParquetFile(name).read(list(columns) or None).to_pylist()]
+
+
 def arrow_rows(path):
     table = arrow_columns(path)
     columns = [c.to_pylist() for c in table.columns]
