@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from suite import Suite, check, equal, need, need_built
 
 need("psycopg")
-from server import Server, need_server
+from server import Server, Standby, need_server
 
 need_server()
 
@@ -363,42 +363,28 @@ def partitions(server, name):
     equal(len(series.last.rows), base + 1000, "reopened, all")
 
 
-class Standby(Server):
-    """A streaming copy of another server."""
-
-    def __init__(self, primary):
-        super().__init__()
-        self.primary = primary
-
-    def __enter__(self):
-        self._run(f"{self.bin}/pg_basebackup", "-D", f"{self.place}/data", "-h", self.primary.place, "-p", str(self.primary.port),
-                  "-U", "postgres", "-R", "-X", "stream", "--checkpoint=fast", "--no-sync")
-        with open(f"{self.place}/data/postgresql.conf", "a") as file:
-            file.write(f"unix_socket_directories = '{self.place}'\n")
-        self.start()
-        return self
-
-    def catch_up(self, name):
-        target = self.primary.rows(name, "SELECT pg_current_wal_insert_lsn()::text")[0][0]
-        while not self.rows(name, f"SELECT pg_last_wal_replay_lsn() >= '{target}'::pg_lsn")[0][0]:
-            time.sleep(0.02)
-
-
 def standby(server, name):
     server.execute(name, "CREATE TABLE s (id int, x xid8 DEFAULT pg_current_xact_id(), at timestamptz DEFAULT now())", "INSERT INTO s VALUES (1)")
     with Standby(server) as copy:
-        exact = Series(copy, name, {"column": "x"}, table="s", columns="id")
+        exact = Series(copy, name, {"column": "x"}, table="s", columns="id", **{"properties.maxPoolSize": "1"})
         held = session(server, name)
         held.execute("SAVEPOINT a")
         held.execute("INSERT INTO s VALUES (2)")
         server.execute(name, "INSERT INTO s VALUES (3)")
         copy.catch_up(name)
         seen = exact.run()
+        several = Series(copy, name, {"column": "x"}, table="s", columns="id")
+        if copy.imports_snapshots(name):
+            equal(several.run(), seen, "several connections in one snapshot")
+        else:
+            check("update the standby" in several.bad("cannot read in one snapshot")["hint"], "the remedy")
         held.commit()
         held.close()
         copy.catch_up(name)
         seen += exact.run()
         equal(sorted(seen), ["1", "2", "3"], "every row once, on a standby")
+        equal(copy.rows(name, "SELECT id FROM s ORDER BY id"), [(1,), (2,), (3,)], "what others see there")
+        equal(Series(copy, name, {"column": "x"}, table="s", columns="id").run(), ["1", "2", "3"], "where nothing is open")
         times = Series(copy, name, {"column": "at"}, table="s", columns="id")
         equal(len(times.run()), 3, "times on a standby")
         check(times.last.guarantee.startswith("none: ") and "standby" in times.last.guarantee, times.last.guarantee)

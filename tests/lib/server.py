@@ -9,6 +9,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 
 import psycopg
 
@@ -171,3 +172,13 @@ class Standby(Server):
             file.write(SETTINGS.format(place=self.place))
         self.start()
         return self
+
+    def catch_up(self, name):
+        target = self.primary.rows(name, "SELECT pg_current_wal_insert_lsn()::text")[0][0]
+        while not self.rows(name, f"SELECT pg_last_wal_replay_lsn() >= '{target}'::pg_lsn")[0][0]:
+            time.sleep(0.02)
+
+    def imports_snapshots(self, name):
+        """Whether this release imports a snapshot of a standby with its open transactions (since November 2026)."""
+        major, minor = divmod(int(self.rows(name, "SHOW server_version_num")[0][0]), 10000)
+        return minor >= {14: 25, 15: 20, 16: 16, 17: 12, 18: 6, 19: 1}.get(major, 0) and major >= 14

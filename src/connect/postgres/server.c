@@ -23,6 +23,8 @@
 
 #include <stdio.h>
 
+#define STANDBY_POLL_MICROS (MR_MICROS_PER_SECOND / 20)
+
 struct mr_postgres_server {
     pthread_mutex_t lock;
     struct mr_arena arena;
@@ -36,6 +38,7 @@ struct mr_postgres_server {
     int64_t age_micros;                      /* what it may become, idle; 0 = any */
     char safe_time[32];                      /* "" until then, or when it is not known */
     struct mr_postgres_bound bound;          /* of the snapshot */
+    bool unshared;                           /* the snapshot must not be imported */
     bool lent;
     bool saved; /* a savepoint is open */
     struct mr_postgres_conn *idle;
@@ -330,6 +333,20 @@ static void write_begin(const struct mr_postgres_server *server, char *sql, size
              millis(most), millis(statement));
 }
 
+/*
+ * Whether this release imports a snapshot that was taken on a standby as it was. Before November 2026 transactions that were open could get
+ * lost on the way: the importer takes their rows for aborted and marks them so on the standby's pages, for everybody ("Fix snapshot
+ * export and import to work properly on a snapshot taken during recovery", release notes of 15.20; the others are those of the same day).
+ */
+static bool imports_on_standby(int version)
+{
+    static const int first[] = {140025, 150020, 160016, 170012, 180006, 190001};
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
+        if (version / 10000 == first[i] / 10000)
+            return version >= first[i];
+    return version >= 200000;
+}
+
 static enum mr_status export_snapshot(struct mr_postgres_server *server, struct mr_pg *pg,
                                       struct mr_error *err)
 {
@@ -339,29 +356,62 @@ static enum mr_status export_snapshot(struct mr_postgres_server *server, struct 
     write_begin(server, sql, sizeof sql);
     MR_TRY(mr_pg_exec(pg, sql, err));
     PGresult *result = NULL;
-    MR_TRY(mr_pg_query(pg, "SELECT pg_export_snapshot()", 0, NULL, &result, err));
+    MR_TRY(
+        mr_pg_query(pg,
+                    "SELECT pg_export_snapshot(), pg_is_in_recovery() AND "
+                    "txid_snapshot_xmin(s) <> txid_snapshot_xmax(s) FROM txid_current_snapshot() s",
+                    0, NULL, &result, err));
     server->since = mr_clock_monotonic_micros();
     snprintf(server->snapshot, sizeof server->snapshot, "%s", PQgetvalue(result, 0, 0));
+    server->unshared =
+        PQgetvalue(result, 0, 1)[0] == 't' && !imports_on_standby(mr_pg_server_version(pg));
     PQclear(result);
     return MR_OK;
 }
 
+struct snapshot_work {
+    struct mr_postgres_server *server;
+    struct mr_runtime *runtime;
+    bool imported;
+};
+
+/* Takes the snapshot; where it could not be imported, again, until a moment is met in which no transaction is open. */
+static enum mr_status take_snapshot(struct snapshot_work *work, struct mr_pg *pg,
+                                    struct mr_error *err)
+{
+    struct mr_postgres_server *server = work->server;
+    int64_t end = mr_clock_monotonic_micros() + work->runtime->retry.max_delay_micros;
+    for (;;) {
+        bool timed_out;
+        MR_TRY(export_snapshot(server, pg, err));
+        int64_t now = server->since;
+        if (!server->unshared || !work->imported || now >= end)
+            return MR_OK;
+        server->snapshot[0] = '\0';
+        server->since = 0;
+        MR_TRY(mr_pg_exec(pg, "ROLLBACK", err));
+        MR_TRY(mr_wait(work->runtime->waiter, -1, 0, now + STANDBY_POLL_MICROS, MR_WAIT_SOURCE,
+                       &timed_out, err));
+    }
+}
+
 static enum mr_status need_snapshot(void *context, struct mr_pg *pg, struct mr_error *err)
 {
-    struct mr_postgres_server *server = context;
-    if (server->snapshot[0])
+    struct snapshot_work *work = context;
+    if (work->server->snapshot[0])
         return MR_OK;
-    enum mr_status status = export_snapshot(server, pg, err);
+    enum mr_status status = take_snapshot(work, pg, err);
     if (status != MR_OK)
         mr_error_prefix(err, "the snapshot cannot be taken (\"snapshot\": \"none\" goes without)");
     return status;
 }
 
 enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
-                                           struct mr_runtime *runtime,
+                                           struct mr_runtime *runtime, bool imported,
                                            char out[MR_POSTGRES_SNAPSHOT_MAX], struct mr_error *err)
 {
-    MR_TRY(mr_postgres_server_ask(server, runtime, need_snapshot, server, err));
+    struct snapshot_work work = {server, runtime, imported};
+    MR_TRY(mr_postgres_server_ask(server, runtime, need_snapshot, &work, err));
     memcpy(out, server->snapshot, sizeof server->snapshot);
     return MR_OK;
 }
@@ -405,11 +455,27 @@ static struct mr_postgres_conn *find_old(struct mr_postgres_server *server)
     return NULL;
 }
 
+static enum mr_status unshared(struct mr_pg *pg, struct mr_error *err)
+{
+    int version = mr_pg_server_version(pg);
+    mr_error_set(err, MR_SOURCE, MR_CLASS_CONFIG,
+                 "several connections cannot read in one snapshot here: this standby's release of "
+                 "PostgreSQL (%d.%d) loses transactions that are open when a snapshot is shared, "
+                 "which can hide their rows on the standby for good",
+                 version / 10000, version % 10000);
+    mr_error_hint(err, "update the standby (fixed in 18.6, 17.12, 16.16, 15.20, 14.25), read from "
+                       "the primary, set sourceLimits.connections to 1 where this is the only "
+                       "step that reads there, or \"snapshot\": \"none\"");
+    return MR_SOURCE;
+}
+
 static enum mr_status join_snapshot(const struct mr_postgres_server *server, struct mr_pg *pg,
                                     const char *snapshot, struct mr_error *err)
 {
     char begin[250];
     char sql[400];
+    if (server->unshared)
+        return unshared(pg, err);
     write_begin(server, begin, sizeof begin);
     snprintf(sql, sizeof sql, "%s; SET TRANSACTION SNAPSHOT '%s'", begin, snapshot);
     enum mr_status status = mr_pg_exec(pg, sql, err);

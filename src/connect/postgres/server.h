@@ -57,9 +57,13 @@ typedef enum mr_status (*mr_postgres_ask_fn)(void *context, struct mr_pg *pg, st
 enum mr_status mr_postgres_server_ask(struct mr_postgres_server *server, struct mr_runtime *runtime,
                                       mr_postgres_ask_fn ask, void *context, struct mr_error *err);
 
-/* The exported snapshot of this run, made at the first call. Copied to `out`. */
+/*
+ * The exported snapshot of this run, made at the first call. Copied to `out`. `imported`: others than the coordinator will read in it. Standbys
+ * of a release that cannot share one while transactions are open are then asked again until none is, for retry.maxDelay at most;
+ * after that mr_postgres_server_take fails with MR_SOURCE.
+ */
 enum mr_status mr_postgres_server_snapshot(struct mr_postgres_server *server,
-                                           struct mr_runtime *runtime,
+                                           struct mr_runtime *runtime, bool imported,
                                            char out[MR_POSTGRES_SNAPSHOT_MAX],
                                            struct mr_error *err);
 /* Before it is made: the server ends its sessions a second after this; the least of all calls, 0 = no matter. */

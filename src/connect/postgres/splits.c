@@ -261,7 +261,8 @@ enum mr_status mr_postgres_splits(void *object, struct mr_runtime *runtime, stru
         mr_postgres_server_since(state->server) == 0)
         MR_TRY(mr_postgres_server_ask(state->server, runtime, wait_for_standby, &work, err));
     if (state->settings.shared_snapshot)
-        MR_TRY(mr_postgres_server_snapshot(state->server, runtime, work.snapshot, err));
+        MR_TRY(mr_postgres_server_snapshot(state->server, runtime, !state->settings.one_connection,
+                                           work.snapshot, err));
     enum mr_status status = mr_postgres_server_ask(state->server, runtime, ask_splits, &work, err);
     if (status == MR_OK && state->settings.initial_connections > 0)
         status = mr_postgres_server_warm(state->server, runtime, work.snapshot,
