@@ -483,3 +483,24 @@ enum mr_status mr_spill_chunk(const struct mr_spill *spill, struct mr_runtime *r
     }
     return mr_spill_file_read(at->file, runtime, &at->extent, spill->schema, at->rows, out, err);
 }
+
+enum mr_status mr_spill_block(const struct mr_spill *spill, struct mr_runtime *runtime,
+                              int partition, int64_t bytes, int *chunk, struct mr_batch **out,
+                              struct mr_error *err)
+{
+    int count = mr_spill_chunks(spill, partition), n = 0;
+    int64_t read = 0;
+    struct mr_batch **chunks = mr_calloc((size_t)(count - *chunk) + 1, sizeof(*chunks));
+    enum mr_status status = chunks ? MR_OK : mr_error_nomem(err);
+    while (status == MR_OK && *chunk < count && (n == 0 || read < bytes)) {
+        status = mr_spill_chunk(spill, runtime, partition, (*chunk)++, &chunks[n], err);
+        if (status == MR_OK)
+            read += mr_batch_bytes(chunks[n++]);
+    }
+    if (status == MR_OK)
+        status = mr_batch_concat(runtime->memory, chunks, n, out, err);
+    for (int i = 0; i < n; i++)
+        mr_batch_unref(chunks[i]);
+    mr_free(chunks);
+    return status;
+}

@@ -67,5 +67,9 @@ int64_t mr_spill_chunk_rows(const struct mr_spill *spill, int partition, int chu
 enum mr_status mr_spill_chunk(const struct mr_spill *spill, struct mr_runtime *runtime,
                               int partition, int chunk, struct mr_batch **out,
                               struct mr_error *err);
+/* Chunks from *chunk (there is one) on, about `bytes` of them and at least one, as one batch. *chunk is behind them then. */
+enum mr_status mr_spill_block(const struct mr_spill *spill, struct mr_runtime *runtime,
+                              int partition, int64_t bytes, int *chunk, struct mr_batch **out,
+                              struct mr_error *err);
 
 #endif

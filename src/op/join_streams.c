@@ -277,37 +277,13 @@ static enum mr_status adopt(const struct piece *piece, int side, const struct mr
     return status;
 }
 
-/* Chunks of new rows from *chunk on, about a block of them. */
-static enum mr_status read_chunks(const struct piece *piece, int side, int partition, int *chunk,
-                                  struct mr_batch **out)
-{
-    struct mr_spill *spill = piece->task->spills[side];
-    int count = mr_spill_chunks(spill, partition), n = 0;
-    int64_t bytes = 0;
-    *out = NULL;
-    struct mr_batch **chunks = mr_calloc((size_t)(count - *chunk) + 1, sizeof(*chunks));
-    enum mr_status status = chunks ? MR_OK : mr_error_nomem(piece->err);
-    while (status == MR_OK && *chunk < count && bytes < piece->kept->block) {
-        status = mr_spill_chunk(spill, piece->runtime, partition, *chunk, &chunks[n], piece->err);
-        if (status != MR_OK)
-            break;
-        bytes += mr_batch_bytes(chunks[n++]);
-        ++*chunk;
-    }
-    if (status == MR_OK)
-        status = mr_batch_concat(piece->runtime->memory, chunks, n, out, piece->err);
-    for (int i = 0; i < n; i++)
-        mr_batch_unref(chunks[i]);
-    mr_free(chunks);
-    return status;
-}
-
 /* A block of new rows of one side as a run. */
 static enum mr_status read_fresh(struct piece *piece, int side, int partition, int *chunk)
 {
     struct mr_join_side *kept = &piece->part->sides[side];
     struct mr_batch *batch, *own = NULL;
-    MR_TRY(read_chunks(piece, side, partition, chunk, &batch));
+    MR_TRY(mr_spill_block(piece->task->spills[side], piece->runtime, partition, piece->kept->block,
+                          chunk, &batch, piece->err));
     int64_t *seqs = mr_alloc(((size_t)batch->rows + 1) * sizeof *seqs);
     enum mr_status status = seqs ? MR_OK : mr_error_nomem(piece->err);
     if (status == MR_OK)
