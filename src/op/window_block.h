@@ -31,7 +31,9 @@ struct mr_window_function {
     int64_t n;    /* rows of lag and lead (negative: lead), buckets, the n of nth_value */
     bool ignore_nulls;
     const struct mr_type *type;
-    struct mr_aggregation *aggregation; /* STATES */
+    struct mr_aggregation *aggregation; /* STATES, and where it runs */
+    bool runs; /* of a stream, from UNBOUNDED PRECEDING: goes on from the state of its group */
+    int state; /* then the first column of that in the kept rows */
 };
 
 struct mr_window_plan {
@@ -56,10 +58,11 @@ struct mr_window_plan {
     struct mr_expr **exprs;          /* where from is -1 */
     int pulls;
     /* Of a stream (window_columns_stream.c): columns that are kept of a row, and of how many rows of a key; else NULL. */
-    const struct mr_schema *kept; /* these columns, then the row's number in its group */
-    int nkept;
-    int *kept_columns;            /* of the appended schema */
-    int *kept_keys;               /* by key: its place among them */
+    const struct mr_schema
+        *kept;         /* these columns, states behind the row, its number in the group */
+    int nkept;         /* without states */
+    int *kept_columns; /* of the appended schema */
+    int *kept_keys;    /* by key: its place among them */
     const struct mr_type **types; /* of keys */
     int64_t keep;
 };

@@ -529,8 +529,8 @@ const struct mr_op mr_op_window_columns = {
         "Adds columns that are computed over groups of rows in an order. The rows come out group "
         "by group, each in its order; the groups in no particular order, but the same in every "
         "run. In a stream without orderBy, in the order of arrival, over rows that have come: "
-        "frames "
-        "of ROWS from n PRECEDING to CURRENT ROW or m PRECEDING, lag, row_number.",
+        "frames of ROWS from n PRECEDING to CURRENT ROW or m PRECEDING, or from UNBOUNDED "
+        "PRECEDING to CURRENT ROW, lag, row_number.",
     .options = window_options,
     .flags = MR_OP_BREAKER | MR_OP_STATEFUL,
     .min_inputs = 1,

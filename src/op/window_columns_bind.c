@@ -237,20 +237,28 @@ static void reads_of(const struct mr_projection *projection, bool *reads)
         mr_expr_uses(mr_projection_expr(projection, i), reads);
 }
 
+static enum mr_status compile_aggregate(struct binder *b, const char *text,
+                                        struct mr_window_function *f)
+{
+    const char *name = "x";
+    int failed;
+    struct mr_aggregation_ask ask = {.scope = {.schema = b->plan->appended.input},
+                                     .session = b->plan->appended.session,
+                                     .count = 1,
+                                     .texts = &text,
+                                     .names = &name};
+    MR_TRY(mr_aggregation_compile(b->bind->arena, &ask, &f->aggregation, &failed, b->err));
+    f->type = mr_aggregation_results(f->aggregation)->fields[0].type;
+    return MR_OK;
+}
+
 static enum mr_status bind_aggregate(struct binder *b, const struct mr_window_call *call,
                                      struct mr_window_function *f)
 {
     struct mr_op_appended *appended = &b->plan->appended;
-    const char *name = "x", *text = call->nargs == 1 ? call->args[0] : NULL;
+    const char *text = call->nargs == 1 ? call->args[0] : NULL;
     const struct mr_type *arg = NULL;
-    int failed;
-    struct mr_aggregation_ask ask = {.scope = {.schema = appended->input},
-                                     .session = appended->session,
-                                     .count = 1,
-                                     .texts = &call->text,
-                                     .names = &name};
-    MR_TRY(mr_aggregation_compile(b->bind->arena, &ask, &f->aggregation, &failed, b->err));
-    f->type = mr_aggregation_results(f->aggregation)->fields[0].type;
+    MR_TRY(compile_aggregate(b, call->text, f));
     if (text && !call->star) {
         struct mr_expr *expr;
         struct mr_sql_scope scope = {.schema = appended->input};
@@ -302,6 +310,29 @@ static enum mr_status bind_function(struct binder *b, const struct mr_window_cal
         return whole_number(b, call->args[1], 1, "the n of nth_value", &f->n);
     if (call->kind == MR_WINDOW_LAG || call->kind == MR_WINDOW_LEAD)
         return bind_shift(b, call, f);
+    return MR_OK;
+}
+
+/* In a stream: what a frame of all rows so far gives comes from a state of the group. */
+static enum mr_status bind_running(struct binder *b, const struct mr_window_call *call,
+                                   struct mr_window_function *f)
+{
+    const struct mr_window_frame *frame = &b->plan->frame;
+    bool first = f->kind == MR_WINDOW_FIRST, last = f->kind == MR_WINDOW_LAST && f->ignore_nulls;
+    if (!b->bind->inputs[0].stream || !mr_options_has(b->bind->options, "frame") || !frame->rows ||
+        frame->from != MR_BOUND_FIRST || frame->to != MR_BOUND_CURRENT)
+        return MR_OK;
+    if (!first && !last && f->kind != MR_WINDOW_AGGREGATE)
+        return MR_OK;
+    if (first || last) {
+        const char *text = mr_arena_printf(b->bind->arena, "%s(%s, %s)", first ? "first" : "last",
+                                           call->args[0], f->ignore_nulls ? "true" : "false");
+        if (!text)
+            return mr_error_nomem(b->err);
+        MR_TRY(compile_aggregate(b, text, f));
+    }
+    f->runs = true;
+    reads_of(mr_aggregation_inputs(f->aggregation), b->plan->appended.reads);
     return MR_OK;
 }
 
@@ -371,6 +402,7 @@ static enum mr_status bind_functions(struct binder *b)
     plan->streams = true;
     for (int f = 0; f < plan->nfunctions; f++) {
         if (bind_function(b, &b->split.calls[f], &plan->functions[f]) != MR_OK ||
+            bind_running(b, &b->split.calls[f], &plan->functions[f]) != MR_OK ||
             mr_window_check_stream(plan, b->bind, &b->split.calls[f], b->err) != MR_OK ||
             check_ordered(b, &b->split.calls[f]) != MR_OK)
             return call_failed(b, &b->split.calls[f]);

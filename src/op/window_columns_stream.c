@@ -3,8 +3,8 @@
  *
  * A stream has an order that no later row can change, that of arrival, so functions which look back a bounded number of rows
  * have their final value as soon as a row is there. In an epoch each group is computed as in batch, over its last rows (window_kept.c)
- * with the new ones behind, and what the functions say of new rows comes out. What needs later rows, an order or all earlier rows
- * is refused: running sums are what aggregateData gives with `emit` changes.
+ * with the new ones behind, and what the functions say of new rows comes out. A frame of all rows so far is a state of sql/aggregate.h for each group,
+ * which is kept with the group's last row: so what is kept, saved and stored are rows in any case. What needs later rows or an order is refused.
  *
  * All of it is done in `settle`, a partition a piece, into a spill: `pull` may be called more than once, but a row is
  * counted once. New rows are brought together by their groups' numbers, which needs no sort.
@@ -39,11 +39,27 @@ static enum mr_status check_frame(const struct mr_window_plan *plan, bool given,
                       "a frame of RANGE needs an order, and in a stream later rows may belong "
                       "in front",
                       GIVE_FRAME ", or group by event time with aggregateData and a window");
-    if (frame->from == MR_BOUND_FIRST)
-        return refuse(
-            err, "a stream keeps a bounded number of rows, not all from UNBOUNDED PRECEDING",
-            "aggregateData with \"emit\": \"changes\" gives the running values of a group for "
-            "each row; or look back n PRECEDING");
+    if (frame->from == MR_BOUND_FIRST && frame->to != MR_BOUND_CURRENT)
+        return refuse(err, "a frame from UNBOUNDED PRECEDING goes to CURRENT ROW in a stream",
+                      "\"ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW\", or look back n "
+                      "PRECEDING");
+    return MR_OK;
+}
+
+/* Can it be kept as a state that does not grow with the rows of its group? */
+static enum mr_status check_running(const struct mr_window_function *f, struct mr_error *err)
+{
+    int length = 0;
+    const char *growing = f->runs ? mr_aggregation_not_running(f->aggregation, &length) : NULL;
+    if (f->kind == MR_WINDOW_NTH)
+        return refuse(err, "from UNBOUNDED PRECEDING it would need a row from long ago",
+                      "first_value and lag are for streams, or a frame n PRECEDING");
+    if (growing)
+        return refuse(err,
+                      "all values of the group would be kept, however many there are: from "
+                      "UNBOUNDED PRECEDING a stream keeps one state a group",
+                      "count, sum, min, max, avg, first_value and the like have one; or give a "
+                      "frame n PRECEDING, or group by time with aggregateData and a window");
     return MR_OK;
 }
 
@@ -72,7 +88,8 @@ static enum mr_status check_call(const struct mr_window_plan *plan,
                           "last_value(x) IGNORE NULLS over a frame n PRECEDING has a bound");
         return MR_OK;
     default:
-        return check_frame(plan, framed, err);
+        MR_TRY(check_frame(plan, framed, err));
+        return plan->frame.from == MR_BOUND_FIRST ? check_running(f, err) : MR_OK;
     }
 }
 
@@ -105,6 +122,8 @@ static void mark_needed(const struct mr_window_plan *plan, bool *needed)
         needed[plan->partition[k]] = true;
     for (int i = 0; i < plan->nfunctions; i++) {
         const struct mr_window_function *f = &plan->functions[i];
+        if (f->runs)
+            continue;
         if (f->arg >= 0)
             needed[f->arg] = true;
         if (f->fallback >= 0)
@@ -122,13 +141,43 @@ static int64_t rows_back(const struct mr_window_plan *plan)
     int64_t most = 1; /* the last row says how many there were */
     for (int i = 0; i < plan->nfunctions; i++) {
         const struct mr_window_function *f = &plan->functions[i];
-        int64_t back = f->kind == MR_WINDOW_ROW_NUMBER          ? 1
-                       : f->kind == MR_WINDOW_LAG               ? f->n
-                       : plan->frame.from == MR_BOUND_PRECEDING ? -plan->from_rows
-                                                                : 1;
+        int64_t back = f->kind == MR_WINDOW_ROW_NUMBER || f->runs ? 1
+                       : f->kind == MR_WINDOW_LAG                 ? f->n
+                       : plan->frame.from == MR_BOUND_PRECEDING   ? -plan->from_rows
+                                                                  : 1;
         most = back > most ? back : most;
     }
     return most;
+}
+
+static int count_states(const struct mr_window_plan *plan)
+{
+    int n = 0;
+    for (int i = 0; i < plan->nfunctions; i++)
+        if (plan->functions[i].runs)
+            n += mr_aggregation_states(plan->functions[i].aggregation)->nfields;
+    return n;
+}
+
+/* Columns for the states of functions that run, from `at` on; NULL but for the last row of a group. */
+static enum mr_status add_states(struct mr_window_plan *plan, struct mr_arena *arena,
+                                 struct mr_field *fields, int *at, struct mr_error *err)
+{
+    for (int i = 0; i < plan->nfunctions; i++) {
+        struct mr_window_function *f = &plan->functions[i];
+        if (!f->runs)
+            continue;
+        const struct mr_schema *states = mr_aggregation_states(f->aggregation);
+        f->state = *at;
+        for (int s = 0; s < states->nfields; s++, ++*at) {
+            fields[*at].name = mr_arena_printf(arena, "state %d", *at + 1);
+            fields[*at].type = states->fields[s].type;
+            fields[*at].nullable = true;
+            if (!fields[*at].name)
+                return mr_error_nomem(err);
+        }
+    }
+    return MR_OK;
 }
 
 enum mr_status mr_window_bind_stream(struct mr_window_plan *plan, const struct mr_op_bind *bind,
@@ -140,7 +189,8 @@ enum mr_status mr_window_bind_stream(struct mr_window_plan *plan, const struct m
     if (!bind->inputs[0].stream)
         return MR_OK;
     bool *needed = mr_arena_calloc(arena, n, sizeof *needed);
-    struct mr_field *fields = mr_arena_calloc(arena, n, sizeof *fields);
+    struct mr_field *fields =
+        mr_arena_calloc(arena, n + (size_t)count_states(plan), sizeof *fields);
     plan->kept_columns = mr_arena_calloc(arena, n, sizeof *plan->kept_columns);
     plan->kept_keys = mr_arena_calloc(arena, nkeys, sizeof *plan->kept_keys);
     plan->types = mr_arena_calloc(arena, nkeys, sizeof(*plan->types));
@@ -163,9 +213,11 @@ enum mr_status mr_window_bind_stream(struct mr_window_plan *plan, const struct m
             return mr_error_nomem(err);
         plan->kept_columns[plan->nkept++] = c;
     }
-    fields[plan->nkept] = (struct mr_field){.name = "number", .type = mr_type_of(MR_TYPE_INT64)};
+    int nfields = plan->nkept;
+    MR_TRY(add_states(plan, arena, fields, &nfields, err));
+    fields[nfields] = (struct mr_field){.name = "number", .type = mr_type_of(MR_TYPE_INT64)};
     plan->keep = rows_back(plan);
-    info->kept = plan->kept = mr_schema_new(arena, fields, plan->nkept + 1);
+    info->kept = plan->kept = mr_schema_new(arena, fields, nfields + 1);
     return plan->kept ? MR_OK : mr_error_nomem(err);
 }
 
@@ -184,12 +236,18 @@ struct piece {
     uint64_t *hashes;
     uint32_t *groups;  /* by new row */
     int64_t *numbers;  /* in its group, by new row */
+    uint32_t *slots;   /* place of its group in `touched`, by new row */
     uint32_t *touched; /* groups with new rows, as they first came */
+    int32_t *lasts;    /* of them: the last kept row among `places`, or -1 */
     int64_t ntouched;
     struct mr_window_place
         *places; /* kept rows of those groups, and where they come in the block */
     int32_t *places_at;
     int64_t nplaces;
+    struct mr_batch *recalled; /* these rows; NULL if there are none */
+    int32_t *recalled_at;      /* row of it, by place */
+    struct mr_column *
+        *states;  /* of functions that run, by column of plan->kept, by touched group */
     int64_t rows; /* of the block: kept rows and new ones, group by group */
     int32_t
         *from; /* by row of the block: a new row, or from the number of new rows on a kept one */
@@ -203,9 +261,16 @@ static void piece_reset(struct piece *piece)
     mr_free(piece->hashes);
     mr_free(piece->groups);
     mr_free(piece->numbers);
+    mr_free(piece->slots);
     mr_free(piece->touched);
+    mr_free(piece->lasts);
     mr_free(piece->places);
     mr_free(piece->places_at);
+    mr_batch_unref(piece->recalled);
+    mr_free(piece->recalled_at);
+    for (int c = 0; piece->states && c < piece->plan->kept->nfields; c++)
+        mr_column_unref(piece->states[c]);
+    mr_free(piece->states);
     mr_free(piece->from);
     mr_free(piece->new_at);
     mr_free(piece->new_rows);
@@ -218,8 +283,11 @@ static enum mr_status number_rows(struct piece *piece, int64_t *before)
     piece->hashes = mr_alloc(n * sizeof *piece->hashes);
     piece->groups = mr_alloc(n * sizeof *piece->groups);
     piece->numbers = mr_alloc(n * sizeof *piece->numbers);
+    piece->slots = mr_alloc(n * sizeof *piece->slots);
     piece->touched = mr_alloc(n * sizeof *piece->touched);
-    if (!piece->hashes || !piece->groups || !piece->numbers || !piece->touched)
+    piece->lasts = mr_alloc(n * sizeof *piece->lasts);
+    if (!piece->hashes || !piece->groups || !piece->numbers || !piece->slots || !piece->touched ||
+        !piece->lasts)
         return mr_error_nomem(piece->err);
     mr_window_hash(piece->plan, piece->fresh, piece->plan->partition, piece->hashes);
     MR_TRY(mr_window_groups(piece->kept, piece->part, piece->fresh, piece->plan->partition,
@@ -228,10 +296,12 @@ static enum mr_status number_rows(struct piece *piece, int64_t *before)
     for (size_t i = 0; i < n; i++) {
         struct mr_window_key *key = &piece->part->keys[piece->groups[i]];
         if (key->fresh++ == 0) {
+            key->next = piece->ntouched;
             piece->touched[piece->ntouched++] = piece->groups[i];
             *before += key->seen < piece->plan->keep ? key->seen : piece->plan->keep;
         }
         piece->numbers[i] = key->seen + key->fresh;
+        piece->slots[i] = (uint32_t)key->next;
     }
     return MR_OK;
 }
@@ -256,9 +326,12 @@ static enum mr_status lay_out(struct piece *piece)
         uint32_t group = piece->touched[t];
         struct mr_window_key *key = &piece->part->keys[group];
         int64_t first = key->seen > piece->plan->keep ? key->seen - piece->plan->keep + 1 : 1;
+        piece->lasts[t] = -1;
         for (int64_t number = first; number <= key->seen; number++) {
             if (!mr_window_find(piece->part, group, number, &piece->places[piece->nplaces]))
                 continue;
+            if (number == key->seen)
+                piece->lasts[t] = (int32_t)piece->nplaces;
             piece->places_at[piece->nplaces++] = (int32_t)at++;
         }
         key->at = at;
@@ -281,8 +354,7 @@ static enum mr_status lay_out(struct piece *piece)
 }
 
 /* Column c of the block: nothing for one that no function looks at. */
-static enum mr_status block_column(struct piece *piece, int c, const struct mr_batch *recalled,
-                                   struct mr_column **out)
+static enum mr_status block_column(struct piece *piece, int c, struct mr_column **out)
 {
     struct mr_memory *memory = piece->runtime->memory;
     const struct mr_window_plan *plan = piece->plan;
@@ -295,9 +367,9 @@ static enum mr_status block_column(struct piece *piece, int c, const struct mr_b
         return mr_column_new_constant(memory, parts[0]->type, &nothing, piece->rows, out,
                                       piece->err);
     }
-    if (!recalled)
+    if (!piece->recalled)
         return mr_column_take(memory, parts[0], piece->from, piece->rows, out, piece->err);
-    parts[1] = recalled->columns[k];
+    parts[1] = piece->recalled->columns[k];
     enum mr_status status = mr_column_concat(memory, parts, 2, &both, piece->err);
     if (status == MR_OK)
         status = mr_column_take(memory, both, piece->from, piece->rows, out, piece->err);
@@ -308,26 +380,24 @@ static enum mr_status block_column(struct piece *piece, int c, const struct mr_b
 static enum mr_status make_block(struct piece *piece, struct mr_batch **out)
 {
     const struct mr_schema *schema = piece->plan->appended.schema;
-    struct mr_batch *recalled = NULL;
     int done = 0;
     struct mr_column **columns = mr_calloc((size_t)schema->nfields + 1, sizeof(*columns));
     int32_t *at = mr_alloc(((size_t)piece->nplaces + 1) * sizeof *at);
+    piece->recalled_at = at;
     enum mr_status status = columns && at ? MR_OK : mr_error_nomem(piece->err);
     if (status == MR_OK && piece->nplaces > 0)
         status = mr_window_recall(piece->part, piece->runtime->memory, piece->places,
-                                  piece->nplaces, &recalled, at, piece->err);
+                                  piece->nplaces, &piece->recalled, at, piece->err);
     for (int64_t i = 0; status == MR_OK && i < piece->nplaces; i++)
         piece->from[piece->places_at[i]] = (int32_t)(piece->fresh->rows + at[i]);
     for (; status == MR_OK && done < schema->nfields; done += status == MR_OK)
-        status = block_column(piece, done, recalled, &columns[done]);
+        status = block_column(piece, done, &columns[done]);
     if (status == MR_OK)
         status = mr_batch_new(schema, piece->rows, columns, out, piece->err);
     else
         for (int c = 0; columns && c < done; c++)
             mr_column_unref(columns[c]);
-    mr_batch_unref(recalled);
     mr_free(columns);
-    mr_free(at);
     return status;
 }
 
@@ -351,16 +421,84 @@ static enum mr_status row_numbers(struct piece *piece, struct mr_column **out)
                          piece->err);
 }
 
+/* The states of a function as they were kept with the last row of each touched group. */
+static enum mr_status recall_states(struct piece *piece, const struct mr_window_function *f,
+                                    struct mr_agg_states *states)
+{
+    int n = mr_aggregation_states(f->aggregation)->nfields, done = 0;
+    int64_t count = 0;
+    size_t touched = (size_t)piece->ntouched;
+    struct mr_column **columns = mr_calloc((size_t)n + 1, sizeof(*columns));
+    int32_t *rows = mr_alloc((touched + 1) * (sizeof *rows + sizeof(uint32_t)));
+    enum mr_status status = columns && rows ? MR_OK : mr_error_nomem(piece->err);
+    uint32_t *groups = (uint32_t *)(void *)(rows + (rows ? touched + 1 : 0));
+    for (size_t t = 0; status == MR_OK && t < touched; t++) {
+        if (piece->lasts[t] < 0)
+            continue;
+        rows[count] = piece->recalled_at[piece->lasts[t]];
+        groups[count++] = (uint32_t)t;
+    }
+    for (; status == MR_OK && count > 0 && done < n; done += status == MR_OK)
+        status = mr_column_take(piece->runtime->memory, piece->recalled->columns[f->state + done],
+                                rows, count, &columns[done], piece->err);
+    if (status == MR_OK && count > 0)
+        status = mr_agg_states_merge(states, columns, count, groups, piece->err);
+    for (int c = 0; c < done; c++)
+        mr_column_unref(columns[c]);
+    mr_free(columns);
+    mr_free(rows);
+    return status;
+}
+
+/* A function that runs: its values for new rows as they came, and its states behind them. */
+static enum mr_status run_states(struct piece *piece, const struct mr_window_function *f,
+                                 struct mr_column **out)
+{
+    const struct mr_projection *inputs = mr_aggregation_inputs(f->aggregation);
+    int n = mr_projection_count(inputs);
+    bool evaluated = false;
+    struct mr_agg_states *states = NULL;
+    struct mr_column **columns = mr_calloc((size_t)n + 1, sizeof(*columns));
+    enum mr_status status = columns ? MR_OK : mr_error_nomem(piece->err);
+    if (status == MR_OK)
+        status = mr_agg_states_new(f->aggregation, piece->runtime->memory, &states, piece->err);
+    if (status == MR_OK)
+        status = mr_agg_states_resize(states, piece->ntouched, piece->err);
+    if (status == MR_OK)
+        status = recall_states(piece, f, states);
+    if (status == MR_OK) {
+        status = mr_projection_eval(piece->eval, inputs, piece->fresh, columns, piece->err);
+        evaluated = status == MR_OK;
+    }
+    if (status == MR_OK)
+        status = mr_agg_states_run(states, columns, NULL, piece->fresh->rows, piece->slots, out,
+                                   piece->err);
+    if (status == MR_OK) {
+        status =
+            mr_agg_states_export(states, 0, piece->ntouched, piece->states + f->state, piece->err);
+        if (status != MR_OK)
+            mr_column_unref(*out);
+    }
+    for (int i = 0; evaluated && i < n; i++)
+        mr_column_unref(columns[i]);
+    mr_agg_states_free(states);
+    mr_free(columns);
+    return status;
+}
+
 /* What function f says of new rows. */
 static enum mr_status function_column(struct piece *piece, struct mr_window_block *block, int f,
                                       struct mr_column **out)
 {
     struct mr_column *all;
+    bool runs = piece->plan->functions[f].runs;
     if (piece->plan->functions[f].kind == MR_WINDOW_ROW_NUMBER)
         return row_numbers(piece, out);
-    MR_TRY(mr_window_compute(block, f, &all, piece->err));
-    enum mr_status status = mr_column_take(piece->runtime->memory, all, piece->new_at,
-                                           piece->fresh->rows, out, piece->err);
+    MR_TRY(runs ? run_states(piece, &piece->plan->functions[f], &all)
+                : mr_window_compute(block, f, &all, piece->err));
+    enum mr_status status =
+        mr_column_take(piece->runtime->memory, all, runs ? piece->new_rows : piece->new_at,
+                       piece->fresh->rows, out, piece->err);
     mr_column_unref(all);
     return status;
 }
@@ -407,7 +545,9 @@ static enum mr_status give(struct piece *piece)
                                     .runtime = piece->runtime,
                                     .eval = piece->eval};
     struct mr_batch *results = NULL;
-    enum mr_status status = make_block(piece, &block.batch);
+    piece->states = mr_calloc((size_t)piece->plan->kept->nfields, sizeof(*piece->states));
+    enum mr_status status =
+        piece->states ? make_block(piece, &block.batch) : mr_error_nomem(piece->err);
     if (status == MR_OK)
         status = mr_window_block_init(&block, piece->err);
     if (status == MR_OK)
@@ -421,40 +561,56 @@ static enum mr_status give(struct piece *piece)
     return status;
 }
 
+/* Column c of the new rows as they are kept; rows[i] = place of the group whose last row this is, or -1. */
+static enum mr_status kept_column(struct piece *piece, int c, const int32_t *rows,
+                                  struct mr_column **out)
+{
+    const struct mr_window_plan *plan = piece->plan;
+    int64_t n = piece->fresh->rows;
+    struct mr_buffer *numbers;
+    if (c < plan->nkept) {
+        *out = mr_column_ref(piece->fresh->columns[plan->kept_columns[c]]);
+        return MR_OK;
+    }
+    if (c < plan->kept->nfields - 1)
+        return mr_column_take(piece->runtime->memory, piece->states[c], rows, n, out, piece->err);
+    size_t bytes = (size_t)n * sizeof(int64_t);
+    MR_TRY(mr_buffer_new(piece->runtime->memory, bytes, &numbers, piece->err));
+    memcpy(numbers->data, piece->numbers, bytes);
+    mr_buffer_finish(numbers, bytes);
+    return mr_column_new(mr_type_of(MR_TYPE_INT64), n, 0, NULL, numbers, NULL, out, piece->err);
+}
+
 /* New rows that are among the last ones of their group are kept. */
 static enum mr_status keep_fresh(struct piece *piece)
 {
     const struct mr_window_plan *plan = piece->plan;
     struct mr_batch *rows = NULL, *taken = NULL;
     int64_t count = 0, n = piece->fresh->rows;
-    struct mr_column **columns = mr_calloc((size_t)plan->nkept + 1, sizeof(*columns));
-    struct mr_buffer *numbers = NULL;
-    if (!columns)
-        return mr_error_nomem(piece->err);
-    enum mr_status status =
-        mr_buffer_new(piece->runtime->memory, (size_t)n * sizeof(int64_t), &numbers, piece->err);
-    if (status == MR_OK) {
-        memcpy(numbers->data, piece->numbers, (size_t)n * sizeof(int64_t));
-        mr_buffer_finish(numbers, (size_t)n * sizeof(int64_t));
-        status = mr_column_new(mr_type_of(MR_TYPE_INT64), n, 0, NULL, numbers, NULL,
-                               &columns[plan->nkept], piece->err);
-    }
-    for (int k = 0; status == MR_OK && k < plan->nkept; k++)
-        columns[k] = mr_column_ref(piece->fresh->columns[plan->kept_columns[k]]);
-    if (status == MR_OK)
-        status = mr_batch_new(plan->kept, n, columns, &rows, piece->err);
-    mr_free(columns);
+    int done = 0, nfields = plan->kept->nfields;
+    struct mr_column **columns = mr_calloc((size_t)nfields, sizeof(*columns));
+    int32_t *lasts = mr_alloc(((size_t)n + 1) * sizeof *lasts);
+    enum mr_status status = columns && lasts ? MR_OK : mr_error_nomem(piece->err);
     /* by group, the last of which is numbered so: */
     for (int64_t i = 0; status == MR_OK && i < n; i++) {
         struct mr_window_key *key = &piece->part->keys[piece->groups[i]];
         key->next = piece->numbers[i];
     }
     for (int64_t i = 0; status == MR_OK && i < n; i++) {
-        if (piece->numbers[i] <= piece->part->keys[piece->groups[i]].next - plan->keep)
+        int64_t last = piece->part->keys[piece->groups[i]].next;
+        lasts[i] = piece->numbers[i] == last ? (int32_t)piece->slots[i] : -1;
+        if (piece->numbers[i] <= last - plan->keep)
             continue;
         piece->new_rows[count] = (int32_t)i;
         piece->groups[count++] = piece->groups[i];
     }
+    for (; status == MR_OK && done < nfields; done += status == MR_OK)
+        status = kept_column(piece, done, lasts, &columns[done]);
+    if (status == MR_OK)
+        status = mr_batch_new(plan->kept, n, columns, &rows, piece->err);
+    else
+        for (int c = 0; columns && c < done; c++)
+            mr_column_unref(columns[c]);
     if (status == MR_OK)
         status =
             mr_batch_take(piece->runtime->memory, rows, piece->new_rows, count, &taken, piece->err);
@@ -462,6 +618,8 @@ static enum mr_status keep_fresh(struct piece *piece)
         status = mr_window_keep(piece->kept, piece->part, taken, piece->groups, piece->err);
     mr_batch_unref(taken);
     mr_batch_unref(rows);
+    mr_free(columns);
+    mr_free(lasts);
     return status;
 }
 
@@ -529,29 +687,6 @@ static enum mr_status go_down(struct going *going, struct mr_batch *fresh)
     return status;
 }
 
-/* Chunks of new rows from *chunk on, about a block of them. */
-static enum mr_status read_block(const struct going *going, const struct mr_spill *spill,
-                                 int partition, int *chunk, struct mr_batch **out)
-{
-    struct mr_runtime *runtime = going->runtime;
-    struct mr_error *err = going->walk.err;
-    int count = mr_spill_chunks(spill, partition), done = 0;
-    int64_t bytes = 0;
-    struct mr_batch **chunks = mr_calloc((size_t)(count - *chunk), sizeof(*chunks));
-    enum mr_status status = chunks ? MR_OK : mr_error_nomem(err);
-    while (status == MR_OK && *chunk < count && (done == 0 || bytes < going->kept->block)) {
-        status = mr_spill_chunk(spill, runtime, partition, (*chunk)++, &chunks[done], err);
-        if (status == MR_OK)
-            bytes += mr_batch_bytes(chunks[done++]);
-    }
-    if (status == MR_OK)
-        status = mr_batch_concat(runtime->memory, chunks, done, out, err);
-    for (int i = 0; i < done; i++)
-        mr_batch_unref(chunks[i]);
-    mr_free(chunks);
-    return status;
-}
-
 enum mr_status mr_window_stream_part(const struct mr_window_plan *plan, struct mr_spill *spill,
                                      struct mr_runtime *runtime, int partition,
                                      struct mr_spill **out, struct mr_error *err)
@@ -569,7 +704,7 @@ enum mr_status mr_window_stream_part(const struct mr_window_plan *plan, struct m
     enum mr_status status = mr_eval_new(runtime->memory, &plan->appended.session, &going.eval, err);
     while (status == MR_OK && chunk < count) {
         struct mr_batch *fresh = NULL;
-        status = read_block(&going, spill, partition, &chunk, &fresh);
+        status = mr_spill_block(spill, runtime, partition, kept->block, &chunk, &fresh, err);
         if (status == MR_OK && going.part->stored)
             status = go_down(&going, fresh);
         else if (status == MR_OK)

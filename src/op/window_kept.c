@@ -470,7 +470,7 @@ static enum mr_status kept_restore(void *opaque, struct mr_batch *batch, struct 
 {
     struct mr_window_kept *kept = opaque;
     size_t rows = (size_t)batch->rows;
-    MR_TRY(check_numbers(batch->columns[kept->plan->nkept], err));
+    MR_TRY(check_numbers(batch->columns[kept->plan->kept->nfields - 1], err));
     uint64_t *hashes = mr_alloc((rows + 1) * (sizeof *hashes + sizeof(int32_t)));
     if (!hashes)
         return mr_error_nomem(err);

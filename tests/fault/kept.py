@@ -270,12 +270,12 @@ def once(came):
 
 
 def numbered(came):
-    """Each row of an id with its number, and the sum over it and the two before it."""
+    """Each row of an id with its number, the sum over it and those before it, and the id of the one but one before it."""
     seen = {}
     for ids in came:
         for i in ids:
             seen[i] = seen.get(i, 0) + 1
-    return [(i, n, i * min(n, 3)) for i in sorted(seen) for n in range(1, seen[i] + 1)]
+    return [(i, n, i * n, i if n > 2 else -1) for i in sorted(seen) for n in range(1, seen[i] + 1)]
 
 
 def main():
@@ -283,7 +283,7 @@ def main():
     suite.case("stored, and killed", stored_killed, {"method": "deduplicate", "config": {
         "keys": ["k"], "watermark": {"column": "ts", "delay": "1 hour"}}}, once)
     suite.case("windows stored, and killed", stored_killed, {"method": "windowColumns", "config": {
-        "columns": {"n": "row_number()", "s": "sum(id)"}, "partitionBy": ["k"], "frame": "ROWS BETWEEN 2 PRECEDING AND CURRENT ROW"}}, numbered)
+        "columns": {"n": "row_number()", "s": "sum(id)", "b": "lag(id, 2, -1)"}, "partitionBy": ["k"], "frame": "ROWS UNBOUNDED PRECEDING"}}, numbered)
     suite.case("a batch run in between", batch_between)
     suite.case("--fresh killed", fresh_killed)
     suite.case("the mode is switched", mode_switched)

@@ -70,6 +70,7 @@ def pipeline(left, right, kind, idle):
         add(name, "aggregateData", groupBy=["k"], aggregations={"n": "count(*)", "s": "sum(v)"}, window={"column": "ts", **window})
     add("other", "aggregateData", inputDataFrames=["r_m"], groupBy=["rk AS k"], aggregations={"n": "count(*)", "s": "sum(rv)"}, window={"column": "rts", "type": "session", "gap": GAP})
     add("rows", "windowColumns", columns={"before": "lag(id)", "some": "sum(v)"}, partitionBy=["p"], frame="ROWS BETWEEN 3 PRECEDING AND CURRENT ROW")
+    add("running", "windowColumns", columns={"total": "sum(v)", "first": "first_value(id)"}, partitionBy=["p"], frame="ROWS UNBOUNDED PRECEDING")
     add("once", "deduplicate", keys=["id"])
     add("joined", "joinDataFrames", inputDataFrames=["l_m", "r_m"], leftKeys=["k"], rightKeys=["rk"], joinType=kind, within=f"{WITHIN} seconds")
     return {"name": "cases", "mode": "streaming", "steps": steps}
@@ -179,6 +180,10 @@ class Oracle:
         return self.rows("""SELECT id, partition, lag(id) OVER w, sum(v) OVER (w ROWS BETWEEN 3 PRECEDING AND CURRENT ROW)::BIGINT FROM l
             WINDOW w AS (PARTITION BY partition ORDER BY place)""")
 
+    def running(self):
+        return self.rows("""SELECT id, partition, sum(v) OVER w::BIGINT, first_value(id) OVER w FROM l
+            WINDOW w AS (PARTITION BY partition ORDER BY place ROWS UNBOUNDED PRECEDING)""")
+
     def once(self):
         return self.rows("SELECT DISTINCT id, ts FROM l_all WHERE ts > before")
 
@@ -259,6 +264,7 @@ def case(server, producer, name, seed):
         same(came(space, "session", *WINDOW), sessions, "session")
         same(came(space, "other", *WINDOW), other, "session of the other topic")
         same(came(space, "rows", "id", "p", "before", "some"), oracle.row_windows(), "rows")
+        same(came(space, "running", "id", "p", "total", "first"), oracle.running(), "running")
         same(came(space, "once", "id", "ts"), oracle.once(), "de-duplicated")
         same([row for row in came(space, "joined", "id", "rid")], oracle.joined(kind), f"{kind} join")
         equal(late, late_1 + late_2 + late_3 + late_4 + 2 * oracle.late("l") + oracle.late("r"), "late rows")

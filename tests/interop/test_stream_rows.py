@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""windowColumns in a stream: rows over those before them, also of earlier epochs and processes, against DuckDB over all rows in order of arrival."""
+"""windowColumns in a stream: rows over those before them, n of them or all, also of earlier epochs and processes, against DuckDB over all rows in order of arrival."""
 
 import os
 import random
@@ -21,6 +21,12 @@ COLUMNS = {"total": "sum(size)", "mean": "avg(price)", "low": "min(price)", "hig
 WANTED = """SELECT i, sum(size) OVER w::BIGINT, avg(price) OVER w, min(price) OVER w, max(price) OVER w, row_number() OVER k,
     lag(price) OVER k, lag(side, 3, 'none') OVER k, (lag(exact, 2) OVER k / 2)::DECIMAL(14,3) FROM trades
     WINDOW k AS (PARTITION BY symbol ORDER BY i), w AS (PARTITION BY symbol ORDER BY i ROWS 99 PRECEDING)"""
+RUNNING = {"all": "sum(size)", "exactly": "sum(exact)", "so_far": "avg(price)", "least": "min(price)", "most": "max(side)", "count": "count(price)",
+           "first": "first_value(price)", "known": "last_value(side) IGNORE NULLS", "some": "sum(size) FILTER (WHERE side = 'buy')", "at": "max_by(i, i)",
+           "nth": "row_number()", "earlier": "lag(price, 4)"}
+ALL = """SELECT i, sum(size) OVER w::BIGINT, sum(exact) OVER w::DECIMAL(22,2), avg(price) OVER w, min(price) OVER w, max(side) OVER w, count(price) OVER w,
+    first_value(price) OVER w, last_value(side IGNORE NULLS) OVER w, sum(size) FILTER (WHERE side = 'buy') OVER w::BIGINT, i, row_number() OVER w, lag(price, 4) OVER w FROM trades
+    WINDOW w AS (PARTITION BY symbol ORDER BY i ROWS UNBOUNDED PRECEDING)"""
 
 
 def trades(choose, first, count):
@@ -39,6 +45,8 @@ def pipeline(trigger):
         {"type": "transform", "method": "enrichData", "config": {"columns": {"exact": "CAST(size AS DECIMAL(12,2))"}}},
         {"type": "transform", "method": "windowColumns",
          "config": {"columns": COLUMNS, "partitionBy": ["symbol"], "frame": "ROWS BETWEEN 99 PRECEDING AND CURRENT ROW"}},
+        {"type": "transform", "method": "windowColumns",
+         "config": {"columns": RUNNING, "partitionBy": ["symbol"], "frame": "ROWS UNBOUNDED PRECEDING"}},
         {"type": "load", "method": "toFile", "config": {"path": "out", "format": "parquet", "mode": "append", "trigger": trigger}}]}
 
 
@@ -47,18 +55,19 @@ def add(space, number, table):
 
 
 def out(space):
-    return parquet_rows(space.file("out"), "i", *COLUMNS)
+    return parquet_rows(space.file("out"), "i", *COLUMNS, *RUNNING)
 
 
 def compare(space, tables):
-    got = sorted((tuple(row[name] for name in ["i", *COLUMNS]) for row in out(space)), key=lambda row: row[0])
     connection = duckdb.connect()
     connection.register("plain", pa.concat_tables(tables))
     connection.sql("CREATE TABLE trades AS SELECT *, size::DECIMAL(12,2) AS exact FROM plain")
-    wanted = sorted(connection.sql(WANTED).fetchall())
-    equal(len(got), len(wanted), "number of rows")
-    for one, other in zip(got, wanted):
-        check(one == other, f"{one} is not {other}")
+    for names, query in (COLUMNS, WANTED), (RUNNING, ALL):
+        got = sorted((tuple(row[name] for name in ["i", *names]) for row in out(space)), key=lambda row: row[0])
+        wanted = sorted(connection.sql(query).fetchall())
+        equal(len(got), len(wanted), "number of rows")
+        for one, other in zip(got, wanted):
+            check(one == other, f"{one} is not {other}")
 
 
 def processes(seed):

@@ -142,6 +142,26 @@ def windows():
         equal(rows.sums(got), rows.sums(wanted), "sums")
 
 
+def running():
+    """One state for each of many wide keys, some of which come again."""
+    with Workspace() as space:
+        rows, spilled = Rows(space), 0
+        config = {"columns": {"total": "sum(id)", "most": "max(id)", "first": "first_value(id)"}, "partitionBy": ["pad"], "frame": "ROWS UNBOUNDED PRECEDING"}
+        work = pipeline(source("l"), {"type": "transform", "method": "windowColumns", "config": config})
+        for epoch in range(EPOCHS):
+            rows.add("l", f"""SELECT i + {10_000_000 * epoch} AS id, {WORDS.format('i')} AS pad FROM (SELECT unnest(CASE WHEN i % 3 = 0 THEN [i, i * 48271 % greatest({epoch * KEYS}, 1)] ELSE [i] END) AS i
+                FROM range({epoch * KEYS}, {epoch * KEYS + KEYS}) t(i))""")
+            done = space.run(work).expect(0)
+            spilled += counter(done, "spill_bytes")
+        kept = rows.connection.execute("SELECT sum(length(pad)) FROM (SELECT DISTINCT pad FROM l)").fetchone()[0] >> 20
+        check(kept >= 5 * MEMORY, f"{kept} MB are kept")
+        check(spilled > 1 << 20, f"{spilled} bytes were spilled")
+        wanted = """SELECT id, pad, (sum(id) OVER w)::BIGINT AS total, max(id) OVER w AS most, first_value(id) OVER w AS "first"
+            FROM l WINDOW w AS (PARTITION BY pad ORDER BY id ROWS UNBOUNDED PRECEDING)"""
+        got = f"""SELECT id, pad, total, most, "first" FROM '{space.file('out')}/**/*.parquet'"""
+        equal(rows.sums(got), rows.sums(wanted), "sums")
+
+
 def one_window():
     """Rows without `partitionBy` are one group: an epoch larger than the memory is worked off a block at a time."""
     with Workspace() as space:
@@ -180,6 +200,7 @@ def main():
         suite.case(kind, joins, kind)
     suite.case("duplicates", duplicates)
     suite.case("windows", windows)
+    suite.case("running", running)
     suite.case("one window", one_window)
     suite.case("threads without work", threads_without_work)
     suite.end()

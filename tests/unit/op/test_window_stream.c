@@ -74,6 +74,13 @@ static const char *const cases[][3] = {
      "ROWS BETWEEN 20 PRECEDING AND CURRENT ROW"},
     {"sx = sum(x);n = row_number()", NULL, "ROWS BETWEEN 30 PRECEDING AND CURRENT ROW"},
     {"sx = sum(x) FILTER (WHERE d > 10)", "a % 3", "ROWS BETWEEN CURRENT ROW AND CURRENT ROW"},
+    {"sx = sum(x);ad = avg(d);lo = min(s);hi = max(d);c = count(*);n = row_number()", "a,b",
+     "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"},
+    {"f = first_value(s);fi = first_value(x) IGNORE NULLS;v = last_value(x);l = lag(x, 3);"
+     "li = last_value(s) IGNORE NULLS;m = max_by(s, x);sx = sum(x) FILTER (WHERE d > 10)",
+     "b", "ROWS UNBOUNDED PRECEDING"},
+    {"sx = sum(x) - lag(x);p = bool_or(x > 500);v = round(var_pop(d), 6)", NULL,
+     "ROWS UNBOUNDED PRECEDING"},
     /* wide rows: what is stored is divided */
     {"l = right(lag(repeat(s, 200), 40), 3);n = row_number()", "a,b", NULL},
 };
@@ -157,8 +164,8 @@ static void run_stream(unsigned seed, const char *const *texts, int nkeys, int64
 static void test_epochs(void **state)
 {
     (void)state;
-    for (unsigned seed = 1; seed <= 28; seed++)
-        run_stream(seed, cases[seed % 7], seed % 4 ? 200 : 5, seed % 3 ? INT64_MAX / 4 : 4096);
+    for (unsigned seed = 1; seed <= 40; seed++)
+        run_stream(seed, cases[seed % 10], seed % 4 ? 200 : 5, seed % 3 ? INT64_MAX / 4 : 4096);
 }
 
 static void test_refused(void **state)
@@ -177,8 +184,14 @@ static void test_refused(void **state)
         {{"columns", "n = last_value(a)"}, "without a frame all rows of the group count"},
         {{"columns", "n = sum(a)", "frame", "ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING"},
          "sum(a): the frame needs rows that have not come yet"},
-        {{"columns", "n = sum(a)", "frame", "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"},
-         "not all from UNBOUNDED PRECEDING"},
+        {{"columns", "n = sum(a)", "frame", "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"},
+         "a frame from UNBOUNDED PRECEDING goes to CURRENT ROW"},
+        {{"columns", "n = median(a)", "frame", "ROWS UNBOUNDED PRECEDING"},
+         "median(a): all values of the group would be kept"},
+        {{"columns", "n = collect_list(a)", "frame", "ROWS UNBOUNDED PRECEDING"},
+         "collect_list(a): all values of the group would be kept"},
+        {{"columns", "n = nth_value(a, 2)", "frame", "ROWS UNBOUNDED PRECEDING"},
+         "nth_value(a, 2): from UNBOUNDED PRECEDING it would need a row from long ago"},
         {{"columns", "n = sum(a)", "frame", "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"},
          "RANGE needs an order"},
     };
