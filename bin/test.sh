@@ -5,7 +5,7 @@
 # sanitizers, with the thread sanitizer and with clang, each in its own folder under build-test/, and
 # runs the unit tests in the first three. The suites in Python run against private PostgreSQL
 # and S3 servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
-# and make distcheck. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3 kafka schedulers.
+# and make distcheck. RUN_LIMIT=SECONDS: what is not done then fails. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3 kafka schedulers.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
@@ -16,7 +16,7 @@ ALL=
 NAMES=()
 for word; do
     case $word in
-    --all) ALL=1 ;;
+    --all) ALL=1 RUN_LIMIT= ;;
     -*)
         echo "usage: bin/test.sh [--all] [SUITE..]" >&2
         exit 2
@@ -51,11 +51,6 @@ python() {
 }
 
 require_packages build run test kafka
-if [ -z "${MILLRACE_PYTHON-}" ]; then
-    suite python build "$ROOT/bin/lib/python.sh"
-    export MILLRACE_PYTHON=$ROOT/.venv/bin/python
-fi
-suite kafka-jars build "$ROOT/bin/lib/kafka.sh"
 export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=0:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
 # A second of waiting at each exit, as is the default, would be most of what the cases take.
@@ -70,95 +65,103 @@ flavour() {
     esac
 }
 
-# Suites that run the program against servers: they wait more than they compute.
-program_suites() {
-    local name
-    FLAVOUR=gcc
-    for name in cases cli interop embed vault fault examples; do
-        if wanted $name && [ -e "tests/$name/run.py" ]; then
-            python $name $name/run.py
-        fi
-    done
-    if wanted cli; then
-        python cli-streams cli/streams.py
-    fi
-    if wanted examples; then
-        python examples-lake examples/lake.py
-        python examples-daily examples/daily.py
-        if [ -n "$ALL" ]; then
-            suite nise build "$ROOT/bin/lib/nise.sh"
-            NISE=$ROOT/.venv/nise/bin/nise python examples-daily-nise examples/daily_nise.py
-        fi
-    fi
-    if wanted schedulers; then
-        python schedulers schedulers/run.py
-        python schedulers-deb schedulers/deb.py
-        if [ -n "$ALL" ]; then
-            suite airflow build "$ROOT/bin/lib/airflow.sh"
-            python schedulers-airflow schedulers/test_airflow.py
-        fi
-    fi
-    if wanted kafka; then
-        suite kafka-epochs build make -s -C "$OUT/$FLAVOUR" tests/interop/kafka_epochs
-        python kafka interop/test_kafka.py
-        python stream interop/test_stream.py
-        python fault-streams fault/streams.py
-        python kafka-group interop/test_kafka_group.py
-        if [ -n "$ALL" ]; then
-            python fault-lanes fault/lanes.py
-            python fault-kafka fault/kills_kafka.py
-            python fault-ends fault/ends_kafka.py
-            python fault-leaders fault/leaders.py
-        else
-            python fault-lanes fault/lanes.py delta kafka
-        fi
-        python event-time interop/test_event_time.py
-        python watch interop/test_watch.py
-        python kafka-sink interop/test_kafka_sink.py
-        python examples-topics examples/topics.py
-    fi
-    if wanted s3; then
-        python s3 interop/test_s3.py
-        python fault-s3 fault/s3.py
-    fi
-    if wanted fault; then
-        python fault-kills fault/kills.py
-        python fault-signals fault/signals.py
-        python fault-stops fault/stops.py
-        python fault-resume fault/resume.py
-        python fault-calls fault/calls.py
-        python fault-checkpoint fault/checkpoint.py
-        python fault-state fault/state.py
-        python fault-identity fault/identity.py
-        python fault-kept fault/kept.py
-        python fault-backends fault/backends.py
+# program ASKED NAME PROGRAM [CASES..]: a suite of the command against servers, where that word was asked for.
+program() {
+    local FLAVOUR=gcc
+    if wanted "$1"; then
+        python "${@:2}"
     fi
 }
 
-# Builds and unit tests. Under the sanitizers the programs alone, but for the one that starts some thousands of processes, and
-# under the first of them what reads files of others; under the second those with threads; --all: everything.
-unit_suites() {
-    local name folder
-    local programs='$(filter-out tests/contract/crash_suite,$(check_PROGRAMS))'
-    local asan_tests=("TESTS=$programs") tsan_tests=('TESTS=$(filter')
-    for name in avro delta delta_maintain delta_read files_read parquet_read text_read; do
-        asan_tests[0]+=" tests/interop/test_$name.py"
-    done
-    for folder in contract unit/base unit/exec unit/ext unit/net unit/op unit/plan unit/state unit/store unit/connect; do
-        tsan_tests[0]+=" tests/$folder/%"
-    done
-    tsan_tests[0]+=",$programs)"
-    [ -z "$ALL" ] || asan_tests=()
+# One after the other: they share the sandbox.
+examples_suites() {
+    program examples examples examples/run.py
+    program examples examples-lake examples/lake.py
+    program examples examples-daily examples/daily.py
+    if [ -n "$ALL" ] && wanted examples; then
+        suite nise build "$ROOT/bin/lib/nise.sh"
+        NISE=$ROOT/.venv/nise/bin/nise program examples examples-daily-nise examples/daily_nise.py
+    fi
+    program kafka examples-topics examples/topics.py
+}
+
+airflow_suites() {
+    if wanted schedulers; then
+        suite airflow build "$ROOT/bin/lib/airflow.sh"
+        program schedulers schedulers-airflow schedulers/test_airflow.py
+    fi
+}
+
+kafka_suites() {
+    if wanted kafka; then
+        suite kafka-epochs build make -s -C "$OUT/gcc" tests/interop/kafka_epochs
+        program kafka kafka interop/test_kafka.py
+    fi
+}
+
+# Jobs that wait more than they compute.
+WAITING=(
+    'program cases cases cases/run.py'
+    'program cli cli cli/run.py'
+    'program interop interop interop/run.py'
+    'program embed embed embed/run.py'
+    'program vault vault vault/run.py'
+    'program fault fault fault/run.py'
+    'program cli cli-streams cli/streams.py'
+    examples_suites
+    'program schedulers schedulers schedulers/run.py'
+    'program schedulers schedulers-deb schedulers/deb.py'
+    kafka_suites
+    'program kafka stream interop/test_stream.py'
+    'program kafka fault-streams fault/streams.py'
+    'program kafka kafka-group interop/test_kafka_group.py'
+    "program kafka fault-lanes fault/lanes.py$([ -n "$ALL" ] || echo " delta kafka")"
+    'program kafka event-time interop/test_event_time.py'
+    'program kafka watch interop/test_watch.py'
+    'program kafka kafka-sink interop/test_kafka_sink.py'
+    'program s3 s3 interop/test_s3.py'
+    'program s3 fault-s3 fault/s3.py'
+)
+for name in kills signals stops resume calls checkpoint state identity kept backends; do
+    WAITING+=("program fault fault-$name fault/$name.py")
+done
+if [ -n "$ALL" ]; then
+    WAITING+=(airflow_suites 'program kafka fault-kafka fault/kills_kafka.py' 'program kafka fault-ends fault/ends_kafka.py'
+        'program kafka fault-leaders fault/leaders.py')
+fi
+
+# Jobs of builds and unit tests, which compute. Under the sanitizers the programs alone, but for the one that starts some
+# thousands of processes, and under the first of them what reads files of others; under the second those that start
+# threads, which those of unit/op do not (cases-tsan runs the operators); --all: everything.
+PROGRAMS_OF_UNITS='$(filter-out tests/contract/crash_suite,$(check_PROGRAMS))'
+
+gcc_suites() {
     if wanted gcc; then
         unit gcc check
     fi
+}
+
+asan_suites() {
+    local name tests=("TESTS=$PROGRAMS_OF_UNITS")
+    for name in avro delta delta_maintain delta_read files_read parquet_read text_read; do
+        tests[0]+=" tests/interop/test_$name.py"
+    done
+    [ -z "$ALL" ] || tests=()
     if wanted asan; then
         flavour asan
         build asan "${FLAGS[@]}"
-        unit asan check "${asan_tests[@]}"
-        FLAVOUR=asan python cases-asan cases/run.py
-        FLAVOUR=asan python alloc-asan fault/alloc.py
+        unit asan check "${tests[@]}"
+        FLAVOUR=asan
+        python cases-asan cases/run.py
+        python alloc-asan fault/alloc.py
     fi
+}
+
+tsan_suites() {
+    local name tests='$(filter'
+    for name in unit/base unit/exec unit/ext unit/net unit/plan unit/state unit/store unit/connect/test_kafka contract/sink contract/source; do
+        tests+=" tests/$name%"
+    done
     if wanted tsan; then
         flavour tsan
         if [ -n "$ALL" ]; then
@@ -166,28 +169,54 @@ unit_suites() {
             unit tsan check
         else
             PROGRAMS=later build tsan "${FLAGS[@]}"
-            unit tsan check-TESTS "${tsan_tests[@]}"
+            unit tsan check-TESTS "TESTS=$tests,$PROGRAMS_OF_UNITS)"
         fi
         # What is refused is refused on one thread.
-        FLAVOUR=tsan python cases-tsan cases/run.py files/ postgres/ transform/ validate/
+        FLAVOUR=tsan
+        python cases-tsan cases/run.py files/ postgres/ transform/ validate/
     fi
+}
+
+clang_suites() {
     if wanted clang; then
         flavour clang
         build clang "${FLAGS[@]}"
     fi
 }
 
-# The program suites need this build whichever of them is asked for; then both kinds run side by side.
-build gcc '-O2 -g1' --enable-werror --enable-failpoints
+# What the suites need whichever of them is asked for: modules, the broker, the build. configure, pip and Maven mostly wait.
+python_modules() {
+    if [ -z "${MILLRACE_PYTHON-}" ]; then
+        suite python build "$ROOT/bin/lib/python.sh"
+    fi
+}
+
+kafka_jars() {
+    suite kafka-jars build "$ROOT/bin/lib/kafka.sh"
+}
+
+gcc_build() {
+    build gcc '-O2 -g1' --enable-werror --enable-failpoints
+}
+
+begin_jobs
+lane gcc_build
+lane python_modules kafka_jars
+join_lanes python_modules kafka_jars gcc_build
+export MILLRACE_PYTHON=${MILLRACE_PYTHON-$ROOT/.venv/bin/python}
 # bin/run-local.sh, which the examples go through, builds into build/. Where that is not there it finds this build, up
 # to date; with --all it makes its own.
 if [ -z "$ALL" ] && [ ! -e build ] && [ ! -L build ]; then
     ln -s "$OUT/gcc" build
     trap 'rm -f "$ROOT/build"' EXIT
 fi
-lane unit_suites
-program_suites
-join_lane
+# One lane computes first and the others wait first, so that the processors are busy to the end.
+COMPUTING=(gcc_suites asan_suites tsan_suites clang_suites)
+lane "${COMPUTING[@]}" "${WAITING[@]}"
+for ((i = 0; i < $(nproc); i++)); do
+    lane "${WAITING[@]}" clang_suites tsan_suites asan_suites gcc_suites
+done
+join_lanes "${WAITING[@]}" "${COMPUTING[@]}"
 if [ -n "$ALL" ]; then
     SUITE_LIMIT=7200 suite check-long tap make -s -C "$OUT/gcc" check-long
     SUITE_LIMIT=3600 suite distcheck build make -s -C "$OUT/gcc" distcheck

@@ -5,6 +5,7 @@ of them run. A suite that dies counts as a failure there, because its exit code 
 """
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -40,8 +41,18 @@ class Skip(Exception):
     """Why a case cannot run here."""
 
 
+class Stopped(SystemExit):
+    """SIGTERM: the time of the suite is over. The case fails, and the servers end as they do behind the last one."""
+
+
+def _stop(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped(1)
+
+
 class Suite:
     def __init__(self, name):
+        signal.signal(signal.SIGTERM, _stop)
         self.name = name
         self.patterns = [a for a in sys.argv[1:] if not a.startswith("-")]
         self.number = 0
@@ -61,11 +72,13 @@ class Suite:
         except Skip as skip:
             print(f"ok {self.number} - {self.name}: {name} # SKIP {skip}", flush=True)
             return
-        except Exception as error:
+        except (Exception, Stopped) as error:
             self.failed += 1
             print(f"not ok {self.number} - {self.name}: {name}")
             text = str(error) if isinstance(error, Failure) else traceback.format_exc()
             print("".join(f"  # {line}\n" for line in text.splitlines()), end="", flush=True)
+            if isinstance(error, Stopped):
+                raise
             return
         print(f"ok {self.number} - {self.name}: {name} ({time.monotonic() - began:.2f} s)", flush=True)
 
