@@ -57,9 +57,7 @@ def parquet_rows(path, *columns):
 
 
 def arrow_rows(path):
-    table = arrow_columns(path)
-    columns = [c.to_pylist() for c in table.columns]
-    return [tuple(plain(v) for v in row) for row in zip(*columns)]
+    return rows_of(arrow_columns(path))
 
 
 def duck(query, path, format="parquet"):
@@ -78,9 +76,12 @@ def duck(query, path, format="parquet"):
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"CREATE VIEW data AS SELECT * FROM {reader}")
-    table = connection.sql(query).to_arrow_table()
-    columns = [c.to_pylist() for c in table.columns]
-    return [tuple(plain(v) for v in row) for row in zip(*columns)]
+    return rows_of(connection.sql(query).to_arrow_table())
+
+
+def rows_of(table):
+    """Of an Arrow table, each a tuple of plain values."""
+    return [plain_row(row) for row in zip(*(c.to_pylist() for c in table.columns))]
 
 
 def plain(value):
@@ -110,10 +111,17 @@ def plain(value):
     return value
 
 
+AS_THEY_ARE = {int, str, bool, type(None)}  # most values
+
+
+def plain_row(row):
+    return tuple(v if type(v) in AS_THEY_ARE else plain(v) for v in row)
+
+
 def same_rows(got, wanted, what="rows"):
     """Compares two multisets of rows and shows a few differences."""
-    left = collections.Counter(tuple(plain(v) for v in row) for row in got)
-    right = collections.Counter(tuple(plain(v) for v in row) for row in wanted)
+    left = collections.Counter(map(plain_row, got))
+    right = collections.Counter(map(plain_row, wanted))
     if left == right:
         return
     lines = [f"{what}: {sum(left.values())} rows, wanted {sum(right.values())}"]
