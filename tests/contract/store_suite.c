@@ -57,6 +57,13 @@ static int setup(void **state)
 {
     (void)state;
     fixture_init(&f, 0);
+    if (endpoint) { /* as often as S3 has it, but soon: the server may be one that fails often */
+        f.runtime.retry = (struct mr_retry){.attempts = 9,
+                                            .delay_micros = 10000,
+                                            .max_delay_micros = 1000000,
+                                            .multiplier = 2};
+        f.runtime.retry_given = true;
+    }
     handle = open_again();
     return 0;
 }

@@ -196,13 +196,17 @@ def many_files(bench):
     equal(rows, 20000, "rows")
 
 
-def big_rows(bench, prefix):
+# Rows of the table: two objects of two parts each.
+FEW = 24000
+
+
+def big_rows(bench, prefix, rows=60000):
     query = "SELECT id, md5(body) FROM data"
-    table.same_rows(bench.rows(prefix, query), bench.server.rows("s3", "SELECT id, md5(body) FROM big"), prefix)
+    table.same_rows(bench.rows(prefix, query), bench.server.rows("s3", f"SELECT id, md5(body) FROM big WHERE id <= {rows}"), prefix)
 
 
-def big(path, **config):
-    source = {"table": "big", "partitionColumn": "id", "numPartitions": 4, "maxConnections": 2}
+def big(path, rows=60000, **config):
+    source = {"table": "big", "where": f"id <= {rows}", "partitionColumn": "id", "numPartitions": 4, "maxConnections": 2}
     return load(path, source, mode="overwrite", compression="none", **config)
 
 
@@ -298,14 +302,14 @@ def certificates(bench):
 # ---- errors of networks ----
 
 
-def survived(bench, name, script, **config):
+def survived(bench, name, script, rows=FEW, **config):
     """The run succeeds in spite of the faults, which did happen; every row is there once."""
     prefix = f"survived/{name.replace(' ', '-')}"
     with s3_proxy.S3Proxy(bench.store.port, script) as proxy, bench.space(proxy.endpoint) as space:
-        result = space.run(big(prefix, multipartSize="5MB", multipartThreshold="5MB", **config))
+        result = space.run(big(prefix, rows, multipartSize="5MB", multipartThreshold="5MB", **config))
         check(result.code == 0, f"{proxy.seen}\n{result}")
         check(proxy.faults() > 0, f"no fault was met: {proxy.seen}")
-    big_rows(bench, prefix)
+    big_rows(bench, prefix, rows)
     # An upload whose id never arrived cannot be ended by whoever asked for it. It has no parts; buckets have a rule for it.
     if "CreateMultipartUpload" not in name and name != "mixture":
         bench.nothing_left(prefix)
@@ -315,7 +319,7 @@ def every_kind(bench):
     """All faults that pass, mixed, at a tenth of all requests."""
     faults = [s3_proxy.slow_down(), s3_proxy.internal_error(), s3_proxy.drop_reply(), s3_proxy.reset_reply(3),
               s3_proxy.truncate_reply(3), s3_proxy.reset_upload(1000), s3_proxy.late(0.2)]
-    survived(bench, "mixture", s3_proxy.every(4, *faults))
+    survived(bench, "mixture", s3_proxy.every(4, *faults), 60000)
 
 
 def never_better(bench):
@@ -324,7 +328,8 @@ def never_better(bench):
         return s3_proxy.internal_error() if request.operation in ("PutObject", "UploadPart") else None
 
     with s3_proxy.S3Proxy(bench.store.port, script) as proxy, bench.space(proxy.endpoint) as space:
-        result = space.run(big("never"), timeout=300).expect(6)
+        pipeline = {**big("never"), "retry": {"maxAttempts": 4, "delay": "50ms", "maxDelay": "200ms"}}
+        result = space.run(pipeline, timeout=300).expect(6)
         check("InternalError" in result.err or "500" in result.err, result)
     equal(bench.keys("never/"), [], "objects")
     with bench.space() as space:
