@@ -174,6 +174,8 @@ struct mr_source {
     /* Optional: what the splits hold is committed everywhere. Only tells others, so it cannot fail. */
     void (*ack)(void *state);
     void (*close)(void *state);
+    /* Optional, behind bind. Does it read what a load of the same system writes into this place (a topic)? */
+    bool (*reads)(const void *state, const char *place);
     const struct mr_source_group *group; /* optional: several processes may share it as a stream */
 };
 

@@ -121,17 +121,18 @@ static enum mr_status window_until(const struct mr_op_bind *bind, const char **o
     return *out ? MR_OK : mr_error_nomem(err);
 }
 
-/* A stream: what measures it and leaves out late rows stands in front. */
-static enum mr_status expand_stream(const struct mr_op_bind *bind, struct mr_op_parts *out,
-                                    struct mr_error *err)
+/*
+ * A stream: what measures it and leaves out late rows stands in front. Where late rows are written the same holds in batch, where none is late:
+ * the file means the same loads and side outputs in both modes.
+ */
+static enum mr_status expand_stream(const struct mr_op_bind *bind, bool letters,
+                                    struct mr_op_parts *out, struct mr_error *err)
 {
     const struct mr_option_value *watermark = mr_options_get(bind->options, "watermark");
-    bool letters;
     const char *until = NULL;
     struct mr_options *options = NULL;
     int last;
-    MR_TRY(mr_late_bind(bind->options, &letters, err));
-    if (watermark->set || bind->inputs[0].measured)
+    if (watermark->set || bind->inputs[0].measured || (letters && bind->inputs[0].event_time))
         MR_TRY(window_until(bind, &until, err));
     if (letters && !until)
         return mr_options_error(bind->options, "late", err,
@@ -164,9 +165,11 @@ enum mr_status mr_agg_expand(const struct mr_op_bind *bind, struct mr_op_parts *
     struct mr_agg_ask ask;
     struct mr_aggregation_stages stages;
     struct mr_options *first = NULL, *second = NULL;
+    enum mr_late late;
     *out = (struct mr_op_parts){0};
-    if (bind->inputs[0].stream)
-        return expand_stream(bind, out, err);
+    MR_TRY(mr_late_bind(bind->options, &late, err));
+    if (bind->inputs[0].stream || late != MR_LATE_DROP)
+        return expand_stream(bind, late != MR_LATE_DROP, out, err);
     MR_TRY(mr_agg_window_bind(&plan, bind, err));
     MR_TRY(mr_agg_ask_init(&ask, &plan, bind, err));
     MR_TRY(mr_agg_ask_compile(&plan, &ask, bind, err));

@@ -24,7 +24,7 @@ enum mr_status mr_dedup_expand(const struct mr_op_bind *bind, struct mr_op_parts
     const char *time = watermark ? mr_options_text(watermark, "column") : input->event_time;
     int last;
     *out = (struct mr_op_parts){0};
-    bool letters;
+    enum mr_late letters;
     if (bind->options->table == mr_dedup_part_options)
         return MR_OK;
     MR_TRY(mr_late_bind(bind->options, &letters, err));

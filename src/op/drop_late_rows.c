@@ -4,34 +4,47 @@
  * A row is late when the end of what it belongs to (`until`: the end of its window, its time plus the bound of a join) was not after the
  * watermark before the epoch began: what it would have changed was finished then. That depends on the row and on `before` alone, so which
  * rows are late does not depend on the timing of threads, and the same epoch run again leaves out the same rows. Late rows are
- * counted, and with `late` deadLetter go out on port 1 with the watermark that they missed.
+ * counted, and with `late` deadLetter go out on port 1 with the watermark that they missed; for a topic with a header that says why, since
+ * other dead letters may be in it.
  */
 #include "op/event_time.h"
 #include "op/ops.h"
 
+#include "ext/letter.h"
+
 #define LETTER_COLUMN "_watermark"
+#define HEADERS       "map('millrace.reason', 'late')"
 
 struct late_plan {
     struct mr_expr *until;
     struct mr_sql_session session;
     const struct mr_schema *side; /* NULL: late rows are dropped */
+    struct mr_expr *headers;      /* of records for a topic, or NULL */
 };
 
-static enum mr_status make_side(const struct mr_op_bind *bind, struct late_plan *self,
-                                struct mr_error *err)
+static enum mr_status make_side(const struct mr_op_bind *bind, enum mr_late late,
+                                struct late_plan *self, struct mr_error *err)
 {
+    static const char *const own[] = {LETTER_COLUMN, MR_LETTER_HEADERS};
     const struct mr_schema *input = bind->inputs[0].schema;
-    int n = input->nfields;
-    struct mr_field *fields = mr_arena_calloc(bind->arena, (size_t)n + 1, sizeof *fields);
+    struct mr_sql_scope scope = mr_op_scope(bind, 0);
+    int n = input->nfields, nown = late == MR_LATE_TOPIC ? 2 : 1;
+    struct mr_field *fields = mr_arena_calloc(bind->arena, (size_t)n + 2, sizeof *fields);
     if (!fields)
         return mr_error_nomem(err);
-    if (mr_schema_find(input, LETTER_COLUMN) != -1)
-        return mr_options_error(bind->options, "late", err,
-                                "the input has a column %s already: rename it", LETTER_COLUMN);
+    for (int i = 0; i < nown; i++)
+        if (mr_schema_find(input, own[i]) != -1)
+            return mr_options_error(bind->options, "late", err,
+                                    "the input has a column %s already: rename it", own[i]);
     for (int i = 0; i < n; i++)
         fields[i] = input->fields[i];
     fields[n] = (struct mr_field){.name = LETTER_COLUMN, .type = mr_type_of(MR_TYPE_TIMESTAMP)};
-    self->side = mr_schema_new(bind->arena, fields, n + 1);
+    if (late == MR_LATE_TOPIC) {
+        MR_TRY(mr_expr_compile(bind->arena, HEADERS, &scope, &self->session, &self->headers, err));
+        fields[n + 1] =
+            (struct mr_field){.name = MR_LETTER_HEADERS, .type = mr_expr_type(self->headers)};
+    }
+    self->side = mr_schema_new(bind->arena, fields, n + nown);
     return self->side ? MR_OK : mr_error_nomem(err);
 }
 
@@ -39,15 +52,15 @@ static enum mr_status late_bind(const struct mr_op_bind *bind, void **plan, stru
                                 struct mr_error *err)
 {
     struct late_plan *self = mr_arena_calloc(bind->arena, 1, sizeof *self);
-    bool letters;
+    enum mr_late late;
     if (!self)
         return mr_error_nomem(err);
     const char *text = mr_options_text(bind->options, "until");
     self->session = mr_op_session(bind);
     MR_TRY(mr_event_time_compile(bind, text, bind->options, "until", &self->until, err));
-    MR_TRY(mr_late_bind(bind->options, &letters, err));
-    if (letters)
-        MR_TRY(make_side(bind, self, err));
+    MR_TRY(mr_late_bind(bind->options, &late, err));
+    if (late != MR_LATE_DROP)
+        MR_TRY(make_side(bind, late, self, err));
     info->schema = bind->inputs[0].schema;
     info->side = self->side;
     info->rows = bind->inputs[0].rows;
@@ -124,13 +137,19 @@ static enum mr_status emit_letters(const struct mr_op_eval_task *self, struct mr
     struct mr_value value = {.type = mr_type_of(MR_TYPE_TIMESTAMP), .u.i64 = before};
     MR_TRY(mr_batch_compact(self->runtime->memory, batch, &dense, err));
     enum mr_status status = MR_OK;
-    columns = mr_calloc((size_t)n + 1, sizeof(*columns));
+    columns = mr_calloc((size_t)n + 2, sizeof(*columns));
     if (!columns) {
         status = mr_error_nomem(err);
         goto out;
     }
-    MR_TRY_OUT(mr_column_new_constant(self->runtime->memory, value.type, &value, dense->rows,
-                                      &columns[n], err));
+    if (plan->headers)
+        MR_TRY_OUT(mr_expr_eval(self->eval, plan->headers, dense, &columns[n + 1], err));
+    status = mr_column_new_constant(self->runtime->memory, value.type, &value, dense->rows,
+                                    &columns[n], err);
+    if (status != MR_OK) {
+        mr_column_unref(columns[n + 1]);
+        goto out;
+    }
     for (int i = 0; i < n; i++)
         columns[i] = mr_column_ref(dense->columns[i]);
     MR_TRY_OUT(mr_batch_new(plan->side, dense->rows, columns, &out, err));

@@ -12,8 +12,9 @@ const struct mr_option mr_late_letter_options[] = {
     MR_LETTER_FILE_ROWS,
     {.name = "topic",
      .type = MR_OPTION_STRING,
-     .flags = MR_OPTION_UNBUILT,
-     .doc = "A topic that they are written into."},
+     .doc = "A topic of the cluster that the stream is read from, which they are written into in "
+            "the epoch's "
+            "transaction: the row as JSON, with the header millrace.reason: late."},
     MR_OPTION_END,
 };
 
@@ -44,16 +45,13 @@ const struct mr_option mr_watermark_options[] = {
     MR_OPTION_END,
 };
 
-enum mr_status mr_late_bind(const struct mr_options *options, bool *letters, struct mr_error *err)
+enum mr_status mr_late_bind(const struct mr_options *options, enum mr_late *out,
+                            struct mr_error *err)
 {
-    const struct mr_option_value *letter = mr_options_get(options, "deadLetter");
-    *letters = mr_options_integer(options, "late", 0) == 1;
-    if (*letters != letter->set)
-        return mr_options_error(options, *letters ? "late" : "deadLetter", err,
-                                *letters ? "late deadLetter needs `deadLetter` with a path"
-                                         : "`deadLetter` is only used with late deadLetter");
-    if (*letters && !mr_options_has(letter->u.object, "path"))
-        return mr_options_error(options, "deadLetter", err, "`deadLetter` needs a path");
+    const char *topic;
+    bool letters = mr_options_integer(options, "late", 0) == 1;
+    MR_TRY(mr_letter_read(options, "late", letters, &topic, err));
+    *out = topic != NULL ? MR_LATE_TOPIC : letters ? MR_LATE_FILES : MR_LATE_DROP;
     return MR_OK;
 }
 
@@ -139,11 +137,11 @@ static enum mr_status add_late(const struct mr_op_bind *bind, const char *until,
                                struct mr_error *err)
 {
     struct mr_options *options;
-    bool letters;
+    enum mr_late letters;
     MR_TRY(mr_late_bind(late, &letters, err));
     MR_TRY(add_part(bind, parts, "dropLateRows", &options, last, err));
     MR_TRY(mr_options_set_text(bind->arena, options, "until", until, err));
-    if (!letters)
+    if (letters == MR_LATE_DROP)
         return MR_OK;
     MR_TRY(mr_options_set_text(bind->arena, options, "late", "deadLetter", err));
     parts->side = parts->count;

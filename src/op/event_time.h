@@ -38,8 +38,11 @@ extern const struct mr_option mr_late_letter_options[];
         .doc = "Where late rows go, with a column _watermark: the watermark that they missed."     \
     }
 
-/* `late` and `deadLetter` fit each other. *letters: late rows leave by port 1. */
-enum mr_status mr_late_bind(const struct mr_options *options, bool *letters, struct mr_error *err);
+/* What becomes of late rows; but for DROP they leave by port 1. */
+enum mr_late { MR_LATE_DROP, MR_LATE_FILES, MR_LATE_TOPIC };
+/* `late` and `deadLetter`, which have to fit each other. */
+enum mr_status mr_late_bind(const struct mr_options *options, enum mr_late *out,
+                            struct mr_error *err);
 /*
  * Compiles an expression of type timestamp (or date, in batch also text, which are cast) over input 0; `option` is the one at fault.
  */

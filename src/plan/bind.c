@@ -300,6 +300,7 @@ static enum mr_status bind_sink(struct mr_plan_builder *builder, struct mr_plan_
         mr_error_of_sink(node->sink->bind(&bind, &node->sink_state, &node->sink_info, err), err));
     if (!(node->sink_info.kinds & MR_SINK_APPEND) && node->sink_info.kinds != 0)
         return mr_error_config(err, "the target does not take plain rows");
+    MR_TRY(mr_plan_check_side(builder, node, err));
     return mr_plan_stream_sink(builder, node, err);
 }
 
@@ -320,8 +321,13 @@ static enum mr_status check_transactions(const struct mr_plan_builder *builder,
                         "two loads with transactions of their own (%s and this one) cannot "
                         "be one epoch",
                         other->label);
-        mr_error_hint(err, "give both the same connection, or set transactional to false in one of "
-                           "them (at least once)");
+        bool side = builder->drafts[i].side != NULL || builder->drafts[node->id].side != NULL;
+        mr_error_hint(err,
+                      side
+                          ? "give extract and load the same connection, or write dead letters into "
+                            "files (`path`)"
+                          : "give both the same connection, or set transactional to false in one "
+                            "of them (at least once)");
         return MR_CONFIG;
     }
     return MR_OK;
@@ -363,6 +369,8 @@ enum mr_status mr_plan_bind_sinks(struct mr_plan_builder *builder, struct mr_err
         if (status != MR_OK) {
             node->sink_state = NULL;
             builder->drafts[i].failed = true;
+            if (builder->drafts[i].side != NULL)
+                mr_error_prefix(&step_error, "%s", builder->drafts[i].side);
             mr_plan_fail(builder, node->step, &step_error);
             if (status == MR_CANCELLED || status == MR_NOMEM)
                 break;

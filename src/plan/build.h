@@ -13,9 +13,8 @@
 struct mr_plan_draft {
     const struct mr_options *options; /* of the step, or rewritten */
     const char **frames;              /* registered names of the inputs, each may be NULL */
-    const char *side_text; /* sink of a side output: "step 3 (validateRanges) quarantine" */
-    const struct mr_sink *side_sink; /* the same: what writes it */
-    bool failed;                     /* has an error, or stands behind one: no more messages */
+    const char *side;                 /* sink of a side output: the option that asks for it */
+    bool failed;                      /* has an error, or stands behind one: no more messages */
     bool bound;
     bool waits;                          /* for an answer (plan.question): stays unbound */
     bool expanded;                       /* has been asked for its parts */
@@ -71,6 +70,18 @@ int64_t mr_plan_row_width(const struct mr_schema *schema);
 
 /* frames.c: one node per step, and the edges. */
 enum mr_status mr_plan_frames(struct mr_plan_builder *builder, struct mr_error *err);
+/* The next node; NULL when out of memory. */
+struct mr_plan_node *mr_plan_add_node(struct mr_plan_builder *builder, enum mr_plan_node_kind kind,
+                                      const struct mr_step_spec *step, struct mr_error *err);
+/* Room for its inputs, to be filled in; *frames are their registered names. */
+enum mr_status mr_plan_set_inputs(struct mr_plan_builder *builder, struct mr_plan_node *node,
+                                  int ninputs, struct mr_plan_edge **edges, const char ***frames,
+                                  struct mr_error *err);
+/* side.c: a sink for `quarantine` or `deadLetter` of the step of this node, if it has one. */
+enum mr_status mr_plan_add_side(struct mr_plan_builder *builder, int node, struct mr_error *err);
+/* Behind bind of such a sink: refuses a topic that a source in front of it reads. */
+enum mr_status mr_plan_check_side(const struct mr_plan_builder *builder,
+                                  const struct mr_plan_node *node, struct mr_error *err);
 /* held.c: static frames of joins with `refresh`, held or to be held. */
 enum mr_status mr_plan_hold(struct mr_plan_builder *builder, struct mr_error *err);
 /* stages.c: node i becomes node moved[i], which grows with i; -1 = it is taken out. Nothing is bound yet. */

@@ -6,7 +6,7 @@
  * step a name that later steps can ask for. A frame that several steps name is one node with
  * several consumers, so that it is computed once without any rule for "caching". Side outputs
  * (rejected rows of a validation, records that a source cannot read) get a sink node of their own
- * right behind the node, in the same epoch.
+ * right behind the node, in the same epoch (side.c).
  */
 #include "plan/build.h"
 
@@ -67,8 +67,8 @@ enum mr_status mr_plan_set_node(struct mr_plan_builder *builder, int at,
     return MR_OK;
 }
 
-static struct mr_plan_node *add_node(struct mr_plan_builder *builder, enum mr_plan_node_kind kind,
-                                     const struct mr_step_spec *step, struct mr_error *err)
+struct mr_plan_node *mr_plan_add_node(struct mr_plan_builder *builder, enum mr_plan_node_kind kind,
+                                      const struct mr_step_spec *step, struct mr_error *err)
 {
     int at = builder->plan->nnodes;
     if (mr_plan_set_node(builder, at, kind, step, step->label, err) != MR_OK)
@@ -77,9 +77,9 @@ static struct mr_plan_node *add_node(struct mr_plan_builder *builder, enum mr_pl
     return &builder->nodes[at];
 }
 
-static enum mr_status set_inputs(struct mr_plan_builder *builder, struct mr_plan_node *node,
-                                 int ninputs, struct mr_plan_edge **edges, const char ***frames,
-                                 struct mr_error *err)
+enum mr_status mr_plan_set_inputs(struct mr_plan_builder *builder, struct mr_plan_node *node,
+                                  int ninputs, struct mr_plan_edge **edges, const char ***frames,
+                                  struct mr_error *err)
 {
     size_t room = ninputs > 0 ? (size_t)ninputs : 1;
     *edges = mr_arena_calloc(builder->arena, room, sizeof **edges);
@@ -158,7 +158,7 @@ static enum mr_status op_inputs(struct mr_plan_builder *builder, const struct fr
     int ninputs = nmain + (step->referenced != NULL);
     struct mr_plan_edge *edges;
     const char **names;
-    MR_TRY(set_inputs(builder, node, ninputs, &edges, &names, err));
+    MR_TRY(mr_plan_set_inputs(builder, node, ninputs, &edges, &names, err));
     for (int i = 0; i < ninputs; i++) {
         names[i] = i >= nmain ? step->referenced : primary ? NULL : main[i];
         MR_TRY(resolve(frames, names[i], &edges[i], err));
@@ -166,135 +166,6 @@ static enum mr_status op_inputs(struct mr_plan_builder *builder, const struct fr
             builder->drafts[node->id].failed = true;
     }
     return check_inputs(step->method->op, ninputs, err);
-}
-
-#define SIDE_PAIRS 64
-
-/* Options of a side output's sink, as names and texts. */
-struct side_options {
-    const char *pairs[2 * SIDE_PAIRS + 1];
-    int count;
-};
-
-static void add_pair(struct side_options *out, const char *name, const char *text)
-{
-    if (out->count >= 2 * SIDE_PAIRS || text == NULL)
-        return;
-    out->pairs[out->count++] = name;
-    out->pairs[out->count++] = text;
-}
-
-/* `quarantine` {path, format}: what toFile has by these names. */
-static void file_options(const struct mr_options *quarantine, struct side_options *out)
-{
-    for (int i = 0; i < quarantine->count; i++) {
-        const struct mr_option_value *value = &quarantine->values[i];
-        if (!value->set || value->option->type == MR_OPTION_ANY)
-            continue;
-        add_pair(out, value->option->name,
-                 value->option->type == MR_OPTION_ENUM ? value->option->choices[value->u.integer]
-                                                       : value->u.text);
-    }
-}
-
-/* `deadLetter` {topic}: records as they were, with more headers, in the cluster that the step reads. */
-static void topic_options(const struct mr_options *letter, const struct mr_options *step,
-                          const struct mr_sink *sink, struct side_options *out)
-{
-    add_pair(out, "topic", mr_options_text(letter, "topic"));
-    add_pair(out, "key", "key");
-    add_pair(out, "value", "value");
-    add_pair(out, "headers", "headers");
-    for (int i = 0; i < step->count; i++) {
-        const struct mr_option_value *value = &step->values[i];
-        const struct mr_option *row = value->option;
-        if (!value->set || !(row->flags & MR_OPTION_CONNECTION) ||
-            mr_option_find(sink->options, row->name) == NULL)
-            continue;
-        if (row->type == MR_OPTION_STRING)
-            add_pair(out, row->name, value->u.text);
-        for (int k = 0; row->type == MR_OPTION_PAIRS && k < value->u.pairs.count; k++)
-            add_pair(out, value->u.pairs.items[k].name, value->u.pairs.items[k].text);
-    }
-}
-
-/* The sink of `quarantine` or `deadLetter`: files as the method toFile configures them, or a topic, as toKafka does. */
-static enum mr_status add_side_sink(struct mr_plan_builder *builder, int op,
-                                    const struct mr_options *quarantine, struct mr_error *err)
-{
-    const struct mr_plan_node *from = &builder->nodes[op];
-    bool topic = mr_options_wants(quarantine, "topic");
-    const char *name = topic ? "toKafka" : "toFile";
-    const struct mr_method *method = mr_registry_method(builder->request->runtime->registry, name);
-    if (method == NULL || method->sink == NULL)
-        return mr_error_config(err, "\"%s\" needs the method %s, which this build lacks",
-                               topic ? "deadLetter" : "quarantine", name);
-    struct side_options options = {.count = 0};
-    for (const char *const *preset = method->presets; preset != NULL && *preset != NULL;
-         preset += 2)
-        add_pair(&options, preset[0], preset[1]);
-    if (topic)
-        topic_options(quarantine, from->step->options, method->sink, &options);
-    else
-        file_options(quarantine, &options);
-    struct mr_plan_node *node = add_node(builder, MR_PLAN_SINK, from->step, err);
-    if (node == NULL)
-        return MR_NOMEM;
-    struct mr_plan_draft *draft = &builder->drafts[node->id];
-    MR_TRY(mr_options_from_texts(builder->arena, method->sink->options, options.pairs,
-                                 &draft->options, err));
-    node->sink = method->sink;
-    node->label = mr_arena_printf(builder->arena, "%s quarantine", from->step->label);
-    if (node->label == NULL)
-        return mr_error_nomem(err);
-    node->runtime->memory->name = node->label;
-    struct mr_plan_edge *edges;
-    const char **names;
-    MR_TRY(set_inputs(builder, node, 1, &edges, &names, err));
-    edges[0] = (struct mr_plan_edge){op, 1};
-    return MR_OK;
-}
-
-/* The choice that asks for the side output, and the option that says where it goes. */
-static bool is_side(const char *name)
-{
-    return strcmp(name, "quarantine") == 0 || strcmp(name, "deadLetter") == 0;
-}
-
-static const struct mr_options *quarantine_of(const struct mr_step_spec *step)
-{
-    const struct mr_options *options = step->options;
-    for (int i = 0; options != NULL && i < options->count; i++) {
-        const struct mr_option_value *value = &options->values[i];
-        if (is_side(value->option->name))
-            return value->set && value->option->type == MR_OPTION_OBJECT ? value->u.object : NULL;
-    }
-    return NULL;
-}
-
-/*
- * Does `onFailure` (of a validation), `onError` (of an extract) or `late` (of a transform) ask for the side output? A quarantine without it is an error
- * of the implementation.
- */
-static bool wants_side(const struct mr_step_spec *step)
-{
-    const char *option = step->method->source != NULL      ? "onError"
-                         : step->type == MR_STEP_TRANSFORM ? "late"
-                                                           : "onFailure";
-    const struct mr_option *row = mr_option_find(step->options->table, option);
-    if (row == NULL || row->type != MR_OPTION_ENUM || !mr_options_has(step->options, option))
-        return false;
-    int64_t choice = mr_options_integer(step->options, option, 0);
-    return is_side(row->choices[choice]);
-}
-
-static enum mr_status add_side(struct mr_plan_builder *builder, int node,
-                               const struct mr_step_spec *step, struct mr_error *err)
-{
-    const struct mr_options *quarantine = quarantine_of(step);
-    if (quarantine == NULL || !builder->request->with_sinks || !wants_side(step))
-        return MR_OK;
-    return add_side_sink(builder, node, quarantine, err);
 }
 
 static enum mr_status register_frame(struct frames *frames, const struct mr_step_spec *step,
@@ -312,7 +183,7 @@ static enum mr_status register_frame(struct frames *frames, const struct mr_step
 static enum mr_status add_op(struct mr_plan_builder *builder, struct frames *frames,
                              const struct mr_step_spec *step, struct mr_error *err)
 {
-    struct mr_plan_node *node = add_node(builder, MR_PLAN_OP, step, err);
+    struct mr_plan_node *node = mr_plan_add_node(builder, MR_PLAN_OP, step, err);
     if (node == NULL)
         return MR_NOMEM;
     node->op = step->method->op;
@@ -326,7 +197,7 @@ static enum mr_status add_op(struct mr_plan_builder *builder, struct frames *fra
     }
     frames->primary = (struct mr_plan_edge){node->id, 0};
     MR_TRY(status);
-    return add_side(builder, node->id, step, err);
+    return mr_plan_add_side(builder, node->id, err);
 }
 
 static enum mr_status add_sink(struct mr_plan_builder *builder, const struct frames *frames,
@@ -334,13 +205,13 @@ static enum mr_status add_sink(struct mr_plan_builder *builder, const struct fra
 {
     struct mr_plan_edge from;
     MR_TRY(resolve(frames, step->ninputs > 0 ? step->inputs[0] : NULL, &from, err));
-    struct mr_plan_node *node = add_node(builder, MR_PLAN_SINK, step, err);
+    struct mr_plan_node *node = mr_plan_add_node(builder, MR_PLAN_SINK, step, err);
     if (node == NULL)
         return MR_NOMEM;
     node->sink = step->method->sink;
     struct mr_plan_edge *edges;
     const char **names;
-    MR_TRY(set_inputs(builder, node, 1, &edges, &names, err));
+    MR_TRY(mr_plan_set_inputs(builder, node, 1, &edges, &names, err));
     edges[0] = from;
     builder->drafts[node->id].failed = builder->drafts[from.node].failed;
     return MR_OK;
@@ -351,12 +222,12 @@ static enum mr_status add_step(struct mr_plan_builder *builder, struct frames *f
 {
     const struct mr_method *method = step->method;
     if (method->source != NULL) {
-        struct mr_plan_node *node = add_node(builder, MR_PLAN_SOURCE, step, err);
+        struct mr_plan_node *node = mr_plan_add_node(builder, MR_PLAN_SOURCE, step, err);
         if (node == NULL)
             return MR_NOMEM;
         node->source = method->source;
         frames->primary = (struct mr_plan_edge){node->id, 0};
-        MR_TRY(add_side(builder, node->id, step, err));
+        MR_TRY(mr_plan_add_side(builder, node->id, err));
     } else if (method->op != NULL) {
         MR_TRY(add_op(builder, frames, step, err));
     } else if (method->sink != NULL) {

@@ -34,7 +34,7 @@ struct mr_plan_node {
     int id; /* index in plan->nodes, topological */
     enum mr_plan_node_kind kind;
     const struct mr_step_spec *step; /* the step that asked for it */
-    /* "step 3 (validateRanges)"; of a side output "step 3 (validateRanges) quarantine" */
+    /* "step 3 (validateRanges)"; of a side output "step 3 (validateRanges) quarantine" or "... deadLetter" */
     const char *label;
     bool is_part;  /* of several operators that the step stands for: "step 3 (sql): filterRows" */
     bool is_inner; /* and its rows go only to other parts */
@@ -75,6 +75,8 @@ struct mr_plan_node {
     void *sink_state;
     struct mr_sink_info sink_info;
     const struct mr_options *sink_options; /* of the step, or made for a side output */
+    /* a side output that is written into the system of an extract, with its connection: that step; else NULL */
+    const struct mr_step_spec *extract;
     int sink_sequence; /* number among the sinks, from 0; side outputs have sinks too */
 };
 
@@ -343,5 +345,13 @@ void mr_plan_explain_text(const struct mr_plan *plan, struct mr_bytes *out);
 /* The warnings alone, a line each: the last lines of mr_plan_explain_text. */
 void mr_plan_explain_warnings(const struct mr_plan *plan, struct mr_bytes *out);
 void mr_plan_explain_json(const struct mr_plan *plan, struct mr_bytes *out);
+
+/*
+ * Options of a sink of the system that an extract reads: its connection, and the sink's defaults. *out NULL: the step is no extract, or one of
+ * another system.
+ */
+enum mr_status mr_plan_extract_sink(const struct mr_step_spec *extract, const struct mr_sink *sink,
+                                    struct mr_arena *arena, const struct mr_options **out,
+                                    struct mr_error *err);
 
 #endif

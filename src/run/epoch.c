@@ -165,9 +165,19 @@ static void tidy(struct mr_session *session, const struct mr_epoch_record *recor
     }
 }
 
+struct mr_epoch_token mr_epoch_target(const struct mr_plan_node *node)
+{
+    const struct mr_step_spec *step = node->extract ? node->extract : node->step;
+    return (struct mr_epoch_token){
+        .step = step->index,
+        .method = node->extract ? node->sink->name : step->method_name,
+        .location = node->sink_info.location,
+    };
+}
+
 /*
- * The sink that understands a token, and the options of its step if the present file still has it. The files of a
- * validation's quarantine are written by the files sink; its tokens need no options.
+ * The sink that understands a token, and the options of its step if the present file still has it: of dead letters in a topic those of the extract
+ * whose connection they have. Files of side outputs are written by the files sink; its tokens need no options.
  */
 static enum mr_status find_sink(struct mr_session *session, const struct mr_epoch_token *token,
                                 const struct mr_sink **sink, const struct mr_options **options,
@@ -177,9 +187,13 @@ static enum mr_status find_sink(struct mr_session *session, const struct mr_epoc
     const struct mr_registry *registry = session->runtime.registry;
     const struct mr_method *method = mr_registry_method(registry, token->method);
     *options = NULL;
-    if (method && method->sink && token->step < spec->nsteps &&
-        spec->steps[token->step].method == method)
-        *options = spec->steps[token->step].options;
+    if (method && method->sink && token->step < spec->nsteps) {
+        const struct mr_step_spec *step = &spec->steps[token->step];
+        if (step->method == method)
+            *options = step->options;
+        else
+            MR_TRY(mr_plan_extract_sink(step, method->sink, &session->arena, options, err));
+    }
     if (method && !method->sink)
         method = mr_registry_method(registry, "toFile");
     if (!method || !method->sink)
@@ -281,12 +295,9 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
             continue;
         MR_TRY_OUT(add_step(node->step, prepare_sink(node, result, &record, &tokens[i], err), err));
         MR_TRY_OUT(mr_bytes_status(&tokens[i], err));
-        entries[record.ntokens++] = (struct mr_epoch_token){
-            .step = node->step->index,
-            .method = node->step->method_name,
-            .location = node->sink_info.location,
-            .token = {tokens[i].data, tokens[i].size},
-        };
+        struct mr_epoch_token *entry = &entries[record.ntokens++];
+        *entry = mr_epoch_target(node);
+        entry->token = (struct mr_slice){tokens[i].data, tokens[i].size};
     }
     MR_TRY_OUT(
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &before, err));

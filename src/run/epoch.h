@@ -34,6 +34,8 @@ struct mr_epoch_lent {
     struct mr_waiter waiter;
 };
 struct mr_runtime *mr_epoch_runtime(struct mr_epoch_lent *out, const struct mr_runtime *from);
+/* What the record of an epoch says of a sink beside its token: borrowed from the plan. */
+struct mr_epoch_token mr_epoch_target(const struct mr_plan_node *node);
 
 /* What is done when a target remembers another state of this pipeline, or a later epoch, than ours. */
 enum mr_lost_state {

@@ -72,13 +72,14 @@ static bool has_loaded(const struct mr_session *session, const struct mr_plan_no
                        const struct mr_epoch_record *last)
 {
     const char *mark = last->fingerprint ? strchr(last->fingerprint, ':') : NULL;
-    const char *here = node->sink_info.location;
+    struct mr_epoch_token here = mr_epoch_target(node);
     bool found = false;
     for (int i = 0; i < last->ntokens; i++) {
         const struct mr_epoch_token *token = &last->tokens[i];
-        bool elsewhere = token->location[0] && here && strcmp(token->location, here) != 0;
-        found = found || (token->step == node->step->index && !elsewhere &&
-                          strcmp(token->method, node->step->method_name) == 0);
+        bool elsewhere =
+            token->location[0] && here.location && strcmp(token->location, here.location) != 0;
+        found = found ||
+                (token->step == here.step && !elsewhere && strcmp(token->method, here.method) == 0);
     }
     return found && mark && strcmp(mark + 1, session->spec->parameters_hash) == 0;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kill -9 of a stream at random moments and at named steps, from a broker to files, Delta and Postgres: each key exactly once.
+"""kill -9 of a stream at random moments and at named steps, from a broker to files, Delta and Postgres, with dead letters in topics: each key exactly once.
 
 KILLS=N kills of each target (3 unless told; 300 for the long form), SEED=S repeats the moments. A producer sends while the stream is
 killed and started again; a build with --enable-failpoints dies at a named step in every second life, and half of the starts behind
@@ -14,6 +14,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, check, equal, need
@@ -46,9 +47,12 @@ def summed(rows):
 
 class Files:
     method, load = "toFile", {"path": "out", "format": "parquet"}
+    source, steps = {"schema": "id BIGINT, part INT, body STRING, sum STRING"}, ()
+    value = staticmethod(row)
 
-    def __init__(self, server):
-        self.server = server
+    def __init__(self, kafka, server):
+        self.kafka, self.server = kafka, server
+        self.name = type(self).__name__.lower()
 
     def read(self, space):
         names = [n for n in table.files(space.file("out"))]
@@ -75,11 +79,34 @@ class Postgres(Files):
         return [dict(zip(("id", "body", "sum"), found)) for found in self.server.rows("streams", "SELECT id, body, sum FROM stream_rows")]
 
 
+class Letters(Files):
+    """What cannot be read and what is late goes to topics, the rest to files: a row is in one of the three."""
+
+    source = {"schema": "id BIGINT, ts TIMESTAMP, body STRING, sum STRING", "onError": "deadLetter", "deadLetter": {"topic": "killed-bad"}}
+    steps = ({"type": "transform", "method": "withWatermark", "config": {"column": "ts", "delay": "1 second"}},
+             {"type": "transform", "method": "dropLateRows", "config": {"until": "ts", "late": "deadLetter", "deadLetter": {"topic": "killed-late"}}})
+
+    def __init__(self, kafka, server):
+        super().__init__(kafka, server)
+        kafka.topics(["killed-bad", "killed-late"])
+
+    @staticmethod
+    def value(number):
+        moment = time.gmtime(1700000000 + number // 10 - (500 if number % 7 == 0 else 0))
+        return {**row(number), "id": f"x{number}" if number % 10 == 3 else number, "ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)}
+
+    def read(self, space):
+        late, bad = ([json.loads(r.value) for r in self.kafka.read(topic)] for topic in ("killed-late", "killed-bad"))
+        check((late and bad or KILLS < 20) and all("_watermark" in r for r in late), f"{len(late)} late and {len(bad)} bad")
+        print(f"# {len(late)} late, {len(bad)} bad")
+        return super().read(space) + late + [{**r, "id": int(r["id"][1:])} for r in bad]
+
+
 def pipeline(sink, topic, **options):
     return {"name": "killed", "mode": "streaming", "resources": {"parallelism": 2}, "steps": [
         {"type": "extract", "method": "fromKafka", "config": {"topic": topic, "format": "json", "startingOffsets": "earliest",
-                                                              "maxOffsetsPerTrigger": 150,
-                                                              "schema": "id BIGINT, part INT, body STRING, sum STRING"}},
+                                                              "maxOffsetsPerTrigger": 150, **sink.source}},
+        *sink.steps,
         {"type": "load", "method": sink.method, "config": {"mode": "append", **sink.load, **options}}]}
 
 
@@ -88,9 +115,13 @@ class Rows(Feed):
 
     sent = 0
 
+    def __init__(self, server, topic, value):
+        super().__init__(server, topic)
+        self.value = value
+
     def some(self):
         for _ in range(20):
-            self.producer.send(self.topic, json.dumps(row(self.sent)).encode(), key=b"%d" % self.sent)
+            self.producer.send(self.topic, json.dumps(self.value(self.sent)).encode(), key=b"%d" % self.sent)
             self.sent += 1
         self.producer.flush()
 
@@ -121,10 +152,10 @@ def life(space, chance, kills):
 
 
 def exactly_once(kafka, sink):
-    chance = random.Random(f"{SEED} {sink.method}")
-    topic = f"killed-{sink.method}"
+    chance = random.Random(f"{SEED} {sink.name}")
+    topic = f"killed-{sink.name}"
     kafka.topic(topic, 3)
-    feed = Rows(kafka, topic)
+    feed = Rows(kafka, topic, sink.value)
     feed.start()
     with workspace(kafka, sink.server.credentials("streams")) as space:
         space.write("pipeline.json", pipeline(sink, topic))
@@ -136,7 +167,7 @@ def exactly_once(kafka, sink):
         lost = [n for n in range(feed.sent) if n not in seen]
         twice = [n for n, count in seen.items() if count != 1]
         equal((lost[:5], twice[:5]), ([], []), f"of {feed.sent} rows {len(lost)} are lost, {len(twice)} not once; SEED={SEED}")
-        print(f"# {sink.method}: {feed.sent} rows, {KILLS} kills, SEED={SEED}")
+        print(f"# {sink.name}: {feed.sent} rows, {KILLS} kills, SEED={SEED}")
 
 
 def main():
@@ -144,8 +175,9 @@ def main():
     suite = Suite("streams killed")
     with broker.Broker() as kafka, Server() as server:
         server.database("streams")
-        for kind in (Files, Delta, Postgres):
-            suite.case(f"exactly once {kind.method}", exactly_once, kafka, kind(server))
+        for kind in (Files, Delta, Postgres, Letters):
+            sink = kind(kafka, server)
+            suite.case(f"exactly once {sink.name}", exactly_once, kafka, sink)
     suite.end()
 
 

@@ -18,6 +18,8 @@ from suite import Suite, check, checkout, equal, need
 
 need("kafka", "psycopg", "pyarrow", "deltalake")
 import broker
+import dead_letters
+import group
 from broker import workspace
 import pyarrow.parquet
 import test_event_cases
@@ -345,10 +347,12 @@ def closed_by_silence(server):
 def main():
     broker.need()
     suite = Suite("event time")
-    with broker.Broker() as server:
+    with broker.Broker(settings=group.SETTINGS) as server:
         for function in (late_rows, silent_partition, idle_partition, damaged_and_changed, windowed_revenue, closed_by_silence,
                          letters_of_windows, read_twice, from_host_to_host):
             suite.case(function.__name__.replace("_", " "), function, server)
+        for function in dead_letters.CASES:
+            suite.case(f"dead letters: {function.__name__.replace('_', ' ')}", function, server)
         kills = 100 if os.environ.get("MILLRACE_LONG") else 8
         suite.case(f"killed {kills} times", killed, server, kills)
         test_event_cases.add(suite, server)

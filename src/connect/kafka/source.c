@@ -175,26 +175,12 @@ static enum mr_status read_schema(struct kafka_source *source, const char *direc
 static enum mr_status read_on_error(struct kafka_source *source, struct mr_error *err)
 {
     const struct mr_options *options = source->options;
-    const struct mr_option_value *letter = mr_options_get(options, "deadLetter");
+    const char *topic;
     source->on_error = (enum kafka_on_error)mr_options_integer(options, "onError", KAFKA_FAIL);
     bool wanted = source->on_error == KAFKA_DEAD_LETTER;
-    if (wanted != letter->set)
-        return mr_options_error(options, wanted ? "onError" : "deadLetter", err,
-                                wanted
-                                    ? "onError deadLetter needs `deadLetter` with a path or a topic"
-                                    : "`deadLetter` is only used with onError deadLetter");
+    MR_TRY(mr_letter_read(options, "onError", wanted, &topic, err));
     if (!wanted)
         return MR_OK;
-    const char *topic = mr_options_text(letter->u.object, "topic");
-    if (mr_options_has(letter->u.object, "path") == (topic != NULL))
-        return mr_options_error(options, "deadLetter", err,
-                                "`deadLetter` needs a path or a topic%s",
-                                topic != NULL ? ", not both" : "");
-    for (int i = 0; topic != NULL && i < source->topics.count; i++)
-        if (strcmp(source->topics.names[i], topic) == 0)
-            return mr_options_error(options, "deadLetter", err,
-                                    "%s is read by this step: bad records would come back for ever",
-                                    topic);
     source->to_topic = topic != NULL;
     source->side = topic != NULL ? kafka_letter_record_schema(source->arena)
                                  : kafka_side_schema(source->arena);
@@ -425,22 +411,6 @@ static enum mr_status charge_feeds(struct kafka_source *source, struct mr_memory
     return MR_OK;
 }
 
-/* A pattern may match the topic of dead letters too. */
-static enum mr_status check_letters(const struct kafka_source *source, struct mr_error *err)
-{
-    if (!source->to_topic || source->topics.pattern == NULL)
-        return MR_OK;
-    const struct mr_options *letter = mr_options_get(source->options, "deadLetter")->u.object;
-    const char *topic = mr_options_text(letter, "topic");
-    for (int i = 0; i < source->partitions.count; i++)
-        if (strcmp(source->partitions.items[i].topic, topic) == 0)
-            return mr_options_error(source->options, "topicPattern", err,
-                                    "it matches %s, the topic of dead letters: bad records would "
-                                    "come back for ever",
-                                    topic);
-    return MR_OK;
-}
-
 static enum mr_status bind_connected(struct kafka_source *source, const struct mr_source_bind *bind,
                                      struct mr_source_info *info, struct mr_error *err)
 {
@@ -454,7 +424,6 @@ static enum mr_status bind_connected(struct kafka_source *source, const struct m
         info->schema = source->schema;
     }
     MR_TRY(kafka_find_ranges(source, bind->runtime, err));
-    MR_TRY(check_letters(source, err));
     source->planned = source->hub != NULL;
     MR_TRY(charge_feeds(source, bind->runtime->memory, err));
     info->max_readers = bind->runtime->parallelism > READERS ? 0 : READERS;
@@ -514,6 +483,19 @@ static enum mr_status offer_source(void *state, struct mr_source_offer *offer,
     return MR_OK;
 }
 
+/* Offline what a pattern matches is not known. */
+static bool reads_topic(const void *state, const char *topic)
+{
+    const struct kafka_source *source = state;
+    for (int i = 0; i < source->topics.count; i++)
+        if (strcmp(source->topics.names[i], topic) == 0)
+            return true;
+    for (int i = 0; i < source->partitions.count; i++)
+        if (strcmp(source->partitions.items[i].topic, topic) == 0)
+            return true;
+    return false;
+}
+
 const struct mr_source mr_source_kafka = {
     .name = "kafka",
     .doc = "Reads topics of Apache Kafka, between offsets that are fixed when the run, or the "
@@ -530,5 +512,6 @@ const struct mr_source mr_source_kafka = {
     .reader_close = kafka_reader_close,
     .ack = kafka_lane_ack,
     .close = close_source,
+    .reads = reads_topic,
     .group = &kafka_group,
 };
