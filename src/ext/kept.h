@@ -11,6 +11,15 @@
 
 #include "ext/op.h"
 
+/* The runtime of `open` as a kept object copies it: without what is of one task. */
+static inline struct mr_runtime mr_kept_runtime(const struct mr_runtime *runtime)
+{
+    struct mr_runtime own = *runtime;
+    own.tally = NULL;
+    own.pool = NULL;
+    return own;
+}
+
 struct mr_keeper {
     /*
      * Empty. `plan` (of mr_op.bind) and the runtime outlive it; plans of later epochs are bound alike, but are others. `share`: bytes that it

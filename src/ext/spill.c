@@ -10,6 +10,7 @@
  */
 #include "ext/spill.h"
 
+#include "base/clamp.h"
 #include "col/kernel.h"
 #include "ext/spill_file.h"
 
@@ -59,11 +60,6 @@ struct mr_spill {
     int64_t order_capacity;
 };
 
-static int64_t clamp(int64_t value, int64_t least, int64_t most)
-{
-    return value < least ? least : value > most ? most : value;
-}
-
 enum mr_status mr_spill_new(struct mr_runtime *runtime, const struct mr_schema *schema,
                             int npartitions, int64_t limit, struct mr_spill **out,
                             struct mr_error *err)
@@ -77,7 +73,7 @@ enum mr_status mr_spill_new(struct mr_runtime *runtime, const struct mr_schema *
     spill->schema = schema;
     spill->npartitions = npartitions;
     spill->limit = limit;
-    spill->pending_most = clamp(limit / 4, 64 << 10, 16 << 20);
+    spill->pending_most = mr_clamp(limit / 4, 64 << 10, 16 << 20);
     spill->partitions = mr_calloc((size_t)npartitions, sizeof *spill->partitions);
     if (spill->partitions == NULL) {
         mr_free(spill);

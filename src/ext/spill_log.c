@@ -9,9 +9,12 @@
  */
 #include "ext/spill_log.h"
 
+#include "base/clamp.h"
 #include "base/thread.h"
 
-#define FILE_LEAST ((int64_t)16 << 20)
+#define FILE_LEAST  ((int64_t)16 << 20)
+#define PIECE_LEAST ((int64_t)16 << 10)
+#define PIECE_MOST  ((int64_t)1 << 20)
 
 struct mr_spill_log {
     struct mr_runtime runtime; /* a copy: the log outlives the epoch that made it */
@@ -20,6 +23,11 @@ struct mr_spill_log {
     int64_t written; /* into that file */
     int64_t held;    /* bytes of all batches that are there */
 };
+
+int64_t mr_spill_log_piece(int64_t limit)
+{
+    return mr_clamp(limit / 4, PIECE_LEAST, PIECE_MOST);
+}
 
 enum mr_status mr_spill_log_new(const struct mr_runtime *runtime, struct mr_spill_log **out,
                                 struct mr_error *err)

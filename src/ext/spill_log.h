@@ -18,6 +18,8 @@ struct mr_spilled {
     int64_t rows;
 };
 
+/* Bytes of a batch, about, where rows that have `limit` bytes of memory go into a log piece by piece. */
+int64_t mr_spill_log_piece(int64_t limit);
 /* `runtime` is copied; nothing is opened before the first batch. */
 enum mr_status mr_spill_log_new(const struct mr_runtime *runtime, struct mr_spill_log **out,
                                 struct mr_error *err);

@@ -161,7 +161,7 @@ enum mr_status mr_agg_pull_changes(const struct mr_agg_plan *plan, const struct 
                                    struct mr_error *err)
 {
     struct mr_agg_kept kept = {.plan = plan,
-                               .runtime = *runtime,
+                               .runtime = mr_kept_runtime(runtime),
                                .limit = runtime->share,
                                .epoch = 1,
                                .closed = MR_WATERMARK_NONE,
@@ -206,8 +206,6 @@ static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t 
                                  .closed = MR_WATERMARK_NONE,
                                  .saved_closed = MR_WATERMARK_NONE,
                                  .reached = MR_WATERMARK_NONE};
-    kept->runtime.tally = NULL;
-    kept->runtime.pool = NULL;
     kept->limit = kept->limit < LEAST_LIMIT ? LEAST_LIMIT : kept->limit;
     kept->parts = mr_calloc((size_t)bound->pulls, sizeof *kept->parts);
     if (!kept->parts) {

@@ -18,12 +18,10 @@
 
 #include <string.h>
 
-#define RECALLED    1 /* is stored, too */
-#define CHANGED     2 /* is not saved */
-#define SAVED_ROWS  16384
-#define LEAST_PIECE ((int64_t)16 << 10)
-#define MOST_PIECE  ((int64_t)1 << 20)
-#define LEAST_ROWS  64
+#define RECALLED   1 /* is stored, too */
+#define CHANGED    2 /* is not saved */
+#define SAVED_ROWS 16384
+#define LEAST_ROWS 64
 
 enum mr_status mr_dedup_rows_init(struct mr_dedup_rows *rows, int nkeys,
                                   struct mr_column *const *keys, int64_t count,
@@ -404,13 +402,9 @@ static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t 
     if (!kept)
         return mr_error_nomem(err);
     kept->plan = plan;
-    kept->runtime = *runtime;
-    kept->runtime.tally = NULL;
-    kept->runtime.pool = NULL;
+    kept->runtime = mr_kept_runtime(runtime);
     kept->limit = share / 2 / MR_DEDUP_PARTITIONS;
-    kept->piece = kept->limit / 4 < LEAST_PIECE  ? LEAST_PIECE
-                  : kept->limit / 4 > MOST_PIECE ? MOST_PIECE
-                                                 : kept->limit / 4;
+    kept->piece = mr_spill_log_piece(kept->limit);
     enum mr_status status = mr_spill_log_new(&kept->runtime, &kept->log, err);
     for (int p = 0; status == MR_OK && p < MR_DEDUP_PARTITIONS; p++) {
         kept->parts[p].swept = MR_WATERMARK_NONE;

@@ -22,8 +22,6 @@ enum { KIND, NUMBER, MATCHED, COLUMNS };
 /* Numbers that are read back; counting on from there does not overflow in the life of a stream. */
 #define MOST_NUMBER (INT64_MAX / 2)
 /* Of a stored piece, which is read as a whole. */
-#define LEAST_PIECE ((int64_t)16 << 10)
-#define MOST_PIECE  ((int64_t)1 << 20)
 
 static enum mr_status filed_schema(struct mr_arena *arena, struct mr_join_both *plan, int side,
                                    struct mr_error *err)
@@ -75,11 +73,6 @@ static void kept_close(void *opaque)
     mr_free(kept);
 }
 
-static int64_t clamp(int64_t value, int64_t least, int64_t most)
-{
-    return value < least ? least : value > most ? most : value;
-}
-
 static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t share, void **out,
                                 struct mr_error *err)
 {
@@ -87,12 +80,10 @@ static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t 
     if (!kept)
         return mr_error_nomem(err);
     kept->plan = plan;
-    kept->runtime = *runtime;
-    kept->runtime.tally = NULL;
-    kept->runtime.pool = NULL;
+    kept->runtime = mr_kept_runtime(runtime);
     kept->memory = runtime->memory;
     kept->limit = share / MR_JOIN_KEPT_PARTS;
-    kept->piece = clamp(kept->limit / 4, LEAST_PIECE, MOST_PIECE);
+    kept->piece = mr_spill_log_piece(kept->limit);
     kept->block = share / 4 / (runtime->parallelism > 1 ? runtime->parallelism : 1);
     for (int p = 0; p < MR_JOIN_KEPT_PARTS; p++)
         for (int s = 0; s < 2; s++)

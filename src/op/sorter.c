@@ -18,17 +18,14 @@
 #include "op/sorter.h"
 #include "op/sorter_private.h"
 
+#include "base/clamp.h"
+
 #include <string.h>
 
 #define FAN_IN     32
 #define SMALL_ROWS 512
 #define SMALL_MOST 4096 /* rows, or batches, before small ones are put together */
 #define SAMPLES    64   /* of a run in memory, for each range */
-
-static int64_t clamp(int64_t value, int64_t least, int64_t most)
-{
-    return value < least ? least : value > most ? most : value;
-}
 
 enum mr_status mr_sorter_new(const struct mr_sorter_plan *plan, struct mr_runtime *runtime,
                              int64_t share, struct mr_sorter **out, struct mr_error *err)
@@ -40,7 +37,7 @@ enum mr_status mr_sorter_new(const struct mr_sorter_plan *plan, struct mr_runtim
     self->plan = plan;
     self->runtime = *runtime;
     self->share = share;
-    self->chunk_bytes = clamp(share / 128, 32 << 10, 1 << 20);
+    self->chunk_bytes = mr_clamp(share / 128, 32 << 10, 1 << 20);
     return MR_OK;
 }
 
@@ -185,7 +182,7 @@ static enum mr_status end_run(struct run_writer *writer, enum mr_status status)
 
 static int64_t chunk_rows(const struct mr_sorter *self, int64_t row_bytes)
 {
-    return clamp(self->chunk_bytes / (row_bytes > 0 ? row_bytes : 1), 16, 1 << 16);
+    return mr_clamp(self->chunk_bytes / (row_bytes > 0 ? row_bytes : 1), 16, 1 << 16);
 }
 
 int64_t mr_sorter_row_bytes(const struct mr_sorter *sorter)

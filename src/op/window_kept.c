@@ -12,6 +12,8 @@
  */
 #include "op/window_kept.h"
 
+#include "base/clamp.h"
+
 #include <string.h>
 
 #define NOWHERE UINT32_MAX
@@ -409,14 +411,10 @@ static enum mr_status kept_open(void *plan, struct mr_runtime *runtime, int64_t 
     if (!kept)
         return mr_error_nomem(err);
     kept->plan = plan;
-    kept->runtime = *runtime;
-    kept->runtime.tally = NULL;
-    kept->runtime.pool = NULL;
+    kept->runtime = mr_kept_runtime(runtime);
     kept->memory = runtime->memory;
     kept->limit = share / MR_WINDOW_PARTS;
-    kept->leaf = kept->limit < LEAST_LEAF  ? LEAST_LEAF
-                 : kept->limit > MOST_LEAF ? MOST_LEAF
-                                           : kept->limit;
+    kept->leaf = mr_clamp(kept->limit, LEAST_LEAF, MOST_LEAF);
     kept->block = share / 4 / (runtime->parallelism > 1 ? runtime->parallelism : 1);
     enum mr_status status = mr_spill_log_new(&kept->runtime, &kept->log, err);
     for (int p = 0; status == MR_OK && p < MR_WINDOW_PARTS; p++)

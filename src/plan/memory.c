@@ -16,6 +16,7 @@
  */
 #include "plan/build.h"
 
+#include "base/clamp.h"
 #include "ext/held.h"
 
 #define BATCH_BYTES       (INT64_C(1) << 20)
@@ -29,11 +30,6 @@
 #define SHARE_PLENTY      (INT64_C(256) << 20)
 #define STATE_MOST        (INT64_C(1) << 50)
 #define UNLIMITED(budget) ((budget) > INT64_MAX / 2)
-
-static int64_t clamp(int64_t value, int64_t least, int64_t most)
-{
-    return value < least ? least : value > most ? most : value;
-}
 
 static int segment_threads(const struct mr_plan_segment *segment)
 {
@@ -57,7 +53,7 @@ static void shrink_batches(struct mr_plan_builder *builder, const struct mr_plan
     int64_t each = budget / segment_threads(segment) / (1 + segment->nbuilds);
     if (each >= PLENTY_PER_THREAD)
         return;
-    int64_t bytes = clamp(each / 16, 16384, BATCH_BYTES);
+    int64_t bytes = mr_clamp(each / 16, 16384, BATCH_BYTES);
     for (int i = 0; i < segment->nsources; i++) {
         struct mr_plan_node *node = &builder->nodes[segment->sources[i]];
         if (node->runtime->batch_rows > 0)
@@ -65,7 +61,7 @@ static void shrink_batches(struct mr_plan_builder *builder, const struct mr_plan
         int64_t width = mr_plan_row_width(node->schema);
         if (node->rows > 0 && node->bytes > node->rows * width)
             width = node->bytes / node->rows;
-        node->runtime->batch_rows = clamp(bytes / width, 64, 65536);
+        node->runtime->batch_rows = mr_clamp(bytes / width, 64, 65536);
     }
 }
 
@@ -73,7 +69,7 @@ static void shrink_batches(struct mr_plan_builder *builder, const struct mr_plan
 static int64_t read_bytes(const struct mr_plan_builder *builder,
                           const struct mr_plan_segment *segment, int64_t budget)
 {
-    int64_t bytes = 0, most = clamp(budget / 6, READ_LEAST, READ_MOST);
+    int64_t bytes = 0, most = mr_clamp(budget / 6, READ_LEAST, READ_MOST);
     for (int i = 0; i < segment->nsources; i++) {
         const struct mr_plan_node *node = &builder->nodes[segment->sources[i]];
         int64_t each = node->bytes < 0 || node->bytes > most ? most : node->bytes;
@@ -208,7 +204,8 @@ void mr_plan_share_memory(struct mr_plan_builder *builder)
     for (int i = 0; i < plan->nsegments; i++) {
         struct mr_plan_segment *segment = &plan->segments[i];
         /* Up to twice as many queues as readers hold rows at a time. */
-        segment->queue_bytes = clamp(budget / 8 / (2 * segment->readers), QUEUE_LEAST, QUEUE_BYTES);
+        segment->queue_bytes =
+            mr_clamp(budget / 8 / (2 * segment->readers), QUEUE_LEAST, QUEUE_BYTES);
         shrink_batches(builder, segment, budget);
         segment->flow_bytes = flow_bytes(builder, segment, budget);
     }

@@ -11,6 +11,7 @@
  */
 #include "run/kept.h"
 
+#include "base/clamp.h"
 #include "base/hash.h"
 #include "ext/event_clock.h"
 #include "ext/held.h"
@@ -685,7 +686,7 @@ struct saving {
 static void bound_notes(struct saving *saving)
 {
     int64_t part = mr_memory_available(saving->kept->objects[0].memory) / 64;
-    saving->piece = part < PIECE_LEAST ? PIECE_LEAST : part > PIECE_BYTES ? PIECE_BYTES : part;
+    saving->piece = mr_clamp(part, PIECE_LEAST, PIECE_BYTES);
     saving->send = saving->piece * (SEND_BYTES / PIECE_BYTES);
 }
 
