@@ -423,7 +423,7 @@ def output_modes(server):
 
 
 def no_drift(server):
-    """Many tiny epochs: neither memory nor descriptors grow (tests/cli/test_stream.py does it with files)."""
+    """Many tiny epochs: neither memory nor descriptors grow (tests/cli/streams.py does it with files)."""
     if not os.environ.get("MILLRACE_LONG"):
         raise Skip("MILLRACE_LONG=1")
     count = 2000

@@ -3,7 +3,8 @@
  *
  * Bind asks for partitions and offsets, never for records, so that a plan costs four round trips whatever the topic holds. The parts: config.c
  * settings, client.c a handle of librdkafka, offsets.c and positions.c places in topics, range.c what is read, splits.c its pieces, pool.c
- * and read.c records to batches, schema.c columns.
+ * and read.c records to batches, decode.c and registry.c values to rows, schema.c columns, feed.c what a stream has from epoch to epoch,
+ * group.c and lane.c a topic that is shared.
  */
 #include "connect/kafka/group.h"
 
