@@ -6,6 +6,7 @@ One broker serves all cases; each has topics of its own.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -368,6 +369,27 @@ def decoding(server):
         equal((len(rows(space)), len(rows(space, "dead2"))), (9, 6), "row by row")
 
 
+def columns_read(server):
+    """What a record is refused for: that it is no JSON, and values of the columns that the pipeline uses, in a filter as well; with dead letters of all."""
+    server.topic("used", 1)
+    producer = server.producer()
+    for value in (b'{"id": 1, "n": 1, "at": "2024-05-01"}', b'{"id": "x", "n": 2}', b'{"id": 3}', b'{"id": 4, "n": "y"}', b'{"id": 5, "n": 5, "at": "soon"}',
+                  b'{"id": 6, "n": tru}', b'{"id": 7, "n": 7', None):
+        producer.send("used", value, key=b"k")
+    producer.flush()
+    source = {"topic": "used", "format": "json", "schema": "id BIGINT, n INT NOT NULL, at TIMESTAMP", "onError": "drop"}
+    letters = {**source, "onError": "deadLetter", "deadLetter": {"path": "dead/"}}
+    with workspace(server.servers) as space:
+        for config, columns, condition, refused in ((source, "id n at", None, 7), (source, "id", None, 3), (source, "n", None, 5), (source, "at", None, 3),
+                                                    (source, "id", "n > 0", 6), (letters, "id", None, 7)):
+            work = pipeline(config)
+            work["steps"].insert(1, {"type": "transform", "method": "selectColumns", "config": {"columns": columns.split()}})
+            if condition:
+                work["steps"].insert(1, {"type": "transform", "method": "filterRows", "config": {"condition": condition}})
+            for _ in range(2):
+                equal(space.run(work).expect(0).report["rows_rejected"], refused, f"refused where {columns} are read, {condition}")
+
+
 def many_pieces(server):
     """Pieces of partitions, readers that follow each other on one consumer: each record once."""
     server.topic("pieces", 3, segment_bytes=1048576)
@@ -490,7 +512,7 @@ def main():
     suite = Suite("kafka")
     with broker.Broker(secure=True) as server:
         for function in (broker_transactions, raw_records, columns_pruned, log_append_time, aborted_transactions, compacted, expired, points,
-                         topics_and_patterns, incremental, watermark_set, decoding, *kafka_formats.CASES, many_pieces, example, refusals, secured, away, *kafka_stream.CASES, killed_broker):
+                         topics_and_patterns, incremental, watermark_set, decoding, columns_read, *kafka_formats.CASES, many_pieces, example, refusals, secured, away, *kafka_stream.CASES, killed_broker):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 
