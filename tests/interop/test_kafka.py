@@ -379,7 +379,7 @@ def columns_read(server):
     producer.flush()
     source = {"topic": "used", "format": "json", "schema": "id BIGINT, n INT NOT NULL, at TIMESTAMP", "onError": "drop"}
     letters = {**source, "onError": "deadLetter", "deadLetter": {"path": "dead/"}}
-    with workspace(server.servers) as space:
+    with workspace(server) as space:
         for config, columns, condition, refused in ((source, "id n at", None, 7), (source, "id", None, 3), (source, "n", None, 5), (source, "at", None, 3),
                                                     (source, "id", "n > 0", 6), (letters, "id", None, 7)):
             work = pipeline(config)
@@ -388,6 +388,24 @@ def columns_read(server):
                 work["steps"].insert(1, {"type": "transform", "method": "filterRows", "config": {"condition": condition}})
             for _ in range(2):
                 equal(space.run(work).expect(0).report["rows_rejected"], refused, f"refused where {columns} are read, {condition}")
+
+
+def header_by_name(server):
+    """As the guide writes it; a record without headers has none of the name, and a name that comes twice is said."""
+    server.topic("named", 1)
+    producer = server.producer()
+    producer.send("named", b"1", headers=[("trace", b"abc"), ("n", b"1")])
+    producer.send("named", b"2")
+    producer.flush()
+    work = pipeline({"topic": "named"})
+    work["steps"].insert(1, {"type": "transform", "method": "selectColumns", "config": {"columns": {
+        "trace": "CAST(map_from_entries(headers)['trace'] AS STRING)", "first": "CAST(headers[0].value AS STRING)"}}})
+    with workspace(server) as space:
+        space.run(work).expect(0)
+        equal([(r["trace"], r["first"]) for r in rows(space)], [("abc", "abc"), (None, None)], "headers")
+        producer.send("named", b"3", headers=[("trace", b"abc"), ("trace", b"def")])
+        producer.flush()
+        check("a key of the map comes twice" in space.run(work).expect(5).err, "a name that comes twice")
 
 
 def many_pieces(server):
@@ -512,7 +530,7 @@ def main():
     suite = Suite("kafka")
     with broker.Broker(secure=True) as server:
         for function in (broker_transactions, raw_records, columns_pruned, log_append_time, aborted_transactions, compacted, expired, points,
-                         topics_and_patterns, incremental, watermark_set, decoding, columns_read, *kafka_formats.CASES, many_pieces, example, refusals, secured, away, *kafka_stream.CASES, killed_broker):
+                         topics_and_patterns, incremental, watermark_set, decoding, columns_read, header_by_name, *kafka_formats.CASES, many_pieces, example, refusals, secured, away, *kafka_stream.CASES, killed_broker):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()
 
