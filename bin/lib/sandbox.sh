@@ -175,3 +175,42 @@ sandbox_stop() {
         rm -f "$SANDBOX/pid"
     fi
 }
+
+# What the servers beside it (S3, Kafka) share. PLACE is a folder with the files pid and port.
+
+# server_running PLACE WORD - is the process the one whose command line has this word?
+server_running() {
+    local pid
+    [ -r "$1/pid" ] && read -r pid <"$1/pid" && grep -qaF "$2" "/proc/$pid/cmdline" 2>/dev/null
+}
+
+# server_stop PLACE WORD TENTHS - by force if it still runs after so many tenths of a second.
+server_stop() {
+    local pid i
+    server_running "$1" "$2" || return 0
+    read -r pid <"$1/pid"
+    kill "$pid"
+    for ((i = 0; i < $3; i++)); do
+        server_running "$1" "$2" || break
+        sleep 0.1
+    done
+    server_running "$1" "$2" && kill -KILL "$pid"
+    rm -f "$1/pid"
+}
+
+# server_credentials FILE KEY PLACE - prints the file to use: FILE, or a copy below .sandbox/ with the ports that the servers
+# have. The value of KEY ends with the port of this one.
+server_credentials() {
+    local address postgres copy=$SANDBOX/${1##*/}
+    address=$(credential "$1" "$2")
+    postgres=$(credential "$1" port)
+    sed -E -e "s#^( *\"$2\": *\").*(\",?)#\\1${address%:*}:$(<"$3/port")\\2#" \
+        -e "s/^( *\"port\": *)$postgres/\\1$(cat "$SANDBOX/port" 2>/dev/null || echo "$postgres")/" "$1" >"$copy.$$"
+    if cmp -s "$copy.$$" "$1"; then
+        rm -f "$copy.$$" "$copy"
+        printf '%s\n' "$1"
+    else
+        mv "$copy.$$" "$copy"
+        printf '%s\n' "$copy"
+    fi
+}

@@ -8,9 +8,7 @@ KAFKA_FILE=$ROOT/config/credentials-kafka.json
 KAFKA_PLACE=$SANDBOX/kafka
 
 kafka_running() {
-    local pid
-    [ -r "$KAFKA_PLACE/pid" ] && read -r pid <"$KAFKA_PLACE/pid" &&
-        grep -qaF "$KAFKA_PLACE/server.properties" "/proc/$pid/cmdline" 2>/dev/null
+    server_running "$KAFKA_PLACE" "$KAFKA_PLACE/server.properties"
 }
 
 # In a subshell, which it replaces: what is started in the background has the number of the broker.
@@ -137,32 +135,10 @@ kafka_up() {
 }
 
 kafka_stop() {
-    local pid
-    if kafka_running; then
-        read -r pid <"$KAFKA_PLACE/pid"
-        kill "$pid"
-        for _ in {1..150}; do
-            kill -0 "$pid" 2>/dev/null || break
-            sleep 0.1
-        done
-        kafka_running && kill -KILL "$pid"
-        rm -f "$KAFKA_PLACE/pid"
-    fi
+    server_stop "$KAFKA_PLACE" "$KAFKA_PLACE/server.properties" 150
 }
 
-# Prints the file to use: the tree's own, or a copy of it with the ports that the servers have.
+# Prints the file to use.
 kafka_credentials() {
-    local servers postgres new=$SANDBOX/credentials-kafka.json.$$
-    servers=$(credential "$KAFKA_FILE" bootstrap.servers)
-    postgres=$(credential "$KAFKA_FILE" port)
-    sed -E -e "s#^( *\"bootstrap.servers\": *\").*(\",?)#\\1${servers%:*}:$(<"$KAFKA_PLACE/port")\\2#" \
-        -e "s/^( *\"port\": *)$postgres/\\1$(cat "$SANDBOX/port" 2>/dev/null || echo "$postgres")/" \
-        "$KAFKA_FILE" >"$new"
-    if cmp -s "$new" "$KAFKA_FILE"; then
-        rm -f "$new" "$SANDBOX/credentials-kafka.json"
-        printf '%s\n' "$KAFKA_FILE"
-    else
-        mv "$new" "$SANDBOX/credentials-kafka.json"
-        printf '%s\n' "$SANDBOX/credentials-kafka.json"
-    fi
+    server_credentials "$KAFKA_FILE" bootstrap.servers "$KAFKA_PLACE"
 }

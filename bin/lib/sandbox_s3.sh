@@ -9,9 +9,7 @@ S3_PLACE=$SANDBOX/s3
 S3_BUCKETS=data-lake
 
 s3_running() {
-    local pid
-    [ -r "$S3_PLACE/pid" ] && read -r pid <"$S3_PLACE/pid" &&
-        grep -qaF "$S3_PLACE/data" "/proc/$pid/cmdline" 2>/dev/null
+    server_running "$S3_PLACE" "$S3_PLACE/data"
 }
 
 # Prints the Python beside which the server's program lies.
@@ -51,32 +49,10 @@ s3_up() {
 }
 
 s3_stop() {
-    local pid
-    if s3_running; then
-        read -r pid <"$S3_PLACE/pid"
-        kill "$pid"
-        for _ in {1..50}; do
-            s3_running || break
-            sleep 0.1
-        done
-        s3_running && kill -KILL "$pid"
-        rm -f "$S3_PLACE/pid"
-    fi
+    server_stop "$S3_PLACE" "$S3_PLACE/data" 50
 }
 
-# Prints the file to use: the tree's own, or a copy of it with the ports that the servers have.
+# Prints the file to use.
 s3_credentials() {
-    local endpoint postgres new=$SANDBOX/credentials-s3.json.$$
-    endpoint=$(credential "$S3_FILE" endpoint)
-    postgres=$(credential "$S3_FILE" port)
-    sed -E -e "s#^( *\"endpoint\": *\").*(\",?)#\\1${endpoint%:*}:$(<"$S3_PLACE/port")\\2#" \
-        -e "s/^( *\"port\": *)$postgres/\\1$(cat "$SANDBOX/port" 2>/dev/null || echo "$postgres")/" \
-        "$S3_FILE" >"$new"
-    if cmp -s "$new" "$S3_FILE"; then
-        rm -f "$new" "$SANDBOX/credentials-s3.json"
-        printf '%s\n' "$S3_FILE"
-    else
-        mv "$new" "$SANDBOX/credentials-s3.json"
-        printf '%s\n' "$SANDBOX/credentials-s3.json"
-    fi
+    server_credentials "$S3_FILE" endpoint "$S3_PLACE"
 }
