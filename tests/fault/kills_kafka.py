@@ -10,7 +10,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Suite, equal, need
 
 need("kafka", "pyarrow")
 import collections
@@ -22,8 +22,9 @@ import time
 import pyarrow as pa
 
 import broker
-from broker import workspace
 import kills
+from broker import workspace
+from running import Running
 
 kills.KILLS = int(os.environ.get("KILLS") or 6)
 
@@ -95,10 +96,8 @@ def stream(server, rounds, name):
         {"type": "load", "method": "toKafka", "config": {"topic": f"{name}-out", "key": "id", "trigger": "50 milliseconds"}}]}
     fed, killed = 0, 0
     with workspace(server) as space:
-        space.write("pipeline.json", work)
-        log = open(space.file("log"), "ab")
         for number in range(rounds + 1):
-            process = space.start("run", "pipeline.json", "--progress", "none", stdout=log, stderr=log)
+            run = Running(space, work)
             if number % 5 == 4:  # it goes on by itself
                 server.restart()
             producer = server.producer(linger_ms=2)
@@ -109,18 +108,14 @@ def stream(server, rounds, name):
             if number == rounds:
                 break
             seen = server.count(f"{name}-out")
-            while choose.random() < 0.7 and server.count(f"{name}-out") == seen and process.poll() is None:  # behind a commit, or anywhere
+            while choose.random() < 0.7 and server.count(f"{name}-out") == seen and run.process.poll() is None:  # behind a commit, or anywhere
                 time.sleep(choose.uniform(0, 0.05))
             time.sleep(choose.uniform(0, 0.3))
-            process.kill()
-            killed += process.wait() == -signal.SIGKILL
-        deadline = time.monotonic() + 120
-        while len(found := collections.Counter(json.loads(r.value)["id"] for r in server.read(f"{name}-out"))) < fed:
-            check(time.monotonic() < deadline and process.poll() is None, f"{len(found)} of {fed} rows: {open(space.file('log')).read()[-2000:]}")
-            time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        equal(process.wait(60), 143, "drained")
-        found = collections.Counter(json.loads(r.value)["id"] for r in server.read(f"{name}-out"))
+            killed += run.end(signal.SIGKILL) == -signal.SIGKILL
+        came = lambda: collections.Counter(json.loads(r.value)["id"] for r in server.read(f"{name}-out"))
+        run.until(lambda: len(came()) >= fed, f"all of {fed} rows", 120)
+        run.drain()
+        found = came()
     lost, twice = fed - len(found), sum(found.values()) - len(found)
     print(f"# {name}: {killed} kills, {fed} rows: {lost} lost, {twice} duplicated", flush=True)
     equal((lost, twice), (0, 0), "lost, duplicated")

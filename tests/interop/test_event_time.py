@@ -4,12 +4,12 @@
 Every epoch is a process of its own (trigger once), so that each row of these tests also says that the watermark was kept by the state.
 """
 
-import glob
+import itertools
 import json
 import os
 import random
+import signal
 import sqlite3
-import subprocess
 import sys
 import time
 
@@ -20,10 +20,11 @@ need("kafka", "psycopg", "pyarrow", "deltalake")
 import broker
 import dead_letters
 import group
-from broker import workspace
-import pyarrow.parquet
 import test_event_cases
+from broker import workspace
+from running import Running
 from server import Server
+from table import parquet_rows
 
 
 def pipeline(topic, delay="1 minute", idle=None, late=None, **load):
@@ -52,9 +53,7 @@ def send(producer, topic, rows, partition=0):
 
 
 def rows(space, folder="out", column="id"):
-    files = [f for f in glob.glob(os.path.join(space.file(folder), "**", "*.parquet"), recursive=True)
-             if not os.path.basename(f).startswith(".")]
-    return sorted(i for f in files for i in pyarrow.parquet.ParquetFile(f).read().column(column).to_pylist())
+    return sorted(row[column] for row in parquet_rows(space.file(folder), column))
 
 
 def late_of(result):
@@ -114,22 +113,17 @@ def idle_partition(server):
     work = pipeline("idle", idle="20 ms", trigger="10 ms")
     with workspace(server) as space:
         send(producer, "idle", [(1, 6000)])
-        space.write("pipeline.json", work)
-        process = space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json")
-        end = time.monotonic() + 60
-        late = 100
-        # Rows of long ago are sent until one of them is late: then the watermark has moved.
-        while True:
-            send(producer, "idle", [(late, 0)])
-            late += 1
-            time.sleep(0.02)
+        numbers = itertools.count(100)
+
+        def some_are_late():
+            send(producer, "idle", [(number := next(numbers), 0)])
             done = rows(space)
-            if 1 in done and len(done) < late - 100 - 5:
-                break
-            check(process.poll() is None, "it ended")
-            check(time.monotonic() < end, "nothing was ever late")
-        process.terminate()
-        equal(process.wait(30), 143, "exit code")
+            return 1 in done and len(done) < number - 100 - 5
+
+        # Rows of long ago are sent until some of them are late: then the watermark has moved.
+        with Running(space, work) as run:
+            run.until(some_are_late, "a late row")
+            run.drain()
         producer.close()
 
 
@@ -206,13 +200,10 @@ def counting(topic, **load):
 
 def windows(space):
     found = {}
-    files = [f for f in glob.glob(os.path.join(space.file("out"), "**", "*.parquet"), recursive=True)
-             if not os.path.basename(f).startswith(".")]
-    for file in files:
-        for row in pyarrow.parquet.ParquetFile(file).read().to_pylist():
-            key = (row["k"], int(row["window_start"].timestamp()) - 1700000000)
-            check(key not in found, f"window {key} came twice")
-            found[key] = (row["n"], row["s"])
+    for row in parquet_rows(space.file("out")):
+        key = (row["k"], int(row["window_start"].timestamp()) - 1700000000)
+        check(key not in found, f"window {key} came twice")
+        found[key] = (row["n"], row["s"])
     return found
 
 
@@ -237,8 +228,7 @@ def killed(server, kills):
         space.write("pipeline.json", counting("killed", trigger="5 ms"))
         number = 0
         for _ in range(kills):
-            process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
+            run = Running(space, "pipeline.json")
             for _ in range(chance.randrange(1, 12)):
                 for partition in range(2):
                     rows = [(number + i, (number + i) // 4) for i in range(100)]
@@ -246,8 +236,7 @@ def killed(server, kills):
                     sent += rows
                     send(producer, "killed", rows, partition)
                 time.sleep(chance.random() * 0.04)
-            process.kill()
-            process.wait()
+            run.end(signal.SIGKILL)
         end = number // 4 + 3600
         for partition in range(2):
             send(producer, "killed", [(number, end)], partition)
@@ -331,15 +320,10 @@ def closed_by_silence(server):
     server.topic("quiet", 2)
     producer = server.producer()
     with workspace(server) as space:
-        space.write("pipeline.json", counting("quiet", idle="100 ms", trigger="10 ms"))
         send(producer, "quiet", [(1, 0), (2, 5), (3, 600)])
-        process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 60
-        while len(windows(space)) < 2:
-            check(process.poll() is None and time.monotonic() < end, "no window has closed")
-            time.sleep(0.02)
-        process.terminate()
-        equal(process.wait(30), 143, "exit code")
+        with Running(space, counting("quiet", idle="100 ms", trigger="10 ms")) as run:
+            run.until(lambda: len(windows(space)) >= 2, "windows that close")
+            run.drain()
         equal(windows(space), oracle([(1, 0), (2, 5)], 570), "windows")
         producer.close()
 

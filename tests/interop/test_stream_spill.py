@@ -35,14 +35,11 @@ class Rows:
         self.connection.execute("SET TimeZone = 'UTC'")
 
     def add(self, name, query):
-        folder = self.space.file(name)
-        os.makedirs(folder, exist_ok=True)
         self.files += 1
-        hidden = os.path.join(folder, f".{self.files}")
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE more AS {query}")
         self.connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM more LIMIT 0; INSERT INTO {name} FROM more")
-        self.connection.execute(f"COPY more TO '{hidden}' (FORMAT parquet, ROW_GROUP_SIZE 4096)")
-        os.rename(hidden, os.path.join(folder, f"{self.files}.parquet"))
+        self.space.publish(f"{name}/{self.files}.parquet",
+                           lambda path: self.connection.execute(f"COPY more TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 4096)"))
 
     def sums(self, query):
         names = [row[0] for row in self.connection.execute(f"DESCRIBE {query}").fetchall()]
