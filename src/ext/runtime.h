@@ -114,9 +114,11 @@ struct mr_runtime {
     struct mr_retry retry;            /* `retry`; all 0 = nothing is tried twice */
     bool retry_given;                 /* by the user: holds also where a protocol has its own */
     struct mr_retry_log *retries;     /* of the run, or NULL */
-    const char *time_zone;            /* sql.timeZone */
-    bool ansi_off;                    /* sql.ansi is false */
-    struct mr_latency *latency;       /* of a stream: sources note the times of records; or NULL */
+    /* Pieces of work that may last and move no rows (mr_progressed), for who asks whether it goes on; NULL = nobody. */
+    atomic_int_fast64_t *pieces;
+    const char *time_zone;       /* sql.timeZone */
+    bool ansi_off;               /* sql.ansi is false */
+    struct mr_latency *latency;  /* of a stream: sources note the times of records; or NULL */
     bool preview;                /* rows for people: from the beginning, nothing is remembered */
     bool offline;                /* planning without connections */
     const struct mr_lane *lane;  /* what is read of a stream that is shared, or NULL = all */
@@ -165,6 +167,13 @@ static inline void mr_count(struct mr_runtime *runtime, enum mr_counter counter,
         atomic_fetch_add_explicit(&runtime->tally->counters.value[counter], amount,
                                   memory_order_relaxed);
 }
+/* A piece is done: a file is published, rows that a stream keeps are read. Not what is tried again and again. Any thread. */
+static inline void mr_progressed(const struct mr_runtime *runtime)
+{
+    if (runtime->pieces)
+        atomic_fetch_add_explicit(runtime->pieces, 1, memory_order_relaxed);
+}
+
 void mr_count_peak(struct mr_runtime *runtime, enum mr_counter counter, int64_t value);
 const char *mr_counter_name(enum mr_counter counter);
 /* A note for the log and the report: a retry, a fallback. Never contains secrets. */

@@ -320,6 +320,7 @@ static enum mr_status read_rows(struct mr_kept *kept, const struct mr_note *name
     MR_TRY_OUT(mr_kept_rows_decode(note.bytes, object->schema, kept->codec, object->memory, &last,
                                    &batch, err));
     status = object->op->keeper->restore(object->kept, batch, err);
+    mr_progressed(kept->place.runtime);
     *sequence = (struct sequence){named->epoch, last ? NULL : object, number + 1};
 out:
     mr_batch_unref(batch);
@@ -704,6 +705,7 @@ static enum mr_status send_notes(struct saving *saving, struct mr_error *err)
     for (int i = 0; i < saving->count; i++)
         mr_bytes_reset(&saving->notes[i]);
     saving->kept->saved_bytes += (int64_t)saving->bytes;
+    mr_progressed(saving->kept->place.runtime);
     saving->count = 0;
     saving->bytes = 0;
     mr_free(notes);
@@ -746,6 +748,7 @@ static enum mr_status save_piece(struct saving *saving, const struct mr_batch *b
     MR_TRY(add_note(saving, name, &note, err));
     MR_TRY(mr_kept_rows_encode(batch, kept->codec, &saving->packed, &kept->scratch, note, err));
     saving->bytes += note->size;
+    mr_progressed(kept->place.runtime);
     return MR_OK;
 }
 

@@ -19,6 +19,7 @@ struct mr_kept_place {
     struct mr_lease *lease;
     const char *key; /* of the state; borrowed */
     const struct mr_registry *registry;
+    const struct mr_runtime *runtime; /* told of each piece that is read or saved */
 };
 
 enum mr_status mr_kept_new(const struct mr_kept_place *place, struct mr_kept **out,

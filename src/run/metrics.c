@@ -478,7 +478,10 @@ static void put_failure(struct mr_bytes *out, const struct mr_metrics_run *run)
         mr_bytes_printf(out, "epoch %lld has not ended", (long long)run->totals->epoch + 1);
 }
 
-/* Since when nothing has moved; monotonic, INT64_MAX = it waits for work. Rows that flow are progress: an epoch may be long. */
+/*
+ * Since when nothing has moved; monotonic, INT64_MAX = it waits for work. Rows that flow are progress, and so are pieces of what is kept and of
+ * a commit: each of these may be long.
+ */
 static int64_t still_since(struct mr_metrics_run *run, int64_t now)
 {
     struct mr_exec_progress progress;
@@ -486,7 +489,8 @@ static int64_t still_since(struct mr_metrics_run *run, int64_t now)
         return INT64_MAX;
     mr_exec_progress(run->session->engine, &progress);
     int64_t work = progress.rows_read + progress.rows_written + progress.bytes_read +
-                   progress.bytes_written + progress.splits_done;
+                   progress.bytes_written + progress.splits_done +
+                   atomic_load(&run->session->pieces);
     /* What an epoch that is repeated reads again is none. */
     if (work != run->work && !run->totals->failing)
         run->moved = now;

@@ -13,7 +13,7 @@ struct mr_metrics_run {
     struct mr_totals *totals; /* of a stream, or NULL */
     char *lane;               /* NULL = it has none */
     int64_t moved;            /* monotonic: when `work` was last seen to change */
-    int64_t work;             /* rows, bytes and splits of the epoch at hand */
+    int64_t work;             /* rows, bytes, splits and pieces of the epoch at hand */
 };
 
 struct mr_metrics {
@@ -28,8 +28,8 @@ struct mr_metrics {
 /* Exposition format 0.0.4. */
 void mr_metrics_page(const struct mr_metrics *metrics, struct mr_bytes *out);
 /*
- * A line for people, and the status code: 503 when a stream has worked for longer than `within` micros without a commit, a row, or an
- * end that is good. For a liveness probe.
+ * A line for people, and the status code: 503 when a stream has worked for longer than `within` micros without a commit, a row, a piece
+ * of other work (mr_progressed), or an end that is good. For a liveness probe.
  */
 int mr_metrics_health(struct mr_metrics *metrics, int64_t within, struct mr_bytes *out);
 /* The same: 503 before the first look at the sources, and while an epoch that has failed is repeated. */

@@ -228,6 +228,7 @@ static enum mr_status set_up(struct mr_session *session, struct mr_error *err)
         .retry = spec->retry,
         .retry_given = spec->retry_given,
         .retries = &session->retries,
+        .pieces = &session->pieces,
         .lane = session->request.lane ? &session->request.lane->of : NULL,
         .given = &session->given,
         .held = spec->mode == MR_MODE_STREAMING ? &session->held : NULL,

@@ -77,7 +77,8 @@ struct mr_session {
     atomic_bool in_epochs; /* a stream that runs: it can be drained */
     atomic_bool yields;    /* what a stream does just now is broken off by a drain */
     struct mr_drain drain;
-    atomic_int cancel_code; /* the exit code that goes with it; 0 = the usual one */
+    atomic_int_fast64_t pieces; /* runtime.pieces */
+    atomic_int cancel_code;     /* the exit code that goes with it; 0 = the usual one */
 };
 
 /* The exit code of a run that ended like this. */

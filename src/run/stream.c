@@ -521,7 +521,8 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
     struct mr_kept_place place = {.state = stream->start->state,
                                   .lease = stream->start->lease,
                                   .key = session->spec->state_key,
-                                  .registry = session->runtime.registry};
+                                  .registry = session->runtime.registry,
+                                  .runtime = &session->runtime};
     MR_TRY(mr_kept_new(&place, &stream->kept, err));
     session->runtime.latency = &stream->latency;
     mr_totals_start(&stream->totals, stream->start->last.epoch);

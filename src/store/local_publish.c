@@ -196,6 +196,8 @@ enum mr_status local_publish(void *handle, struct mr_slice data, struct mr_error
     /* Also when it was published before: that process may have died before its directory was synced. */
     if (status == MR_OK)
         status = local_mark_dirty(local, names.full, err);
+    if (status == MR_OK && local->runtime)
+        mr_progressed(local->runtime);
     names_reset(&names);
     return status;
 }

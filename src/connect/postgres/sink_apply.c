@@ -17,6 +17,7 @@
 
 struct apply {
     struct mr_pg *pg;
+    const struct mr_runtime *runtime;
     const struct pg_token *token;
     const char *from;  /* of the target */
     const char *label; /* schema.name */
@@ -37,6 +38,8 @@ static enum mr_status run(struct apply *apply, const char *staging, int64_t *num
     if (status == MR_OK && number)
         *number =
             strtoll(PQntuples(result) > 0 ? pg_field(result, 0, 0) : PQcmdTuples(result), NULL, 10);
+    if (status == MR_OK)
+        mr_progressed(apply->runtime);
     PQclear(result);
     return status;
 }
@@ -231,9 +234,10 @@ static enum mr_status move(struct apply *apply, struct mr_error *err)
                          apply->pg, NULL, NULL, err);
 }
 
-enum mr_status pg_sink_apply(struct mr_pg *pg, const struct pg_token *token, struct mr_error *err)
+enum mr_status pg_sink_apply(struct mr_pg *pg, const struct mr_runtime *runtime,
+                             const struct pg_token *token, struct mr_error *err)
 {
-    struct apply apply = {.pg = pg, .token = token};
+    struct apply apply = {.pg = pg, .runtime = runtime, .token = token};
     struct mr_bytes from;
     mr_arena_init(&apply.arena, NULL);
     mr_bytes_init(&apply.sql, MR_BYTES_DEFAULT_MAXIMUM);

@@ -122,7 +122,7 @@ static enum mr_status transact(struct commit *commit, struct mr_pg *pg, struct m
     bool same = now.epoch == token->before.epoch && strcmp(now.uuid, token->before.uuid) == 0;
     if (!fresh && !same)
         return fenced(pg, token, &now, err);
-    MR_TRY(pg_sink_apply(pg, token, err));
+    MR_TRY(pg_sink_apply(pg, commit->runtime, token, err));
     return end(commit, pg, err);
 }
 

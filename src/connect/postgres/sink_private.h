@@ -235,7 +235,8 @@ enum mr_status pg_sink_abort(const struct mr_options *options, struct mr_runtime
  * A staging table that lost rows is an error of class refused: a commit takes the table away, so that it was never
  * committed, and now never can be.
  */
-enum mr_status pg_sink_apply(struct mr_pg *pg, const struct pg_token *token, struct mr_error *err);
+enum mr_status pg_sink_apply(struct mr_pg *pg, const struct mr_runtime *runtime,
+                             const struct pg_token *token, struct mr_error *err);
 /* Are all staging tables of the token there? */
 enum mr_status pg_sink_staged(struct mr_pg *pg, const struct pg_token *token, bool *all,
                               struct mr_error *err);

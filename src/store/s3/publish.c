@@ -339,6 +339,8 @@ enum mr_status s3_publish(void *handle, struct mr_slice data, struct mr_error *e
         status = MR_FAILPOINT("store.publish.after", err);
     if (status == MR_OK && has_staged(&ticket))
         status = s3_background_remove(s3, names.staged, err);
+    if (status == MR_OK)
+        mr_progressed(s3->runtime);
     mr_arena_reset(&names.arena);
     return status;
 }

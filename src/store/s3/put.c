@@ -67,6 +67,8 @@ static enum mr_status end_one(struct s3 *s3, struct s3_background **place, struc
     if (work->release)
         work->release(work->thing);
     mr_free(work);
+    if (status == MR_OK)
+        mr_progressed(s3->runtime);
     return status;
 }
 

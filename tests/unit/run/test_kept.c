@@ -129,6 +129,8 @@ struct stream {
     struct mr_arena arena; /* of the fixture */
     struct mr_memory memory;
     struct mr_counters counters;
+    struct mr_runtime runtime;
+    atomic_int_fast64_t pieces;
     struct mr_state *state;
     struct mr_lease *lease;
     struct mr_step_spec step;
@@ -150,7 +152,7 @@ static void open_state(struct stream *stream)
     if (mr_state_open(&config, &stream->state, &err) != MR_OK ||
         mr_state_lease(stream->state, "k", "run", &stream->lease, &fence, &err) != MR_OK)
         fail_msg("%s", err.message);
-    struct mr_kept_place place = {stream->state, stream->lease, "k", &registry};
+    struct mr_kept_place place = {stream->state, stream->lease, "k", &registry, &stream->runtime};
     assert_int_equal(mr_kept_new(&place, &stream->kept, &err), MR_OK);
 }
 
@@ -198,6 +200,7 @@ static int set_up(void **out)
                                          .type = MR_STEP_TRANSFORM,
                                          .options = options};
     stream->schema = schema_text;
+    stream->runtime.pieces = &stream->pieces;
     opened = closed = 0;
     open_state(stream);
     *out = stream;
@@ -364,6 +367,7 @@ static void large(void **out)
     commit(stream);
     assert_in_range(count_notes(stream), 4, 40); /* base, both toys, in pieces of 4 MB */
     int before = count_notes(stream);
+    assert_true(atomic_load(&stream->pieces) >= before); /* somebody who watches sees each */
     for (int epoch = 0; epoch < 4; epoch++) {
         must_begin(stream);
         for (int key = 0; key < KEYS; key++)
@@ -372,7 +376,9 @@ static void large(void **out)
     }
     assert_in_range(count_notes(stream), before, 4 * before);
     restart(stream);
+    int64_t pieces = atomic_load(&stream->pieces);
     must_begin(stream);
+    assert_true(atomic_load(&stream->pieces) >= pieces + before - 1); /* all but the base */
 }
 
 /* Together with some record. */
