@@ -7,12 +7,14 @@ MILLRACE_LONG=1: every change, every pass of every place, 50 random kills each.
 """
 
 import collections
+import json
 import os
 import random
 import shutil
 import signal
 import sys
 import time
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Suite, Skip, check, equal, need
@@ -20,7 +22,7 @@ from suite import Suite, Skip, check, equal, need
 need("pyarrow", "deltalake")
 import pyarrow as pa
 import pyarrow.parquet
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from engine import Workspace
 
 LONG = bool(os.environ.get("MILLRACE_LONG"))
@@ -196,6 +198,50 @@ def copied_state():
         equal(len(content(space)), 3 * COUNT, "rows")
 
 
+def named(space):
+    """Paths that some version has added."""
+    found = set()
+    for name in os.listdir(space.file("out", "_delta_log")):
+        if name.endswith(".json"):
+            with open(space.file("out", "_delta_log", name), encoding="utf-8") as file:
+                found.update(urllib.parse.unquote(action["add"]["path"]) for action in map(json.loads, file) if "add" in action)
+    return sorted(found)
+
+
+def compaction(lost):
+    """Somebody else compacts between the files of our compaction and its commit: they go. A commit without an answer may name them: they stay."""
+    with Workspace() as space:
+        for number in range(4):
+            write_deltalake(space.file("out"), table(10 * number, 10, "old"), mode="append")
+        pyarrow.parquet.write_table(table(100, 10, "new"), space.file("new.parquet"))
+        space.write("pipeline.json", pipeline("new.parquet", {"autoCompact": True, "autoCompactFiles": 3}))
+        point = "delta.replace.after=stop" if lost else "delta.commit.after:2=unknown"
+        process = space.start("run", "pipeline.json", "--progress", "none", environment={"MILLRACE_FAILPOINT": point}, stdout=-3,
+                              stderr=open(space.file("log"), "wb"))
+        deadline = time.monotonic() + 60
+        while lost and time.monotonic() < deadline:
+            with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
+                state = file.read().rsplit(")", 1)[1].split()[0]
+            if state == "Z":
+                raise Skip("built without --enable-failpoints")
+            if state == "T":
+                DeltaTable(space.file("out")).optimize.compact()
+                process.send_signal(signal.SIGCONT)
+                break
+            time.sleep(0.01)
+        equal(process.wait(60), 0, "exit code")
+        with open(space.file("log"), encoding="utf-8") as file:
+            log = file.read()
+        history = [commit["operation"] for commit in DeltaTable(space.file("out")).history()]
+        if not lost and "layout of the target was not changed" not in log:
+            raise Skip("built without --enable-failpoints")
+        check(("left for later: " in log) == lost, log)
+        equal(history.count("OPTIMIZE"), 1, "compactions")
+        on_disk = sorted(name for name in os.listdir(space.file("out")) if name.endswith(".parquet"))
+        equal(on_disk, named(space), "data files")
+        equal(sorted(r[0] for r in content(space)), [*range(40), *range(100, 110)], "rows")
+
+
 def main():
     suite = Suite("fault delta")
     for change in CHANGES:
@@ -208,6 +254,8 @@ def main():
     suite.case("overtaken", overtaken)
     suite.case("lost state", lost_state)
     suite.case("copied state", copied_state)
+    suite.case("compaction, somebody else is first", compaction, True)
+    suite.case("compaction, no answer", compaction, False)
     return suite.end()
 
 

@@ -257,7 +257,9 @@ static enum mr_status run(struct commit *commit, struct delta_outcome *out, stru
     bool created = false;
     for (;;) {
         out->attempts = ++commit->attempts;
+        out->uncertain = true;
         MR_TRY(attempt(commit, &created, err));
+        out->uncertain = false;
         if (created) {
             out->version = commit->latest + 1;
             return MR_OK;

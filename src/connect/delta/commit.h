@@ -59,6 +59,7 @@ enum mr_status delta_txn_overtaken(enum delta_txn_known known, const char *table
 struct delta_outcome {
     int64_t version; /* that was written, or (already) one that knows our txn */
     bool already;    /* the table knew our txn: nothing was written */
+    bool uncertain;  /* of a failure: the change may have been written all the same */
     int attempts;
 };
 
@@ -66,7 +67,8 @@ struct delta_outcome {
  * `snapshot` is what the change was computed from; NULL creates the table (version 0; if somebody
  * else created it meanwhile: retried as an append when schema and partitioning are the same).
  * MR_SINK, class transient: a concurrent commit invalidates what was read, naming both; nothing
- * was written, and the change has to be computed again. Class unknown: it may be there.
+ * was written, and the change has to be computed again. Class unknown: it may be there. Whether no version
+ * can name the files of a change that failed, out->uncertain says.
  */
 enum mr_status delta_commit_write(const struct delta_table *table,
                                   const struct delta_snapshot *snapshot,

@@ -2,8 +2,8 @@
  * replace.c - new data files in the place of old ones.
  *
  * Rows go through the table's own writer. Its files are staged like those of a load, published when
- * all rows are in, and become part of the table by one commit. A failure before the commit discards
- * them; a kill in between leaves files that no version names, which a vacuum removes.
+ * all rows are in, and become part of the table by one commit. A failure discards them, published or not, where it is certain
+ * that no version names them: a race that was lost, not a commit without an answer. What that leaves, or a kill, a vacuum removes.
  */
 #include "connect/delta/maintain.h"
 
@@ -27,7 +27,8 @@ struct delta_replace {
     char identity[17];
     struct delta_writer *writer; /* NULL between sealing and the next row */
     struct part *first, **last;
-    bool committed;
+    bool published; /* some are, perhaps */
+    bool committed; /* or it may be */
 };
 
 /* Different in every run, and for every replace inside one. */
@@ -69,6 +70,7 @@ enum mr_status delta_replace_add(struct delta_replace *self, struct mr_batch *ba
     if (!self->writer)
         MR_TRY(delta_writer_new(self->table, &self->snapshot->metadata, &self->options,
                                 &self->writer, err));
+    mr_progressed(self->table->runtime);
     return delta_writer_add(self->writer, batch, err);
 }
 
@@ -155,22 +157,30 @@ enum mr_status delta_replace_commit(struct delta_replace *self, struct delta_cha
     change->adds = adds;
     change->nadds = total;
     MR_TRY(MR_FAILPOINT("delta.replace.before", err));
+    self->published = true;
     MR_TRY(publish(self, parts, nparts, err));
     MR_TRY(MR_FAILPOINT("delta.replace.after", err));
-    self->committed = true; /* from here on the files may be named by a version */
-    return delta_commit_write(self->table, self->snapshot, change, outcome, err);
+    enum mr_status status = delta_commit_write(self->table, self->snapshot, change, outcome, err);
+    self->committed = status == MR_OK || outcome->uncertain;
+    return status;
 }
 
+/* Nobody else uses the names. What cannot be removed is left for a vacuum. */
 static void discard(const struct delta_replace *self)
 {
+    const struct mr_store *store = self->table->store;
+    void *handle = self->table->handle;
     struct mr_arena arena;
     struct delta_written *parts;
     int count;
     mr_arena_init(&arena, NULL);
     if (read_parts(self, &arena, &parts, &count, NULL) == MR_OK)
         for (int i = 0; i < count; i++)
-            for (int k = 0; k < parts[i].count; k++)
-                self->table->store->discard(self->table->handle, parts[i].tickets[k], NULL);
+            for (int k = 0; k < parts[i].count; k++) {
+                (void)store->discard(handle, parts[i].tickets[k], NULL);
+                if (self->published)
+                    (void)store->remove(handle, parts[i].files[k].path, NULL);
+            }
     mr_arena_reset(&arena);
 }
 

@@ -4,6 +4,7 @@
 #include "codec/codecs.h"
 #include "connect/delta/commit.h"
 #include "connect/delta/log_write.h"
+#include "connect/delta/maintain.h"
 #include "connect/delta/maintain_log.h"
 #include "connect/delta/private.h"
 #include "connect/delta/schema_write.h"
@@ -298,6 +299,47 @@ static void test_conflicts(void **state)
     assert_int_equal(delta_check_writable(latest(), DELTA_KIND_APPEND, "t", &f.err), MR_OK);
 }
 
+static int count_data_files(void)
+{
+    int count = 0;
+    for (const char *at = fixture_tree(&f, f.directory); (at = strstr(at, ".parquet")); at++)
+        count++;
+    return count;
+}
+
+/* Two compact the same files: those of the one that comes second go, and nothing else. */
+static void test_compaction_lost(void **state)
+{
+    (void)state;
+    const struct delta_metadata *metadata = metadata_of(SCHEMA, by_day, 1, NULL, 0);
+    struct delta_written first = write_rows(metadata, SCHEMA, rows, 0);
+    commit(NULL, metadata, &first, NULL);
+    const struct delta_snapshot *snapshot = latest();
+    int before = count_data_files();
+    for (int i = 0; i < 2; i++) {
+        struct delta_replace *replace;
+        struct delta_outcome outcome = {0};
+        struct mr_batch *batch = fixture_batch(&f, SCHEMA, rows);
+        struct delta_change change = {.operation = "OPTIMIZE",
+                                      .nremoves = snapshot->nfiles,
+                                      .removes = snapshot->files,
+                                      .reads = DELTA_READS_FILES};
+        FIXTURE_OK(&f, delta_replace_new(&table, snapshot, 0, &replace, &f.err));
+        FIXTURE_OK(&f, delta_replace_add(replace, batch, &f.err));
+        mr_batch_unref(batch);
+        enum mr_status status = delta_replace_commit(replace, &change, &f.arena, &outcome, &f.err);
+        assert_int_equal(status, i == 0 ? MR_OK : MR_SINK);
+        assert_false(outcome.uncertain);
+        assert_int_equal(count_data_files(), before + (i + 1) * change.nadds);
+        delta_replace_free(replace);
+        assert_int_equal(count_data_files(), before + change.nadds);
+    }
+    assert_int_equal(f.err.cls, MR_CLASS_TRANSIENT);
+    assert_int_equal(latest()->version, 1);
+    for (int i = 0; i < latest()->nfiles; i++)
+        assert_non_null(strstr(fixture_tree(&f, f.directory), latest()->files[i].path));
+}
+
 static void test_checkpoint_and_clean_up(void **state)
 {
     (void)state;
@@ -437,6 +479,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn_of_another_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conflicts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compaction_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint_and_clean_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_text_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_paths, setup, teardown),
