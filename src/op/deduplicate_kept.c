@@ -61,6 +61,7 @@ static void part_free(const struct mr_dedup_kept *kept, struct mr_dedup_part *pa
     part->flags = NULL;
     part->changed = NULL;
     part->capacity = part->nchanged = part->changed_capacity = part->charged = 0;
+    part->recalled = 0;
 }
 
 static void drop_stored(const struct mr_dedup_kept *kept, struct mr_dedup_part *part)
@@ -128,6 +129,7 @@ enum mr_status mr_dedup_part_take(const struct mr_dedup_kept *kept, struct mr_de
                                   uint32_t group, int64_t time, struct mr_error *err)
 {
     part->times[group] = time;
+    part->recalled -= (part->flags[group] & RECALLED) != 0;
     part->flags[group] &= (uint8_t)~RECALLED; /* what is stored is an older time of it */
     if (part->flags[group] & CHANGED)
         return MR_OK;
@@ -167,6 +169,7 @@ static enum mr_status rebuild(struct mr_dedup_kept *kept, struct mr_dedup_part *
     for (int64_t i = 0; status == MR_OK && i < count; i++) {
         fresh.times[i] = part->times[live[i]];
         fresh.flags[i] = part->flags[live[i]];
+        fresh.recalled += (fresh.flags[i] & RECALLED) != 0;
     }
     mr_dedup_rows_reset(&rows);
     mr_free(keys);
@@ -363,6 +366,7 @@ static enum mr_status recall_piece(const struct mr_dedup_kept *kept, struct mr_d
         if (group == MR_GROUP_NONE || group < from || times[i] <= before)
             continue;
         part->times[group] = times[i];
+        part->recalled += (part->flags[group] & RECALLED) == 0;
         part->flags[group] |= RECALLED;
     }
     if (status == MR_OK)
@@ -473,6 +477,24 @@ static enum mr_status save_groups(const struct mr_dedup_kept *kept,
     return MR_OK;
 }
 
+/* Of a table, without those that are stored as they are. */
+static enum mr_status save_table(const struct mr_dedup_kept *kept, const struct mr_dedup_part *part,
+                                 struct mr_emit *emit, struct mr_error *err)
+{
+    int64_t count = mr_group_table_count(part->table), n = 0;
+    if (part->recalled == 0)
+        return save_groups(kept, part, NULL, count, emit, err);
+    uint32_t *groups = mr_alloc(((size_t)count + 1) * sizeof *groups);
+    if (!groups)
+        return mr_error_nomem(err);
+    for (int64_t g = 0; g < count; g++)
+        if (!(part->flags[g] & RECALLED))
+            groups[n++] = (uint32_t)g;
+    enum mr_status status = save_groups(kept, part, groups, n, emit, err);
+    mr_free(groups);
+    return status;
+}
+
 /* What is stored comes first: of a key that is in both, the table has the later time. */
 static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *emit,
                                 struct mr_error *err)
@@ -482,7 +504,7 @@ static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *e
         struct mr_dedup_part *part = &kept->parts[p];
         MR_TRY(save_stored(kept, part, everything, emit, err));
         if (everything)
-            MR_TRY(save_groups(kept, part, NULL, mr_group_table_count(part->table), emit, err));
+            MR_TRY(save_table(kept, part, emit, err));
         else
             MR_TRY(save_groups(kept, part, part->changed, part->nchanged, emit, err));
         for (int64_t i = 0; i < part->nchanged; i++)
@@ -492,14 +514,14 @@ static enum mr_status kept_save(void *opaque, bool everything, struct mr_emit *e
     return MR_OK;
 }
 
-/* Keys: one that is stored and has come again counts twice. */
+/* Keys. Those that are forgotten count until what they lie in is swept. */
 static int64_t kept_rows(const void *opaque)
 {
     const struct mr_dedup_kept *kept = opaque;
     int64_t rows = 0;
     for (int p = 0; p < MR_DEDUP_PARTITIONS; p++) {
         const struct mr_dedup_part *part = &kept->parts[p];
-        rows += mr_group_table_count(part->table);
+        rows += mr_group_table_count(part->table) - part->recalled;
         for (int i = 0; i < part->nstored; i++)
             rows += part->stored[i].rows.rows;
     }

@@ -23,8 +23,9 @@ struct mr_dedup_part {
     int64_t capacity;
     uint32_t *changed; /* groups that are not saved */
     int64_t nchanged, changed_capacity;
-    int64_t swept;   /* the watermark at which forgotten keys were last counted */
-    int64_t charged; /* bytes, of what is not the table's */
+    int64_t recalled; /* groups that are stored, too */
+    int64_t swept;    /* the watermark at which forgotten keys were last counted */
+    int64_t charged;  /* bytes, of what is not the table's */
     struct mr_dedup_stored *stored;
     int nstored, stored_capacity;
 };

@@ -266,6 +266,39 @@ static void test_far_ahead(void **state)
     simple_close(&simple);
 }
 
+/* A key that is stored and comes again is one key, also behind a restart. */
+static void test_rows(void **state)
+{
+    (void)state;
+    enum { STORED = 4000, AGAIN = 200 };
+    struct simple simple;
+    struct mr_bytes text;
+    simple_open(&simple);
+    struct drive *drive = &simple.drive;
+    mr_bytes_init(&text, 1 << 20);
+    saved_close(&simple.saved);
+    drive->runtime.share = 4096;
+    saved_open(&simple.saved, drive, &mr_op_deduplicate);
+    assert_int_equal(mr_event_clock_begin(simple.clock, 1, NULL, 0, &drive->err), MR_OK);
+    for (int i = 0; i < STORED; i++)
+        mr_bytes_printf(&text, "%s0,%d,5", i ? ";" : "", i);
+    assert_int_equal(simple_run(&simple, text.data), STORED);
+    assert_true(count_stored(drive->runtime.kept) > 0);
+    assert_int_equal(mr_dedup_keeper.rows(drive->runtime.kept), STORED);
+    mr_bytes_clear(&text);
+    for (int i = 0; i < AGAIN; i++)
+        mr_bytes_printf(&text, "%s1,%d,5", i ? ";" : "", i);
+    for (int epoch = 0; epoch < 2; epoch++) {
+        assert_int_equal(simple_run(&simple, text.data), 0);
+        assert_int_equal(mr_dedup_keeper.rows(drive->runtime.kept), STORED);
+        saved_save(&simple.saved, true);
+        saved_reopen(&simple.saved);
+        assert_int_equal(mr_dedup_keeper.rows(drive->runtime.kept), STORED);
+    }
+    mr_bytes_reset(&text);
+    simple_close(&simple);
+}
+
 static void test_epochs(void **state)
 {
     (void)state;
@@ -307,7 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_epochs),  cmocka_unit_test(test_end_of_time),
         cmocka_unit_test(test_account), cmocka_unit_test(test_far_ahead),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_rows),    cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
