@@ -246,8 +246,8 @@ static enum mr_status withdraw(struct mr_session *session, struct mr_state *stat
         .positions = before->positions,
     };
     struct mr_note_change changes[2] = {mr_ledger_withdraw(record->epoch)};
-    MR_TRY(mr_kept_withdraw(state, session->spec->state_key, record->epoch,
-                            session->spec->mode == MR_MODE_STREAMING, &changes[1], err));
+    MR_TRY(mr_kept_withdraw(state, session->spec->state_key, record->epoch, before->epoch,
+                            &changes[1], err));
     MR_TRY(mr_state_store_epoch_and(lease, &after, changes, 2, err));
     MR_TRY(MR_FAILPOINT("epoch.withdrawn", err));
     abandon(session, record);
@@ -302,6 +302,8 @@ enum mr_status mr_epoch_commit(struct mr_session *session, struct mr_state *stat
     MR_TRY_OUT(
         mr_state_load_epoch(state, session->spec->state_key, 0, &session->arena, &before, err));
     MR_TRY_OUT(mr_ledger_record(session, state, lease, result, epoch, err));
+    if (!record.stream)
+        MR_TRY_OUT(mr_kept_pass_over(state, lease, session->spec->state_key, epoch, err));
     MR_TRY_OUT(mr_state_store_epoch(lease, &record, err));
     status = commit_tokens(session, lease, &record, &refused, err);
     if (refused && withdraw(session, state, lease, &record, &before, NULL) == MR_OK)

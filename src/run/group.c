@@ -372,17 +372,25 @@ static enum mr_status store_begin(struct supervisor *self, struct mr_lease *leas
     return mr_state_store_epoch_and(lease, record, &all, fresh ? 1 : 0, err);
 }
 
-/* What operators keep is of the whole stream there, and of one lane here. */
+/*
+ * What operators keep is of the whole stream there, and of one lane here. Nor can they begin with nothing behind epochs that were committed
+ * without them.
+ */
 static enum mr_status check_kept(struct supervisor *self, struct mr_state *state, int64_t committed,
                                  struct mr_error *err)
 {
     struct mr_session *session = self->session;
-    bool any = false;
+    bool any = false, fresh = true;
     MR_TRY(mr_kept_is_any(state, session->spec->state_key, committed, &any, err));
-    if (!any)
+    if (!any && mr_kept_wanted(session->plan))
+        MR_TRY(mr_kept_is_fresh(state, session->spec->state_key, committed, &fresh, err));
+    if (!any && fresh)
         return MR_OK;
-    mr_error_config(err, "runs without `group` have kept rows of stateful steps, which cannot be "
-                         "divided among lanes");
+    mr_error_config(err, "%s",
+                    any ? "runs without `group` have kept rows of stateful steps, which cannot be "
+                          "divided among lanes"
+                        : "epochs were committed without `group`, of which lanes do not have what "
+                          "their steps keep");
     mr_error_hint(err, "give the pipeline another `stateKey` and say with startingOffsets where it "
                        "begins, or run with --fresh");
     return MR_CONFIG;

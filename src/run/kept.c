@@ -30,7 +30,7 @@
 #define SMALL_BYTES ((int64_t)64 << 10)
 #define MANY_EPOCHS 100
 #define MOST_EPOCHS 5000
-/* A note: as of this epoch nothing is kept. */
+/* A note: up to this epoch nothing is read, so nothing is kept. */
 #define FRESH "fresh"
 /* A note: up to this epoch some were committed without what steps keep of them: by a target (--adopt), by a batch run. */
 #define MISSED       "missed"
@@ -139,6 +139,14 @@ static bool keeps(const struct mr_plan_node *node)
 {
     return node->kind == MR_PLAN_OP && node->op->keeper != NULL && node->op_info.kept != NULL &&
            !node->absorbed;
+}
+
+bool mr_kept_wanted(const struct mr_plan *plan)
+{
+    for (int i = 0; i < plan->nnodes; i++)
+        if (keeps(&plan->nodes[i]) && !(plan->nodes[i].op->flags & MR_OP_MEASURES))
+            return true;
+    return false;
 }
 
 /* Number of the node among those of its step that keep something. */
@@ -343,10 +351,11 @@ struct marks {
     const struct mr_note *base, *fresh, *missed;
 };
 
-static struct marks find_marks(const struct mr_note *names, int count)
+/* Names are by epoch; those of epochs behind `committed` belong to none. */
+static struct marks find_marks(const struct mr_note *names, int count, int64_t committed)
 {
     struct marks marks = {0};
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && names[i].epoch <= committed; i++) {
         if (is_base(&names[i]))
             marks.base = &names[i];
         else if (strcmp(names[i].name, FRESH) == 0)
@@ -367,13 +376,14 @@ struct mr_note_change mr_kept_miss(int64_t epoch)
     return (struct mr_note_change){MR_NOTE_KEPT, epoch + 1, mark(MISSED, epoch)};
 }
 
-static enum mr_status read_marks(struct mr_state *state, const char *key, struct mr_arena *arena,
-                                 struct marks *out, struct mr_error *err)
+/* *count: of all notes. */
+static enum mr_status read_marks(struct mr_state *state, const char *key, int64_t committed,
+                                 struct mr_arena *arena, struct marks *out, int *count,
+                                 struct mr_error *err)
 {
-    struct mr_note *names;
-    int count = 0;
-    MR_TRY(mr_state_note_names(state, key, MR_NOTE_KEPT, arena, &names, &count, err));
-    *out = find_marks(names, count);
+    struct mr_note *names = NULL;
+    MR_TRY(mr_state_note_names(state, key, MR_NOTE_KEPT, arena, &names, count, err));
+    *out = find_marks(names, *count, committed);
     return MR_OK;
 }
 
@@ -382,21 +392,39 @@ enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, int64_t c
 {
     struct mr_arena arena;
     struct marks marks = {0};
+    int count = 0;
     mr_arena_init(&arena, NULL);
-    enum mr_status status = read_marks(state, key, &arena, &marks, err);
-    *any = marks.base != NULL && marks.base->epoch <= committed;
+    enum mr_status status = read_marks(state, key, committed, &arena, &marks, &count, err);
+    *any = marks.base != NULL;
     mr_arena_reset(&arena);
     return status;
 }
 
+enum mr_status mr_kept_is_known(struct mr_state *state, const char *key, bool *known,
+                                struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct marks marks = {0};
+    int count = 0;
+    mr_arena_init(&arena, NULL);
+    enum mr_status status = read_marks(state, key, INT64_MAX, &arena, &marks, &count, err);
+    *known = count > 0;
+    mr_arena_reset(&arena);
+    return status;
+}
+
+/* What an epoch of this number saved, and never committed, would count with the batch run's record: it goes before. */
 enum mr_status mr_kept_pass_over(struct mr_state *state, struct mr_lease *lease, const char *key,
                                  int64_t epoch, struct mr_error *err)
 {
     struct mr_arena arena;
     struct marks marks = {0};
     struct mr_note missed = mark(MISSED, epoch);
+    int count = 0;
     mr_arena_init(&arena, NULL);
-    enum mr_status status = read_marks(state, key, &arena, &marks, err);
+    enum mr_status status = read_marks(state, key, epoch - 1, &arena, &marks, &count, err);
+    if (status == MR_OK && count > 0)
+        status = mr_state_drop_notes_from(lease, MR_NOTE_KEPT, epoch, err);
     /* A stream that was begun anew with --fresh has seen nothing yet, and was to see everything. */
     if (status == MR_OK && (marks.base != NULL || marks.fresh != NULL) && marks.missed == NULL)
         status = mr_state_put_note(lease, MR_NOTE_KEPT, &missed, err);
@@ -427,18 +455,35 @@ struct mr_note_change mr_kept_forget(int64_t epoch)
     return (struct mr_note_change){MR_NOTE_KEPT, epoch, mark(FRESH, epoch)};
 }
 
-enum mr_status mr_kept_withdraw(struct mr_state *state, const char *key, int64_t epoch, bool stream,
-                                struct mr_note_change *out, struct mr_error *err)
+/* Is nothing kept because nothing was ever read, as far as this epoch? Else steps that keep something came later. */
+static bool is_fresh(const struct marks *marks, int64_t committed)
+{
+    return committed == 0 || (marks->fresh != NULL && marks->fresh->epoch >= committed);
+}
+
+enum mr_status mr_kept_is_fresh(struct mr_state *state, const char *key, int64_t committed,
+                                bool *fresh, struct mr_error *err)
 {
     struct mr_arena arena;
-    struct mr_note *names = NULL;
+    struct marks marks = {0};
+    int count = 0;
+    mr_arena_init(&arena, NULL);
+    enum mr_status status = read_marks(state, key, committed, &arena, &marks, &count, err);
+    *fresh = is_fresh(&marks, committed);
+    mr_arena_reset(&arena);
+    return status;
+}
+
+enum mr_status mr_kept_withdraw(struct mr_state *state, const char *key, int64_t epoch,
+                                int64_t before, struct mr_note_change *out, struct mr_error *err)
+{
+    struct mr_arena arena;
+    struct marks marks = {0};
     int count = 0;
     mr_arena_init(&arena, NULL);
     *out = (struct mr_note_change){.kind = MR_NOTE_KEPT, .from = epoch};
-    enum mr_status status =
-        mr_state_note_names(state, key, MR_NOTE_KEPT, &arena, &names, &count, err);
-    bool any = count > 0 && names[0].epoch < epoch; /* by epoch */
-    if (stream && !any)
+    enum mr_status status = read_marks(state, key, epoch - 1, &arena, &marks, &count, err);
+    if (marks.base == NULL && marks.missed == NULL && is_fresh(&marks, before))
         out->mark = mark(FRESH, epoch);
     mr_arena_reset(&arena);
     return status;
@@ -488,12 +533,12 @@ static enum mr_status restore(struct mr_kept *kept, int64_t committed, struct mr
     MR_TRY_OUT(mr_state_drop_notes_from(kept->place.lease, MR_NOTE_KEPT, committed + 1, err));
     MR_TRY_OUT(mr_state_note_names(kept->place.state, kept->place.key, MR_NOTE_KEPT, &arena, &names,
                                    &count, err));
-    struct marks marks = find_marks(names, count);
+    struct marks marks = find_marks(names, count, committed);
     if (marks.missed != NULL)
         MR_TRY_OUT(refuse_missed(kept, err));
     if (marks.base != NULL)
         status = read_from(kept, names, count, marks.base, &arena, err);
-    else if (committed != 0 && marks.fresh == NULL)
+    else if (!is_fresh(&marks, committed))
         status = compare_owners(kept, NULL, 0, err);
 out:
     mr_arena_reset(&arena);

@@ -55,15 +55,26 @@ bool mr_kept_takes(struct mr_kept *kept, struct mr_plan *plan, struct mr_arena *
 struct mr_note_change mr_kept_forget(int64_t epoch);
 /* --adopt: epochs up to this one are taken over, and what steps keep of them is not in the state. */
 struct mr_note_change mr_kept_miss(int64_t epoch);
-/* The commit of the epoch is withdrawn: what was kept before it holds. `stream`: the run at hand is one. */
-enum mr_status mr_kept_withdraw(struct mr_state *state, const char *key, int64_t epoch, bool stream,
-                                struct mr_note_change *out, struct mr_error *err);
+/*
+ * The commit of the epoch is withdrawn: what was kept behind the epoch `before` (0 = nothing is committed) holds. Whoever had begun it,
+ * and whoever withdraws it, a stream or a batch run.
+ */
+enum mr_status mr_kept_withdraw(struct mr_state *state, const char *key, int64_t epoch,
+                                int64_t before, struct mr_note_change *out, struct mr_error *err);
 /* A batch run is about to commit this epoch: a stream that keeps something misses that. */
 enum mr_status mr_kept_pass_over(struct mr_state *state, struct mr_lease *lease, const char *key,
                                  int64_t epoch, struct mr_error *err);
+/* Do operators of the plan keep rows? Clocks alone may begin anywhere. */
+bool mr_kept_wanted(const struct mr_plan *plan);
+/* Is nothing committed behind which steps would keep something? */
+enum mr_status mr_kept_is_fresh(struct mr_state *state, const char *key, int64_t committed,
+                                bool *fresh, struct mr_error *err);
 /* Does the state have what steps of a stream keep, which belongs to its positions? */
 enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, int64_t committed, bool *any,
                               struct mr_error *err);
+/* Has the state any note of what steps keep, or miss? */
+enum mr_status mr_kept_is_known(struct mr_state *state, const char *key, bool *known,
+                                struct mr_error *err);
 /* What there is to say of a node between epochs. */
 struct mr_kept_figures {
     int64_t watermark; /* event time, micros; MR_WATERMARK_NONE */

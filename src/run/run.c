@@ -45,7 +45,7 @@ static enum mr_status forget(struct run *run, struct mr_error *err)
     bool marks = false;
     if (start->last.phase == MR_EPOCH_NONE)
         return MR_OK;
-    MR_TRY(mr_kept_is_any(start->state, run->session->spec->state_key, epoch, &marks, err));
+    MR_TRY(mr_kept_is_known(start->state, run->session->spec->state_key, &marks, err));
     marks = marks || run->session->spec->mode == MR_MODE_STREAMING;
     epoch += marks;
     struct mr_note_change fresh = mr_kept_forget(epoch);
@@ -131,8 +131,6 @@ static enum mr_status run_body(struct run *run, struct mr_load_errors *errors, s
         mr_resume_leave(&run->resume, status, err);
         return status;
     }
-    MR_TRY(mr_kept_pass_over(run->start.state, run->start.lease, session->spec->state_key,
-                             run->start.last.epoch + 1, err));
     MR_TRY(mr_epoch_commit(session, run->start.state, run->start.lease, &run->result,
                            run->start.last.epoch + 1, mr_session_next_watermark(session), err));
     mr_stage_done(session, run->start.lease, run->start.last.epoch + 1);

@@ -180,6 +180,8 @@ enum mr_status mr_start_recover(struct mr_start *start, const struct mr_run_opti
         return err ? err->status : MR_SINK;
     mr_stage_done(session, start->lease, start->last.epoch);
     start->finished_earlier = !streams;
+    if (streams && !start->last.stream) /* a batch run's: nobody else will say how it ended */
+        MR_TRY(close_earlier(start, err));
     mr_logger_printf(&session->logger, MR_LOG_INFO, "run",
                      "finished the commit of the interrupted run %s; nothing was read again",
                      start->last.run_id);

@@ -355,6 +355,5 @@ enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease 
                                          .fingerprint = ""};
     struct mr_note_change kept =
         how == MR_LOST_ADOPT ? mr_kept_miss(last->epoch) : mr_kept_forget(last->epoch);
-    bool marks = how == MR_LOST_ADOPT || session->spec->mode == MR_MODE_STREAMING;
-    return mr_state_store_epoch_and(lease, last, &kept, marks, err);
+    return mr_state_store_epoch_and(lease, last, &kept, 1, err);
 }

@@ -127,6 +127,28 @@ def job_is_repeated():
         equal(rows(), 500 * (len(places) + 1), "rows after a job without a key")
 
 
+def job_between_streams():
+    """A job reads rows that a stream never sees: steps that keep something do not go on behind it as if nothing was missing."""
+    def work(mode, *steps):
+        load = {"path": "out", "format": "json", "mode": "append", **({"trigger": "availableNow"} if mode == "streaming" else {})}
+        return {"name": "job", "mode": mode, "steps": [
+            {"type": "extract", "method": "fromFile", "config": {"path": "in/*.json", "format": "json", "schema": "id BIGINT, ts TIMESTAMP",
+                                                                 "incremental": {"by": "files"}}},
+            *steps, {"type": "load", "method": "toFile", "config": load}]}
+
+    keep = {"type": "transform", "method": "deduplicate", "config": {"keys": ["id"], "watermark": {"column": "ts", "delay": "1 hour"}}}
+    with Workspace() as space:
+        for number, mode in enumerate(("streaming", "batch", "streaming")):
+            space.write(f"in/{number}.json", json.dumps({"id": number // 2, "ts": "2024-01-01T00:00:00Z"}) + "\n")
+            space.write("pipeline.json", work(mode, *([keep] if mode == "streaming" else [])))
+            if mode == "batch":
+                done = embed(space, compile_example(space.path), "job")
+                equal(done.returncode, 0, done.stdout + done.stderr)
+            else:
+                done = space.run("pipeline.json").expect(0 if number == 0 else 3)
+        check("by a batch run" in done.err, done.err)
+
+
 def options_in_python():
     """Whoever calls the library over ctypes writes the structure of its options down again: all fields, in their order."""
     with open(os.path.join(ROOT, "include", "millrace.h"), encoding="utf-8") as header:
@@ -288,6 +310,7 @@ suite = Suite("embed")
 suite.case("options in Python", options_in_python)
 suite.case("given streams, in C", given_streams)
 suite.case("a job is repeated", job_is_repeated)
+suite.case("a job between streams", job_between_streams)
 suite.case("given streams, allocations fail", given_without_memory)
 suite.case("pipelines in a pool, in C", in_a_pool)
 suite.case("the example in Python", example_in_python)

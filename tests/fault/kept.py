@@ -6,8 +6,10 @@ A stream of files without repetitions (deduplicate): a row that comes twice, or 
 
 import json
 import os
+import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +17,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Skip, Suite, check, equal, need
 
-need("psycopg")
+need("psycopg", "pyarrow", "deltalake")
+import pyarrow
+from deltalake import DeltaTable, write_deltalake
 from engine import Workspace
 from server import Server
 
@@ -198,14 +202,145 @@ def withdrawal_killed(server=None):
     check((1, 2, 3) in seen, seen)
 
 
+DELTA = {"type": "load", "method": "toDelta", "config": {"path": "table", "mode": "append"}}
+
+
+def table_ids(space):
+    return sorted(DeltaTable(space.file("table")).to_pyarrow_table().column("id").to_pylist())
+
+
+def prepared(space, work):
+    done = space.run(work, environment={"MILLRACE_FAILPOINT": "epoch.before_commit=kill"})
+    if done.code == 0:
+        raise Skip("a build without --enable-failpoints")
+    equal(done.code, -signal.SIGKILL, done.err)
+
+
+def withdraw(space, work, *words):
+    """A start that finds another table in the place of the one that it has prepared an epoch for, and dies behind its withdrawal. Then that is back."""
+    there = os.path.isdir(space.file("table"))
+    if there:
+        shutil.copytree(space.file("table"), space.file("away"))
+    write_deltalake(space.file("table"), pyarrow.table({"other": [1]}), mode="overwrite", schema_mode="overwrite")
+    done = space.run(work, *words, environment={"MILLRACE_FAILPOINT": "epoch.withdrawn=kill"})
+    equal(done.code, -signal.SIGKILL, done.err)
+    shutil.rmtree(space.file("table"))
+    if there:
+        os.rename(space.file("away"), space.file("table"))
+
+
+def withdrawn_by(kept=True):
+    """An epoch of a stream or of a batch run is withdrawn by a stream or by a batch run that gets no further; then the stream goes on.
+
+    Of the first epoch of all, and of one behind an epoch of either: only what a batch run has really loaded is missed by steps that keep something.
+    """
+    def work(mode):
+        made = pipeline(mode, load=DELTA)
+        if not kept:
+            del made["steps"][1]
+        return made
+
+    for before in (None, "streaming", "batch"):
+        for begun in ("streaming", "batch"):
+            for by in ("streaming", "batch"):
+                what = f"behind an epoch of {before}, one of {begun} withdrawn by {by}"
+                if kept and (before, begun) == ("batch", "streaming"):
+                    continue  # refused before it begins
+                with Workspace() as space:
+                    put(space, "a", [1, 2])
+                    if before:
+                        space.run(work(before)).expect(0)
+                    put(space, "b", [2, 3] if kept else [3])
+                    prepared(space, work(begun))
+                    withdraw(space, work(by))
+                    put(space, "c", [3, 4] if kept else [4])
+                    done = space.run(work("streaming"))
+                    if before == "batch" and kept:
+                        equal(done.code, 3, f"{what}: {done.err}")
+                        check("epochs were committed without it" in done.err, f"{what}: {done.err}")
+                        equal(table_ids(space), [1, 2], f"rows, {what}")
+                    else:
+                        equal(done.code, 0, f"{what}: {done.err}")
+                        equal(table_ids(space), [1, 2, 3, 4], f"rows, {what}")
+
+
+def begun_anew_twice():
+    """A stream without steps that keep something, behind --fresh, gets one: it has nothing of the epochs in between."""
+    plain = pipeline()
+    del plain["steps"][1]
+    with Workspace() as space:
+        put(space, "a", [1])
+        space.run(plain).expect(0)
+        space.run(plain, "--fresh").expect(0)
+        put(space, "b", [2])
+        space.run(plain).expect(0)
+        put(space, "c", [2, 3])
+        done = space.run(pipeline()).expect(3)
+        check("epochs were committed without it" in done.err, done.err)
+        space.run(pipeline(), "--fresh").expect(0)
+        equal(ids(space), [1, 1, 1, 2, 2, 3], "rows")
+
+
+def batch_finished():
+    """A stream finishes the commit of a batch run that was killed: that run has succeeded, and the stream goes on from it."""
+    with Workspace() as space:
+        plain = pipeline()
+        del plain["steps"][1]
+        batch = pipeline("batch")
+        del batch["steps"][1]
+        put(space, "a", [1, 2])
+        prepared(space, batch)
+        put(space, "b", [3])
+        space.run(plain).expect(0)
+        equal(ids(space), [1, 2, 3], "rows")
+        runs = json.loads(space.millrace("runs", "--json").expect(0).out)["runs"]
+        equal(sorted(run["status"] for run in runs), ["success", "success"], "runs")
+
+
 def places_set():
     """Positions are not moved under what steps keep."""
     with Workspace() as space:
         put(space, "a", [1, 2])
         space.run(pipeline()).expect(0)
-        done = space.millrace("watermark", "set", "pipeline.json", "--step", "files", "--clear")
-        equal(done.code, 3, done.err)
-        check("belongs to the place" in done.err, done.err)
+        refuse_to_set(space)
+
+
+def refuse_to_set(space):
+    done = space.millrace("watermark", "set", "pipeline.json", "--step", "files", "--clear")
+    equal(done.code, 3, done.err)
+    check("belongs to the place" in done.err, done.err)
+
+
+def saved_anew_killed():
+    """An epoch has saved everything anew, and dies before it is prepared: what was kept before is what counts, for whoever looks."""
+    work = pipeline()
+    work["steps"][0]["config"]["schema"] = "id BIGINT, k STRING, ts TIMESTAMP"
+    work["steps"][1]["config"]["keys"] = ["k"]
+    batch = json.loads(json.dumps({**work, "mode": "batch"}))
+    del batch["steps"][-1]["config"]["trigger"]
+    for way in ("set", "--fresh"):
+        with Workspace() as space:
+            put_wide(space, "a", [1])
+            space.run(work).expect(0)
+            put_wide(space, "b", random.sample(range(10**9), 8000))
+            space.run(work).expect(0)
+            put_wide(space, "c", [2])
+            done = space.run(work, environment={"MILLRACE_FAILPOINT": "state.before=kill"})
+            if done.code == 0:
+                raise Skip("a build without --enable-failpoints")
+            with sqlite3.connect(space.file(".millrace", "state.db")) as state:
+                bases = state.execute("SELECT epoch FROM notes WHERE kind = 4 AND name = 'base' ORDER BY 1").fetchall()
+            equal(bases, [(1,), (3,)], "epochs that saved everything")
+            if way == "set":
+                space.write("pipeline.json", work)
+                refuse_to_set(space)
+                space.run(work).expect(0)
+                equal(len(ids(space)), 8002, "rows")
+            else:  # which dies before it has read anything
+                done = space.run(batch, "--fresh", environment={"MILLRACE_FAILPOINT": "state.before:2=kill"})
+                equal(done.code, -signal.SIGKILL, done.err)
+                space.run(work).expect(0)
+                equal(len(ids(space)), 8001 + 8002, "rows, each a second time")
 
 
 def first_look_fails(server):
@@ -291,7 +426,12 @@ def main():
     suite.case("a batch run begins anew", batch_anew)
     suite.case("the state is lost", state_lost)
     suite.case("a withdrawal killed", withdrawal_killed)
+    suite.case("withdrawn by a stream or a batch run", withdrawn_by)
+    suite.case("the same where nothing is kept", withdrawn_by, False)
+    suite.case("begun anew without the step", begun_anew_twice)
+    suite.case("a stream finishes a batch run", batch_finished)
     suite.case("watermark set", places_set)
+    suite.case("everything saved anew, and killed", saved_anew_killed)
     with Server() as server:
         suite.case("an epoch is killed before it is prepared, state on a server", unprepared_killed, server)
         suite.case("a withdrawal killed, state on a server", withdrawal_killed, server)

@@ -458,7 +458,7 @@ static void withdrawn(void **out)
     save(stream);
     stream->committed++;
     mr_kept_discard(stream->kept);
-    assert_int_equal(mr_kept_withdraw(stream->state, "k", 1, true, &withdrawal, &err), MR_OK);
+    assert_int_equal(mr_kept_withdraw(stream->state, "k", 1, 0, &withdrawal, &err), MR_OK);
     change(stream, withdrawal);
     must_begin(stream);
     add(stream, 0, 4, 2);
@@ -469,10 +469,78 @@ static void withdrawn(void **out)
     save(stream);
     mr_kept_discard(stream->kept);
     stream->committed++;
-    assert_int_equal(mr_kept_withdraw(stream->state, "k", 3, true, &withdrawal, &err), MR_OK);
+    assert_int_equal(mr_kept_withdraw(stream->state, "k", 3, 2, &withdrawal, &err), MR_OK);
     change(stream, withdrawal);
     restart(stream);
     must_begin(stream);
+}
+
+/* Nothing but the note of the withdrawal says whether steps may begin with nothing, so it must not say more than is true. */
+static void withdrawn_behind_others(void **out)
+{
+    struct stream *stream = *out;
+    struct mr_note_change withdrawal;
+    struct mr_error err = {0};
+    /* Epochs that nobody kept anything of: of batch runs, or without the step. */
+    stream->committed = 4;
+    assert_int_equal(mr_kept_withdraw(stream->state, "k", 5, 4, &withdrawal, &err), MR_OK);
+    stream->committed = 5;
+    change(stream, withdrawal);
+    refused(stream, "epochs were committed without it");
+    /* One withdrawal behind the other, from a beginning. */
+    change(stream, mr_kept_forget(++stream->committed));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mr_kept_withdraw(stream->state, "k", stream->committed + 1,
+                                          stream->committed, &withdrawal, &err),
+                         MR_OK);
+        stream->committed++;
+        change(stream, withdrawal);
+    }
+    restart(stream);
+    must_begin(stream);
+    drop_plan(stream);
+    mr_kept_discard(stream->kept);
+    /* The beginning is past once an epoch is committed, with the step or without. */
+    stream->committed++;
+    refused(stream, "epochs were committed without it");
+    /* What a batch run has committed is missed still. */
+    change(stream, mr_kept_forget(++stream->committed));
+    int64_t next = stream->committed + 1;
+    assert_int_equal(mr_kept_pass_over(stream->state, stream->lease, "k", next, &err), MR_OK);
+    assert_int_equal(mr_kept_withdraw(stream->state, "k", next + 1, next, &withdrawal, &err),
+                     MR_OK);
+    stream->committed = next + 1;
+    change(stream, withdrawal);
+    restart(stream);
+    refused(stream, "it cannot go on from them");
+}
+
+/* What an epoch saved that died does not become true by a batch run that takes its number, nor hide what was kept before. */
+static void passed_over_a_dead_epoch(void **out)
+{
+    struct stream *stream = *out;
+    struct mr_error err = {0};
+    bool any = false;
+    must_begin(stream);
+    add(stream, 0, 1, 1);
+    commit(stream);
+    must_begin(stream);
+    for (int key = 0; key < KEYS / 4; key++)
+        add(stream, 0, key, 1 + key);
+    commit(stream);
+    must_begin(stream);
+    save(stream); /* everything, for the third epoch */
+    restart(stream);
+    assert_int_equal(mr_kept_is_any(stream->state, "k", 2, &any, &err), MR_OK);
+    assert_true(any);
+    int before = count_notes(stream);
+    assert_int_equal(mr_kept_pass_over(stream->state, stream->lease, "k", 3, &err), MR_OK);
+    assert_true(count_notes(stream) < before);
+    must_begin(stream);
+    assert_int_equal(mr_kept_pass_over(stream->state, stream->lease, "k", 3, &err), MR_OK);
+    stream->committed = 3;
+    restart(stream);
+    refused(stream, "it cannot go on from them");
 }
 
 /* A target that is ahead of the state: no step can go on from there, at this start or the next. */
@@ -578,6 +646,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_options, set_up, tear_down),
         cmocka_unit_test_setup_teardown(step_is_new, set_up, tear_down),
         cmocka_unit_test_setup_teardown(withdrawn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(withdrawn_behind_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(passed_over_a_dead_epoch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(adopted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostile, set_up, tear_down),
