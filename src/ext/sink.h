@@ -37,7 +37,8 @@ struct mr_sink_info {
     const char *location;     /* for people: "file:///data/out (parquet, snappy)" */
     const char *const *notes; /* for the plan: predicted files, small-file warning */
     int nnotes;
-    bool skip; /* mode ignore and the target exists: nothing to do */
+    bool skip;    /* mode ignore and the target exists: nothing to do */
+    bool missing; /* there is no such table: the load makes it (see mr_recovered.missing) */
     /*
      * Hash of what the committables of writers depend on besides options and schema (the metadata of
      * a table): with another one, rows that an earlier run staged are of no use.

@@ -50,5 +50,11 @@ enum mr_lost_state {
 enum mr_status mr_epoch_ask_targets(struct mr_session *session, struct mr_lease *lease,
                                     enum mr_lost_state how, struct mr_epoch_record *last,
                                     bool *changed, struct mr_error *err);
+/*
+ * Between epochs of one process, which asks its targets once: are the tables still there that it has loaded? MR_SINK, class fatal: one is
+ * not, and what `last` and those before it have brought is gone with it.
+ */
+enum mr_status mr_epoch_check_tables(const struct mr_session *session,
+                                     const struct mr_epoch_record *last, struct mr_error *err);
 
 #endif

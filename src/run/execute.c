@@ -7,6 +7,38 @@
 #include "run/ledger.h"
 #include "run/progress.h"
 
+#include <stdio.h>
+#include <string.h>
+
+static bool is_remembered(const struct mr_positions *since, const char *step)
+{
+    for (int i = 0; i < since->count; i++)
+        if (strcmp(since->items[i].step, step) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * A step that was renamed, or has got another one of its method in front of it, is a new one: it would bring its rows again. So may one be that is
+ * really new, and nothing tells the two apart.
+ */
+static void tell_new_steps(struct mr_session *session)
+{
+    const struct mr_positions *since = &session->since;
+    char known[200] = "";
+    size_t size = 0;
+    for (int i = 0; i < since->count && size < sizeof known; i++)
+        if (since->items[i].step[0] != '\0')
+            size += (size_t)snprintf(known + size, sizeof known - size, "%s%s", size ? ", " : "",
+                                     since->items[i].step);
+    for (int i = 0; size > 0 && i < session->plan->npositions; i++)
+        if (!is_remembered(since, session->plan->positions[i].step))
+            mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
+                             "%s is read from its beginning: the state remembers %s. A step is "
+                             "known by its `name`, else by its number among those of its method",
+                             session->plan->positions[i].step, known);
+}
+
 enum mr_status mr_execute_agree(struct mr_session *session, struct mr_lease *lease,
                                 const struct mr_run_options *options,
                                 const struct mr_session_plan_options *plan,
@@ -32,6 +64,7 @@ enum mr_status mr_execute_agree(struct mr_session *session, struct mr_lease *lea
         MR_TRY(mr_session_plan(session, plan, errors, err));
     }
     *last = agreed;
+    tell_new_steps(session);
     return MR_OK;
 }
 

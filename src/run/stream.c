@@ -224,6 +224,8 @@ static enum mr_status plan_epoch(struct mr_stream *stream, struct mr_error *err)
     if (!stream->asked)
         MR_TRY(mr_execute_agree(session, stream->start->lease, stream->options, &plan,
                                 stream->errors, &stream->start->last, err));
+    else if (stream->totals.epochs > 0)
+        MR_TRY(mr_epoch_check_tables(session, &stream->start->last, err));
     stream->asked = true;
     stream->idle =
         !has_rows(session->plan) && !mr_kept_due(stream->kept, session->runtime.start_micros);

@@ -98,6 +98,19 @@ static bool is_behind(const struct mr_session *session, const struct target *tar
                                known->epoch < last->epoch));
 }
 
+static enum mr_status gone(const struct mr_session *session, const struct mr_epoch_record *last,
+                           struct mr_error *err)
+{
+    mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
+                 "the target is not there any more, and lacks the rows that %lld epochs of %s "
+                 "have loaded",
+                 (long long)last->epoch, session->spec->state_key);
+    mr_error_hint(err, "restore it, or run with --fresh to load everything again; to go on "
+                       "with what is new alone, say from where with millrace watermark set, "
+                       "and run with --adopt");
+    return MR_SINK;
+}
+
 static enum mr_status lost(const struct mr_session *session, const struct target *target,
                            const struct mr_epoch_record *last, struct mr_error *err)
 {
@@ -106,16 +119,8 @@ static enum mr_status lost(const struct mr_session *session, const struct target
     if (!is_foreign(session, known) && is_of_copy(target, last))
         return mr_sink_overtaken(location ? location : "the target", last->epoch, known->epoch,
                                  MR_CLASS_FATAL, err);
-    if (known->missing && !is_foreign(session, known) && known->epoch <= last->epoch) {
-        mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
-                     "the target is not there any more, and lacks the rows that %lld epochs of %s "
-                     "have loaded",
-                     (long long)last->epoch, session->spec->state_key);
-        mr_error_hint(err, "restore it, or run with --fresh to load everything again; to go on "
-                           "with what is new alone, say from where with millrace watermark set, "
-                           "and run with --adopt");
-        return MR_SINK;
-    }
+    if (known->missing && !is_foreign(session, known) && known->epoch <= last->epoch)
+        return gone(session, last, err);
     bool behind = !is_foreign(session, known) && known->epoch < last->epoch;
     mr_error_set(err, MR_SINK, MR_CLASS_FATAL,
                  behind ? "the target knows epoch %lld of %s and the state %lld: the target was "
@@ -129,6 +134,20 @@ static enum mr_status lost(const struct mr_session *session, const struct target
                   behind ? "restore the target" : "restore the state",
                   known->adds ? " (what was appended stays: empty the target before)" : "");
     return MR_SINK;
+}
+
+enum mr_status mr_epoch_check_tables(const struct mr_session *session,
+                                     const struct mr_epoch_record *last, struct mr_error *err)
+{
+    const struct mr_plan *plan = session->plan;
+    for (int i = 0; i < plan->nsinks; i++) {
+        const struct mr_plan_node *node = &plan->nodes[plan->sinks[i]];
+        if (!node->sink_info.missing)
+            continue;
+        struct target target = {.node = node};
+        return add_step(&target, gone(session, last, err), err);
+    }
+    return MR_OK;
 }
 
 /* ---- adopting ---- */

@@ -369,6 +369,55 @@ def first_look_fails(server):
         equal(sorted(server.rows("kept", "SELECT id FROM t")), [(1,), (2,), (3,)], "rows")
 
 
+def table_dropped(server):
+    """The table goes while the stream runs: it ends as a start would, and does not make another one with what is new alone."""
+    server.database("dropped")
+    loads = (DELTA, {"type": "load", "method": "toPostgres", "config": {"table": "t", "mode": "append"}})
+    for load in loads:
+        with Workspace(extra={"defaults": {"postgres": server.credentials("dropped")}}) as space:
+            work = pipeline(load={**load, "config": {**load["config"], "trigger": "20 ms"}})
+            put(space, "a", [1, 2])
+            space.write("pipeline.json", work)
+            with open(space.file("log"), "wb") as file:
+                process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=file)
+            try:
+                end = time.monotonic() + 60
+                while "epoch 1: " not in open(space.file("log"), encoding="utf-8").read():
+                    check(process.poll() is None and time.monotonic() < end, "no epoch")
+                    time.sleep(0.01)
+                if load is DELTA:
+                    os.rename(space.file("table"), space.file("away"))
+                else:
+                    server.execute("dropped", "DROP TABLE t")
+                put(space, "b", [3])
+                equal(process.wait(60), 6, "exit code")
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+            log = open(space.file("log"), encoding="utf-8").read()
+            check("the target is not there any more, and lacks the rows that 1 epochs" in log and load["method"] in log, log)
+            check("the target is not there any more" in space.run(work).expect(6).err, "the next start")
+
+
+def step_renamed():
+    """A step that is not known by its name any more is a new one, which is said."""
+    def named(name):
+        work = pipeline()
+        del work["steps"][1]
+        work["steps"][0]["name"] = name
+        return work
+
+    with Workspace() as space:
+        put(space, "a", [1])
+        check("WARN" not in space.run(named("files")).expect(0).err, "nothing is remembered yet")
+        put(space, "b", [2])
+        check("WARN" not in space.run(named("files")).expect(0).err, "the same step")
+        done = space.run(named("orders")).expect(0)
+        check("orders is read from its beginning: the state remembers files. " in done.err, done.err)
+        check("WARN" not in space.run(named("orders")).expect(0).err, "both are remembered")
+
+
 def put_wide(space, name, ids):
     text = "".join(json.dumps({"id": i, "k": f"{i:0>400}", "ts": "2024-01-01T00:00:00Z"}) + "\n" for i in ids)
     space.write("in/.new", text)
@@ -430,12 +479,14 @@ def main():
     suite.case("the same where nothing is kept", withdrawn_by, False)
     suite.case("begun anew without the step", begun_anew_twice)
     suite.case("a stream finishes a batch run", batch_finished)
+    suite.case("a step is renamed", step_renamed)
     suite.case("watermark set", places_set)
     suite.case("everything saved anew, and killed", saved_anew_killed)
     with Server() as server:
         suite.case("an epoch is killed before it is prepared, state on a server", unprepared_killed, server)
         suite.case("a withdrawal killed, state on a server", withdrawal_killed, server)
         suite.case("the first look fails", first_look_fails, server)
+        suite.case("a table is dropped", table_dropped, server)
     suite.end()
 
 

@@ -361,6 +361,7 @@ static enum mr_status bind_all(struct delta_sink *sink, const struct mr_sink_bin
                             "%s was created while this run was being planned", sink->location.text);
     if (snapshot && sink->mode == DELTA_MODE_ERROR_IF_EXISTS)
         return already_exists(bind->options, &sink->location, err);
+    info->missing = !snapshot;
     info->skip = snapshot && sink->mode == DELTA_MODE_IGNORE;
     if (bind->schema && !info->skip)
         MR_TRY(bind_target(sink, bind, snapshot, err));

@@ -71,6 +71,7 @@ static enum mr_status check_target(struct pg_sink *sink, struct mr_sink_info *in
                                    struct mr_error *err)
 {
     const struct pg_target *target = &sink->target;
+    info->missing = !target->exists;
     info->skip = target->exists && sink->mode == PG_IGNORE;
     if (info->skip)
         return MR_OK;
