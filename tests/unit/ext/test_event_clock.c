@@ -96,6 +96,29 @@ static void test_restored(void **state)
     mr_event_clock_free(clock);
 }
 
+/* Where frames meet, the smallest holds, whichever of them it is. */
+static void test_meets(void **state)
+{
+    (void)state;
+    for (int slow = 0; slow < 3; slow++) {
+        struct mr_event_clock *parts[3], *all;
+        for (int i = 0; i < 3; i++) {
+            parts[i] = new_clock(0);
+            begin(parts[i], 1, 1, MR_WATERMARK_NONE);
+            seen(parts[i], "a", i == slow ? 50 : 100 + i, i == slow ? 40 : 90 + i);
+        }
+        assert_int_equal(mr_event_clock_combine(parts, 3, &all, &err), MR_OK);
+        assert_int_equal(mr_event_clock_before(all), MR_WATERMARK_NONE);
+        assert_int_equal(mr_event_clock_reached(all), 40);
+        for (int i = 0; i < 3; i++)
+            begin(parts[i], 2, 1, i == slow ? 40 : 90 + i);
+        assert_int_equal(mr_event_clock_before(all), 40);
+        mr_event_clock_free(all);
+        for (int i = 0; i < 3; i++)
+            mr_event_clock_free(parts[i]);
+    }
+}
+
 /* There is always a time that is not late. */
 static void test_end_of_time(void **state)
 {
@@ -119,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_partition_goes),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_restored),
+        cmocka_unit_test(test_meets),
         cmocka_unit_test(test_end_of_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -385,6 +385,47 @@ static void batches_of_a_log_give_their_room_back(void **state)
     mr_spill_log_free(log);
 }
 
+/* A byte of a file in the directory, through a descriptor that this process has. */
+static void change_byte(const char *directory, int64_t at)
+{
+    char name[64], target[256];
+    for (int fd = 0; fd < 1024; fd++) {
+        uint8_t byte;
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(name, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        if (strncmp(target, directory, strlen(directory)) != 0)
+            continue;
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 0x40;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    }
+}
+
+/* A disk that gives back something else is noticed, wherever that is. */
+static void a_disk_that_lies_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct mr_error err = {0};
+    struct mr_spill_log *log;
+    struct mr_batch *batch;
+    struct mr_spilled spilled;
+    assert_int_equal(mr_spill_log_new(&f->runtime, &log, &err), MR_OK);
+    assert_int_equal(mr_spill_log_put(log, &f->runtime, f->batches[0], &spilled, &err), MR_OK);
+    int64_t step = spilled.extent.stored / 50 + 1;
+    for (int64_t at = 0; at < spilled.extent.stored; at += step) {
+        change_byte(f->directory, spilled.extent.offset + at);
+        assert_int_equal(mr_spilled_read(&spilled, &f->runtime, f->schema, &batch, &err),
+                         MR_SOURCE);
+        assert_non_null(strstr(err.message, "does not hold what was written to it"));
+        change_byte(f->directory, spilled.extent.offset + at);
+    }
+    assert_int_equal(mr_spilled_read(&spilled, &f->runtime, f->schema, &batch, &err), MR_OK);
+    mr_batch_unref(batch);
+    mr_spilled_drop(log, &spilled);
+    mr_spill_log_free(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +437,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(partitions_are_dropped_by_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(files_of_a_log_go_one_by_one, setup, teardown),
         cmocka_unit_test_setup_teardown(batches_of_a_log_give_their_room_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_disk_that_lies_is_noticed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

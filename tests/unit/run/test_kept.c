@@ -629,6 +629,16 @@ static void hostile(void **out)
     replace_note(stream, name, note.bytes);
     mr_kept_discard(stream->kept);
     must_begin(stream);
+    /* One that says that others follow, and none does: its flags come behind four bytes. */
+    memcpy(bytes, note.bytes.data, note.bytes.size);
+    bytes[4] &= ~1;
+    replace_note(stream, name, (struct mr_slice){bytes, note.bytes.size});
+    mr_kept_discard(stream->kept);
+    assert_int_equal(begin(stream, &err), MR_INTERNAL);
+    assert_non_null(strstr(err.message, "damaged"));
+    replace_note(stream, name, note.bytes);
+    mr_kept_discard(stream->kept);
+    must_begin(stream);
     /* One that is not the next. */
     replace_note(stream, "count|it|0|00000002", note.bytes);
     mr_kept_discard(stream->kept);
