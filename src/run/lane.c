@@ -47,10 +47,13 @@ static enum mr_status open_session(struct mr_lane_thread *thread, struct mr_sess
     request.log = request.log ? log_line : NULL;
     request.log_context = thread;
     enum mr_status status = mr_session_open(&request, out, errors);
-    if (status == MR_OK)
-        atomic_store(&(*out)->in_epochs, true); /* it may be taken away before its first epoch */
-    else
+    if (status ==
+        MR_OK) { /* it may be taken away before its first epoch, as where it waits for the lease */
+        atomic_store(&(*out)->in_epochs, true);
+        mr_session_yields(*out, true);
+    } else {
         *err = errors->items[0];
+    }
     mr_free(errors);
     return status;
 }
