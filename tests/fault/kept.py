@@ -40,18 +40,18 @@ def put(space, name, ids):
     os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
 
 
-def lines(space):
+def lines(space, folder="out"):
     """What came out, as tuples, sorted."""
     found = []
-    for name in os.listdir(space.file("out")):
+    for name in os.listdir(space.file(folder)):
         if name.endswith(".json"):
-            with open(space.file("out", name), encoding="utf-8") as file:
+            with open(space.file(folder, name), encoding="utf-8") as file:
                 found += [tuple(json.loads(line).values()) for line in file]
     return sorted(found)
 
 
-def ids(space):
-    return [line[0] for line in lines(space)]
+def ids(space, folder="out"):
+    return [line[0] for line in lines(space, folder)]
 
 
 def batch_between():
@@ -136,6 +136,29 @@ def unprepared_killed(server=None):
         put(space, "c", [1, 2, 3])
         space.run(pipeline(**state)).expect(0)
         equal(ids(space), [1, 2, 3], "rows")
+
+
+def unsaved_repeated():
+    """An epoch fails in front of its commit, and the same process does it again: what the step took of it is forgotten before."""
+    with Workspace() as space:
+        for name, came, wanted in (("a", [1, 2], [1, 2]), ("b", [2, 3], [1, 2, 3])):
+            put(space, name, came)
+            done = space.run(pipeline(), environment={"MILLRACE_FAILPOINT": "state.note=unknown"}).expect(0)
+            if "is done again" not in done.err:
+                raise Skip("a build without --enable-failpoints")
+            equal(ids(space), wanted, "rows")
+
+
+def half_committed():
+    """One load has committed, and whether the other has is not known: what that one has staged is not discarded, but committed."""
+    work = pipeline()
+    work["steps"].append({"type": "load", "method": "toFile", "config": {"path": "more", "format": "json", "mode": "append", "trigger": "availableNow"}})
+    with Workspace() as space:
+        put(space, "a", [1, 2])
+        done = space.run(work, environment={"MILLRACE_FAILPOINT": "epoch.after_commit=unknown"}).expect(0)
+        if "is done again" not in done.err:
+            raise Skip("a build without --enable-failpoints")
+        equal((ids(space), ids(space, "more")), ([1, 2], [1, 2]), "rows")
 
 
 def run_out(server, number):
@@ -472,6 +495,8 @@ def main():
     suite.case("--fresh killed", fresh_killed)
     suite.case("the mode is switched", mode_switched)
     suite.case("an epoch is killed before it is prepared", unprepared_killed)
+    suite.case("an epoch fails before it is prepared", unsaved_repeated)
+    suite.case("an epoch fails between two commits", half_committed)
     suite.case("a batch run begins anew", batch_anew)
     suite.case("the state is lost", state_lost)
     suite.case("a withdrawal killed", withdrawal_killed)

@@ -134,6 +134,31 @@ def stream_gone(server):
         check("gone" in answer["error"], answer)
 
 
+def stream_expired(server):
+    """Records are deleted in front of a stream that is reading: it says so, or goes on behind them where it may, and never passes over one silently."""
+    server.topic("overtaken", 1)
+    producer = server.producer()
+    small = {"startingOffsets": "earliest", "maxOffsetsPerTrigger": 2, "kafka.queued.max.messages.kbytes": 16, "kafka.fetch.message.max.bytes": 8000}
+    for number in range(20):
+        producer.send("overtaken", b"x" * 8000, partition=0)
+    producer.flush()
+    with Epochs(server, topic="overtaken", **small) as strict, Epochs(server, topic="overtaken", failOnDataLoss="false", **small) as loose:
+        equal((strict(), loose()), ([(0, 0), (0, 1)],) * 2, "the first epochs")
+        server.delete_records("overtaken", {0: 15})
+        seen, answer = [0, 1], strict.ask()
+        while "error" not in answer and seen[-1] < 19:
+            seen += [offset for _, offset in answer["read"]]
+            answer = strict.ask()
+        equal(seen, list(range(len(seen))), "offsets")
+        check("not there any more" in answer.get("error", ""), answer)
+        seen = [0, 1]
+        while seen[-1] < 19:
+            seen += [offset for _, offset in loose()]
+        behind = [offset for offset in seen if offset < 15]
+        equal(seen, [*range(len(behind)), *range(15, 20)], "offsets with failOnDataLoss false")
+        check(len(behind) < 15, "nothing was lost")
+
+
 def stream_killed_broker(server):
     """kill -9 of the broker in the middle of an epoch, and between two."""
     if not os.environ.get("MILLRACE_LONG"):
@@ -159,7 +184,7 @@ def stream_killed_broker(server):
             equal(sorted(map(tuple, answer["read"])), wanted, f"epoch {number}")
 
 
-CASES = (stream_epochs, stream_transactions, stream_gone, stream_killed_broker)
+CASES = (stream_epochs, stream_transactions, stream_gone, stream_expired, stream_killed_broker)
 
 
 def figures(program):

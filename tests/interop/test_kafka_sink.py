@@ -337,6 +337,28 @@ def killed_at_steps(server):
             equal(result.report["epoch"], 2 if "withdrawn" in words else 1, f"{step}: epoch")
 
 
+def hidden(server):
+    """The record of a commit lies behind the open transaction of somebody else: the epoch is not taken for one that never was."""
+    server.topic("hidden", 1)
+    with workspace(server) as space:
+        numbers(space)
+        work = pipeline("hidden", {"topic": "hidden", "progressTopic": "hidden-epochs"}, timeouts={"connect": "2s"})
+        server.topic("hidden-epochs", 1, cleanup_policy="compact")
+        other = server.producer(transactional_id="hides")
+        other.init_transactions()
+        other.begin_transaction()
+        other.send("hidden-epochs", b"{}", key=b"somebody")
+        other.flush()
+        result = space.run(work, environment={"MILLRACE_FAILPOINT": "kafka.after_end=kill"})
+        if result.code == 0:
+            raise Skip("built without --enable-failpoints")
+        result = space.run(work)
+        check(result.code != 0 and "a transaction is open in front of" in result.err, result)
+        other.abort_transaction()
+        check("finished the commit" in space.run(work).expect(0).err, "the commit was not found")
+        once(server, "hidden", 100)
+
+
 def withdrawn_in_a_stream(server):
     """The end of a transaction fails, and the epoch is withdrawn and read again: its rows are there once, and counted once."""
     topic = server.topic("withdrawn-in-a-stream", 1)
@@ -603,7 +625,7 @@ def main():
     broker.need()
     suite = Suite("kafka sink")
     with broker.Broker() as server:
-        for function in (values_json, values_avro, values_registered, records_copied, example, stream, silent_stream, failed_stream, changes, keys_and_places, rows_elsewhere, written, upsert, epochs_that_expire, promises, one_transaction, killed_at_steps, withdrawn_in_a_stream, zombie, too_long,
+        for function in (values_json, values_avro, values_registered, records_copied, example, stream, silent_stream, failed_stream, changes, keys_and_places, rows_elsewhere, written, upsert, epochs_that_expire, promises, one_transaction, killed_at_steps, hidden, withdrawn_in_a_stream, zombie, too_long,
                          lost_state, uncertain_end, broker_back_in_time):
             suite.case(function.__name__.replace("_", " "), function, server)
     suite.end()

@@ -295,6 +295,29 @@ static void test_time(void **state)
     mr_free(stream);
 }
 
+/* Offsets of another cluster mean nothing in this one. */
+static void test_cluster(void **state)
+{
+    (void)state;
+    struct stream *stream = stream_new("startingOffsets", "earliest");
+    const char *pairs[] = {"topic", "t", "bootstrap.servers",
+                           rd_kafka_mock_cluster_bootstraps(mock), NULL};
+    struct mr_source_bind bind = {.runtime = &f.runtime, .arena = &f.arena};
+    struct kafka_marks marks;
+    struct mr_source_info info;
+    void *source;
+    produce(20, -1);
+    assert_int_equal(epoch(stream, true), 20);
+    assert_true(kafka_marks_read(stream->since, &f.arena, &marks, &f.err));
+    marks.cluster = "elsewhere";
+    FIXTURE_OK(&f, kafka_marks_write(&marks, &f.arena, &bind.since, &f.err));
+    FIXTURE_OK(&f,
+               mr_options_from_texts(&f.arena, kafka_read_options, pairs, &bind.options, &f.err));
+    assert_int_equal(mr_source_kafka.bind(&bind, &source, &info, &f.err), MR_SOURCE);
+    assert_non_null(strstr(f.err.message, "read from the cluster elsewhere"));
+    mr_free(stream);
+}
+
 /* Epochs that end in a gap (markers, aborted or compacted records): the record behind it stays where it is, and nothing is fetched again. */
 static void test_gap(void **state)
 {
@@ -472,6 +495,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_epochs, start, stop),
         cmocka_unit_test_setup_teardown(test_latest, start, stop),
         cmocka_unit_test_setup_teardown(test_time, start, stop),
+        cmocka_unit_test_setup_teardown(test_cluster, start, stop),
         cmocka_unit_test_setup_teardown(test_gap, start, stop),
         cmocka_unit_test_setup_teardown(test_end, start, stop),
         cmocka_unit_test_setup_teardown(test_pieces, start, stop),
