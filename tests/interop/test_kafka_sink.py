@@ -303,7 +303,8 @@ def one_transaction(server):
     server.topic("right", 1)
     with workspace(server) as space:
         numbers(space)
-        both = pipeline("both", [{"topic": "left"}, {"method": "toFile", "path": "out/", "format": "json"}, {"topic": "right"}])
+        # Files first in the pipeline, and second in the commit: staged files outlive a process, a transaction does not.
+        both = pipeline("both", [{"method": "toFile", "path": "out/", "format": "json"}, {"topic": "left"}, {"topic": "right"}])
         for step in ("epoch.before_commit", "epoch.after_commit"):  # in front of the end of the transaction; behind it, with the files staged
             result = space.run(both, environment={"MILLRACE_FAILPOINT": f"{step}=kill"})
             if result.code == 0:
