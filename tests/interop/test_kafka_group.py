@@ -104,6 +104,8 @@ def until_it_ends(server):
         equal(run(space, alone, "--fresh").report["rows_read"], 60, "rows without group")  # whose mark is no kept row
         for partition in range(3):
             send(producer, "ends", range(60 + partition, 100, 3), partition=partition)
+        keeping = pipeline("ends", [KEEPS], {"trigger": "availableNow"}, keyColumns=["id"])
+        check("epochs were committed without `group`" in run(space, keeping, code=3).err, "steps that have nothing of those epochs")
         found = run(space, now("ends")).report
         equal((found["status"], found["rows_read"], len(found["lanes"])), ("success", 40, 3), "report")
         equal(run(space, now("ends")).report["rows_read"], 0, "read again")
