@@ -191,8 +191,13 @@ static enum mr_status check_stage(struct stages *stages, int at, struct mr_error
                         "%s could never be restarted from: %s uses rows of %s that do not come "
                         "through a checkpoint, and a restart would read them at another moment",
                         node->step->label, other->label, source->step->label);
-        mr_error_hint(err, "put the checkpoint in front of %s, or one more on that branch",
-                      other->label);
+        if (other->inputs != NULL && other->inputs[0].node == i && other->inputs[0].port == 1)
+            mr_error_hint(err,
+                          "leave the checkpoint out, or have bad records fail or drop: none can be "
+                          "in front of the extract that finds them");
+        else
+            mr_error_hint(err, "put the checkpoint in front of %s, or one more on that branch",
+                          other->label);
         return MR_CONFIG;
     }
     return MR_OK;

@@ -246,18 +246,22 @@ def refused():
     """Files that could never be restarted from are refused as they are written."""
     validate = {"type": "validate", "method": "validateNulls", "config": {
         "notNullColumns": ["id"], "onFailure": "quarantine", "quarantine": {"path": "bad/", "format": "json"}}}
+    rejects = extract()
+    rejects["config"].update({"onError": "quarantine", "quarantine": {"path": "bad/"}})
+    front = "put the checkpoint in front of"
     for steps, words in (
-        ([extract(), load("raw/"), checkpoint(), load()], ["step 3 (checkpoint)", "step 2 (toFile)", "step 1 (fromFile)"]),
-        ([extract(), validate, checkpoint(), load()], ["step 3 (checkpoint)", "quarantine"]),
+        ([rejects, checkpoint(), load()], ["step 2 (checkpoint)", "step 1 (fromFile) quarantine", "leave the checkpoint out, or have bad records fail or drop"]),
+        ([extract(), load("raw/"), checkpoint(), load()], ["step 3 (checkpoint)", "step 2 (toFile)", "step 1 (fromFile)", front]),
+        ([extract(), validate, checkpoint(), load()], ["step 3 (checkpoint)", "quarantine", front]),
         ([extract(registerAs="raw"), checkpoint(registerAs="c"), transform("unionDataFrames", inputDataFrames=["raw", "c"]), load()],
-         ["step 2 (checkpoint)", "step 4 (toFile)"]),
+         ["step 2 (checkpoint)", "step 4 (toFile)", front]),
     ):
         with Workspace() as space:
             source(space, "first")
             space.write("pipeline.json", pipeline(*steps))
             for command in ("validate", "plan", "run"):
                 result = space.millrace(command, "pipeline.json").expect(3)
-                check(all(w in result.err + result.out for w in [*words, "put the checkpoint in front of"]), result)
+                check(all(w in result.err + result.out for w in words), result)
     with Workspace(extra={"warehouse": {"host": "nowhere", "database": "d", "username": "u", "password": "p"}}) as space:
         source(space, "first")
         space.write("pipeline.json", pipeline(extract(), checkpoint(), load(), state={"postgres": "warehouse"}))

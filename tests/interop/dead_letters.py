@@ -6,12 +6,15 @@ import json
 import random
 import time
 
+import group
 import table
 from broker import workspace
 from group import Members, source as shared
 from running import wait_for
 from suite import Skip, check, equal
 
+# For Broker(settings=...): what group.py wants, and topics that can be forbidden.
+SETTINGS = group.SETTINGS + "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nallow.everyone.if.no.acl.found=true\n"
 START, DELAY = 1767225600, 60
 COLUMNS = "id BIGINT, ts TIMESTAMP, price DECIMAL(20,4), label STRING, raw BINARY, tags ARRAY<INT>, seen DATE"
 LATE = [("millrace.reason", b"late")]
@@ -235,10 +238,34 @@ def finished(server):
     producer.close()
 
 
+def forbid(server, topic):
+    """Nobody may write it, and the broker has learnt that."""
+    from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
+    from kafka.errors import TopicAuthorizationFailedError
+
+    admin, pattern = server.admin(), ResourcePattern(ResourceType.TOPIC, topic)
+    admin.create_acls([ACL("User:ANONYMOUS", "*", operation, permission, pattern) for operation, permission in (
+        (ACLOperation.WRITE, ACLPermissionType.DENY), (ACLOperation.DESCRIBE, ACLPermissionType.ALLOW))])
+    admin.close()
+    producer = server.producer()
+
+    def forbidden():
+        try:
+            producer.send(topic, b"").get(20)
+        except TopicAuthorizationFailedError:
+            return True
+
+    wait_for(forbidden, f"{topic} takes records")
+    producer.close()
+
+
 def refused(server):
     """A topic that is not there, that is read, that does not take the record: what, where, and how to mend it; nothing of the epoch is committed."""
     server.topics(["plain", "plain.dead"])
     server.topic("plain.small", max_message_bytes=1000)
+    server.topic("plain.compact", cleanup_policy="compact")
+    server.topic("plain.forbidden")
+    forbid(server, "plain.forbidden")
     producer = server.producer()
     send(producer, "plain", [row(1, 0), b"x" * 3000])
 
@@ -250,9 +277,11 @@ def refused(server):
             (step("plain.gone"), 6, ["step 1 (fromKafka): deadLetter: \"topic\": there is no topic plain.gone", "pipeline.json:", "topics are not made here"]),
             (step("plain"), 3, ["deadLetter: \"topic\": plain is read by step 1 (fromKafka)", "come back for ever"]),
             ({**step("plain.dead", topicPattern="plain.*"), "topic": None}, 3, ["plain.dead is read by step 1 (fromKafka)"]),
-            (step("plain.small"), 6, ["step 1 (fromKafka) deadLetter", "max.message.bytes"]),
+            (step("plain.small"), 6, ["step 1 (fromKafka) deadLetter: topic plain.small: a record was not taken", "max.message.bytes"]),
+            (step("plain.forbidden"), 6, ["topic plain.forbidden: a record was not taken", "TOPIC_AUTHORIZATION_FAILED"]),
+            (step("plain.compact"), 6, ["topic plain.compact: a record was not taken", "a compacted topic takes no record without a key"]),
         ):
-            result = space.run(pipeline("plain", {}, config)).expect(code)
+            result = space.run({**pipeline("plain", {}, config), "retry": {"maxAttempts": 1}}).expect(code)
             check(all(word in result.err for word in words), result.err)
             equal(ids(space), [], "rows of an epoch that failed")
         late = pipeline("plain", to_topic("plain.late"), {"topic": None, "topicPattern": "plain.*", "onError": "drop"})

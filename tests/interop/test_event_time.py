@@ -19,7 +19,6 @@ from suite import Suite, check, checkout, equal, need
 need("kafka", "psycopg", "pyarrow", "deltalake")
 import broker
 import dead_letters
-import group
 import test_event_cases
 from broker import workspace
 from running import Running
@@ -331,7 +330,7 @@ def closed_by_silence(server):
 def main():
     broker.need()
     suite = Suite("event time")
-    with broker.Broker(settings=group.SETTINGS) as server:
+    with broker.Broker(settings=dead_letters.SETTINGS) as server:
         for function in (late_rows, silent_partition, idle_partition, damaged_and_changed, windowed_revenue, closed_by_silence,
                          letters_of_windows, read_twice, from_host_to_host):
             suite.case(function.__name__.replace("_", " "), function, server)

@@ -270,6 +270,13 @@ static bool is_forbidden(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
 }
 
+/* Of records that were given up because of something else. */
+static bool is_sequel(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+           code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
 static const char *hint_of(rd_kafka_resp_err_t code)
 {
     if (is_hopeless(code))
@@ -306,7 +313,7 @@ enum mr_status kafka_error(struct kafka_client *client, enum mr_status status,
                               : code == RD_KAFKA_RESP_ERR__BAD_MSG    ? MR_CLASS_DATA
                               : code == RD_KAFKA_RESP_ERR_INVALID_MSG ? MR_CLASS_DATA
                                                                       : MR_CLASS_CONFIG;
-    bool silent = cls == MR_CLASS_TRANSIENT || is_hopeless(code);
+    bool silent = cls == MR_CLASS_TRANSIENT || is_hopeless(code) || is_sequel(code);
     if (is_hopeless(code) || is_forbidden(code))
         status = MR_CREDENTIALS;
     mr_error_set(err, status, cls, "%s: %s%s%s%s", what, rd_kafka_err2str(code),

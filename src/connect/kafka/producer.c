@@ -403,6 +403,8 @@ enum mr_status kafka_producer_error(struct kafka_producer *producer, rd_kafka_re
         err->cls = MR_CLASS_TRANSIENT;
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
         mr_error_hint(err, "raise kafka.message.max.bytes and the topic's max.message.bytes");
+    if (code == RD_KAFKA_RESP_ERR_INVALID_RECORD)
+        mr_error_hint(err, "a compacted topic takes no record without a key");
     return status;
 }
 

@@ -211,11 +211,21 @@ static enum mr_status send_record(void *context, struct kafka_record *record, st
     return kafka_flight_send(writer->flight, writer->runtime, record, err);
 }
 
+/* Which topic a failure is about, where rows do not say it themselves. */
+static enum mr_status name_target(const struct writer *writer, enum mr_status status,
+                                  struct mr_error *err)
+{
+    if (status != MR_OK && writer->load->link.topic != NULL && writer->load->columns.topic < 0)
+        mr_error_prefix(err, "topic %s", writer->load->link.topic);
+    return mr_error_of_sink(status, err);
+}
+
 enum mr_status kafka_writer_write(void *object, struct mr_batch *batch, struct mr_error *err)
 {
     struct writer *writer = object;
     int64_t before = writer->bytes;
-    MR_TRY(mr_error_of_sink(kafka_encode(writer->encoder, batch, send_record, writer, err), err));
+    MR_TRY(
+        name_target(writer, kafka_encode(writer->encoder, batch, send_record, writer, err), err));
     mr_count(writer->runtime, MR_COUNT_ROWS_WRITTEN, batch->rows);
     mr_count(writer->runtime, MR_COUNT_BATCHES, 1);
     mr_count(writer->runtime, MR_COUNT_BYTES_WRITTEN, writer->bytes - before);
@@ -229,7 +239,7 @@ enum mr_status kafka_writer_finish(void *object, struct mr_bytes *committable, s
     MR_TRY(MR_FAILPOINT("kafka.before_flush", err));
     enum mr_status status = kafka_flight_land(writer->flight, writer->runtime, err);
     kafka_client_tell(writer->producer->client, writer->runtime);
-    MR_TRY(mr_error_of_sink(status, err));
+    MR_TRY(name_target(writer, status, err));
     mr_bytes_append(committable, magic, sizeof magic);
     mr_bytes_u64le(committable, writer->producer->nonce);
     mr_bytes_varint(committable, (uint64_t)writer->rows);
