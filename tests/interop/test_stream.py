@@ -5,7 +5,6 @@ One broker serves all cases; each has topics of its own. Nothing here waits for 
 """
 
 import collections
-import glob
 import json
 import os
 import signal
@@ -17,13 +16,13 @@ from suite import Skip, Suite, check, checkout, equal, need
 
 need("kafka", "pyarrow", "deltalake", "duckdb", "psycopg")
 import broker
-from broker import workspace
 import duckdb
-import table
 import pyarrow.parquet
+import table
+from broker import workspace
 from deltalake import DeltaTable
-from engine import Workspace
 from kafka import KafkaConsumer, TopicPartition
+from running import Running, wait_for
 from server import Server
 
 
@@ -53,32 +52,11 @@ def ids(space, folder="out"):
             return sorted(DeltaTable(path).to_pyarrow_table().column("id").to_pylist())
         except Exception:  # the table is being made
             return []
-    files = [f for f in glob.glob(os.path.join(path, "**", "*.parquet"), recursive=True) if not os.path.basename(f).startswith(".")]
-    return sorted(i for f in files for i in pyarrow.parquet.ParquetFile(f).read().column("id").to_pylist())
+    return sorted(row["id"] for row in table.parquet_rows(path, "id"))
 
 
-def await_ids(space, wanted, process=None, seconds=60, folder="out"):
-    end = time.monotonic() + seconds
-    while (found := ids(space, folder)) != wanted:
-        check(process is None or process.poll() is None, f"it ended with {process and process.returncode}")
-        check(time.monotonic() < end, f"{len(found)} of {len(wanted)} rows after {seconds} s")
-        time.sleep(0.02)
-
-
-def start(space, work, *more):
-    space.write("pipeline.json", work)
-    log = open(space.file("log"), "ab")
-    return space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", *more, stdout=log, stderr=log)
-
-
-def stop(process, number=signal.SIGTERM):
-    process.send_signal(number)
-    return process.wait(30)
-
-
-def report(space):
-    with open(space.file("report.json"), encoding="utf-8") as file:
-        return json.load(file)
+def await_ids(space, wanted, *runs, folder="out"):
+    wait_for(lambda: ids(space, folder) == wanted, lambda: f"{len(ids(space, folder))} of {len(wanted)} rows", 60, *runs)
 
 
 def goes_on(server):
@@ -87,21 +65,21 @@ def goes_on(server):
     producer = server.producer()
     with workspace(server) as space:
         send(producer, "goes", range(100))
-        process = start(space, pipeline("goes"))
-        await_ids(space, list(range(100)), process)
+        run = Running(space, pipeline("goes"))
+        await_ids(space, list(range(100)), run)
         send(producer, "goes", range(100, 250))
-        await_ids(space, list(range(250)), process)
-        equal(stop(process), 143, "exit code")
-        found = report(space)
+        await_ids(space, list(range(250)), run)
+        equal(run.end(), 143, "exit code")
+        found = run.report()
         equal(found["status"], "cancelled", "status")
         check(found["error"]["message"].startswith("drained: "), found["error"]["message"])
         equal((found["rows_read"], found["rows_written"]), (250, 250), "rows")
         check(found["stream"]["epochs"] >= 2, found["stream"])
         send(producer, "goes", range(250, 300))
-        process = start(space, pipeline("goes"))
-        await_ids(space, list(range(300)), process)
-        equal(stop(process, signal.SIGINT), 130, "exit code")
-        equal(report(space)["rows_read"], 50, "rows")
+        run = Running(space, pipeline("goes"))
+        await_ids(space, list(range(300)), run)
+        equal(run.end(signal.SIGINT), 130, "exit code")
+        equal(run.report()["rows_read"], 50, "rows")
 
 
 def triggers(server):
@@ -214,19 +192,19 @@ def idle(server):
     producer = server.producer()
     send(producer, "idle", range(10))
     with workspace(server) as space:
-        process = start(space, pipeline("idle", trigger="20 ms"))
-        await_ids(space, list(range(10)), process)  # in a file, which is there before the commit is
+        run = Running(space, pipeline("idle", trigger="20 ms"))
+        await_ids(space, list(range(10)), run)  # in a file, which is there before the commit is
         log = space.file("out", "_delta_log")
         while not os.path.isdir(log) or not any(name.endswith(".json") for name in os.listdir(log)):
-            check(process.poll() is None, "it ended")
+            check(run.process.poll() is None, "it ended")
             time.sleep(0.01)
         before = len(os.listdir(log))
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
             time.sleep(0.1)
         equal(len(os.listdir(space.file("out", "_delta_log"))), before, "commits")
-        equal(stop(process), 143, "exit code")
-        equal(report(space)["stream"]["epochs"], before, "epochs")
+        equal(run.end(), 143, "exit code")
+        equal(run.report()["stream"]["epochs"], before, "epochs")
 
 
 def new_partitions(server):
@@ -238,15 +216,15 @@ def new_partitions(server):
         send(producer, "grows", range(10))
         work = pipeline("grows", load="toFile", format="parquet")
         work["steps"][0]["config"]["kafka.topic.metadata.refresh.interval.ms"] = 200
-        process = start(space, work)
-        await_ids(space, list(range(10)), process)
+        run = Running(space, work)
+        await_ids(space, list(range(10)), run)
         server.admin().create_partitions({"grows": NewPartitions(3)})
         producer.close()
         producer = server.producer()
         for number in range(3):
             send(producer, "grows", range(10 + number * 10, 20 + number * 10), partition=number)
-        await_ids(space, list(range(40)), process)
-        equal(stop(process), 143, "exit code")
+        await_ids(space, list(range(40)), run)
+        equal(run.end(), 143, "exit code")
 
 
 def static_side(server):
@@ -262,13 +240,13 @@ def static_side(server):
     with workspace(server) as space:
         space.write("names.json", json.dumps({"code": "a", "name": "first"}))
         send(producer, "joined", range(6))
-        process = start(space, work)
-        await_ids(space, [0, 2, 4], process)
+        run = Running(space, work)
+        await_ids(space, [0, 2, 4], run)
         space.write("names.new", json.dumps({"code": "b", "name": "second"}))
         os.rename(space.file("names.new"), space.file("names.json"))
         send(producer, "joined", range(6, 12))
-        await_ids(space, [0, 2, 4, 7, 9, 11], process)
-        equal(stop(process), 143, "exit code")
+        await_ids(space, [0, 2, 4, 7, 9, 11], run)
+        equal(run.end(), 143, "exit code")
 
 
 def example(server):
@@ -318,12 +296,11 @@ def compacts(server):
             producer.send("compacted", json.dumps({"id": number, "kind": "ab"[number % 2]}).encode(), partition=number % 2)
         producer.flush()
         space.write("tail.json", tail)
-        with open(space.file("log"), "ab") as log:
-            reader = space.start("run", "tail.json", "--progress", "none", stdout=log, stderr=log)
+        reader = Running(space, "tail.json", name="reader")
         epochs = space.run(work).expect(0).report["stream"]["epochs"]
         check(epochs >= 170, f"{epochs} epochs")
         await_ids(space, list(range(360)), reader, folder="seen")
-        equal(stop(reader), 143, "exit code of the reader")
+        equal(reader.end(), 143, "exit code of the reader")
         equal(ids(space, "seen"), list(range(360)), "rows, read as they were added")
         found = DeltaTable(space.file("out"))
         rows = duckdb.execute("SELECT id FROM read_parquet(?) ORDER BY id", [found.file_uris()]).fetchall()
@@ -434,18 +411,18 @@ def no_drift(server):
     work["steps"][0]["config"]["maxOffsetsPerTrigger"] = 1
     seen = {}
     with workspace(server) as space:
-        process = start(space, work)
+        run = Running(space, work)
         while count not in seen:
-            check(process.poll() is None, "it ended")
+            check(run.process.poll() is None, "it ended")
             done = len(os.listdir(space.file("out"))) if os.path.isdir(space.file("out")) else 0
             for mark in (count // 4, count):
                 if done >= mark and mark not in seen:
-                    with open(f"/proc/{process.pid}/statm", encoding="ascii") as file:
+                    with open(f"/proc/{run.process.pid}/statm", encoding="ascii") as file:
                         pages = int(file.read().split()[1])
-                    open_now = min(len(os.listdir(f"/proc/{process.pid}/fd")) for _ in range(100))
+                    open_now = min(len(os.listdir(f"/proc/{run.process.pid}/fd")) for _ in range(100))
                     seen[mark] = (pages * 4, open_now)
             time.sleep(0.01)
-        equal(stop(process), 143, "exit code")
+        equal(run.end(), 143, "exit code")
         (early, fds), (late, fds_late) = seen[count // 4], seen[count]
         check(late <= early * 1.05 and fds_late <= fds + 5, f"KiB and descriptors, after {count // 4} and {count} epochs: {seen}")
         print(f"# {seen}")
@@ -460,25 +437,23 @@ def broker_away(server):
     with workspace(server) as space:
         send(producer, "away", range(10))
         producer.close()
-        process = start(space, {**pipeline("away"), "timeouts": {"connect": "2s"}})
-        await_ids(space, list(range(10)), process)
+        run = Running(space, {**pipeline("away"), "timeouts": {"connect": "2s"}})
+        await_ids(space, list(range(10)), run)
         server.kill()
-        while b"is done again" not in open(space.file("log"), "rb").read():
-            check(process.poll() is None, "it ended")
-            time.sleep(0.05)
+        run.await_line("is done again")
         server.start()
         producer = server.producer()
         send(producer, "away", range(10, 20))
-        await_ids(space, list(range(20)), process)
-        equal(stop(process), 143, "exit code")
+        await_ids(space, list(range(20)), run)
+        equal(run.end(), 143, "exit code")
 
 
-def asks(process):
+def asks(run):
     """A question to the broker has had no answer for some looks: the same thread still waits for it."""
     def thread():
-        for task in os.listdir(f"/proc/{process.pid}/task"):
+        for task in os.listdir(f"/proc/{run.process.pid}/task"):
             try:
-                with open(f"/proc/{process.pid}/task/{task}/comm", encoding="ascii") as file:
+                with open(f"/proc/{run.process.pid}/task/{task}/comm", encoding="ascii") as file:
                     if file.read().strip() == "kafka-ask":
                         return task
             except OSError:
@@ -486,26 +461,24 @@ def asks(process):
         return None
     end, looks, last = time.monotonic() + 60, 0, None
     while looks < 20:
-        check(process.poll() is None and time.monotonic() < end, "it ended, or asks nothing")
+        check(run.process.poll() is None and time.monotonic() < end, "it ended, or asks nothing")
         now = thread()
         looks = looks + 1 if now and now == last else 0
         last = now
         time.sleep(0.02)
 
 
-def ends_soon(space, process, what):
+def ends_soon(run, what):
     """Drained, long before it would be cancelled (half of --stop-within) or give up by itself, and said in one line."""
     begun = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    equal(process.wait(120), 143, what)
+    equal(run.end(), 143, what)
     took = time.monotonic() - begun
     check(took < 10, f"{what}: {took:.1f} s until the end")
     print(f"# {what}: {took:.1f} s")
-    said = open(space.file("log"), encoding="utf-8").read()
+    said = run.text()
     equal((said.count("drained: "), said.count("error: ")), (1, 0), f"{what}: {said}")
-    found = report(space)
+    found = run.report()
     check(found["status"] == "cancelled" and found["error"]["message"].startswith("drained: "), f"{what}: {found['error']}")
-    os.unlink(space.file("log"))
     return found["error"]["message"]
 
 
@@ -517,23 +490,23 @@ def ends_without_broker(server):
     with workspace(server) as space:
         for first, how in ((0, "stopped"), (10, "killed"))[:2 if os.environ.get("MILLRACE_LONG") else 1]:
             send(producer, "dead", range(first, first + 10))
-            process = start(space, work, "--stop-within", "60")
-            await_ids(space, list(range(first + 10)), process)
+            run = Running(space, work, "--stop-within", "60")
+            await_ids(space, list(range(first + 10)), run)
             server.process.send_signal(signal.SIGSTOP)
             if how == "killed":
                 producer.close()
                 server.kill()
-            asks(process)
-            check(ends_soon(space, process, how).endswith(" committed"), "the look was broken off, no epoch")
+            asks(run)
+            check(ends_soon(run, how).endswith(" committed"), "the look was broken off, no epoch")
             if how == "killed":
                 server.start()
                 producer = server.producer()
             else:
                 server.process.send_signal(signal.SIGCONT)
         send(producer, "dead", range(first + 10, first + 20))
-        process = start(space, work)
-        await_ids(space, list(range(first + 20)), process)
-        equal(stop(process), 143, "exit code")
+        run = Running(space, work)
+        await_ids(space, list(range(first + 20)), run)
+        equal(run.end(), 143, "exit code")
 
 
 def ends_without_target(server):
@@ -546,27 +519,21 @@ def ends_without_target(server):
         work["retry"] = {"maxAttempts": 100, "delay": "60s"}
         work["steps"][-1] = {"type": "load", "method": "toPostgres", "config": {"table": "t", "mode": "append", "trigger": "20 milliseconds"}}
         send(producer, "homeless", range(10))
-        process = start(space, work, "--stop-within", "60")
+        run = Running(space, work, "--stop-within", "60")
 
         def loaded(count):
-            end = time.monotonic() + 60
-            while [row[0] for row in target.rows("postgres", "SELECT id FROM t ORDER BY id")] != list(range(count)):
-                check(process.poll() is None and time.monotonic() < end, f"{count} rows: {process.poll()}")
-                time.sleep(0.02)
+            run.until(lambda: [row[0] for row in target.rows("postgres", "SELECT id FROM t ORDER BY id")] == list(range(count)), f"{count} rows")
 
         loaded(10)
         target.stop("immediate")
         send(producer, "homeless", range(10, 20))
-        end = time.monotonic() + 60
-        while "attempt 2 in" not in (said := open(space.file("log"), encoding="utf-8").read()) and "is done again" not in said:
-            check(process.poll() is None and time.monotonic() < end, said)
-            time.sleep(0.02)
-        said = ends_soon(space, process, "no target")
+        run.await_line("attempt 2 in|is done again")
+        said = ends_soon(run, "no target")
         check(" committed; " in said, said)
         target.start()
-        process = start(space, work)
+        run = Running(space, work)
         loaded(20)
-        equal(stop(process), 143, "exit code")
+        equal(run.end(), 143, "exit code")
 
 
 def main():
