@@ -10,9 +10,7 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from suite import Skip, Suite, check, equal, need
@@ -21,6 +19,7 @@ need("psycopg", "pyarrow", "deltalake")
 import pyarrow
 from deltalake import DeltaTable, write_deltalake
 from engine import Workspace
+from running import Running
 from server import Server
 
 
@@ -36,8 +35,7 @@ def pipeline(mode="streaming", load=None, **top):
 
 
 def put(space, name, ids):
-    space.write("in/.new", "".join(json.dumps({"id": i, "ts": "2024-01-01T00:00:00Z"}) + "\n" for i in ids))
-    os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
+    space.publish(f"in/{name}.json", "".join(json.dumps({"id": i, "ts": "2024-01-01T00:00:00Z"}) + "\n" for i in ids))
 
 
 def lines(space, folder="out"):
@@ -106,14 +104,9 @@ def mode_switched():
                     raise Skip("a build without --enable-failpoints")
             else:
                 work["steps"][-1]["config"]["trigger"] = "10 ms"
-                space.write("pipeline.json", work)
-                process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                end = time.monotonic() + 60
-                while not os.path.isdir(space.file("out")) or ids(space) != [1, 2]:
-                    check(process.poll() is None and time.monotonic() < end, "no rows")
-                    time.sleep(0.01)
-                process.send_signal(signal.SIGTERM if how == "drained" else signal.SIGKILL)
-                equal(process.wait(30), 143 if how == "drained" else -signal.SIGKILL, "exit code")
+                run = Running(space, work)
+                run.until(lambda: os.path.isdir(space.file("out")) and ids(space) == [1, 2], "the rows")
+                equal(run.end(signal.SIGTERM if how == "drained" else signal.SIGKILL), 143 if how == "drained" else -signal.SIGKILL, "exit code")
             put(space, "b", [3])
             done = space.run(batch).expect(0)
             equal(ids(space), [1, 2, 3], f"rows of a batch run behind a stream that was {how}: {done.err}")
@@ -376,19 +369,10 @@ def first_look_fails(server):
         space.run(pipeline(load=load)).expect(0)
         put(space, "b", [2, 3])
         server.stop()
-        space.write("pipeline.json", pipeline(load=load, retry={"maxAttempts": 6, "delay": "100ms", "maxDelay": "300ms"}))
-        with open(space.file("log"), "wb") as file:
-            process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=file)
-        try:
-            end = time.monotonic() + 60
-            while "is done again" not in open(space.file("log"), encoding="utf-8").read():
-                check(process.poll() is None and time.monotonic() < end, "it was not tried again")
-                time.sleep(0.01)
+        with Running(space, pipeline(load=load, retry={"maxAttempts": 6, "delay": "100ms", "maxDelay": "300ms"})) as run:
+            run.await_line("is done again")
             server.start()
-            equal(process.wait(60), 0, open(space.file("log"), encoding="utf-8").read())
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
+            equal(run.process.wait(60), 0, run.text())
         equal(sorted(server.rows("kept", "SELECT id FROM t")), [(1,), (2,), (3,)], "rows")
 
 
@@ -400,25 +384,15 @@ def table_dropped(server):
         with Workspace(extra={"defaults": {"postgres": server.credentials("dropped")}}) as space:
             work = pipeline(load={**load, "config": {**load["config"], "trigger": "20 ms"}})
             put(space, "a", [1, 2])
-            space.write("pipeline.json", work)
-            with open(space.file("log"), "wb") as file:
-                process = space.start("run", "pipeline.json", "--progress", "none", stdout=subprocess.DEVNULL, stderr=file)
-            try:
-                end = time.monotonic() + 60
-                while "epoch 1: " not in open(space.file("log"), encoding="utf-8").read():
-                    check(process.poll() is None and time.monotonic() < end, "no epoch")
-                    time.sleep(0.01)
+            with Running(space, work) as run:
+                run.await_line("epoch 1: ")
                 if load is DELTA:
                     os.rename(space.file("table"), space.file("away"))
                 else:
                     server.execute("dropped", "DROP TABLE t")
                 put(space, "b", [3])
-                equal(process.wait(60), 6, "exit code")
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
-            log = open(space.file("log"), encoding="utf-8").read()
+                equal(run.process.wait(60), 6, f"exit code; {run.text()}")
+                log = run.text()
             check("the target is not there any more, and lacks the rows that 1 epochs" in log and load["method"] in log, log)
             check("the target is not there any more" in space.run(work).expect(6).err, "the next start")
 
@@ -443,8 +417,7 @@ def step_renamed():
 
 def put_wide(space, name, ids):
     text = "".join(json.dumps({"id": i, "k": f"{i:0>400}", "ts": "2024-01-01T00:00:00Z"}) + "\n" for i in ids)
-    space.write("in/.new", text)
-    os.rename(space.file("in", ".new"), space.file("in", f"{name}.json"))
+    space.publish(f"in/{name}.json", text)
 
 
 def stored_killed(step, wanted):
