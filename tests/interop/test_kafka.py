@@ -6,7 +6,6 @@ One broker serves all cases; each has topics of its own.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
