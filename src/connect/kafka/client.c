@@ -14,6 +14,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 
+#include <ctype.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -405,4 +406,12 @@ enum mr_status kafka_client_ask(struct kafka_client *client, struct mr_runtime *
         return kafka_error(client, client->of_sink ? MR_SINK : MR_SOURCE, asking.code, err, "%s",
                            doing);
     return MR_OK;
+}
+
+bool kafka_is_topic(struct mr_slice name)
+{
+    for (size_t i = 0; i < name.size; i++)
+        if (!isalnum((unsigned char)name.data[i]) && memchr("._-", name.data[i], 3) == NULL)
+            return false;
+    return name.size > 0 && name.size <= 249;
 }

@@ -53,4 +53,8 @@ size_t kafka_client_queued(const struct kafka_client *client);
 void kafka_client_nudge(struct kafka_client *client, const char *topic, int32_t partition);
 void kafka_client_quiet(struct kafka_client *client);
 
+#define KAFKA_TOPIC_RULE                                                                           \
+    "the name of a topic has 1 to 249 letters, digits, dots, underscores and hyphens"
+bool kafka_is_topic(struct mr_slice name);
+
 #endif

@@ -92,6 +92,20 @@ static bool is_avro(const char *text)
     return first == '{' || first == '[' || (size > 5 && strcmp(text + size - 5, ".avsc") == 0);
 }
 
+/* One name for two columns: a key of JSON would be both, and what is loaded could not be told apart. */
+static enum mr_status check_names(const struct mr_schema *schema, const struct mr_options *options,
+                                  struct mr_error *err)
+{
+    if (schema->nfields == 0)
+        return mr_options_error(options, "schema", err, "no column is named");
+    for (int i = 0; i < schema->nfields; i++)
+        for (int k = 0; k < i; k++)
+            if (strcmp(schema->fields[i].name, schema->fields[k].name) == 0)
+                return mr_options_error(options, "schema", err, "the column \"%.80s\" comes twice",
+                                        schema->fields[i].name);
+    return MR_OK;
+}
+
 static enum mr_status read_columns(struct kafka_shape *shape, const struct mr_options *options,
                                    const char *text, const char *directory, struct mr_arena *arena,
                                    struct mr_error *err)
@@ -111,7 +125,8 @@ static enum mr_status read_columns(struct kafka_shape *shape, const struct mr_op
     }
     if (status == MR_NOMEM)
         return mr_error_nomem(err);
-    return status == MR_OK ? MR_OK : mr_options_error(options, "schema", err, "%s", cause.message);
+    return status == MR_OK ? check_names(shape->columns, options, err)
+                           : mr_options_error(options, "schema", err, "%s", cause.message);
 }
 
 enum mr_status kafka_shape_read(struct kafka_shape *shape, const struct mr_options *options,

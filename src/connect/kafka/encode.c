@@ -12,8 +12,6 @@
 #include "enc/json_text.h"
 #include "enc/value_text.h"
 
-#include <ctype.h>
-
 #define CHUNK_ROWS  256
 #define VALUE_BYTES ((size_t)1 << 30)
 
@@ -312,14 +310,6 @@ static enum mr_status number_at(const struct mr_column *column, int64_t row, con
 }
 
 /* What brokers take. A byte 0 would end the name, and the row go elsewhere. */
-static bool is_topic(struct mr_slice name)
-{
-    for (size_t i = 0; i < name.size; i++)
-        if (!isalnum((unsigned char)name.data[i]) && memchr("._-", name.data[i], 3) == NULL)
-            return false;
-    return name.size > 0 && name.size <= 249;
-}
-
 static enum mr_status place(struct kafka_encoder *encoder, const struct mr_batch *batch,
                             int64_t row, struct kafka_record *record, struct mr_error *err)
 {
@@ -339,10 +329,8 @@ static enum mr_status place(struct kafka_encoder *encoder, const struct mr_batch
     struct mr_slice name = bytes_at(batch->columns[columns->topic], row);
     if (name.data == NULL)
         return MR_OK;
-    if (!is_topic(name))
-        return mr_error_data(err, MR_SINK,
-                             "the name of a topic has 1 to 249 letters, digits, dots, underscores "
-                             "and hyphens");
+    if (!kafka_is_topic(name))
+        return mr_error_data(err, MR_SINK, KAFKA_TOPIC_RULE);
     mr_bytes_clear(&encoder->name);
     mr_bytes_append(&encoder->name, name.data, name.size);
     record->name = encoder->name.data;

@@ -124,6 +124,9 @@ enum mr_status kafka_link_read(struct kafka_link *link, const struct mr_options 
                             "the pipeline has no such load any more, whose connection is needed");
     MR_TRY(kafka_settings_read(&link->settings, options, KAFKA_PRODUCER, runtime, arena, err));
     link->topic = mr_options_text(options, "topic");
+    if (link->topic != NULL && !kafka_is_topic(mr_slice_of(link->topic)))
+        return mr_options_error(options, "topic", err, "\"%.80s\": %s", link->topic,
+                                KAFKA_TOPIC_RULE);
     link->progress = mr_options_text(options, "progressTopic");
     if (link->topic != NULL && strcmp(link->topic, link->progress) == 0)
         return mr_options_error(options, "topic", err, "%s remembers which epochs are committed",

@@ -152,9 +152,8 @@ static enum mr_status read_topics(struct kafka_source *source, struct mr_error *
         return mr_error_nomem(err);
     for (int i = 0; i < topics->count; i++) {
         names[i] = topic != NULL ? topic : list->u.strings.items[i];
-        if (names[i][0] == '\0' || strlen(names[i]) > 249)
-            return mr_options_error(options, topic != NULL ? "topic" : "topics", err,
-                                    "the name of a topic has 1 to 249 characters");
+        if (!kafka_is_topic(mr_slice_of(names[i])))
+            return mr_options_error(options, key, err, "\"%.80s\": %s", names[i], KAFKA_TOPIC_RULE);
         for (int k = 0; k < i; k++)
             if (strcmp(names[k], names[i]) == 0)
                 return mr_options_error(options, "topics", err, "%s is listed twice", names[i]);
