@@ -392,24 +392,11 @@ static enum mr_status allocate(struct mr_push_graph *graph, struct mr_error *err
     return MR_OK;
 }
 
-/* A source that is in several segments is read in each: its rows are counted in the first that gives all of them. */
-static bool is_again(const struct mr_push_graph *graph, int id)
+static void add_source(struct mr_push_graph *graph, int at)
 {
-    for (const struct mr_plan_segment *there = graph->plan->segments; there < graph->segment;
-         there++) {
-        bool narrowed = false;
-        for (int i = 0; i < there->nnarrowings; i++)
-            narrowed |= there->narrowings[i].source == id;
-        if (!narrowed && mr_plan_lists(there->sources, there->nsources, id))
-            return true;
-    }
-    return false;
-}
-
-static void add_source(struct mr_push_graph *graph, int id)
-{
-    struct mr_push_node *node = add_node(graph, id, MR_PUSH_SOURCE, true);
-    node->runtime.again = is_again(graph, id);
+    const struct mr_plan_segment *segment = graph->segment;
+    struct mr_push_node *node = add_node(graph, segment->sources[at], MR_PUSH_SOURCE, true);
+    node->runtime.again = segment->again != NULL && segment->again[at];
     node->counted = !node->runtime.again;
 }
 
@@ -420,7 +407,7 @@ static void lay_out(struct mr_push_graph *graph, enum mr_push_side side, int sou
     struct mr_push_edge *edges = graph->edges;
     for (int i = 0; side != MR_PUSH_TASK && i < segment->nsources; i++)
         if (side == MR_PUSH_WHOLE || segment->sources[i] == source)
-            add_source(graph, segment->sources[i]);
+            add_source(graph, i);
     for (int i = 0; i < segment->nnodes; i++) {
         if (!wanted(graph, segment, side, i))
             continue;

@@ -33,6 +33,8 @@ enum mr_op_flag {
     MR_OP_MEASURES = 1 << 8,
     /* A breaker that changes nothing but where rows are (repartition): may be done epoch by epoch. */
     MR_OP_MOVES = 1 << 9,
+    /* Closes itself before its input has ended: what is in front of it may not see all rows. */
+    MR_OP_STOPS = 1 << 10,
 };
 
 /* What a stream's loads want of stateful steps (docs/internals/streaming.md). */

@@ -118,6 +118,7 @@ static inline bool mr_plan_is_breaker(const struct mr_plan_node *node)
 struct mr_plan_segment {
     int nsources;
     const int *sources; /* nodes: sources, and breakers whose rows are pulled */
+    const bool *again;  /* nsources entries: another segment reads them, too, and counts them */
     int nsplits;
     const struct mr_plan_split *splits; /* of all sources, in the order of writing */
     int nnodes;

@@ -17,7 +17,8 @@
  * there).
  *
  * Buffering a frame between two independent consumers was refused: reading twice costs time, a
- * buffer costs memory without a bound. What operators count is counted in one of the segments.
+ * buffer costs memory without a bound. What sources and operators count is counted in one of the
+ * segments, and in one that sees all rows if there is such: behind a limit the reading ends early.
  */
 #include "plan/build.h"
 
@@ -27,6 +28,7 @@ struct terminal {
     int node;
     bool build;  /* what fills it; else the node itself */
     bool *above; /* ancestors and itself; never across what fills a state */
+    bool *whole; /* those of them all of whose rows it waits for */
     int depth;   /* of build sides that must be there before */
     int key;     /* terminals of different keys are never together */
     int group;
@@ -51,15 +53,24 @@ static bool is_terminal(const struct state *state, int i)
            (node->kind == MR_PLAN_OP && (node->op->flags & MR_OP_VALIDATION));
 }
 
-static void mark_above(const struct state *state, bool *above, int node)
+/* `whole`: not what is in front of an operator that stops. */
+static void mark_above(const struct state *state, bool *above, int node, bool whole)
 {
     if (above[node])
         return;
     above[node] = true;
     const struct mr_plan_node *at = &state->builder->nodes[node];
+    if (whole && at->kind == MR_PLAN_OP && (at->op->flags & MR_OP_STOPS))
+        return;
     for (int k = 0; k < at->ninputs; k++)
         if (!mr_plan_is_build(at, k))
-            mark_above(state, above, at->inputs[k].node);
+            mark_above(state, above, at->inputs[k].node, whole);
+}
+
+static void mark_both(const struct state *state, struct terminal *terminal, int node)
+{
+    mark_above(state, terminal->above, node, false);
+    mark_above(state, terminal->whole, node, true);
 }
 
 static enum mr_status add_terminal(struct state *state, int node, bool build, struct mr_error *err)
@@ -68,14 +79,16 @@ static enum mr_status add_terminal(struct state *state, int node, bool build, st
     *terminal = (struct terminal){.node = node, .build = build, .depth = -1};
     terminal->above =
         mr_arena_calloc(state->builder->arena, (size_t)state->nnodes, sizeof *terminal->above);
-    if (terminal->above == NULL)
+    terminal->whole =
+        mr_arena_calloc(state->builder->arena, (size_t)state->nnodes, sizeof *terminal->whole);
+    if (terminal->above == NULL || terminal->whole == NULL)
         return mr_error_nomem(err);
     const struct mr_plan_node *at = &state->builder->nodes[node];
     for (int k = 0; build && k < at->ninputs; k++)
         if (mr_plan_is_build(at, k))
-            mark_above(state, terminal->above, at->inputs[k].node);
+            mark_both(state, terminal, at->inputs[k].node);
     if (!build)
-        mark_above(state, terminal->above, node);
+        mark_both(state, terminal, node);
     return MR_OK;
 }
 
@@ -261,21 +274,27 @@ static enum mr_status list_splits(struct mr_plan_builder *builder, struct mr_pla
     return MR_OK;
 }
 
+/* How much a terminal is worth to those who count what a node above it does. */
+static int worth(const struct terminal *item, int node)
+{
+    return item->whole[node] * 2 + !item->build;
+}
+
 /*
- * The group that counts what the operator does: where it is an end itself, or rows go on to an end. Those that fill states come last,
- * because a foreign scheduler fills them in each of its processes.
+ * The group that counts what the node does: where it is an end itself, or rows go on to an end; first of all one that sees all of
+ * them. Those that fill states come last, because a foreign scheduler fills them in each of its processes.
  */
 static int counting_group(const struct state *state, int node)
 {
-    int found = -1;
+    const struct terminal *found = NULL;
     for (int i = 0; i < state->count; i++) {
         const struct terminal *item = &state->items[i];
         if (!item->build && item->node == node)
             return item->group;
-        if (item->above[node] && (found < 0 || (state->items[found].build && !item->build)))
-            found = i;
+        if (item->above[node] && (found == NULL || worth(item, node) > worth(found, node)))
+            found = item;
     }
-    return found < 0 ? -1 : state->items[found].group;
+    return found == NULL ? -1 : found->group;
 }
 
 static enum mr_status make_segment(struct state *state, int g, struct mr_plan_segment *segment,
@@ -286,7 +305,8 @@ static enum mr_status make_segment(struct state *state, int g, struct mr_plan_se
     int *lists = mr_arena_calloc(builder->arena, 4 * room, sizeof *lists);
     bool *in_task = mr_arena_calloc(builder->arena, room, sizeof *in_task);
     bool *uncounted = mr_arena_calloc(builder->arena, room, sizeof *uncounted);
-    if (lists == NULL || in_task == NULL || uncounted == NULL)
+    bool *again = mr_arena_calloc(builder->arena, room, sizeof *again);
+    if (lists == NULL || in_task == NULL || uncounted == NULL || again == NULL)
         return mr_error_nomem(err);
     int *sources = lists, *nodes = lists + room, *builds = nodes + room, *need = builds + room;
     segment->sources = sources;
@@ -295,6 +315,7 @@ static enum mr_status make_segment(struct state *state, int g, struct mr_plan_se
     segment->needs = need;
     segment->in_task = in_task;
     segment->uncounted = uncounted;
+    segment->again = again;
     for (int n = 0; n < state->nnodes; n++) {
         bool above = false, build = false;
         for (int i = 0; i < state->count; i++) {
@@ -304,6 +325,7 @@ static enum mr_status make_segment(struct state *state, int g, struct mr_plan_se
         }
         const struct mr_plan_node *node = &builder->nodes[n];
         if (above && is_source(node)) {
+            again[segment->nsources] = counting_group(state, n) != g;
             sources[segment->nsources++] = n;
         } else if (above || build) {
             uncounted[segment->nnodes] = !build && counting_group(state, n) != g;

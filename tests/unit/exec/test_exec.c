@@ -233,6 +233,31 @@ static void test_self_reference(void **state)
     toy_reset(&toy);
 }
 
+/*
+ * Its first rows are a build side: that reading ends early, and rows are those of the other one. The first of the two segments is the one
+ * behind the limit.
+ */
+static void test_counts_whole_reading(void **state)
+{
+    (void)state;
+    struct toy toy;
+    toy_init(&toy, 1, INT64_MAX);
+    toy_step(&toy, "toySource", "splits", "3", "rows", "500", "readers", "1", "as", "a", NULL);
+    toy_step(&toy, "toyPass", "from", "a", "as", "passed", NULL);
+    toy_step(&toy, "toyLimit", "count", "5", "from", "passed", "as", "b", NULL);
+    toy_step(&toy, "toyKnown", "ref", "b", "from", "passed", NULL);
+    toy_step(&toy, "toySink", NULL);
+    assert_int_equal(toy_run(&toy), MR_OK);
+    assert_int_equal(toy.plan->nsegments, 2);
+    assert_int_equal(toy.plan->segments[0].nbuilds, 1);
+    assert_int_equal(toy_count(&toy, 0), expected_rows(3, 500));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(toy.result.steps[i].rows_in, expected_rows(3, 500));
+        assert_int_equal(toy.result.steps[i].rows_out, expected_rows(3, 500));
+    }
+    toy_reset(&toy);
+}
+
 /* Two frames validated against each other: segments would wait in a circle if each source were read once. */
 static void test_mutual_reference(void **state)
 {
@@ -521,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_ordered_stops_early),
         cmocka_unit_test(test_build_side),
         cmocka_unit_test(test_self_reference),
+        cmocka_unit_test(test_counts_whole_reading),
         cmocka_unit_test(test_mutual_reference),
         cmocka_unit_test(test_tasks_as_asked),
         cmocka_unit_test(test_retry),

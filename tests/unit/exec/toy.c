@@ -537,7 +537,7 @@ TOY_OP(toy_filter, "toyFilter", MR_OP_CROSSES, 1, filter_bind, pass_push);
 TOY_OP(toy_select, "toySelect", MR_OP_CROSSES, 1, select_bind, select_push);
 TOY_OP(toy_even, "toyEven", MR_OP_TAKES_SELECTION, 1, op_bind, even_push);
 TOY_OP(toy_union, "toyUnion", 0, 9, op_bind, union_push);
-TOY_OP(toy_limit, "toyLimit", MR_OP_ORDERED, 1, limit_bind, limit_push);
+TOY_OP(toy_limit, "toyLimit", MR_OP_ORDERED | MR_OP_STOPS, 1, limit_bind, limit_push);
 TOY_OP(toy_tasks, "toyTasks", 0, 1, tasks_bind, union_push);
 TOY_OP(toy_one, "toyOne", MR_OP_BUILD_SIDE, 2, one_bind, known_push);
 TOY_OP(toy_known, "toyKnown", MR_OP_VALIDATION | MR_OP_BUILD_SIDE, 2, op_bind, known_push);
