@@ -110,11 +110,18 @@ struct showing {
     struct mr_state *state;
     struct mr_arena *arena;
     struct mr_positions positions;
+    struct mr_epoch_record record;
     struct mr_run_row *rows;
     int nrows;
     const char *report; /* of the last committed run */
     struct mr_api_watermarks *out;
 };
+
+/* An epoch of a stream: its record says who wrote it and when; the run may go on, or have ended in any way. */
+static bool is_by_epoch(const struct mr_epoch_record *record)
+{
+    return record->stream && record->run_id[0] != '\0';
+}
 
 static void add(struct showing *showing, const char *step, const char *method,
                 const struct mr_step_spec *spec)
@@ -130,6 +137,11 @@ static void add(struct showing *showing, const char *step, const char *method,
         return;
     item->text = position->text;
     item->by_person = position->bytes.size == 0;
+    if (is_by_epoch(&showing->record) && !item->by_person) {
+        item->run_id = showing->out->run_id;
+        item->time_micros = showing->out->time_micros;
+        return;
+    }
     const struct mr_run_row *row = setter(showing->rows, showing->nrows, step, item->by_person);
     item->run_id = row ? row->run_id : NULL;
     item->time_micros = row ? row->ended_micros : 0;
@@ -139,25 +151,30 @@ static void add(struct showing *showing, const char *step, const char *method,
 static enum mr_status look_at(struct showing *showing, const char *key, struct mr_error *err)
 {
     struct mr_api_watermarks *out = showing->out;
-    struct mr_epoch_record record = {.phase = MR_EPOCH_NONE};
+    struct mr_epoch_record *record = &showing->record;
     if (showing->state) {
-        MR_TRY(mr_state_load_epoch(showing->state, key, 0, showing->arena, &record, err));
+        MR_TRY(mr_state_load_epoch(showing->state, key, 0, showing->arena, record, err));
         MR_TRY(mr_state_runs(showing->state, key, false, RUNS_MOST, showing->arena, &showing->rows,
                              &showing->nrows, err));
     }
-    out->shared = mr_group_has_begun(&record);
-    out->unfinished = record.phase == MR_EPOCH_PREPARED;
-    if (record.phase != MR_EPOCH_NONE) {
-        MR_TRY(mr_positions_decode(record.positions, showing->arena, &showing->positions, err));
-        out->epoch = record.epoch;
-        out->safe_time = record.watermark && *record.watermark ? record.watermark : NULL;
+    out->shared = mr_group_has_begun(record);
+    out->unfinished = record->phase == MR_EPOCH_PREPARED;
+    if (record->phase != MR_EPOCH_NONE) {
+        MR_TRY(mr_positions_decode(record->positions, showing->arena, &showing->positions, err));
+        out->epoch = record->epoch;
+        out->safe_time = record->watermark && *record->watermark ? record->watermark : NULL;
     }
     const struct mr_run_row *last = setter(showing->rows, showing->nrows, NULL, false);
-    if (last) {
-        struct mr_run_row *whole = NULL;
+    if (is_by_epoch(record)) {
+        out->run_id = record->run_id;
+        out->time_micros = record->written;
+    } else if (last) {
         out->run_id = last->run_id;
         out->time_micros = last->ended_micros;
-        MR_TRY(mr_state_run(showing->state, last->run_id, showing->arena, &whole, err));
+    }
+    if (out->run_id) {
+        struct mr_run_row *whole = NULL;
+        MR_TRY(mr_state_run(showing->state, out->run_id, showing->arena, &whole, err));
         showing->report = whole ? whole->report : NULL;
     }
     return MR_OK;

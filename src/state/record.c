@@ -1,30 +1,33 @@
 /*
  * record.c - an epoch record as bytes: "MRE4", fields, CRC-32 of all before it; and a note, sealed the same way.
  *
- *   4D 52 45 34 | phase u8 | flags u8 | lane varint | epoch u64le | run id | maker | fingerprint | watermark | positions |
+ *   4D 52 45 34 | phase u8 | flags u8 | written u64le, if flagged | lane varint | epoch u64le | run id | maker | fingerprint | watermark | positions |
  *   token count varint { step varint, method, location, token } | crc u32le
  *
  *   4D 52 4E 31 | kind u8 | epoch u64le | name | bytes | crc u32le
  *
  * A note says whose it is inside its checksum, so that one in the wrong row is damage too. Texts and byte strings have a varint length in front; a watermark that is absent is an empty one. A binary form of our own
  * rather than JSON, because tokens are binary and because every flipped bit must be noticed. "MRE1" had no locations, "MRE2" no maker,
- * "MRE3" no flags (1: of a stream).
+ * "MRE3" no flags (1: of a stream, 2: it has the time when it was written).
  */
 #include "state/record.h"
 
 #define OF_STREAM 1
+#define HAS_TIME  2
 
 static const char record_magic[4] = {'M', 'R', 'E', '4'};
 static const char third_magic[4] = {'M', 'R', 'E', '3'};
 static const char second_magic[4] = {'M', 'R', 'E', '2'};
 static const char first_magic[4] = {'M', 'R', 'E', '1'};
 
-void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_bytes *out)
+void mr_epoch_record_encode(const struct mr_epoch_record *record, int64_t now, struct mr_bytes *out)
 {
     size_t start = out->size;
     mr_bytes_append(out, record_magic, sizeof record_magic);
     mr_bytes_u8(out, (uint8_t)record->phase);
-    mr_bytes_u8(out, record->stream ? OF_STREAM : 0);
+    mr_bytes_u8(out, (uint8_t)((record->stream ? OF_STREAM : 0) | (now > 0 ? HAS_TIME : 0)));
+    if (now > 0)
+        mr_bytes_u64le(out, (uint64_t)now);
     mr_bytes_varint(out, (uint64_t)record->lane);
     mr_bytes_u64le(out, (uint64_t)record->epoch);
     mr_bytes_lenpref_text(out, record->run_id);
@@ -68,6 +71,7 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
     out->phase = (enum mr_epoch_phase)mr_byte_reader_u8(&reader);
     uint8_t flags = older || third ? 0 : mr_byte_reader_u8(&reader);
     out->stream = flags & OF_STREAM;
+    out->written = flags & HAS_TIME ? (int64_t)mr_byte_reader_u64le(&reader) : 0;
     out->lane = (int)mr_byte_reader_varint(&reader);
     out->epoch = (int64_t)mr_byte_reader_u64le(&reader);
     out->run_id = get_slice(&reader, arena, &ok).data;
@@ -87,7 +91,7 @@ bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
         out->tokens[i].location = first ? "" : get_slice(&reader, arena, &ok).data;
         out->tokens[i].token = get_slice(&reader, arena, &ok);
     }
-    return ok && flags <= OF_STREAM && out->tokens && mr_byte_reader_done(&reader);
+    return ok && flags <= (OF_STREAM | HAS_TIME) && out->tokens && mr_byte_reader_done(&reader);
 }
 
 static const char note_magic[4] = {'M', 'R', 'N', '1'};

@@ -6,7 +6,9 @@
 
 #include "state/state.h"
 
-void mr_epoch_record_encode(const struct mr_epoch_record *record, struct mr_bytes *out);
+/* `record->written` is not looked at: it is `now`, 0 = not known. */
+void mr_epoch_record_encode(const struct mr_epoch_record *record, int64_t now,
+                            struct mr_bytes *out);
 /* False when the bytes are not what encode wrote. Slices and texts are copied into the arena. */
 bool mr_epoch_record_decode(struct mr_slice bytes, struct mr_arena *arena,
                             struct mr_epoch_record *out);

@@ -193,7 +193,7 @@ static enum mr_status store_sealed(struct mr_lease *lease, const struct mr_epoch
 {
     struct mr_bytes bytes;
     mr_bytes_init(&bytes, BLOB_MAXIMUM);
-    mr_epoch_record_encode(record, &bytes);
+    mr_epoch_record_encode(record, mr_clock_wall_micros(), &bytes);
     enum mr_status status = MR_OK;
     pthread_mutex_lock(&lease->state->lock);
     MR_TRY_OUT(mr_bytes_status(&bytes, err));

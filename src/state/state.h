@@ -76,6 +76,7 @@ struct mr_epoch_record {
     const char *maker;
     const char *fingerprint; /* of the plan, ':', hash of the parameters */
     const char *watermark;   /* safe upper time bound for ${last_run_timestamp}, or NULL */
+    int64_t written;         /* wall clock: when it was stored; read only, 0 = not known */
     struct mr_slice positions;
     int ntokens;
     struct mr_epoch_token *tokens;

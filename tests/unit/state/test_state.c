@@ -165,10 +165,11 @@ static void record_survives(void **out)
     struct mr_bytes bytes;
     struct mr_epoch_record record = sample(), read;
     mr_bytes_init(&bytes, MR_BYTES_DEFAULT_MAXIMUM);
-    mr_epoch_record_encode(&record, &bytes);
+    mr_epoch_record_encode(&record, 1700000000000001, &bytes);
     assert_true(
         mr_epoch_record_decode((struct mr_slice){bytes.data, bytes.size}, &fixture->arena, &read));
     check_sample(&read);
+    assert_true(read.written == 1700000000000001);
     mr_bytes_reset(&bytes);
 }
 
@@ -179,7 +180,7 @@ static void damage_is_noticed(void **out)
     struct mr_bytes bytes;
     struct mr_epoch_record record = sample(), read;
     mr_bytes_init(&bytes, MR_BYTES_DEFAULT_MAXIMUM);
-    mr_epoch_record_encode(&record, &bytes);
+    mr_epoch_record_encode(&record, 1700000000000001, &bytes);
     for (size_t i = 0; i < bytes.size * 8; i++) {
         bytes.data[i / 8] ^= (char)(1 << (i % 8));
         assert_false(mr_epoch_record_decode((struct mr_slice){bytes.data, bytes.size},
@@ -755,7 +756,7 @@ static void older_records_are_read(void **out)
     struct mr_bytes now, before;
     mr_bytes_init(&now, 4096);
     mr_bytes_init(&before, 4096);
-    mr_epoch_record_encode(&record, &now);
+    mr_epoch_record_encode(&record, 0, &now);
     size_t flags = 4 + 1, maker = flags + 1 + 1 + 8 + 1 + strlen(record.run_id);
     assert_int_equal(now.data[flags], 1);
     assert_int_equal(now.data[maker], 0);
