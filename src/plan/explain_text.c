@@ -2,7 +2,8 @@
  * explain_text.c - the plan as a tree for people.
  *
  * The tree follows the rows: sources at the left margin, below them what reads them, each node
- * once; where a node has several inputs the others refer to it by its step. Only `location`,
+ * once. One with several inputs stands below the last of them, so that nothing comes before what it
+ * reads, and names the others. Only `location`,
  * `details` and notes of implementations are printed, which are free of secrets by contract;
  * options never are.
  */
@@ -145,6 +146,35 @@ static void put_schema(struct mr_bytes *out, const struct mr_plan_node *node, in
     mr_bytes_char(out, '\n');
 }
 
+/* The input below which a node stands; -1: it has none. */
+static int last_input(const struct mr_plan_node *node)
+{
+    int last = node->ninputs > 0 ? 0 : -1;
+    for (int k = 1; k < node->ninputs; k++)
+        if (node->inputs[k].node > node->inputs[last].node)
+            last = k;
+    return last;
+}
+
+static bool stands_below(const struct mr_plan_node *node, const struct mr_plan_node *above)
+{
+    int last = last_input(node);
+    return last >= 0 && node->inputs[last].node == above->id;
+}
+
+static void put_other_inputs(struct mr_bytes *out, const struct mr_plan *plan,
+                             const struct mr_plan_node *node)
+{
+    int last = last_input(node);
+    const char *before = " with";
+    for (int i = 0; i < node->ninputs; i++) {
+        if (i == last)
+            continue;
+        mr_bytes_printf(out, "%s %s", before, plan->nodes[node->inputs[i].node].label);
+        before = ",";
+    }
+}
+
 static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
                      const struct mr_plan_node *node, int depth)
 {
@@ -154,9 +184,7 @@ static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
         mr_bytes_printf(out, " \"%s\"", node->step->name);
     if (node->step->register_as != NULL && node->kind != MR_PLAN_SINK && !node->is_inner)
         mr_bytes_printf(out, " as %s", node->step->register_as);
-    for (int i = 1; i < node->ninputs; i++)
-        mr_bytes_printf(out, "%s %s", i == 1 ? " with" : ",",
-                        plan->nodes[node->inputs[i].node].label);
+    put_other_inputs(out, plan, node);
     if (node->absorbed && node->moved_to != NULL) {
         mr_bytes_printf(out, ": in front of %s\n", node->moved_to);
         return;
@@ -176,13 +204,12 @@ static void put_node(struct mr_bytes *out, const struct mr_plan *plan,
     else
         put_sink(out, node, depth + 1);
     put_schema(out, node, depth + 1);
-    /* What reads it, each below its first input; filters that went into a source stay beside it. */
+    /* Filters that went into a source stay beside it. */
     int consumers = 0;
     for (int i = node->id + 1; i < plan->nnodes; i++)
-        consumers += !plan->nodes[i].absorbed && plan->nodes[i].ninputs > 0 &&
-                     plan->nodes[i].inputs[0].node == node->id;
+        consumers += !plan->nodes[i].absorbed && stands_below(&plan->nodes[i], node);
     for (int i = node->id + 1; i < plan->nnodes; i++)
-        if (plan->nodes[i].ninputs > 0 && plan->nodes[i].inputs[0].node == node->id)
+        if (stands_below(&plan->nodes[i], node))
             put_node(out, plan, &plan->nodes[i], depth + (consumers > 1));
 }
 
