@@ -113,6 +113,7 @@ struct millrace_run_options {
     bool adopt;              /* state was lost: go on from what the targets know */
     const char *report_file; /* also write the report there; NULL = no */
     const char *listen;      /* "host:port": /metrics, /healthz, /readyz over HTTP; NULL = no */
+    /* Five times a second; not in mode streaming, whose log tells how it goes on. */
     void (*progress)(void *context, const struct millrace_progress *progress);
     void *progress_context;
 };

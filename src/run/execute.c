@@ -89,7 +89,8 @@ enum mr_status mr_execute(struct mr_session *session, const struct mr_run_option
         request.tap = options->tap;
         request.tap_context = options->tap_context;
     }
-    if (options->progress)
+    /* An epoch is no run: a stream has lines of the log (tell.c). */
+    if (options->progress && session->spec->mode == MR_MODE_BATCH)
         MR_TRY(mr_progress_start(session->engine, options->progress, options->progress_context,
                                  &progress, err));
     enum mr_status status = mr_exec_run(session->engine, &request, result, err);

@@ -27,19 +27,18 @@ static double split_skew(const struct mr_exec_result *result)
     return count > 1 ? (double)most * count / (double)sum : 0;
 }
 
-void mr_kpi_compute(const struct mr_plan *plan, const struct mr_exec_result *result,
+void mr_kpi_compute(const struct mr_figures *figures, const struct mr_exec_result *result,
                     struct mr_kpi kpis[MR_KPIS])
 {
     int64_t stalled = 0, all = 0, exchange = 0;
-    for (int i = 0; i < result->nsteps; i++) {
-        const struct mr_exec_step *step = &result->steps[i];
+    for (int i = 0; i < figures->count; i++) {
+        const struct mr_exec_step *step = &figures->items[i].done;
         all += step->working;
         for (int cause = 0; cause < MR_WAIT_CAUSES; cause++)
             all += step->waiting[cause];
         stalled += step->waiting[MR_WAIT_MEMORY];
+        exchange += figures->items[i].counters[MR_COUNT_EXCHANGE_BYTES];
     }
-    for (int i = 0; plan && i < plan->nnodes; i++)
-        exchange += atomic_load(&plan->nodes[i].runtime->counters->value[MR_COUNT_EXCHANGE_BYTES]);
     double skew = split_skew(result);
     double share = all > 0 ? 100.0 * (double)stalled / (double)all : 0;
     kpis[0] = (struct mr_kpi){"split_time_max_over_mean", skew, "ratio",
@@ -50,12 +49,12 @@ void mr_kpi_compute(const struct mr_plan *plan, const struct mr_exec_result *res
 }
 
 /* The step and cause with the most time over all tasks; cause -1 = its own work. */
-static int slowest(const struct mr_exec_result *result, int *cause)
+static int slowest(const struct mr_figures *figures, int *cause)
 {
     int64_t most = 0;
     int at = -1;
-    for (int i = 0; i < result->nsteps; i++) {
-        const struct mr_exec_step *step = &result->steps[i];
+    for (int i = 0; i < figures->count; i++) {
+        const struct mr_exec_step *step = &figures->items[i].done;
         if (step->working > most) {
             most = step->working;
             at = i;
@@ -74,7 +73,7 @@ static int slowest(const struct mr_exec_result *result, int *cause)
 }
 
 /* The keys of a source that say how many connections it reads with. */
-static const char *connection_keys(const struct mr_plan_node *node)
+static const char *connection_keys(const struct mr_figure *node)
 {
     const struct mr_option *options = node->source ? node->source->options : NULL;
     if (options && mr_option_find(options, "numPartitions"))
@@ -82,16 +81,15 @@ static const char *connection_keys(const struct mr_plan_node *node)
     return options && mr_option_find(options, "minPartitions") ? " (minPartitions)" : "";
 }
 
-void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *result, int64_t wall,
-                   struct mr_bytes *out)
+void mr_kpi_advice(const struct mr_figures *figures, int64_t wall, struct mr_bytes *out)
 {
     int cause = -1;
-    int at = plan ? slowest(result, &cause) : -1;
+    int at = slowest(figures, &cause);
     if (at < 0 || wall <= 0) {
         mr_bytes_text(out, "Nothing was run long enough to advise on.");
         return;
     }
-    const struct mr_plan_node *node = &plan->nodes[result->steps[at].node];
+    const struct mr_figure *node = &figures->items[at];
     const char *label = node->label;
     if (cause < 0) {
         mr_bytes_printf(out,

@@ -4,7 +4,7 @@
 #ifndef MR_RUN_KPI_H
 #define MR_RUN_KPI_H
 
-#include "exec/exec.h"
+#include "run/figures.h"
 
 struct mr_kpi {
     const char *name; /* "split_skew" */
@@ -16,10 +16,9 @@ struct mr_kpi {
 #define MR_KPIS 3
 
 /* split time max/mean, share of time stalled on memory, exchange bytes. */
-void mr_kpi_compute(const struct mr_plan *plan, const struct mr_exec_result *result,
+void mr_kpi_compute(const struct mr_figures *figures, const struct mr_exec_result *result,
                     struct mr_kpi kpis[MR_KPIS]);
 /* One sentence. `wall` in microseconds. */
-void mr_kpi_advice(const struct mr_plan *plan, const struct mr_exec_result *result, int64_t wall,
-                   struct mr_bytes *out);
+void mr_kpi_advice(const struct mr_figures *figures, int64_t wall, struct mr_bytes *out);
 
 #endif

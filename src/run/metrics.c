@@ -102,11 +102,23 @@ static double rows_written(const struct mr_metrics_run *run)
 }
 static double bytes_read(const struct mr_metrics_run *run)
 {
-    return (double)run->totals->bytes_read;
+    return (double)run->totals->rows.bytes_read;
 }
 static double bytes_written(const struct mr_metrics_run *run)
 {
-    return (double)run->totals->bytes_written;
+    return (double)run->totals->rows.bytes_written;
+}
+static double rows_rejected(const struct mr_metrics_run *run)
+{
+    return (double)run->totals->rows.rejected;
+}
+static double rows_late(const struct mr_metrics_run *run)
+{
+    return (double)run->totals->rows.late;
+}
+static double rows_dead_lettered(const struct mr_metrics_run *run)
+{
+    return (double)run->totals->rows.letters;
 }
 static double epochs(const struct mr_metrics_run *run)
 {
@@ -153,6 +165,12 @@ static double working(const struct mr_metrics_run *run)
 static const struct number numbers[] = {
     {"rows_read_total", "counter", "Rows that sources have given, of committed epochs.", rows_read},
     {"rows_written_total", "counter", "Rows that loads have committed.", rows_written},
+    {"rows_rejected_total", "counter",
+     "Rows that validations have rejected or that could not be decoded, of committed epochs.",
+     rows_rejected},
+    {"rows_late_total", "counter", "Rows behind the watermark, of committed epochs.", rows_late},
+    {"rows_dead_lettered_total", "counter",
+     "Rows that were committed as dead letters or to a quarantine.", rows_dead_lettered},
     {"bytes_read_total", "counter", "Bytes that sources have read, of committed epochs.",
      bytes_read},
     {"bytes_written_total", "counter", "Bytes that were written, of committed epochs.",
@@ -310,7 +328,7 @@ static void put_kept(struct page *page)
 /* Labels of nodes may be the same (two filters in one step): then they are numbered, because series must differ. */
 static void put_step(struct page *page, const struct mr_metrics_run *run, int at, int64_t value)
 {
-    const struct mr_totals_node *nodes = run->totals->nodes;
+    const struct mr_figure *nodes = run->totals->figures.items;
     char label[256];
     int before = 0;
     for (int i = 0; i < at; i++)
@@ -328,16 +346,18 @@ static void put_rows(struct page *page)
     const struct mr_metrics *metrics = page->metrics;
     family(page, "step_rows_in_total", "counter", "Rows that came into a step.");
     for (int i = 0; i < metrics->nruns; i++)
-        for (int k = 0; k < metrics->runs[i].totals->nnodes; k++)
-            put_step(page, &metrics->runs[i], k, metrics->runs[i].totals->nodes[k].step.rows_in);
+        for (int k = 0; k < metrics->runs[i].totals->figures.count; k++)
+            put_step(page, &metrics->runs[i], k,
+                     metrics->runs[i].totals->figures.items[k].done.rows_in);
     family(page, "step_rows_out_total", "counter", "Rows that left a step.");
     for (int i = 0; i < metrics->nruns; i++)
-        for (int k = 0; k < metrics->runs[i].totals->nnodes; k++)
-            put_step(page, &metrics->runs[i], k, metrics->runs[i].totals->nodes[k].step.rows_out);
+        for (int k = 0; k < metrics->runs[i].totals->figures.count; k++)
+            put_step(page, &metrics->runs[i], k,
+                     metrics->runs[i].totals->figures.items[k].done.rows_out);
 }
 
 /* Those that alerts are made of are there from the first epoch on: a counter that appears with its first event has no rate. */
-static bool is_shown(const struct mr_totals_node *node, int counter)
+static bool is_shown(const struct mr_figure *node, int counter)
 {
     return node->counters[counter] != 0 ||
            (node->kind == MR_PLAN_OP && counter == MR_COUNT_ROWS_LATE);
@@ -350,17 +370,17 @@ static void put_counters(struct page *page)
         char name[80];
         bool any = false;
         snprintf(name, sizeof name, "step_%s%s", mr_counter_name((enum mr_counter)c),
-                 mr_totals_is_peak(c) ? "" : "_total");
+                 mr_figures_is_peak(c) ? "" : "_total");
         for (int i = 0; i < metrics->nruns; i++) {
-            const struct mr_totals *totals = metrics->runs[i].totals;
-            for (int k = 0; k < totals->nnodes; k++) {
-                if (!is_shown(&totals->nodes[k], c))
+            const struct mr_figures *figures = &metrics->runs[i].totals->figures;
+            for (int k = 0; k < figures->count; k++) {
+                if (!is_shown(&figures->items[k], c))
                     continue;
                 if (!any)
-                    family(page, name, mr_totals_is_peak(c) ? "gauge" : "counter",
+                    family(page, name, mr_figures_is_peak(c) ? "gauge" : "counter",
                            "Of the step, as in the report.");
                 any = true;
-                put_step(page, &metrics->runs[i], k, totals->nodes[k].counters[c]);
+                put_step(page, &metrics->runs[i], k, figures->items[k].counters[c]);
             }
         }
     }

@@ -56,11 +56,11 @@ static json_t *splits_report(const struct mr_plan *plan, const struct mr_exec_re
     return out;
 }
 
-static json_t *kpis_report(const struct mr_plan *plan, const struct mr_exec_result *result)
+static json_t *kpis_report(const struct mr_figures *figures, const struct mr_exec_result *result)
 {
     struct mr_kpi kpis[MR_KPIS];
     json_t *out = json_array();
-    mr_kpi_compute(plan, result, kpis);
+    mr_kpi_compute(figures, result, kpis);
     for (int i = 0; i < MR_KPIS; i++) {
         json_t *entry = json_object();
         json_object_set_new(entry, "name", json_string(kpis[i].name));
@@ -140,32 +140,17 @@ static void add_resumed(json_t *out, const struct mr_plan *plan)
     json_decref(resumed);
 }
 
-/* Of a stream (`stream` not NULL) the sums over its epochs: the plan may be gone, if it was stopped while it made the next. */
-static void add_rows(json_t *out, const struct mr_plan *plan, const struct mr_totals *stream)
+static void add_rows(json_t *out, const struct mr_figures *figures)
 {
-    struct mr_totals_rows rows = {0};
-    int64_t read = 0, written = 0;
-    for (int i = 0; plan && i < plan->nnodes; i++) {
-        const struct mr_plan_node *node = &plan->nodes[i];
-        const struct mr_counters *counters = node->runtime->counters;
-        mr_totals_add_rows(&rows, node);
-        if (node->kind == MR_PLAN_SOURCE)
-            read += atomic_load(&counters->value[MR_COUNT_BYTES_READ]);
-        if (node->kind == MR_PLAN_SINK)
-            written += atomic_load(&counters->value[MR_COUNT_BYTES_WRITTEN]);
-    }
-    if (stream) {
-        rows = stream->rows;
-        read = stream->bytes_read;
-        written = stream->bytes_written;
-    }
+    struct mr_figure_rows rows;
+    mr_figures_rows(figures, &rows);
     json_object_set_new(out, "rows_read", json_integer(rows.read));
     json_object_set_new(out, "rows_written", json_integer(rows.written));
     json_object_set_new(out, "rows_rejected", json_integer(rows.rejected));
     json_object_set_new(out, "rows_late", json_integer(rows.late));
     json_object_set_new(out, "rows_dead_lettered", json_integer(rows.letters));
-    json_object_set_new(out, "bytes_read", json_integer(read));
-    json_object_set_new(out, "bytes_written", json_integer(written));
+    json_object_set_new(out, "bytes_read", json_integer(rows.bytes_read));
+    json_object_set_new(out, "bytes_written", json_integer(rows.bytes_written));
 }
 
 /* What the file says of itself: its name and, where it has them, its description and metadata. */
@@ -306,6 +291,21 @@ static void add_stream(json_t *out, const struct mr_session *session, struct mr_
     json_object_set_new(out, "stream", stream);
 }
 
+static void add_steps(json_t *out, const struct mr_report_input *input, int64_t wall)
+{
+    const struct mr_figures *figures = input->figures;
+    const struct mr_plan *plan = input->session->plan;
+    struct mr_bytes advice;
+    mr_bytes_init(&advice, 4096);
+    mr_kpi_advice(figures, wall, &advice);
+    json_object_set_new(out, "fingerprint", json_string(figures->fingerprint));
+    json_object_set_new(out, "steps", mr_report_steps(figures, plan));
+    json_object_set_new(out, "splits", splits_report(plan, input->result));
+    json_object_set_new(out, "kpis", kpis_report(figures, input->result));
+    json_object_set_new(out, "advice", json_string(advice.data ? advice.data : ""));
+    mr_bytes_reset(&advice);
+}
+
 char *mr_report_build(const struct mr_report_input *input)
 {
     struct mr_session *session = input->session;
@@ -335,21 +335,11 @@ char *mr_report_build(const struct mr_report_input *input)
     if (input->status != MR_OK)
         json_object_set_new(out, "error", error_report(input->failure));
     add_machine(out, session, wall);
-    add_rows(out, plan, input->stream);
+    add_rows(out, input->figures);
     add_stream(out, session, input->stream);
     json_object_set_new(out, "retries", retries_report(&session->retries));
-    if (plan) {
-        struct mr_bytes advice;
-        mr_bytes_init(&advice, 4096);
-        mr_kpi_advice(plan, input->result, wall, &advice);
-        json_object_set_new(out, "fingerprint",
-                            json_string(plan->fingerprint ? plan->fingerprint : ""));
-        json_object_set_new(out, "steps", mr_report_steps(plan, input->result));
-        json_object_set_new(out, "splits", splits_report(plan, input->result));
-        json_object_set_new(out, "kpis", kpis_report(plan, input->result));
-        json_object_set_new(out, "advice", json_string(advice.data ? advice.data : ""));
-        mr_bytes_reset(&advice);
-    }
+    if (plan || input->figures->count > 0)
+        add_steps(out, input, wall);
     return to_text(out);
 }
 

@@ -11,6 +11,7 @@
 struct mr_report_input {
     struct mr_session *session;
     const struct mr_exec_result *result;
+    const struct mr_figures *figures;
     enum mr_status status;
     const struct mr_error *failure;
     const char *recovered_run; /* run whose commit this start finished, or NULL */

@@ -4,11 +4,14 @@
 #ifndef MR_RUN_REPORT_STEPS_H
 #define MR_RUN_REPORT_STEPS_H
 
-#include "exec/exec.h"
+#include "run/figures.h"
 
 #include <jansson.h>
 
-/* One entry per step (and per side output), in order; a step of several parts has them in "parts". */
-json_t *mr_report_steps(const struct mr_plan *plan, const struct mr_exec_result *result);
+/*
+ * One entry per step (and per side output), in order; a step of several parts has them in "parts". Behind them the maintain steps of the
+ * plan, which may be NULL.
+ */
+json_t *mr_report_steps(const struct mr_figures *figures, const struct mr_plan *plan);
 
 #endif

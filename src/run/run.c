@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "run/epoch.h"
 #include "run/execute.h"
+#include "run/figures.h"
 #include "run/group.h"
 #include "run/judge.h"
 #include "run/kept.h"
@@ -31,7 +32,8 @@ struct run {
     struct mr_stage_run stage;
     struct mr_exec_result result;
     struct mr_resume resume;
-    struct mr_stream stream; /* mode streaming */
+    struct mr_figures figures; /* of a batch run */
+    struct mr_stream stream;   /* mode streaming */
 };
 
 /*
@@ -143,6 +145,7 @@ static char *build_report(struct run *run, enum mr_status status, const struct m
     struct mr_report_input input = {
         .session = run->session,
         .result = &run->result,
+        .figures = run->start.figures,
         .status = status,
         .failure = failure,
         .recovered_run = run->start.finished_earlier ? run->start.last.run_id : NULL,
@@ -168,8 +171,8 @@ static enum mr_status end(struct run *run, enum mr_status status, struct mr_erro
                           char **report)
 {
     struct mr_error err = {0};
-    if (run->session->spec->mode == MR_MODE_STREAMING && run->session->plan)
-        (void)mr_totals_pour(&run->stream.totals, run->session->plan, &run->result, NULL);
+    if (run->session->spec->mode == MR_MODE_BATCH && run->session->plan)
+        (void)mr_figures_add(&run->figures, run->session->plan, &run->result, NULL);
     *report = build_report(run, status, failure);
     enum mr_status recorded = mr_start_end(&run->start, status, failure, *report, &err);
     if (recorded != MR_OK && status == MR_OK) {
@@ -188,6 +191,7 @@ static enum mr_status end(struct run *run, enum mr_status status, struct mr_erro
 static void let_go(struct run *run)
 {
     mr_exec_result_reset(&run->result);
+    mr_figures_reset(&run->figures);
     mr_resume_reset(&run->resume);
     mr_stream_reset(&run->stream);
     mr_start_reset(&run->start);
@@ -229,8 +233,8 @@ enum mr_status mr_run_execute(struct mr_session *session, const struct mr_run_op
     mr_resume_init(&run.resume, session);
     *report = NULL;
     enum mr_status status = mr_stream_init(&run.stream, &run.start, options, errors, &failure);
-    if (streaming)
-        run.start.stream = &run.stream.totals;
+    mr_figures_init(&run.figures);
+    run.start.figures = streaming ? &run.stream.totals.figures : &run.figures;
     if (status == MR_OK)
         status = mr_pool_enter(&session->ticket, session->runtime.waiter, &failure);
     if (status == MR_OK) {

@@ -19,9 +19,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What a run tells once (the version that it made of a table) would be a line an epoch in a stream. */
 static void session_event(struct mr_runtime *runtime, enum mr_log_level level, const char *message)
 {
     struct mr_session *session = runtime->event_context;
+    if (level == MR_LOG_INFO && atomic_load(&session->in_epochs))
+        level = MR_LOG_DEBUG;
     mr_logger_write(&session->logger, level, "step", runtime->memory->name, message);
 }
 

@@ -8,11 +8,11 @@
 
 #include "base/failpoint.h"
 #include "base/time.h"
+#include "run/figures.h"
 #include "run/group.h"
 #include "run/maintain.h"
 #include "run/resume.h"
 #include "run/stage.h"
-#include "run/totals.h"
 
 #include <string.h>
 
@@ -230,11 +230,19 @@ enum mr_status mr_start_goes_on(struct mr_start *start, bool fresh, bool *work,
 
 /* ---- the end ---- */
 
-static struct mr_totals_rows sum_rows(const struct mr_plan *plan)
+/* A job in parts has only what its plan has counted. */
+static struct mr_figure_rows sum_rows(const struct mr_start *start)
 {
-    struct mr_totals_rows rows = {0};
-    for (int i = 0; plan && i < plan->nnodes; i++)
-        mr_totals_add_rows(&rows, &plan->nodes[i]);
+    const struct mr_plan *plan = start->session->plan;
+    const struct mr_exec_result nothing = {0};
+    struct mr_figure_rows rows = {0};
+    struct mr_figures own;
+    mr_figures_init(&own);
+    if (start->figures)
+        mr_figures_rows(start->figures, &rows);
+    else if (plan && mr_figures_add(&own, plan, &nothing, NULL) == MR_OK)
+        mr_figures_rows(&own, &rows);
+    mr_figures_reset(&own);
     return rows;
 }
 
@@ -259,7 +267,7 @@ static enum mr_status record_end(struct mr_start *start, enum mr_status status,
         row.message =
             mr_arena_printf(&session->arena, "run key %s has succeeded already, as run %s",
                             session->request.run_key, start->skipped);
-    struct mr_totals_rows rows = start->stream ? start->stream->rows : sum_rows(session->plan);
+    struct mr_figure_rows rows = sum_rows(start);
     row.rows_read = rows.read;
     row.rows_written = rows.written;
     return mr_state_run_end(start->state, &row, err);

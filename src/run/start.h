@@ -12,7 +12,7 @@
 #include "run/epoch.h"
 #include "run/run.h"
 
-struct mr_totals;
+struct mr_figures;
 
 struct mr_start {
     struct mr_session *session;
@@ -26,7 +26,7 @@ struct mr_start {
         *skipped; /* the run that has succeeded under our key: there is nothing to do; or NULL */
     const char *withdrawn_run; /* the interrupted run whose commit was taken back, or NULL */
     const char *withdrawn_reason;
-    const struct mr_totals *stream; /* the sums of its epochs; NULL in batch */
+    const struct mr_figures *figures; /* of what it has done; NULL = those of the plan */
 };
 
 /* Opens the state, takes the lease, looks for the run key, makes the row. */

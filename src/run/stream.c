@@ -542,7 +542,7 @@ enum mr_status mr_stream_run(struct mr_stream *stream, struct mr_error *err)
             mr_totals_rest(&stream->totals);
         if (status == MR_OK && stream->failures > 0)
             mr_totals_failed(&stream->totals, NULL);
-        if (status == MR_OK && (!stream->idle || stream->failures > 0))
+        if (status == MR_OK)
             mr_tell_epoch(stream, stream->failures > 0);
         stream->failures = status == MR_OK ? 0 : stream->failures + 1;
         if (status != MR_OK) {

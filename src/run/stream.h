@@ -30,6 +30,7 @@ struct mr_stream {
     int64_t pause;      /* micros until sources are looked at again */
     int64_t told_at;    /* monotonic: the last line of the log, and of the row */
     int64_t told_rows;
+    int64_t told_epochs;
 };
 
 enum mr_status mr_stream_init(struct mr_stream *stream, struct mr_start *start,

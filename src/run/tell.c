@@ -64,17 +64,33 @@ static void put_kept(struct mr_bytes *out, const struct mr_gauges *now)
     mr_bytes_printf(out, "; keeps %lld row%s, %s", (long long)rows, rows == 1 ? "" : "s", size);
 }
 
-static void put_line(struct mr_bytes *out, const struct mr_stream *stream, int64_t now)
+/* How old records were when they were committed, since the last line. */
+static void put_ages(struct mr_bytes *out, struct mr_totals *totals)
+{
+    struct mr_latency_figures ages;
+    mr_totals_recent(totals, &ages);
+    if (ages.count > 0)
+        mr_bytes_printf(out, "; records %.2f s old (95 %%: %.2f s)", (double)ages.p50 / 1e6,
+                        (double)ages.p95 / 1e6);
+}
+
+/* Sums are of the whole stream, the rate and the ages are of the time since the last line. */
+static void put_line(struct mr_bytes *out, struct mr_stream *stream, int64_t now)
 {
     const struct mr_session *session = stream->session;
-    const struct mr_totals *totals = &stream->totals;
+    struct mr_totals *totals = &stream->totals;
     int64_t since = stream->told_at != 0 ? stream->told_at : session->start_monotonic;
+    long long epochs = (long long)(totals->epochs - stream->told_epochs);
     double seconds = (double)(now - since) / 1e6;
     char used[32], limit[32];
-    mr_bytes_printf(out, "epoch %lld: %lld rows read in all, %lld written, %.0f rows/s",
+    mr_bytes_printf(out,
+                    "epoch %lld: %lld rows read in all, %lld written; %.0f rows/s, %lld epoch%s in "
+                    "%.1f s",
                     (long long)totals->epoch, (long long)totals->rows.read,
                     (long long)totals->rows.written,
-                    seconds > 0 ? (double)(totals->rows.read - stream->told_rows) / seconds : 0);
+                    seconds > 0 ? (double)(totals->rows.read - stream->told_rows) / seconds : 0,
+                    epochs, epochs == 1 ? "" : "s", seconds);
+    put_ages(out, totals);
     put_lag(out, &totals->now);
     put_kept(out, &totals->now);
     if (totals->rows.late > 0)
@@ -116,7 +132,8 @@ void mr_tell_epoch(struct mr_stream *stream, bool again)
     if (!stream->idle)
         mr_logger_printf(&session->logger, MR_LOG_DEBUG, "run", "epoch %lld is committed: %.0f ms",
                          (long long)totals->epoch, (double)(now - stream->begun) / 1e3);
-    if (!again && stream->told_at != 0 && now - stream->told_at < TELL_EVERY)
+    bool news = totals->epochs != stream->told_epochs;
+    if (!again && (!news || (stream->told_at != 0 && now - stream->told_at < TELL_EVERY)))
         return;
     mr_bytes_init(&line, 4096);
     mr_bytes_init(&message, 4096);
@@ -132,6 +149,7 @@ void mr_tell_epoch(struct mr_stream *stream, bool again)
     mr_bytes_reset(&message);
     stream->told_at = now;
     stream->told_rows = totals->rows.read;
+    stream->told_epochs = totals->epochs;
 }
 
 void mr_tell_failure(struct mr_stream *stream, const struct mr_error *failure, int64_t pause)

@@ -9,53 +9,20 @@
 #include "base/thread.h"
 #include "exec/exec.h"
 #include "ext/latency.h"
+#include "run/figures.h"
 #include "run/gauges.h"
-
-/* A source of the pipeline; not the scan of a target that an upsert makes. */
-static inline bool mr_totals_reads(const struct mr_plan_node *node)
-{
-    return node->kind == MR_PLAN_SOURCE && node->step->type != MR_STEP_LOAD;
-}
-/* A load; not where rejected, late or unreadable rows go. */
-static inline bool mr_totals_loads(const struct mr_plan_node *node)
-{
-    return node->kind == MR_PLAN_SINK && node->step->type == MR_STEP_LOAD;
-}
-
-/* Of a run, or of all epochs of a stream. */
-struct mr_totals_rows {
-    int64_t read;
-    int64_t written;  /* by loads */
-    int64_t rejected; /* by validations, and what could not be decoded */
-    int64_t late;     /* behind the watermark */
-    int64_t letters;  /* written as dead letters, or to a quarantine */
-};
-/* Is the counter (MR_COUNT_..) of an epoch one of which the most counts, and not the sum? */
-bool mr_totals_is_peak(int counter);
-void mr_totals_add_rows(struct mr_totals_rows *rows, const struct mr_plan_node *node);
-
-/* Of one node of the plans, which differ from epoch to epoch only in what they read. */
-struct mr_totals_node {
-    char *label;
-    enum mr_plan_node_kind kind;
-    int64_t counters[MR_COUNTERS];
-    struct mr_exec_step step;
-    int64_t peak; /* bytes */
-};
 
 struct mr_totals {
     struct mr_latency *latency; /* of all epochs; heap */
+    struct mr_latency *recent;  /* of those since the last mr_totals_recent; heap */
     pthread_mutex_t lock;       /* for everything below */
-    int nnodes;
-    struct mr_totals_node *nodes;
+    struct mr_figures figures;
+    struct mr_figure_rows rows; /* of the figures */
     int64_t epochs;
     int64_t failures;                                   /* epochs that were done again */
     bool failing;                                       /* the last one is */
     char reason[sizeof((struct mr_error *)0)->message]; /* why; without secrets */
-    struct mr_totals_rows rows;
-    int64_t bytes_read;
-    int64_t bytes_written;
-    int64_t epoch; /* the last one's number */
+    int64_t epoch;                                      /* the last one's number */
     int64_t longest_micros;
     int64_t micros;        /* of all epochs */
     int in_row;            /* failures since the last epoch that was committed, or look */
@@ -73,6 +40,8 @@ void mr_totals_reset(struct mr_totals *totals);
 enum mr_status mr_totals_add(struct mr_totals *totals, const struct mr_plan *plan,
                              const struct mr_exec_result *result, int64_t epoch, int64_t micros,
                              const struct mr_latency *latency, struct mr_error *err);
+/* Ages of records of the epochs since it was last asked for. */
+void mr_totals_recent(struct mr_totals *totals, struct mr_latency_figures *out);
 /* The stream begins behind this epoch; 0 = there is none. */
 void mr_totals_start(struct mr_totals *totals, int64_t epoch);
 /* An epoch is tried (`working`), or was, with a good end. */
@@ -86,8 +55,5 @@ enum mr_status mr_totals_keep(struct mr_totals *totals, struct mr_kept *kept,
                               const struct mr_plan *plan, struct mr_error *err);
 /* The last epoch has failed and is done again; NULL: it has not. */
 void mr_totals_failed(struct mr_totals *totals, const struct mr_error *failure);
-/* Puts the sums in the places where a report looks: counters of the plan's nodes, steps of the result. */
-enum mr_status mr_totals_pour(struct mr_totals *totals, struct mr_plan *plan,
-                              struct mr_exec_result *result, struct mr_error *err);
 
 #endif

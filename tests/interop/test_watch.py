@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from suite import Suite, check, equal, need
+from suite import Skip, Suite, check, equal, need
 
 need("kafka", "pyarrow", "deltalake", "prometheus_client")
 import broker
@@ -52,11 +52,11 @@ def send(producer, topic, rows, partition=0, **more):
 class Stream:
     """A stream that listens."""
 
-    def __init__(self, space, work, *words):
+    def __init__(self, space, work, *words, environment=None):
         self.space = space
         space.write("pipeline.json", work)
         self.process = space.start("run", "pipeline.json", "--progress", "none", "--report", "report.json", "--listen", "127.0.0.1:0", *words,
-                                   stdout=subprocess.DEVNULL, stderr=open(space.file("log"), "wb"))
+                                   environment=environment, stdout=subprocess.DEVNULL, stderr=open(space.file("log"), "wb"))
         self.address = self.until(lambda: re.search(r"listening on http://(127\.0\.0\.1:\d+)", self.log()), "its port").group(1)
 
     def __enter__(self):
@@ -191,7 +191,7 @@ def kept(server):
         late = stream.metrics()["millrace_step_rows_late"]
         check(late and sum(value for _, _, value in late) == 0, f"a counter is there before its first event: {late}")
         send(producer, "kept", [(100, 0), (101, 1), (102, 6000)])
-        stream.until(lambda: stream.value("millrace_epochs") == 2, "the second epoch")
+        stream.until(lambda: stream.value("millrace_rows_read") == 13, "the other records")
         equal(sum(value for _, _, value in stream.metrics()["millrace_step_rows_late"]), 2, "late rows")
         equal(set(of_steps("millrace_step_watermark_timestamp_seconds").values()), {EPOCH + 5940}, "watermarks")
         report = stream.stop()
@@ -256,6 +256,55 @@ def totals(server):
                         r"at most \S+ MiB resident, \S+ [KM]iB of the budget of \S+ [MG]iB reserved$", result.out, re.M), result.out)
         row = space.millrace("runs", "--pipeline", "pipeline.json", "--json").expect(0).out
         equal([(r["rows_read"], r["rows_written"]) for r in json.loads(row)["runs"]], [(12, 10), (100, 100)], "rows of the runs")
+    producer.close()
+
+
+def sums(server):
+    """Rows of three epochs, one of them done twice (state.before: all of it; before_commit: only its commit). Every number of the report is that of a
+    model and of /metrics, also where the stream is stopped while it looks for more at a broker that does not answer."""
+    broken, bad, late = (lambda i: i % 10 == 3), (lambda i: i % 10 == 5), (lambda i: i % 10 == 7 and i >= 40)
+    steps = [{"type": "validate", "method": "validateRanges", "config": {"ranges": {"id": {"max": 999}}, "onFailure": "quarantine",
+                                                                         "quarantine": {"path": "bad"}}},
+             {"type": "transform", "method": "withWatermark", "config": {"column": "ts", "delay": "1 minute"}},
+             {"type": "transform", "method": "dropLateRows", "config": {"until": "ts"}}]
+    server.topic("sums", 1)
+    producer = server.producer()
+    for i in range(120):
+        if broken(i):
+            producer.send("sums", b"{", partition=0)
+        else:
+            send(producer, "sums", [(1000 + i if bad(i) else i, 0 if late(i) else 600 + i)])
+    producer.flush()
+    work = {**pipeline("sums", steps, "toDelta", mode="upsert", keys=["id"], trigger="20 milliseconds",
+                       source={"onError": "deadLetter", "deadLetter": {"path": "letters"}, "maxOffsetsPerTrigger": 40}),
+            "retry": {"maxAttempts": 1000, "delay": "10ms", "maxDelay": "20ms"}, "timeouts": {"connect": "1s"}}
+    for place, away in (("state.before:3=unknown", True), ("epoch.before_commit:4=unknown", False)):
+        with workspace(server) as space, Stream(space, work, environment={"MILLRACE_FAILPOINT": place}) as stream:
+            stream.until(lambda: stream.value("millrace_epochs") == 3, "the epochs")
+            if stream.value("millrace_epochs_failed") == 0:
+                raise Skip("a build without --enable-failpoints")
+            equal(stream.value("millrace_epochs_failed"), 1, "failures")
+            found = stream.metrics()
+            if away:
+                server.process.send_signal(signal.SIGSTOP)
+                stream.until(lambda: stream.get("/readyz")[0] == 503, "the broker is away")
+            report = stream.stop()
+            server.process.send_signal(signal.SIGCONT)
+            equal(len(DeltaTable(space.file("out")).to_pyarrow_table()), 88, "rows of the table")
+            rows = {"read": 108, "written": 88, "rejected": 24, "late": 8, "dead_lettered": 24}
+            equal({name: report[f"rows_{name}"] for name in rows}, rows, f"{place}: totals")
+            equal({name: found[f"millrace_rows_{name}"][0][2] for name in rows}, rows, f"{place}: /metrics")
+            equal([found[f"millrace_bytes_{name}"][0][2] for name in ("read", "written")], [report["bytes_read"], report["bytes_written"]], "bytes")
+            equal([(s["method"], s["rows_in"], s["rows_out"]) for s in report["steps"] if not s["step"].startswith("step 1 ") or "incremental" in s],
+                  [("fromKafka", 108, 108), ("validateRanges", 108, 96), ("validateRanges", 12, 12), ("withWatermark", 96, 96),
+                   ("dropLateRows", 96, 88), ("toDelta", 88, 88)], f"{place}: steps")
+            judged = next(s for s in report["steps"] if "validation" in s)["validation"]
+            equal((judged["rows_failed"], sum(judged["rules"].values())), (12, 12), f"{place}: rules")
+            out = {labels["step"]: value for _, labels, value in found["millrace_step_rows_out"]}
+            equal([out[step] for step in ("step 1 (fromKafka)", "step 2 (validateRanges)", "step 3 (withWatermark)", "step 4 (dropLateRows)")],
+                  [108, 96, 96, 88], f"{place}: steps of /metrics")
+            equal((report["stream"]["epochs"], report["steps"][0]["incremental"]["since"]), (3, None), "where it began")
+            check("120" in report["steps"][0]["incremental"]["upto"], report["steps"][0])
     producer.close()
 
 
@@ -328,7 +377,7 @@ def main():
     suite = Suite("watch")
     only = sys.argv[1:]
     with broker.Broker() as server:
-        for function in (lag, kept, totals, late, ages, lanes, outage):
+        for function in (lag, kept, totals, sums, late, ages, lanes, outage):
             if not only or function.__name__ in only:
                 suite.case(function.__name__, lambda function=function: function(server))
     suite.end()
