@@ -208,32 +208,28 @@ static enum mr_status fill_info(const struct mr_agg_plan *plan, const struct mr_
     return MR_OK;
 }
 
-static void describe_window(const struct mr_agg_plan *plan, struct mr_bytes *out)
-{
-    char size[32], slide[32];
-    mr_duration_format(plan->size, size, sizeof size);
-    mr_duration_format(plan->slide, slide, sizeof slide);
-    if (plan->window == MR_AGG_TUMBLING)
-        mr_bytes_printf(out, "; tumbling windows of %s", size);
-    else if (plan->window == MR_AGG_SLIDING)
-        mr_bytes_printf(out, "; sliding windows of %s, every %s", size, slide);
-    else if (plan->window == MR_AGG_SESSION)
-        mr_bytes_printf(out, "; sessions that end after %s", size);
-}
-
 static enum mr_status describe(const struct mr_agg_ask *ask, const struct mr_agg_plan *plan,
                                const struct mr_op_bind *bind, struct mr_op_info *info,
                                struct mr_error *err)
 {
     struct mr_bytes text;
+    bool any = false;
     mr_bytes_init(&text, MR_BYTES_DEFAULT_MAXIMUM);
-    for (int g = 0; g < ask->ask.ngroups; g++)
+    for (int g = 0; g < plan->nplain; g++)
         mr_bytes_printf(&text, "%s%s", g ? ", " : "by ", ask->groups[g]);
-    for (int i = 0; i < ask->ask.count; i++)
-        if (ask->entries[i])
-            mr_bytes_printf(&text, "%s%s = %s", text.size ? (i ? ", " : ": ") : "", ask->names[i],
-                            ask->texts[i]);
-    describe_window(plan, &text);
+    for (int i = 0; i < ask->ask.count; i++) {
+        if (!ask->entries[i]) /* window_end */
+            continue;
+        mr_bytes_printf(&text, "%s%s = %s",
+                        any             ? ", "
+                        : text.size > 0 ? ": "
+                                        : "",
+                        ask->names[i], ask->texts[i]);
+        any = true;
+    }
+    if (plan->window != MR_AGG_NO_WINDOW && text.size > 0)
+        mr_bytes_text(&text, "; ");
+    mr_agg_describe_window(plan, bind, &text);
     info->details = mr_arena_strndup(bind->arena, text.data, text.size);
     enum mr_status status = mr_bytes_status(&text, err);
     mr_bytes_reset(&text);

@@ -66,11 +66,18 @@ static enum mr_status second_options(const struct mr_op_bind *bind, const struct
     return MR_OK;
 }
 
+static void copy_position(const struct mr_options *from, struct mr_options *to, const char *name)
+{
+    const struct mr_option_value *value = mr_options_get(from, name);
+    ((struct mr_option_value *)(uintptr_t)mr_options_get(to, name))->position = value->position;
+}
+
 /* Everything but what measures. */
 static enum mr_status own_options(const struct mr_op_bind *bind, struct mr_options **out,
                                   struct mr_error *err)
 {
     static const char *const texts[] = {"having", "emit"};
+    static const char *const names[] = {"groupBy", "aggregations", "window", "having", "emit"};
     struct mr_options *options = mr_options_new(bind->arena, mr_agg_options);
     const struct mr_option_value *groups = mr_options_get(bind->options, "groupBy");
     const struct mr_option_value *pairs = mr_options_get(bind->options, "aggregations");
@@ -90,22 +97,36 @@ static enum mr_status own_options(const struct mr_op_bind *bind, struct mr_optio
         if (mr_options_has(bind->options, texts[i]))
             MR_TRY(mr_options_set_text(bind->arena, options, texts[i],
                                        mr_options_text(bind->options, texts[i]), err));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        copy_position(bind->options, options, names[i]);
     *out = options;
     return MR_OK;
 }
 
+static enum mr_status describe_late(const struct mr_agg_plan *plan, const struct mr_op_bind *bind,
+                                    const char **out, struct mr_error *err)
+{
+    struct mr_bytes text;
+    mr_bytes_init(&text, MR_BYTES_DEFAULT_MAXIMUM);
+    mr_bytes_text(&text, "rows of windows that are over: ");
+    mr_agg_describe_window(plan, bind, &text);
+    *out = mr_bytes_to_arena(&text, bind->arena);
+    return *out ? MR_OK : mr_error_nomem(err);
+}
+
 /*
- * When the last window that a row is in ends. NULL where that is no text: the step itself leaves such rows out, but cannot
- * say where they go.
+ * When the last window that a row is in ends, also in words. NULL where that is no text: the step itself leaves such rows out, but
+ * cannot say where they go.
  */
 static enum mr_status window_until(const struct mr_op_bind *bind, const char **out,
-                                   struct mr_error *err)
+                                   const char **words, struct mr_error *err)
 {
     struct mr_agg_plan plan = {.session = mr_op_session(bind), .input = bind->inputs[0].schema};
     *out = NULL;
     MR_TRY(mr_agg_window_bind(&plan, bind, err));
     if (plan.window == MR_AGG_NO_WINDOW || mr_expr_type(plan.time)->id != MR_TYPE_TIMESTAMP)
         return MR_OK;
+    MR_TRY(describe_late(&plan, bind, words, err));
     const char *column =
         mr_options_text(mr_options_get(bind->options, "window")->u.object, "column");
     const char *micros =
@@ -129,11 +150,11 @@ static enum mr_status expand_stream(const struct mr_op_bind *bind, bool letters,
                                     struct mr_op_parts *out, struct mr_error *err)
 {
     const struct mr_option_value *watermark = mr_options_get(bind->options, "watermark");
-    const char *until = NULL;
+    const char *until = NULL, *words = NULL;
     struct mr_options *options = NULL;
     int last;
     if (watermark->set || bind->inputs[0].measured || (letters && bind->inputs[0].event_time))
-        MR_TRY(window_until(bind, &until, err));
+        MR_TRY(window_until(bind, &until, &words, err));
     if (letters && !until)
         return mr_options_error(bind->options, "late", err,
                                 "only rows of windows over a timestamp are late, in a stream with "
@@ -147,6 +168,9 @@ static enum mr_status expand_stream(const struct mr_op_bind *bind, bool letters,
     *out = (struct mr_op_parts){.items = items};
     MR_TRY(mr_event_time_parts(bind, watermark->set ? watermark->u.object : NULL, until,
                                bind->options, 0, out, &last, err));
+    if (until)
+        MR_TRY(mr_options_set_text(bind->arena, (struct mr_options *)(uintptr_t)items[last].options,
+                                   "untilWords", words, err));
     MR_TRY(own_options(bind, &options, err));
     *input = last;
     items[out->count++] = (struct mr_op_part){.method = "aggregateData",

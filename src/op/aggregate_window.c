@@ -12,6 +12,7 @@
 #include "op/event_time.h"
 
 #include "base/text.h"
+#include "base/time.h"
 
 #include <stdlib.h>
 
@@ -156,6 +157,24 @@ static enum mr_status place_rows(const struct mr_agg_plan *plan, const struct mr
     mr_buffer_finish(out->rows, (size_t)at * sizeof *rows);
     mr_buffer_finish(out->starts, (sliding ? (size_t)at : starts_count) * sizeof *starts);
     return MR_OK;
+}
+
+void mr_agg_describe_window(const struct mr_agg_plan *plan, const struct mr_op_bind *bind,
+                            struct mr_bytes *out)
+{
+    char size[32], slide[32];
+    if (plan->window == MR_AGG_NO_WINDOW)
+        return;
+    mr_duration_format(plan->size, size, sizeof size);
+    mr_duration_format(plan->slide, slide, sizeof slide);
+    if (plan->window == MR_AGG_TUMBLING)
+        mr_bytes_printf(out, "tumbling windows of %s", size);
+    else if (plan->window == MR_AGG_SLIDING)
+        mr_bytes_printf(out, "sliding windows of %s, every %s", size, slide);
+    else if (plan->window == MR_AGG_SESSION)
+        mr_bytes_printf(out, "sessions that end after %s", size);
+    const struct mr_options *window = mr_options_get(bind->options, "window")->u.object;
+    mr_bytes_printf(out, " on %s", mr_options_text(window, "column"));
 }
 
 /* The batch's columns and window_start behind them. */

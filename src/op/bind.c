@@ -50,8 +50,11 @@ enum mr_status mr_op_option_failed(const struct mr_options *options, const char 
         mr_error_prefix(err, "%s.%s", option, entry);
     else
         mr_error_prefix(err, "%s", option);
+    /* Where in the expression the message says. */
     if (position.line > 0)
         mr_error_where(err, "%s:%d:%d", position.file, position.line, position.column);
+    else
+        mr_error_where(err, "%s", "");
     return err ? err->status : MR_CONFIG;
 }
 

@@ -64,7 +64,8 @@ static enum mr_status late_bind(const struct mr_op_bind *bind, void **plan, stru
     info->schema = bind->inputs[0].schema;
     info->side = self->side;
     info->rows = bind->inputs[0].rows;
-    info->details = text;
+    const char *words = mr_options_text(bind->options, "untilWords");
+    info->details = words != NULL ? words : text;
     info->passes = mr_op_passes_all(bind->arena, info->schema);
     *plan = self;
     return info->passes ? MR_OK : mr_error_nomem(err);
@@ -214,6 +215,10 @@ static const struct mr_option late_options[] = {
      .doc = "When what the row belongs to is finished: it is late if the watermark had come so far "
             "before the "
             "epoch began. NULL: never."},
+    {.name = "untilWords",
+     .type = MR_OPTION_STRING,
+     .flags = MR_OPTION_INTERNAL,
+     .doc = "What that is, for the plan."},
     MR_LATE_OPTIONS,
     MR_OPTION_END,
 };

@@ -42,14 +42,52 @@ def drained():
     with Workspace() as space:
         put(space, "a", [1, 2])
         with Running(space, pipeline(trigger="processingTime=20 milliseconds", queryName="files")) as run:
+            def shown():
+                return space.millrace("watermark", "show", "pipeline.json").expect(0).out
+
             run.until(lambda: ids(space) == [1, 2], "the first file")
             put(space, "b", [3])
             run.until(lambda: ids(space) == [1, 2, 3], "the second file")
             run.until(lambda: "epoch 1" in space.millrace("runs", "--pipeline", "pipeline.json").out, "the epoch in its row")
+            run.until(lambda: "epoch 2\n" in shown(), "the epoch of the watermark")
+            name = json.loads(space.millrace("runs", "--pipeline", "pipeline.json", "--json").expect(0).out)["runs"][0]["run_id"]
+            running = shown().splitlines()[:2]
+            check(re.search(rf"set by the run {name}, 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, epoch 2$", running[1]), running)
             found = run.drain()
         equal((found["status"], found["rows_read"], found["stream"]["query"]), ("cancelled", 3, "files"), "report")
         equal(sum(s["rows_out"] for s in found["steps"][:1]), 3, "rows of the step over all epochs")
         check("drained: " in space.millrace("runs", "--pipeline", "pipeline.json").out, "the row of the run")
+        equal((found["steps"][0]["incremental"]["since"], len(found["splits"])), (None, 0), "where the process began")
+        equal(shown().splitlines()[:2], running, "the watermark of a stream that has ended")
+        check("guarantee: every file exactly once" in shown(), shown())
+
+
+def told():
+    """A line of the log for many epochs, lines of each only at debug; no progress for an epoch."""
+    work = pipeline([{"type": "load", "method": "toDelta", "config": {"path": "lake", "mode": "append"}}])
+    with Workspace() as space:
+        put(space, "0", [0])
+        with Running(space, work, "--log-level", "debug", "--progress", "plain") as run:
+            for number in range(1, 7):
+                run.until(lambda number=number: ids(space) == list(range(number)), f"epoch {number}")
+                put(space, f"{number}", [number] if number < 6 else [])
+            run.drain()
+            lines = run.text().splitlines()
+        epochs = [line for line in lines if re.search(r" INFO .* epoch \d+: ", line)]
+        equal(len(epochs), 1, f"lines of sums: {epochs}")
+        check(re.search(r"epoch 1: 1 rows? read in all, 2 written; \d+ rows/s, 1 epoch in \d+\.\d s; ", epochs[0]), epochs[0])
+        versions = [line for line in lines if re.search(r" DEBUG .* version \d+$", line)]
+        committed = [line for line in lines if re.search(r" DEBUG .* epoch \d+ is committed: ", line)]
+        check(len(versions) == len(committed) >= 6, lines)
+        check(not any("version" in line for line in lines if " INFO " in line), "a version at level info")
+        check("rows/s, split" not in "\n".join(lines), "progress of an epoch")
+
+
+def once():
+    with Workspace() as space:
+        put(space, "a", [1])
+        space.write("pipeline.json", pipeline(trigger="once"))
+        check("\n  1 epoch, " in space.millrace("run", "pipeline.json").expect(0).out, "one epoch")
 
 
 def ends_by_time():
@@ -93,6 +131,22 @@ def refusals():
     del still["steps"][0]["config"]["incremental"]
     broken(still, "no source of this pipeline is a stream")
     broken(pipeline([{"type": "maintain", "method": "vacuumDelta", "config": {"path": "t"}}]), "maintain")
+    # What, where, and how to mend it; and where once.
+    window = pipeline([{"type": "transform", "method": "aggregateData", "config": {"groupBy": ["w"], "aggregations": {"n": "count(*)"}, "emit": "changes"}}])
+    broken(window, 'groupBy: at character 1: no column "w" (columns: id, v')
+    window["steps"][1]["config"].update(emit="final", window={"column": "at", "size": "1 minute"}, watermark={"column": "at", "delay": "1 s"})
+    window["steps"][0]["config"]["schema"] = "id BIGINT, v STRING, at TIMESTAMP"
+    with Workspace() as space:
+        put(space, "a", [1])
+        result = space.run(window)
+        equal(result.err.count("character 1"), 1, f"told once: {result.err}")
+        line = next(i for i, text in enumerate(open(space.file("pipeline.json"), encoding="utf-8"), 1) if '"groupBy"' in text)
+        check(f"pipeline.json:{line}:" in result.err, result.err)
+    for value, why in (('earlist', '"startingOffsets": "earlist" is no place in a topic ('), ({"t": 5}, "is no place in a topic: a topic has an object of partitions")):
+        topic = pipeline()
+        topic["steps"][0] = {"type": "extract", "method": "fromKafka",
+                             "config": {"topic": "t", "format": "json", "schema": "id BIGINT", "startingOffsets": value, "bootstrap.servers": "nowhere:1"}}
+        broken(topic, why, '{"events": {"0": 42, "1": -2}} (-2 is earliest, -1 latest), or a time as {"timestamp": ')
     with Workspace() as space:
         put(space, "a", [1])
         space.write("pipeline.json", pipeline())
@@ -132,7 +186,8 @@ def planned():
         space.write("pipeline.json", {"name": "planned", "mode": "streaming", "steps": [frame, measure, count, load]})
         text = space.millrace("plan", "pipeline.json").expect(0).out
         for line in ("  epochs: every 5.0 s; output mode update; query counts\n", "    does: event time at, delay 10.0 s, idle after 1m 00s\n",
-                     "; sliding windows of 10m 00s, every 5m 00s\n", "    watermark: of step 2 (withWatermark)\n",
+                     "    does: by id: n = count(*); sliding windows of 10m 00s, every 5m 00s on at\n",
+                     "    does: rows of windows that are over: sliding windows of 10m 00s, every 5m 00s on at\n", "    watermark: of step 2 (withWatermark)\n",
                      "    keeps from epoch to epoch: ", "    gives: rows that replace earlier ones\n"):
             check(line in text, f"{line!r} is not in {text}")
         plan = json.loads(space.millrace("plan", "pipeline.json", "--json").expect(0).out)
@@ -224,7 +279,7 @@ def no_drift():
 
 def main():
     suite = Suite("streams")
-    for function in (drained, ends_by_time, run_key, refusals, checkpoint_location, shown, planned, previews, listens, no_drift):
+    for function in (drained, told, once, ends_by_time, run_key, refusals, checkpoint_location, shown, planned, previews, listens, no_drift):
         suite.case(function.__name__.replace("_", " "), function)
     suite.end()
 

@@ -231,7 +231,7 @@ def points(server):
     equal(at({"timestamp": "2030-01-01 00:00:00"}), [], "in the future")
     with workspace(server) as space:
         for source, said in (
-            ({"startingOffsets": "soon"}, "earliest, latest"),
+            ({"startingOffsets": "soon"}, "\"soon\" is no place in a topic"),
             ({"startingOffsets": {"points": {"zero": 1}}}, "number"),
             ({"startingOffsets": {"points": {"1": 1}}}, "partition"),
             ({"endingOffsets": {"points": {"0": 11}}}, "behind its end"),
