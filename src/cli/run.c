@@ -47,7 +47,8 @@ static void print_stream(const json_t *stream)
     const json_t *ages = json_object_get(stream, "latency_ms");
     if (!stream)
         return;
-    printf("  %lld epochs, %.0f ms each and at most %.0f ms", integer_at(stream, "epochs"),
+    long long epochs = integer_at(stream, "epochs");
+    printf("  %lld epoch%s, %.0f ms each and at most %.0f ms", epochs, epochs == 1 ? "" : "s",
            json_number_value(json_object_get(stream, "epoch_ms_mean")),
            json_number_value(json_object_get(stream, "epoch_ms_max")));
     if (ages)

@@ -82,10 +82,19 @@ static void print_one(const struct mr_run_row *row)
     free(text);
 }
 
-static void print_table(const struct mr_run_row *rows, int count, const char *name)
+/* Runs of a pipeline are in the state that its file names, beside it if it names none. */
+static const char *remedy(const struct mr_api_state *where)
+{
+    return where->pipeline ? ""
+                           : " (the state of a pipeline is beside its file, or where that says: "
+                             "--pipeline FILE, or --state DIRECTORY)";
+}
+
+static void print_table(const struct mr_run_row *rows, int count, const struct mr_api_state *where,
+                        const char *name)
 {
     if (count == 0)
-        printf("no runs in %s\n", name);
+        printf("no runs in %s%s\n", name, remedy(where));
     else
         printf("%-26s  %-19s  %-9s  %4s  %12s  %12s  %9s  %s\n", "run", "started (UTC)", "status",
                "exit", "rows read", "rows written", "took", "pipeline");
@@ -107,7 +116,7 @@ static int list(const struct mr_cli_options *options, const struct mr_api_state 
     else if (options->json)
         print_json(rows, count);
     else
-        print_table(rows, count, name);
+        print_table(rows, count, where, name);
     mr_arena_reset(&arena);
     return mr_status_exit_code(status);
 }
@@ -124,7 +133,7 @@ static int show(const struct mr_cli_options *options, const char *run_id,
     if (status != MR_OK) {
         fprintf(stderr, "error: %s\n", err.message);
     } else if (!row) {
-        fprintf(stderr, "error: no run %s in %s\n", run_id, name);
+        fprintf(stderr, "error: no run %s in %s%s\n", run_id, name, remedy(where));
         code = MILLRACE_USAGE;
     } else if (row->report) {
         printf("%s\n", row->report);

@@ -185,8 +185,10 @@ static enum mr_status two_streams(const struct mr_op_bind *bind, struct mr_error
         bind->options, "within", err,
         "two streams can only be joined with `within`: how far apart their event times "
         "may be");
-    mr_error_hint(err, bind->ninputs > 2 ? "join two frames in a step of their own"
-                                         : "withWatermark in front of each of them names these");
+    mr_error_hint(err, bind->ninputs > 2
+                           ? "join two frames in a step of their own"
+                           : "say \"within\": \"10 minutes\"; withWatermark in front of each "
+                             "of them names the event times");
     return MR_CONFIG;
 }
 

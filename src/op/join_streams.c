@@ -41,9 +41,12 @@ static enum mr_status check(const struct mr_join_both *self, const struct mr_op_
         mr_error_hint(err, "joinDataFrames with `within` joins any two frames");
         return MR_CONFIG;
     }
-    if (!mr_options_has(bind->options, "within"))
-        return mr_options_error(bind->options, "within", err,
-                                "two streams are joined within a time");
+    if (!mr_options_has(bind->options, "within")) {
+        mr_options_error(bind->options, "within", err, "two streams are joined within a time");
+        mr_error_hint(err, "say how far apart event times of rows that meet may be, as "
+                           "\"within\": \"10 minutes\"");
+        return MR_CONFIG;
+    }
     if (plan->nkeys > 0)
         return MR_OK;
     mr_options_error(bind->options, "within", err, "no equality joins the two streams");

@@ -160,8 +160,9 @@ static enum mr_status plan_optimize(const struct task *task, const struct delta_
     char bytes[32];
     MR_TRY(delta_optimize(table, &task->optimize, true, &found, err));
     mr_size_format(found.bytes_removed, bytes, sizeof bytes);
-    mr_bytes_printf(out, "now: %lld files (%s) in %lld partitions would be written again\n",
-                    (long long)found.files_removed, bytes, (long long)found.partitions);
+    mr_bytes_printf(out, "now: %lld file%s (%s) in %lld partition%s would be written again\n",
+                    (long long)found.files_removed, found.files_removed == 1 ? "" : "s", bytes,
+                    (long long)found.partitions, found.partitions == 1 ? "" : "s");
     return MR_OK;
 }
 
@@ -174,7 +175,8 @@ static enum mr_status plan_vacuum(const struct task *task, const struct delta_ta
     dry.dry_run = true;
     MR_TRY(delta_vacuum(table, &dry, NULL, NULL, &found, err));
     mr_size_format(found.bytes, bytes, sizeof bytes);
-    mr_bytes_printf(out, "now: %lld files (%s) would be removed\n", (long long)found.files, bytes);
+    mr_bytes_printf(out, "now: %lld file%s (%s) would be removed\n", (long long)found.files,
+                    found.files == 1 ? "" : "s", bytes);
     return MR_OK;
 }
 

@@ -33,9 +33,9 @@ static enum mr_status optimize(const struct delta_table *table,
         mr_error_prefix(err, "%s", what);
     MR_TRY(status);
     if (done->version >= 0)
-        mr_event(table->runtime, MR_LOG_INFO, "%s: version %lld, %s: %lld files in place of %lld",
+        mr_event(table->runtime, MR_LOG_INFO, "%s: version %lld, %s: %lld file%s in place of %lld",
                  table->text, (long long)done->version, what, (long long)done->files_added,
-                 (long long)done->files_removed);
+                 done->files_added == 1 ? "" : "s", (long long)done->files_removed);
     return MR_OK;
 }
 

@@ -89,7 +89,8 @@ static void note_files(const struct files_source *source, struct notes *notes)
     }
     bytes = bytes_of(source, false, &files);
     mr_size_format(bytes, size, sizeof size);
-    snprintf(line, sizeof line, "%d file(s), %s, %s", files, size, source->format->name);
+    snprintf(line, sizeof line, "%d file%s, %s, %s", files, files == 1 ? "" : "s", size,
+             source->format->name);
     add_note(notes, source->nentries > 0 ? line : "there are no files: the frame is empty");
 }
 
@@ -235,8 +236,9 @@ static enum mr_status ask_files(struct files_source *source, struct mr_runtime *
     *complete = probed.count == source->nentries;
     if (probed.count < source->nentries || (probed.count > 0 && parts[0].inferred)) {
         char line[160];
-        snprintf(line, sizeof line, "schema from %s%d of %d file(s)",
-                 parts[0].inferred ? "a sample of " : "", probed.count, source->nentries);
+        snprintf(line, sizeof line, "schema from %s%d of %d file%s",
+                 parts[0].inferred ? "a sample of " : "", probed.count, source->nentries,
+                 source->nentries == 1 ? "" : "s");
         add_note(notes, line);
     }
     return MR_OK;
@@ -476,7 +478,8 @@ static enum mr_status offer_source(void *state, struct mr_source_offer *offer,
     MR_TRY(begin_notes(&notes, source->arena, err));
     note_files(source, &notes);
     for (int i = 0; i < info->nnotes; i++)
-        if (strstr(info->notes[i], " file(s), ") == NULL &&
+        if (strstr(info->notes[i], " file, ") == NULL &&
+            strstr(info->notes[i], " files, ") == NULL &&
             strncmp(info->notes[i], "partition values leave out", 26) != 0 &&
             strncmp(info->notes[i], "there are no files", 18) != 0)
             add_note(&notes, info->notes[i]);

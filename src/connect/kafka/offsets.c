@@ -26,10 +26,11 @@
 static enum mr_status bad_point(const struct mr_options *options, const char *name, const char *why,
                                 struct mr_error *err)
 {
-    mr_options_error(
-        options, name, err,
-        "must be earliest, latest, {\"topic\": {\"0\": offset}} or {\"timestamp\": ..}%s%s",
-        why[0] ? ": " : "", why);
+    mr_options_error(options, name, err, "%.100s is no place in a topic%s%s",
+                     mr_options_text(options, name), why[0] ? ": " : "", why);
+    mr_error_hint(err, "it is \"earliest\", \"latest\", offsets of partitions as {\"events\": "
+                       "{\"0\": 42, \"1\": -2}} (-2 is earliest, -1 latest), or a time as "
+                       "{\"timestamp\": \"2024-05-01 00:00:00\"}");
     return MR_CONFIG;
 }
 
@@ -70,8 +71,9 @@ static enum mr_status read_point(const struct mr_options *options, const char *n
     struct mr_error cause = {0};
     if (is_time(tree)) {
         out->kind = KAFKA_AT_TIME;
-        return read_time(tree, tz, &out->millis) ? MR_OK
-                                                 : bad_point(options, name, "it is no time", err);
+        return read_time(tree, tz, &out->millis)
+                   ? MR_OK
+                   : bad_point(options, name, "\"timestamp\" is no time", err);
     }
     out->kind = KAFKA_AT_MARKS;
     if (kafka_marks_parse(json, arena, &out->marks, why, sizeof why, &cause))
