@@ -66,6 +66,8 @@ def shares(server):
         wait_for(lambda: (one.lanes(), two.lanes()) == (2, 2), lambda: f"{one.lanes()} and {two.lanes()} lanes", 60, one, two)
         send(producer, "shares", range(100, 200))
         await_ids(space, range(200), one, two)
+        given = sum(int(n) for n in re.findall(r"(\d+) lanes? given", one.text()))
+        check(len(re.findall("run: .* begins", one.text())) <= given, f"a lane that was taken away begins again: {one.text()}")
         more_partitions(server, "shares", 6)
         wait_for(lambda: (one.lanes(), two.lanes()) == (3, 3), lambda: f"{one.lanes()} and {two.lanes()} lanes", 60, one, two)
         producer = server.producer()
