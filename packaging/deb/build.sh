@@ -37,7 +37,8 @@ strip --remove-section=.comment --remove-section=.note -o "$root/usr/bin/millrac
 gzip -9nc "$here/millrace.1" >"$root/usr/share/man/man1/millrace.1.gz"
 cp "$source"/examples/schedulers/systemd/millrace@.* "$root/usr/lib/systemd/system/"
 cp -R "$source/docs/guide" "$source/docs/reference" "$doc/"
-cp -R "$source/config/examples" "$doc/examples/pipelines"
+mkdir "$doc/examples/pipelines"
+cp "$source"/config/examples/*.json "$doc/examples/pipelines/" # and not what their runs have left beside them
 cp -R "$source/examples/schedulers" "$doc/examples/"
 cp "$source/packaging/deb/copyright" "$doc/"
 cp "$source"/config/*.schema.json "$root/usr/share/millrace/"
@@ -54,7 +55,7 @@ mkdir "$root/DEBIAN"
 printf 'Source: millrace\n\nPackage: millrace\nArchitecture: any\n' >"$work/debian/control"
 depends=$(cd "$work" && dpkg-shlibdeps -O -e"$root/usr/bin/millrace" | sed -n 's/^shlibs:Depends=//p')
 [ -n "$depends" ] || die "dpkg-shlibdeps found no dependencies"
-size=$(du -sk --exclude=DEBIAN "$root" | cut -f1)
+size=$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)
 sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" -e "s/@SIZE@/$size/" -e "s/@DEPENDS@/$depends/" \
     -e "s/@MAINTAINER@/${DEBFULLNAME:-The Millrace Developers} <${DEBEMAIL:-millrace@localhost}>/" \
     "$source/packaging/deb/control.in" >"$root/DEBIAN/control"

@@ -86,6 +86,7 @@ def install(machine):
                  "usr/share/doc/millrace/examples/schedulers/airflow/millrace_operator.py"):
         check(path in found, f"{path} is not installed")
     check(not any("__pycache__" in path for path in found), "Python's leavings")
+    check(not any("/pipelines/" in path and not path.endswith(".json") for path in found), "what runs of the examples left")
     equal(machine.dpkg("--verify", "millrace"), "", "dpkg --verify")
     check(not os.listdir(machine.file("etc")) if os.path.exists(machine.file("etc")) else True, "files below /etc")
 

@@ -36,7 +36,7 @@ static const struct error_case cases[] = {
      " 'timeouts': {'run': 'soon'}, 'sql': {'timeZone': 'Mars/Olympus'}, 'steps': [7]}",
      "1:61: \"maxAttempts\" must be between 1 and 1000 []\n"
      "1:64: unknown key \"delai\" [did you mean \"delay\"?]\n"
-     "2:22: \"run\" must be a duration such as \"5 seconds\", not \"soon\" []\n"
+     "2:22: \"run\" must be a duration such as \"5 seconds\", not \"soon\" *\n"
      "2:51: unknown time zone \"Mars/Olympus\" *\n"
      "2:78: a step must be an object, not a number []\n"},
     {"{'name': 'p', 'mode': 'batch', 'executionMode': 'batch', 'state': {'postgres': 'x'},\n"
