@@ -98,6 +98,9 @@ class Sink:
     def defaults(self):
         return {}
 
+    def settle(self, space):
+        """Waits until the service has carried out what a process that is gone had sent: the start after that takes it away."""
+
     def config(self, target):
         return {"path": target, "format": "parquet", "partitionBy": ["part"]}
 
@@ -191,6 +194,12 @@ class S3Files(Sink):
                  if i.type == pyarrow.fs.FileType.File and not any(p.startswith(("_", ".")) for p in i.path.split("/"))]
         tables = [pyarrow.parquet.ParquetFile(filesystem.open_input_file(n)).read(["id", "body", "sum"]) for n in names]
         return pa.concat_tables(tables) if tables else None
+
+    def settle(self, space):
+        looks = [None, self.left(space)]
+        while looks[-1] != looks[-2]:
+            time.sleep(0.3)
+            looks.append(self.left(space))
 
     def left(self, space):
         keys = self.server.client.keys(BUCKET, space.target + "/")

@@ -328,6 +328,7 @@ def terminated(sink):
         check(sink.read(space) is None, "nothing is visible")
         kept = notes(space)
         check(kept >= 1, "notes")
+        sink.settle(space)
         goes_on(space.run("pipeline.json"))
         exact(sink, space)
 
