@@ -24,6 +24,8 @@
 #include <stdio.h>
 
 #define STANDBY_POLL_MICROS (MR_MICROS_PER_SECOND / 20)
+/* In front of the name of a snapshot that must not be imported: with the name splits carry it to other processes. */
+#define UNSHARED "unshared "
 
 struct mr_postgres_server {
     pthread_mutex_t lock;
@@ -38,7 +40,6 @@ struct mr_postgres_server {
     int64_t age_micros;                      /* what it may become, idle; 0 = any */
     char safe_time[32];                      /* "" until then, or when it is not known */
     struct mr_postgres_bound bound;          /* of the snapshot */
-    bool unshared;                           /* the snapshot must not be imported */
     bool lent;
     bool saved; /* a savepoint is open */
     struct mr_postgres_conn *idle;
@@ -347,6 +348,11 @@ static bool imports_on_standby(int version)
     return version >= 200000;
 }
 
+static bool is_unshared(const char *snapshot)
+{
+    return strncmp(snapshot, UNSHARED, strlen(UNSHARED)) == 0;
+}
+
 static enum mr_status export_snapshot(struct mr_postgres_server *server, struct mr_pg *pg,
                                       struct mr_error *err)
 {
@@ -362,9 +368,10 @@ static enum mr_status export_snapshot(struct mr_postgres_server *server, struct 
                     "txid_snapshot_xmin(s) <> txid_snapshot_xmax(s) FROM txid_current_snapshot() s",
                     0, NULL, &result, err));
     server->since = mr_clock_monotonic_micros();
-    snprintf(server->snapshot, sizeof server->snapshot, "%s", PQgetvalue(result, 0, 0));
-    server->unshared =
+    bool loses =
         PQgetvalue(result, 0, 1)[0] == 't' && !imports_on_standby(mr_pg_server_version(pg));
+    snprintf(server->snapshot, sizeof server->snapshot, "%s%s", loses ? UNSHARED : "",
+             PQgetvalue(result, 0, 0));
     PQclear(result);
     return MR_OK;
 }
@@ -385,7 +392,7 @@ static enum mr_status take_snapshot(struct snapshot_work *work, struct mr_pg *pg
         bool timed_out;
         MR_TRY(export_snapshot(server, pg, err));
         int64_t now = server->since;
-        if (!server->unshared || !work->imported || now >= end)
+        if (!work->imported || !is_unshared(server->snapshot) || now >= end)
             return MR_OK;
         server->snapshot[0] = '\0';
         server->since = 0;
@@ -465,7 +472,7 @@ static enum mr_status unshared(struct mr_pg *pg, struct mr_error *err)
                  version / 10000, version % 10000);
     mr_error_hint(err, "update the standby (fixed in 18.6, 17.12, 16.16, 15.20, 14.25), read from "
                        "the primary, set sourceLimits.connections to 1 where this is the only "
-                       "step that reads there, or \"snapshot\": \"none\"");
+                       "step that reads there (no job in parts), or \"snapshot\": \"none\"");
     return MR_SOURCE;
 }
 
@@ -474,7 +481,7 @@ static enum mr_status join_snapshot(const struct mr_postgres_server *server, str
 {
     char begin[250];
     char sql[400];
-    if (server->unshared)
+    if (is_unshared(snapshot))
         return unshared(pg, err);
     write_begin(server, begin, sizeof begin);
     snprintf(sql, sizeof sql, "%s; SET TRANSACTION SNAPSHOT '%s'", begin, snapshot);
