@@ -19,8 +19,8 @@ static bool is_remembered(const struct mr_positions *since, const char *step)
 }
 
 /*
- * A step that was renamed, or has got another one of its method in front of it, is a new one: it would bring its rows again. So may one be that is
- * really new, and nothing tells the two apart.
+ * A step that was renamed, or has got another one of its method in front of it, is a new one: it would bring its rows again, or (a topic of a
+ * stream, at "latest") leave some out. So may one be that is really new, and nothing tells the two apart.
  */
 static void tell_new_steps(struct mr_session *session)
 {
@@ -34,8 +34,8 @@ static void tell_new_steps(struct mr_session *session)
     for (int i = 0; size > 0 && i < session->plan->npositions; i++)
         if (!is_remembered(since, session->plan->positions[i].step))
             mr_logger_printf(&session->logger, MR_LOG_WARN, "run",
-                             "%s is read from its beginning: the state remembers %s. A step is "
-                             "known by its `name`, else by its number among those of its method",
+                             "%s begins as in a first run: the state remembers %s. A step is known "
+                             "by its `name`, else by its number among those of its method",
                              session->plan->positions[i].step, known);
 }
 

@@ -412,7 +412,7 @@ def step_renamed():
         put(space, "b", [2])
         check("WARN" not in space.run(named("files")).expect(0).err, "the same step")
         done = space.run(named("orders")).expect(0)
-        check("orders is read from its beginning: the state remembers files. " in done.err, done.err)
+        check("orders begins as in a first run: the state remembers files. " in done.err, done.err)
         check("WARN" not in space.run(named("orders")).expect(0).err, "both are remembered")
 
 
