@@ -322,12 +322,11 @@ static enum mr_status check_transactions(const struct mr_plan_builder *builder,
                         "be one epoch",
                         other->label);
         bool side = builder->drafts[i].side != NULL || builder->drafts[node->id].side != NULL;
-        mr_error_hint(err,
-                      side
-                          ? "give extract and load the same connection, or write dead letters into "
-                            "files (`path`)"
-                          : "give both the same connection, or set transactional to false in one "
-                            "of them (at least once)");
+        mr_error_hint(
+            err, side ? "give extract and load the same connection, leave out progressTopic, or "
+                        "write dead letters into files (`path`)"
+                      : "give both the same connection, or set transactional to false in one "
+                        "of them (at least once)");
         return MR_CONFIG;
     }
     return MR_OK;
