@@ -21,7 +21,6 @@ enum { KIND, NUMBER, MATCHED, COLUMNS };
 #define SAVED_ROWS 16384
 /* Numbers that are read back; counting on from there does not overflow in the life of a stream. */
 #define MOST_NUMBER (INT64_MAX / 2)
-/* Of a stored piece, which is read as a whole. */
 
 static enum mr_status filed_schema(struct mr_arena *arena, struct mr_join_both *plan, int side,
                                    struct mr_error *err)

@@ -55,6 +55,7 @@ void kafka_client_quiet(struct kafka_client *client);
 
 #define KAFKA_TOPIC_RULE                                                                           \
     "the name of a topic has 1 to 249 letters, digits, dots, underscores and hyphens"
+/* What brokers take. A byte 0 would end the name, and a row go elsewhere. */
 bool kafka_is_topic(struct mr_slice name);
 
 #endif

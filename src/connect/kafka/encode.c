@@ -309,7 +309,6 @@ static enum mr_status number_at(const struct mr_column *column, int64_t row, con
     return MR_OK;
 }
 
-/* What brokers take. A byte 0 would end the name, and the row go elsewhere. */
 static enum mr_status place(struct kafka_encoder *encoder, const struct mr_batch *batch,
                             int64_t row, struct kafka_record *record, struct mr_error *err)
 {
