@@ -72,10 +72,10 @@ enum mr_status mr_agg_ask_compile(struct mr_agg_plan *plan, const struct mr_agg_
 enum mr_status mr_agg_expand(const struct mr_op_bind *bind, struct mr_op_parts *out,
                              struct mr_error *err);
 
-/* Makes plan->scope, ->time and the window's settings from the options. */
 /* For people: "tumbling windows of 10m 00s on at"; nothing where there is no window. */
 void mr_agg_describe_window(const struct mr_agg_plan *plan, const struct mr_op_bind *bind,
                             struct mr_bytes *out);
+/* Makes plan->scope, ->time and the window's settings from the options. */
 enum mr_status mr_agg_window_bind(struct mr_agg_plan *plan, const struct mr_op_bind *bind,
                                   struct mr_error *err);
 /*

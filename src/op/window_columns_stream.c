@@ -458,6 +458,7 @@ static enum mr_status run_states(struct piece *piece, const struct mr_window_fun
     int n = mr_projection_count(inputs);
     bool evaluated = false;
     struct mr_agg_states *states = NULL;
+    struct mr_column **behind = piece->states + f->state;
     struct mr_column **columns = mr_calloc((size_t)n + 1, sizeof(*columns));
     enum mr_status status = columns ? MR_OK : mr_error_nomem(piece->err);
     if (status == MR_OK)
@@ -474,10 +475,12 @@ static enum mr_status run_states(struct piece *piece, const struct mr_window_fun
         status = mr_agg_states_run(states, columns, NULL, piece->fresh->rows, piece->slots, out,
                                    piece->err);
     if (status == MR_OK) {
-        status =
-            mr_agg_states_export(states, 0, piece->ntouched, piece->states + f->state, piece->err);
-        if (status != MR_OK)
+        status = mr_agg_states_export(states, 0, piece->ntouched, behind, piece->err);
+        if (status != MR_OK) { /* those that were made are gone */
+            size_t count = (size_t)mr_aggregation_states(f->aggregation)->nfields;
+            memset(behind, 0, count * sizeof(*behind));
             mr_column_unref(*out);
+        }
     }
     for (int i = 0; evaluated && i < n; i++)
         mr_column_unref(columns[i]);

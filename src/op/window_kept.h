@@ -23,7 +23,7 @@ struct mr_window_key {
     int64_t seen;
     uint32_t room;                  /* a power of two, or 0 */
     struct mr_window_place *places; /* of row n: n % room */
-    int64_t fresh, at, next;        /* of the epoch at hand; 0 between epochs */
+    int64_t fresh, at, next;        /* of the block at hand; fresh is 0 between blocks */
 };
 
 /* Rows that came in one epoch, or several such runs merged. */

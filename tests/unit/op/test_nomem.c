@@ -1,12 +1,13 @@
 /*
- * Allocations of the operators that sort and exchange rows fail one at a time (configure --enable-failpoints; every 11th, with
- * MILLRACE_LONG all): the answer must be "out of memory", with nothing charged and, under the address sanitizer, nothing leaked.
+ * Allocations of the operators that sort and exchange rows fail one at a time (configure --enable-failpoints; every 11th, of
+ * streams every 33rd, with MILLRACE_LONG all and every third): the answer must be "out of memory", with nothing charged and, under the address sanitizer, nothing leaked.
  *
  * MILLRACE_FAIL_ALLOC is read once a process, so each try is a child of its own. A child says in shared memory how far it
  * came: failures while the data are made are the test's own.
  */
 #include "drive.h"
 
+#include "ext/kept.h"
 #include "op/ops.h"
 
 #include <setjmp.h>
@@ -21,12 +22,15 @@
 #include <cmocka.h>
 
 #define BATCHES 4
+#define EPOCHS  2
+#define SAVED   256
 
 struct job {
     const char *name;
     const struct mr_op *op;
     int64_t share;
     const char *pairs[16];
+    bool stream; /* epochs, each with what is kept read back */
 };
 
 static const struct job jobs[] = {
@@ -45,10 +49,69 @@ static const struct job jobs[] = {
      &mr_op_window_columns,
      1,
      {"orderBy", "s,d", "columns", "x=sum(a)", "columns", "y=lag(s)", "columns", "z=max(s)", NULL}},
+    {"windowColumns of a stream",
+     &mr_op_window_columns,
+     1 << 20,
+     {"partitionBy", "a", "columns", "x=sum(d) - lag(d)", "columns", "y=max_by(s, d)", "columns",
+      "z=avg(d)", "frame", "ROWS UNBOUNDED PRECEDING", NULL},
+     .stream = true},
+    {"windowColumns of a stream, in files",
+     &mr_op_window_columns,
+     1,
+     {"partitionBy", "s", "columns", "x=first_value(s)", "columns", "y=lag(s, 2)", "columns",
+      "z=sum(d)", "frame", "ROWS 2 PRECEDING", NULL},
+     .stream = true},
 };
 #define NJOBS (sizeof jobs / sizeof jobs[0])
 
 enum phase { MAKING, RUNNING, DONE };
+
+/* What an operator has saved. */
+struct saved {
+    struct mr_emit emit;
+    struct mr_batch *batches[SAVED];
+    int count;
+};
+
+static enum mr_status save(struct mr_emit *emit, int port, struct mr_batch *batch,
+                           struct mr_error *err)
+{
+    struct saved *saved = (struct saved *)(void *)emit;
+    (void)err;
+    assert_int_equal(port, 0);
+    assert_in_range(saved->count, 0, SAVED - 1);
+    saved->batches[saved->count++] = batch;
+    return MR_OK;
+}
+
+static enum mr_status run_epoch(const struct job *job, struct drive *drive,
+                                struct mr_batch **batches, struct saved *saved)
+{
+    const struct mr_keeper *keeper = job->op->keeper;
+    enum mr_status status;
+    MR_TRY(
+        keeper->open(drive->plan, &drive->runtime, job->share, &drive->runtime.kept, &drive->err));
+    for (int i = 0, count = saved->count; i < count; i++)
+        MR_TRY_OUT(keeper->restore(drive->runtime.kept, saved->batches[i], &drive->err));
+    MR_TRY_OUT(drive_run(drive, batches, BATCHES, 2, job->share));
+    status = keeper->save(drive->runtime.kept, false, &saved->emit, &drive->err);
+out:
+    keeper->close(drive->runtime.kept);
+    drive->runtime.kept = NULL;
+    return status;
+}
+
+static enum mr_status run_epochs(const struct job *job, struct drive *drive,
+                                 struct mr_batch **batches)
+{
+    struct saved saved = {.emit = {.batch = save}};
+    enum mr_status status = MR_OK;
+    for (int epoch = 0; status == MR_OK && epoch < EPOCHS; epoch++)
+        status = run_epoch(job, drive, batches, &saved);
+    for (int i = 0; i < saved.count; i++)
+        mr_batch_unref(saved.batches[i]);
+    return status;
+}
 
 static void child(const struct job *job, int n, volatile int *phase)
 {
@@ -68,9 +131,11 @@ static void child(const struct job *job, int n, volatile int *phase)
                        "and no more,NULL;NULL,,0.5;2,a text of many bytes and more,-1");
     int64_t used = mr_memory_used(&drive.memory);
     *phase = RUNNING;
+    drive.stream = job->stream;
     enum mr_status status = drive_bind(&drive, job->op, schema, -1, job->pairs);
     if (status == MR_OK)
-        status = drive_run(&drive, batches, BATCHES, 2, job->share);
+        status = job->stream ? run_epochs(job, &drive, batches)
+                             : drive_run(&drive, batches, BATCHES, 2, job->share);
     drive_forget(&drive);
     *phase = DONE;
     int code = mr_memory_used(&drive.memory) != used ? 99 : (int)status;
@@ -118,7 +183,7 @@ int main(int argc, char **argv)
         while ((status = try_once(&jobs[j], n, phase)) == MR_NOMEM || status == -1) {
             if (!injected)
                 break;
-            n += every;
+            n += jobs[j].stream ? 3 * every : every;
         }
         printf("%s: to the failure %d, then status %d\n", jobs[j].name, n - injected, status);
         if (status != MR_OK)
