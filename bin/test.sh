@@ -5,23 +5,28 @@
 # sanitizers, with the thread sanitizer and with clang, each in its own folder under build-test/, and
 # runs the unit tests in the first three. The suites in Python run against private PostgreSQL
 # and S3 servers and read the results with pyarrow and DuckDB. --all adds what takes long: make check-long
-# and make distcheck. RUN_LIMIT=SECONDS: what is not done then fails. Names choose suites: gcc asan tsan clang cases cli interop embed vault fault examples s3 kafka schedulers.
+# and make distcheck. RUN_LIMIT=SECONDS: what is not done then fails. Names choose suites, those of SUITES below.
 set -u
 ROOT=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 . "$ROOT/bin/lib/common.sh"
 . "$ROOT/bin/lib/packages.sh"
 . "$ROOT/bin/lib/tally.sh"
 
+SUITES='gcc asan tsan clang cases cli interop embed vault fault examples s3 kafka schedulers'
+usage() {
+    echo "usage: bin/test.sh [--all] [SUITE..], of $SUITES" >&2
+    exit 2
+}
+
 ALL=
 NAMES=()
 for word; do
     case $word in
     --all) ALL=1 RUN_LIMIT= ;;
-    -*)
-        echo "usage: bin/test.sh [--all] [SUITE..]" >&2
-        exit 2
+    *)
+        tr ' ' '\n' <<<"$SUITES" | grep -qxF -- "$word" || usage
+        NAMES+=("$word")
         ;;
-    *) NAMES+=("$word") ;;
     esac
 done
 

@@ -4,7 +4,7 @@
 #   build  the command itself is the test
 #   make   automake's `make check`: cmocka's counts in the .log files, one per script
 #   tap    lines `ok` and `not ok`
-# A suite that ends with an error that it did not report itself counts as one failure; 77 is a skip. It is stopped after
+# A suite that ends with an error that it did not report itself, or without a test, counts as one failure; 77 is a skip. It is stopped after
 # SUITE_LIMIT seconds, and when all has taken RUN_LIMIT (unset: it may take any time); behind that none begins.
 
 PASSED=0
@@ -68,6 +68,9 @@ suite() {
     elif [ "$status" -ne 0 ] && [ "$BADS" -eq 0 ]; then
         BADS=1
         printf -- '--- %s ended with status %d\n' "$name" "$status"
+    elif [ $((OKS + BADS + SKIPS)) -eq 0 ]; then
+        BADS=1
+        printf -- '--- %s has run no test\n' "$name"
     fi
     # timeout's own, and that of who had to be killed.
     if [ "$status" -eq 124 ] || [ $((SECONDS - began)) -ge "$limit" ]; then
