@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#define PIECE_ROWS 4096
+
 struct mr_agg_runs {
     struct mr_memory *memory;
     const struct mr_aggregation *aggregation;
@@ -100,31 +102,62 @@ static enum mr_status run_fixed(struct mr_agg_runs *runs, int s, struct mr_agg_s
     return status;
 }
 
-/* One result of every call after each row. */
+/* One result of every call after each of `count` rows from `from` on: results[c * count + i]. */
+static enum mr_status run_rows(struct mr_agg_runs *runs, int s, struct mr_agg_state *state,
+                               const struct mr_agg_input *in, const uint8_t *takes, int64_t from,
+                               int64_t count, struct mr_column **results, struct mr_error *err)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (!takes || takes[from + i])
+            MR_TRY(update_one(state, in, from + i, err));
+        for (int c = 0; c < runs->aggregation->ncalls; c++) {
+            const struct mr_agg_call *call = &runs->aggregation->calls[c];
+            if (call->state == s)
+                MR_TRY(call->finish(state, call, in->groups[from + i], 1, &results[c * count + i],
+                                    err));
+        }
+    }
+    return MR_OK;
+}
+
+/* The same as a column each, of pieces[c * npieces]. */
+static enum mr_status run_piece(struct mr_agg_runs *runs, int s, struct mr_agg_state *state,
+                                const struct mr_agg_input *in, const uint8_t *takes, int64_t from,
+                                int64_t npieces, struct mr_column **pieces, struct mr_error *err)
+{
+    int ncalls = runs->aggregation->ncalls;
+    int64_t n = in->count - from < PIECE_ROWS ? in->count - from : PIECE_ROWS;
+    struct mr_column **results = mr_calloc((size_t)(ncalls * n) + 1, sizeof(*results));
+    enum mr_status status = results ? MR_OK : mr_error_nomem(err);
+    if (status == MR_OK)
+        status = run_rows(runs, s, state, in, takes, from, n, results, err);
+    for (int c = 0; c < ncalls && status == MR_OK; c++)
+        if (runs->aggregation->calls[c].state == s)
+            status =
+                mr_column_concat(runs->memory, results + c * n, (int)n, &pieces[c * npieces], err);
+    for (int64_t i = 0; results && i < ncalls * n; i++)
+        mr_column_unref(results[i]);
+    mr_free(results);
+    return status;
+}
+
+/* A column for each result is many times the result: they are put together piece by piece. */
 static enum mr_status run_any(struct mr_agg_runs *runs, int s, struct mr_agg_state *state,
                               const struct mr_agg_input *in, const uint8_t *takes,
                               struct mr_error *err)
 {
     int ncalls = runs->aggregation->ncalls;
-    int64_t n = in->count, done = 0;
-    struct mr_column **results = mr_calloc((size_t)(ncalls * n) + 1, sizeof(*results));
-    enum mr_status status = results ? MR_OK : mr_error_nomem(err);
-    for (; done < n && status == MR_OK; done++) {
-        if (!takes || takes[done])
-            status = update_one(state, in, done, err);
-        for (int c = 0; c < ncalls && status == MR_OK; c++) {
-            const struct mr_agg_call *call = &runs->aggregation->calls[c];
-            if (call->state == s)
-                status =
-                    call->finish(state, call, in->groups[done], 1, &results[c * n + done], err);
-        }
-    }
+    int64_t n = (in->count + PIECE_ROWS - 1) / PIECE_ROWS;
+    struct mr_column **pieces = mr_calloc((size_t)(ncalls * n) + 1, sizeof(*pieces));
+    enum mr_status status = pieces ? MR_OK : mr_error_nomem(err);
+    for (int64_t p = 0; p < n && status == MR_OK; p++)
+        status = run_piece(runs, s, state, in, takes, p * PIECE_ROWS, n, pieces + p, err);
     for (int c = 0; c < ncalls && status == MR_OK; c++)
         if (runs->aggregation->calls[c].state == s)
-            status = mr_column_concat(runs->memory, results + c * n, (int)n, &runs->out[c], err);
-    for (int64_t i = 0; results && i < ncalls * n; i++)
-        mr_column_unref(results[i]);
-    mr_free(results);
+            status = mr_column_concat(runs->memory, pieces + c * n, (int)n, &runs->out[c], err);
+    for (int64_t i = 0; pieces && i < ncalls * n; i++)
+        mr_column_unref(pieces[i]);
+    mr_free(pieces);
     return status;
 }
 

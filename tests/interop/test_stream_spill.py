@@ -173,6 +173,20 @@ def one_window():
         equal(rows.sums(got), rows.sums(wanted), "sums")
 
 
+def running_texts():
+    """An epoch of many short rows, all of one group: a text after each row."""
+    with Workspace() as space:
+        rows = Rows(space)
+        config = {"columns": {"least": "min(v)", "latest": "max_by(v, id)", "first": "first_value(v)"}, "frame": "ROWS UNBOUNDED PRECEDING"}
+        work = pipeline(source("l"), {"type": "transform", "method": "windowColumns", "config": config})
+        for first, count in ((0, 5 * KEYS), (5 * KEYS, 10)):
+            rows.add("l", f"SELECT i AS id, (i * 7919 % 100003)::VARCHAR AS v FROM range({first}, {first + count}) t(i)")
+            space.run(work).expect(0)
+        wanted = """SELECT id, v, min(v) OVER w AS least, v AS latest, first_value(v) OVER w AS "first" FROM l WINDOW w AS (ORDER BY id ROWS UNBOUNDED PRECEDING)"""
+        got = f"""SELECT id, v, least, latest, "first" FROM '{space.file('out')}/**/*.parquet'"""
+        equal(rows.sums(got), rows.sums(wanted), "sums")
+
+
 def threads_without_work():
     """Epochs of little data have one task, however many threads there are: what is kept does not get the part of each of them."""
     with Workspace() as space:
@@ -199,6 +213,7 @@ def main():
     suite.case("windows", windows)
     suite.case("running", running)
     suite.case("one window", one_window)
+    suite.case("running texts", running_texts)
     suite.case("threads without work", threads_without_work)
     suite.end()
 
