@@ -17,7 +17,7 @@
 enum mr_status mr_column_take(struct mr_memory *memory, const struct mr_column *column,
                               const int32_t *rows, int64_t count, struct mr_column **out,
                               struct mr_error *err);
-/* Rows [from, from + count), copied; DICTIONARY and CONSTANT stay so. */
+/* Rows [from, from + count), copied, but for all rows: that is the column itself; DICTIONARY (shared) and CONSTANT stay so. */
 enum mr_status mr_column_range(struct mr_memory *memory, const struct mr_column *column,
                                int64_t from, int64_t count, struct mr_column **out,
                                struct mr_error *err);

@@ -15,6 +15,7 @@ enum mr_status mr_agg_book_init(struct mr_agg_book *book, const struct mr_agg_pl
 {
     *book = (struct mr_agg_book){.plan = plan, .memory = memory};
     MR_TRY(mr_agg_states_new(plan->aggregation, memory, &book->states, err));
+    mr_agg_states_last(book->states);
     if (plan->ntable == 0)
         return MR_OK;
     enum mr_status status =

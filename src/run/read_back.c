@@ -30,6 +30,7 @@ void mr_read_back_init(struct mr_read_back *reader, struct mr_session *session,
     reader->spec.steps = reader->steps;
     reader->spec.nsteps = 0;
     reader->spec.uses_last_run_timestamp = false;
+    session->runtime.streaming = false; /* what is there is read once, from its beginning */
 }
 
 void mr_read_back_reset(struct mr_read_back *reader)

@@ -78,6 +78,8 @@ const struct mr_schema *mr_aggregation_schema(const struct mr_aggregation *aggre
 struct mr_agg_states;
 enum mr_status mr_agg_states_new(const struct mr_aggregation *aggregation, struct mr_memory *memory,
                                  struct mr_agg_states **out, struct mr_error *err);
+/* Before anything is put in: these states outlive the columns that they are given, and those columns' accounts, so that nothing is shared with them. */
+void mr_agg_states_last(struct mr_agg_states *states);
 void mr_agg_states_free(struct mr_agg_states *states);
 /* No groups; the memory of states of fixed size stays for the next ones. */
 enum mr_status mr_agg_states_clear(struct mr_agg_states *states, struct mr_error *err);

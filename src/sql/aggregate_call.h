@@ -109,6 +109,7 @@ struct mr_agg_state {
     char *rows; /* fixed size */
     void *own;  /* of the kind */
     struct mr_agg_distinct *distinct;
+    bool lasting; /* outlives the columns that it is given, and their accounts */
 };
 
 /* What `bind` of a function works on. */

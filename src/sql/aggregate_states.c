@@ -298,6 +298,12 @@ enum mr_status mr_agg_states_new(const struct mr_aggregation *aggregation, struc
     return MR_OK;
 }
 
+void mr_agg_states_last(struct mr_agg_states *states)
+{
+    for (int s = 0; s < states->aggregation->nstates; s++)
+        states->states[s].lasting = true;
+}
+
 void mr_agg_states_free(struct mr_agg_states *states)
 {
     if (!states)
@@ -596,6 +602,7 @@ enum mr_status mr_agg_states_gather(struct mr_agg_states *states, const uint32_t
     for (int s = 0; s < states->aggregation->nstates && status == MR_OK; s++) {
         struct mr_agg_state *from = &states->states[s], *to = &(*out)->states[s];
         size_t size = (size_t)from->kind->size;
+        to->lasting = from->lasting;
         if (from->distinct || size == 0) {
             status = gather_any(from, entries, count, to, err);
             continue;

@@ -223,6 +223,8 @@ def written(server):
         equal(([l.split()[0] for l in lines], lines[0].split()), (["id", "0", "1"], ["id", "text"]), "rows of the registry's schema")
         lines = preview(space, work).expect(0).out.splitlines()
         equal(len(lines), 4, "the last load: values that are bytes")
+        again = {**pipeline("again", {"topic": "shown", "trigger": "once"}, {"topic": "shown-from", "format": "raw"}), "mode": "streaming"}
+        equal(len(preview(space, again).expect(0).out.splitlines()), 4, "what is there, also of a stream")
         odd = pipeline("odd", {"topicColumn": "text", "key": "id"}, source)
         check("`topic` names none" in preview(space, odd).expect(3).err, "topics that rows name")
         check("no load \"1\"" in preview(space, work, "--step", "1").expect(2).err, "a step that is no load")

@@ -22,6 +22,7 @@ import duckdb
 import pyarrow.parquet
 from deltalake import DeltaTable
 from engine import Workspace
+from running import Running
 
 DELAY, SIZE, SLIDE, GAP = 20, 30, 10, 6
 FAR = 10**7
@@ -223,8 +224,34 @@ def stream(seed, disorder):
             equal(sorted(map(repr, final)), sorted(map(repr, wanted[1])), "DuckDB's sessions")
 
 
+def one_process():
+    """Aggregates that keep all values, over the epochs of one process: what they keep is theirs, and not the epoch's."""
+    keep = {"ids": "collect_list(id)", "middle": "median(v)", "usual": "mode(k)", "third": "percentile(v, 0.3)", "names": "collect_list(k)"}
+    work = {"name": "bags", "mode": "streaming", "steps": [
+        *steps()[:2],
+        {"type": "transform", "method": "aggregateData", "config": {"groupBy": ["k"], "window": {"column": "t", "size": 500}, "aggregations": keep}},
+        {"type": "load", "method": "toDelta", "config": {"path": "out", "mode": "append", "trigger": "20 ms"}}]}
+    choose = random.Random(7)
+    rows = [(i, choose.choice("abc"), i // 20, choose.randint(0, 99)) for i in range(12 * 400)]
+    with Workspace() as space, Running(space, work, "--log-level", "debug") as run:
+        for number in range(12):
+            write_epoch(space, number, rows[number * 400:(number + 1) * 400])
+            run.await_line(f"epoch {number + 1} is committed")
+        write_epoch(space, 12, [(len(rows), "far", FAR, 1)])
+        run.await_line("epoch 13 is committed")
+        run.drain()
+        table = DeltaTable(space.file("out")).to_pyarrow_table()
+        events = pyarrow.Table.from_pylist([dict(zip("iktv", r)) for r in rows])
+        wanted = duckdb.sql("SELECT k, list(i ORDER BY i), median(v), quantile_cont(v, 0.3) FROM events GROUP BY k, t // 500").fetchall()
+        final = table.to_pylist()
+        check(all(set(r["names"]) == {r["k"]} and r["usual"] == r["k"] for r in final), "the keys themselves")
+        equal(sorted((r["k"], sorted(r["ids"]), r["middle"], round(r["third"], 9)) for r in final),
+              sorted((k, ids, middle, round(third, 9)) for k, ids, middle, third in wanted), "what DuckDB says of all rows")
+
+
 def main():
     suite = Suite("stream windows")
+    suite.case("one process", one_process)
     for seed in range(20 if os.environ.get("MILLRACE_LONG") else 1):
         suite.case(f"seed {seed}, in time", stream, seed, DELAY)
         suite.case(f"seed {seed}, late", stream, seed, 4 * DELAY)
