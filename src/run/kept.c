@@ -387,17 +387,31 @@ static enum mr_status read_marks(struct mr_state *state, const char *key, int64_
     return MR_OK;
 }
 
-enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, int64_t committed, bool *any,
-                              struct mr_error *err)
+/* A question about the marks that hold with that epoch committed. */
+static enum mr_status ask_marks(struct mr_state *state, const char *key, int64_t committed,
+                                bool (*question)(const struct marks *marks, int64_t committed),
+                                bool *answer, struct mr_error *err)
 {
     struct mr_arena arena;
     struct marks marks = {0};
     int count = 0;
     mr_arena_init(&arena, NULL);
     enum mr_status status = read_marks(state, key, committed, &arena, &marks, &count, err);
-    *any = marks.base != NULL;
+    *answer = question(&marks, committed);
     mr_arena_reset(&arena);
     return status;
+}
+
+static bool is_any(const struct marks *marks, int64_t committed)
+{
+    (void)committed;
+    return marks->base != NULL;
+}
+
+enum mr_status mr_kept_is_any(struct mr_state *state, const char *key, int64_t committed, bool *any,
+                              struct mr_error *err)
+{
+    return ask_marks(state, key, committed, is_any, any, err);
 }
 
 enum mr_status mr_kept_is_known(struct mr_state *state, const char *key, bool *known,
@@ -464,14 +478,7 @@ static bool is_fresh(const struct marks *marks, int64_t committed)
 enum mr_status mr_kept_is_fresh(struct mr_state *state, const char *key, int64_t committed,
                                 bool *fresh, struct mr_error *err)
 {
-    struct mr_arena arena;
-    struct marks marks = {0};
-    int count = 0;
-    mr_arena_init(&arena, NULL);
-    enum mr_status status = read_marks(state, key, committed, &arena, &marks, &count, err);
-    *fresh = is_fresh(&marks, committed);
-    mr_arena_reset(&arena);
-    return status;
+    return ask_marks(state, key, committed, is_fresh, fresh, err);
 }
 
 enum mr_status mr_kept_withdraw(struct mr_state *state, const char *key, int64_t epoch,

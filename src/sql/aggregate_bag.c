@@ -129,32 +129,15 @@ static enum mr_status add_segment(struct mr_agg_state *state, struct segment *se
     return MR_OK;
 }
 
-/* Rows [from, from + count); shared with the column where it may be. */
-static enum mr_status range_of(struct mr_agg_state *state, struct mr_column *column, int64_t from,
-                               int64_t count, struct mr_column **out, struct mr_error *err)
+/* Takes the column's place by a copy of it where the state may share nothing. */
+static enum mr_status part_with(const struct mr_agg_state *state, struct mr_column **column,
+                                struct mr_error *err)
 {
-    struct mr_column *range;
-    MR_TRY(mr_column_range(state->memory, column, from, count, &range, err));
-    *out = range;
+    struct mr_column *shared = *column;
     if (!state->lasting)
         return MR_OK;
-    enum mr_status status = mr_column_copy(state->memory, range, out, err);
-    mr_column_unref(range);
-    return status;
-}
-
-/* The same of rows that are chosen. */
-static enum mr_status rows_of(struct mr_agg_state *state, struct mr_column *column,
-                              const int32_t *rows, int64_t count, struct mr_column **out,
-                              struct mr_error *err)
-{
-    struct mr_column *taken;
-    MR_TRY(mr_column_take(state->memory, column, rows, count, &taken, err));
-    *out = taken;
-    if (!state->lasting)
-        return MR_OK;
-    enum mr_status status = mr_column_copy(state->memory, taken, out, err);
-    mr_column_unref(taken);
+    enum mr_status status = mr_column_copy(state->memory, shared, column, err);
+    mr_column_unref(shared);
     return status;
 }
 
@@ -166,10 +149,14 @@ static enum mr_status bag_update(struct mr_agg_state *state, const struct mr_agg
     MR_TRY(segment_init(state, &segment, in->count, err));
     memcpy(segment.groups, in->groups, (size_t)in->count * sizeof *segment.groups);
     enum mr_status status = MR_OK;
-    for (int a = 0; a < state->call->nargs && status == MR_OK; a++)
-        status = in->rows
-                     ? rows_of(state, in->args[a], in->rows, in->count, &segment.columns[a], err)
-                     : range_of(state, in->args[a], 0, in->count, &segment.columns[a], err);
+    for (int a = 0; a < state->call->nargs && status == MR_OK; a++) {
+        status = in->rows ? mr_column_take(state->memory, in->args[a], in->rows, in->count,
+                                           &segment.columns[a], err)
+                          : mr_column_range(state->memory, in->args[a], 0, in->count,
+                                            &segment.columns[a], err);
+        if (status == MR_OK)
+            status = part_with(state, &segment.columns[a], err);
+    }
     if (status != MR_OK) {
         segment_reset(state, &segment);
         return status;
@@ -284,9 +271,12 @@ static enum mr_status bag_merge(struct mr_agg_state *state, struct mr_column *co
         goto out;
     MR_TRY_OUT(segment_init(state, &segment, n, err));
     memcpy(segment.groups, own, (size_t)n * sizeof *own);
-    for (int a = 0; a < state->call->nargs && status == MR_OK; a++)
-        status = range_of(state, exported[a]->children[0], mr_column_offsets(exported[a])[0], n,
-                          &segment.columns[a], err);
+    for (int a = 0; a < state->call->nargs && status == MR_OK; a++) {
+        status = mr_column_range(state->memory, exported[a]->children[0],
+                                 mr_column_offsets(exported[a])[0], n, &segment.columns[a], err);
+        if (status == MR_OK)
+            status = part_with(state, &segment.columns[a], err);
+    }
     if (status == MR_OK)
         status = add_segment(state, &segment, err);
     else
